@@ -1,0 +1,1 @@
+"""The device runtime: camera or file to faces to emotions, without TensorFlow."""

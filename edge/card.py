@@ -1,0 +1,102 @@
+"""The card beside each model: what the flatbuffer cannot say, checked before the model is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.types import EMOTIONS
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is and how good it is. sha256 is the model file's; pixel_range is what the graph calls its input."""
+
+    name: str
+    architecture: str
+    sha256: str
+    labels: tuple[str, ...] = EMOTIONS
+    colour: str = "gray replicated to RGB"
+    pixel_range: tuple[float, float] = (-1.0, 1.0)
+    quantization: str = "int8"
+    accuracy: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    conversion: dict[str, Any] = field(default_factory=dict)
+    licence: str = "Apache-2.0 (model file); fitted on FER2013, which is for research"
+    git_revision: str = "unknown"
+    date: str = ""
+
+
+def card_path(model: Path) -> Path:
+    """The card's place: the model's name with .json."""
+    return model.with_suffix(".json")
+
+
+def read_card(model: Path) -> ModelCard:
+    """The card beside a model; ModelError where it is missing, malformed, or of other labels."""
+    path = card_path(model)
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{model} has no card; expected {path} beside it, as 'fer-edge convert' writes it") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read as a model card: {error}") from None
+    known = {item.name for item in fields(ModelCard)}
+    if not isinstance(stored, dict) or not {"name", "architecture", "sha256", "labels"} <= stored.keys() <= known:
+        raise ModelError(f"{path} is no model card; expected the fields that 'fer-edge convert' writes")
+    for name in ("labels", "pixel_range"):
+        if name in stored:
+            stored[name] = tuple(stored[name])
+    card = ModelCard(**stored)
+    if card.labels != EMOTIONS:
+        raise ModelError(f"{path} has the labels {', '.join(card.labels)}; expected {', '.join(EMOTIONS)}")
+    return card
+
+
+def checked_card(model: Path) -> ModelCard:
+    """The card, after comparing its sha256 with the file's."""
+    if not model.is_file():
+        raise ModelError(f"{model}: no such model file; expected a .tflite file with its card beside it")
+    card = read_card(model)
+    found = sha256(model)
+    if found != card.sha256:
+        raise ModelError(
+            f"{model} is not the file its card describes (sha256 {found[:12]}…, expected {card.sha256[:12]}…); "
+            "fetch or convert it again"
+        )
+    return card
+
+
+def write_card(model: Path, card: ModelCard) -> Path:
+    """Write the card beside the model, complete or not at all."""
+    return write_json(card_path(model), asdict(card))
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write JSON beside and rename, so that a full disk leaves the old file; ModelError says why it failed."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(value, stream, indent=2, ensure_ascii=False)
+            stream.write("\n")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise ModelError(f"{path} cannot be written: {error.strerror}") from None
+    return path
+
+
+def sha256(path: Path) -> str:
+    """A file's sha256 in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,77 @@
+"""`fer-edge models`: what is shipped, and whether it is intact."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from fer_edge.edge.card import checked_card, read_card
+from fer_edge.edge.classifier import open_member
+from fer_edge.edge.ensemble import NAMES, read_ensemble
+from fer_edge.edge.errors import FerEdgeError, ModelError
+from fer_edge.models import FOLDER
+
+
+def model_file(name: str) -> Path:
+    """A shipped model's file by name, or the path itself."""
+    if name in NAMES:
+        return FOLDER / f"{name}_int8.tflite"
+    if name.endswith(".tflite"):
+        return Path(name)
+    raise ModelError(f"unknown model '{name}'; expected {', '.join(NAMES)}, or a path to a .tflite file")
+
+
+def shipped() -> list[Path]:
+    """The .tflite files that lie in models/, sorted."""
+    return sorted(FOLDER.glob("*.tflite"))
+
+
+@click.group()
+def models() -> None:
+    """List, show and verify the models."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+def list_models(as_json: bool) -> None:
+    """The shipped models with their size and validation accuracy."""
+    cards = [(path, read_card(path)) for path in shipped()]
+    if as_json:
+        click.echo(json.dumps([{"file": str(path), **asdict(card)} for path, card in cards]))
+        return
+    for path, card in cards:
+        val = card.accuracy.get("val")
+        accuracy = f"{100 * val:.2f} %" if isinstance(val, float) else "not measured"
+        click.echo(f"{card.name:18} {card.quantization:5} {path.stat().st_size / 1e6:5.2f} MB   validation {accuracy}")
+    if (FOLDER / "ensemble.json").exists():
+        config = read_ensemble(FOLDER / "ensemble.json")
+        click.echo(f"{'ensemble':18} of {len(config.members)} members, temperature {config.temperature:.3f}")
+
+
+@models.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """A model's card as JSON."""
+    click.echo(json.dumps(asdict(read_card(model_file(name))), indent=2, ensure_ascii=False))
+
+
+@models.command()
+@click.argument("names", nargs=-1)
+def verify(names: tuple[str, ...]) -> None:
+    """Check files against their cards' sha256 and load them; all shipped ones where none is named."""
+    bad = 0
+    for path in [model_file(name) for name in names] or shipped():
+        try:
+            card = checked_card(path)
+            member, _ = open_member(path)
+            click.echo(f"ok    {path.name}  sha256 {card.sha256[:12]}…  {member.runtime}")
+        except FerEdgeError as error:
+            bad += 1
+            click.echo(f"FAIL  {error}", err=True)
+    if not names:
+        read_ensemble(FOLDER / "ensemble.json")
+    if bad:
+        raise SystemExit(2)

@@ -1,0 +1,89 @@
+"""The `fer-edge` command: a lazy group, so that the device never loads what a command does not use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from fer_edge.edge.errors import FerEdgeError
+
+COMMANDS = {
+    "run": ("fer_edge.edge.run:run", "Recognize expressions live, from a camera or a file."),
+    "predict": ("fer_edge.edge.predict:predict", "Recognize expressions in pictures."),
+    "models": ("fer_edge.edge.catalog:models", "List, show and verify the models."),
+    "data": ("fer_edge.train.cli:data", "Prepare and inspect data sets."),
+    "train": ("fer_edge.train.cli:train", "Train a float model."),
+    "evaluate": ("fer_edge.train.cli:evaluate", "Measure models on a labelled split."),
+    "ensemble": ("fer_edge.train.cli:ensemble", "Fit an ensemble's weights and temperature."),
+    "convert": ("fer_edge.convert.cli:convert", "Quantize a float model to int8 TFLite, verified."),
+    "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
+}
+
+_EXTRAS = {
+    "keras": ("Keras", "train"),
+    "tensorflow": ("TensorFlow", "train"),
+    "matplotlib": ("matplotlib", "train"),
+    "h5py": ("h5py", "train"),
+    "tf_keras": ("tf_keras", "convert"),
+    "tensorflow_model_optimization": ("tensorflow-model-optimization", "convert"),
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are called; their help lines stand here."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except FerEdgeError as error:
+            raise _OneLine(str(error)) from error
+        except ImportError as error:
+            raise _OneLine(_missing(error)) from error
+
+
+class _OneLine(click.ClickException):
+    """What a user can mend: one line on stderr and exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:
+        click.echo(f"fer-edge: {' '.join(self.message.split())}", err=True)
+
+
+def _missing(error: ImportError) -> str:
+    """One sentence for a dependency that is not there."""
+    package = (error.name or "").split(".")[0]
+    if package in _EXTRAS:
+        what, extra = _EXTRAS[package]
+        return f"this command needs {what}: pip install 'fer-edge[{extra}]'"
+    text = str(error)
+    if "libGL" in text:
+        return "OpenCV needs libGL, which this system lacks: sudo apt-get install libgl1"
+    if "libgthread" in text or "libglib" in text:
+        return "OpenCV needs GLib, which this system lacks: sudo apt-get install libglib2.0-0"
+    return f"a dependency cannot be imported ({text}): reinstall with pip install fer-edge"
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="fer-edge")
+def main() -> None:
+    """Facial-expression recognition on the edge: train, quantize, verify, run."""
+
+
+if __name__ == "__main__":
+    main()

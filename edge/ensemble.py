@@ -1,0 +1,111 @@
+"""The ensemble: members' probabilities, each softened by one temperature, averaged by weight."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.card import write_json
+from fer_edge.edge.classifier import Classifier, TFLiteClassifier, open_member
+from fer_edge.edge.errors import ModelError
+from fer_edge.models import FOLDER
+
+NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
+
+
+@dataclass(frozen=True)
+class EnsembleConfig:
+    """What `ensemble.json` holds. members: .tflite files beside it. weights sum to 1. temperature divides logits."""
+
+    members: tuple[str, ...]
+    weights: tuple[float, ...]
+    temperature: float
+    fitted_on: str = ""
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(…, 7) logits to probabilities, float32."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float32)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
+
+
+def fuse(logits: NDArray[np.floating], weights: NDArray[np.floating], temperature: float) -> NDArray[np.float32]:
+    """(M, N, 7) members' logits to (N, 7) probabilities: the weighted mean of softmax(logits / temperature)."""
+    return np.asarray(np.tensordot(weights, softmax(logits / np.float32(temperature)), axes=1), np.float32)
+
+
+class Ensemble:
+    """Several members as one classifier; a single model is an ensemble of one."""
+
+    def __init__(self, members: list[TFLiteClassifier], weights: list[float], temperature: float) -> None:
+        self.members = members
+        self.temperature = temperature
+        self._weights = np.asarray(weights, np.float32)
+
+    @property
+    def description(self) -> str:
+        """The members' names and their runtime."""
+        names = " + ".join(member.path.stem for member in self.members)
+        return f"{names} ({self.members[0].runtime})"
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 48, 48) uint8 gray faces to (N, 7) float32 probabilities."""
+        if len(crops) == 0:
+            return np.empty((0, 7), np.float32)
+        logits = np.stack([member.logits(crops) for member in self.members])  # (M, N, 7)
+        return fuse(logits, self._weights, self.temperature)
+
+
+def open_classifier(spec: str = "ensemble", threads: int = 1) -> Classifier:
+    """A shipped model by name, 'ensemble', or a path to a .tflite file or an ensemble .json.
+
+    ModelError where a file is missing, has no card, or is not the one its card describes.
+    """
+    if spec == "ensemble":
+        return _open_ensemble(FOLDER / "ensemble.json", threads)
+    if spec.endswith(".json"):
+        return _open_ensemble(Path(spec), threads)
+    if spec in NAMES:
+        return _open_single(FOLDER / f"{spec}_int8.tflite", threads)
+    if not spec.endswith(".tflite"):
+        raise ModelError(f"unknown model '{spec}'; expected ensemble, {', '.join(NAMES)}, or a path to a .tflite file")
+    return _open_single(Path(spec), threads)
+
+
+def _open_single(path: Path, threads: int) -> Ensemble:
+    member, card = open_member(path, threads)
+    return Ensemble([member], [1.0], float(card.accuracy.get("temperature", 1.0)))
+
+
+def _open_ensemble(path: Path, threads: int) -> Ensemble:
+    config = read_ensemble(path)
+    members = [open_member(path.parent / name, threads)[0] for name in config.members]
+    return Ensemble(members, list(config.weights), config.temperature)
+
+
+def read_ensemble(path: Path) -> EnsembleConfig:
+    """The ensemble's file; ModelError where it is missing or says something impossible."""
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+        config = EnsembleConfig(
+            tuple(str(name) for name in stored["members"]),
+            tuple(float(weight) for weight in stored["weights"]),
+            float(stored["temperature"]),
+            str(stored.get("fitted_on", "")),
+        )
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}; 'fer-edge ensemble fit' writes it") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is no ensemble file: {error!r}; 'fer-edge ensemble fit' writes it") from None
+    if not config.members or len(config.members) != len(config.weights) or config.temperature <= 0:
+        raise ModelError(f"{path}: expected as many weights as members and a temperature above 0")
+    return config
+
+
+def write_ensemble(path: Path, config: EnsembleConfig) -> Path:
+    """Write the ensemble's file, complete or not at all."""
+    return write_json(path, asdict(config))

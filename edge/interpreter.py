@@ -1,0 +1,139 @@
+"""The TFLite interpreter, whichever is installed: LiteRT first, tflite-runtime second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.errors import ModelError
+
+RUNTIMES = (
+    ("LiteRT", "ai_edge_litert.interpreter", "ai-edge-litert"),
+    ("tflite-runtime", "tflite_runtime.interpreter", "tflite-runtime"),
+)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a model. real = (integer - zero_point) * scale; scale is 0 for float tensors."""
+
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An installed TFLite runtime: its name, its version, and its interpreter module."""
+
+    name: str
+    version: str
+    module: Any
+
+    @property
+    def xnnpack(self) -> bool:
+        """Whether this runtime runs int8 models through XNNPACK; tflite-runtime's wheels do for float only."""
+        return self.name == "LiteRT"
+
+
+@cache
+def runtime() -> Runtime:
+    """The runtime in use; ModelError where neither can be imported."""
+    reasons = []
+    for name, module, package in RUNTIMES:
+        try:
+            loaded = import_module(module)
+        except (ImportError, AttributeError) as error:  # numpy 2 under tflite-runtime ends as AttributeError
+            if not isinstance(error, ModuleNotFoundError):
+                reasons.append(f"{package} does not load: {str(error).splitlines()[0]}")
+            continue
+        try:
+            return Runtime(name, version(package), loaded)
+        except PackageNotFoundError:
+            return Runtime(name, "unknown", loaded)
+    why = "; ".join(reasons) or "neither ai-edge-litert nor tflite-runtime is installed"
+    raise ModelError(f"no TFLite runtime: {why}; run pip install ai-edge-litert")
+
+
+class Interpreter:
+    """One loaded model with its tensors allocated; not to be shared between threads."""
+
+    def __init__(self, path: Path, threads: int, xnnpack: bool) -> None:
+        self.runtime = runtime()
+        self.path = path
+        self.threads = threads
+        options: dict[str, Any] = {"model_content": _read(path), "num_threads": threads}
+        if not xnnpack:
+            resolver = self.runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            options["experimental_op_resolver_type"] = resolver
+        try:
+            self._interpreter = self.runtime.module.Interpreter(**options)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            what = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
+            raise ModelError(
+                f"{path} cannot be loaded by {self.runtime.name}: {what}; expected a .tflite file"
+            ) from None
+        self.xnnpack = xnnpack and self._delegated()
+        self.inputs = tuple(_tensor(detail) for detail in self._interpreter.get_input_details())
+        self.outputs = tuple(_tensor(detail) for detail in self._interpreter.get_output_details())
+        # views of the interpreter's own memory: no copy in, one copy out
+        self._in = [self._interpreter.tensor(tensor.index) for tensor in self.inputs]
+        self._out = [self._interpreter.tensor(tensor.index) for tensor in self.outputs]
+
+    def run(self, *arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """Arrays of the inputs' shapes and dtypes to copies of the outputs."""
+        for view, array in zip(self._in, arrays, strict=True):
+            view()[...] = array
+        self._interpreter.invoke()
+        return tuple(view().copy() for view in self._out)
+
+    def operators(self) -> list[str]:
+        """The graph's operator names in order, as the runtime executes them (DELEGATE is XNNPACK's part)."""
+        return [str(op["op_name"]) for op in self._interpreter._get_ops_details()]
+
+    def _delegated(self) -> bool:
+        try:
+            return "DELEGATE" in self.operators()
+        except (AttributeError, KeyError):
+            return self.runtime.xnnpack
+
+    @property
+    def description(self) -> str:
+        """Runtime, version, threads and whether XNNPACK runs the model, in a few words."""
+        how = "with XNNPACK" if self.xnnpack else "without XNNPACK"
+        threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}"
+        return f"{self.runtime.name} {self.runtime.version}, {threads}, {how}"
+
+
+def open_interpreter(path: Path | str, threads: int = 1, *, xnnpack: bool = True) -> Interpreter:
+    """Load a .tflite file; ModelError where it is missing or damaged."""
+    return Interpreter(Path(path), threads, xnnpack)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}; expected a .tflite file") from None
+    if content[4:8] != b"TFL3":
+        raise ModelError(f"{path} is no TFLite model (its identifier is {content[4:8]!r}, expected b'TFL3')")
+    return content
+
+
+def _tensor(detail: dict[str, Any]) -> Tensor:
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(side) for side in detail["shape"])
+    return Tensor(
+        str(detail["name"]), int(detail["index"]), shape, np.dtype(detail["dtype"]), float(scale), int(zero_point)
+    )

@@ -1,0 +1,47 @@
+"""Pixels to network input; training and device both come through here, so they cannot drift apart."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+FACE_SIZE = 48
+"""Side of a FER2013 picture, pixels."""
+
+INPUT_SIZE = 96
+"""Side of the networks' input, pixels."""
+
+
+def to_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W) gray, (H, W, 3) BGR or (H, W, 4) BGRA uint8 to (H, W) gray uint8 (ITU-R BT.601 luma)."""
+    if pixels.ndim == 2:
+        return pixels
+    code = cv2.COLOR_BGRA2GRAY if pixels.shape[2] == 4 else cv2.COLOR_BGR2GRAY
+    return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+
+
+def shrink(gray: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.uint8]:
+    """(H, W) gray to (size, size); area averaging downwards (no aliasing), bilinear upwards."""
+    if gray.shape == (size, size):
+        return gray
+    down = min(gray.shape) >= size
+    return np.asarray(
+        cv2.resize(gray, (size, size), interpolation=cv2.INTER_AREA if down else cv2.INTER_LINEAR), np.uint8
+    )
+
+
+def upscale(face: NDArray[np.uint8], size: int = INPUT_SIZE) -> NDArray[np.uint8]:
+    """(48, 48) uint8 face to (size, size) uint8, bilinear with half-pixel centres."""
+    return np.asarray(cv2.resize(face, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def normalize(gray: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(…, H, W) uint8 to (…, H, W, 3) float32 in [-1, 1], the gray value replicated to three channels."""
+    scaled = gray.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    return np.repeat(scaled[..., None], 3, axis=-1)
+
+
+def network_input(faces: NDArray[np.uint8], size: int = INPUT_SIZE) -> NDArray[np.float32]:
+    """(N, 48, 48) uint8 faces to (N, size, size, 3) float32 in [-1, 1]."""
+    return normalize(np.stack([upscale(face, size) for face in faces]))

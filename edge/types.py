@@ -1,0 +1,62 @@
+"""The few types that travel between the rooms. All are frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""The seven classes in output-index order, which is the label order of the official FER2013 CSV."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture from a source.
+
+    pixels: (H, W, 3) uint8 BGR, or (H, W) uint8 gray. index: counts from 0. time: seconds, since the source
+    started for a live source, media time for a file.
+    """
+
+    pixels: NDArray[np.uint8]
+    index: int = 0
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-aligned rectangle in integer pixels of its frame; it may reach over the frame's edge."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Face:
+    """A detected face. score: 0..1. eyes: the two eye centres (x, y) in frame pixels, the image-left one first."""
+
+    box: Box
+    score: float
+    eyes: tuple[tuple[float, float], tuple[float, float]] | None = None
+    track: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A face and its scores: (7,) float32 in EMOTIONS order, summing to 1."""
+
+    face: Face
+    scores: NDArray[np.float32]
+
+    @property
+    def emotion(self) -> str:
+        """The most probable class's name."""
+        return EMOTIONS[int(np.argmax(self.scores))]
+
+    @property
+    def confidence(self) -> float:
+        """The most probable class's probability, 0..1."""
+        return float(np.max(self.scores))

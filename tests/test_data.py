@@ -1,0 +1,152 @@
+"""The CSV and folder readers: every spelling that is around, and every way to be wrong."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import csv_row, synthetic_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from fer_edge.edge.cli import main
+from fer_edge.edge.errors import DataError
+from fer_edge.train import data
+
+FACE = np.arange(48 * 48).reshape(48, 48) % 256
+
+
+def test_counts_and_pixels(synthetic_csv: Path) -> None:
+    dataset = data.load(synthetic_csv)
+    assert {name: len(part) for name, part in dataset.splits.items()} == {"train": 140, "val": 42, "test": 14}
+    assert dataset.split("train").counts().tolist() == [20] * 7
+    first = synthetic_rows(1, "Training")[0].split(",")[1]
+    assert dataset.split("train").faces[0].ravel().tolist() == [int(value) for value in first.split()]
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "zip"])
+def test_compressed_csv_reads_the_same(synthetic_csv: Path, tmp_path: Path, kind: str) -> None:
+    content, packed = synthetic_csv.read_bytes(), tmp_path / f"fer2013.csv.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("fer2013/fer2013.csv", content)
+    else:
+        packed.write_bytes({"gz": gzip, "xz": lzma}[kind].compress(content))
+    assert data.fingerprint(data.load(packed).split("val")) == data.fingerprint(data.load(synthetic_csv).split("val"))
+
+
+def test_icml_header_and_column_order(tmp_path: Path) -> None:
+    path = tmp_path / "icml_face_data.csv"
+    cells = csv_row(3, FACE, "PublicTest").split(",")
+    path.write_text(f"emotion, Usage, pixels\r\n{cells[0]},{cells[2]},{cells[1]}\r\n")
+    val = data.load(path).split("val")
+    assert val.labels.tolist() == [3] and np.array_equal(val.faces[0], FACE)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (csv_row(3, FACE[:40], "Training"), "1920 pixels, expected 2304"),
+        (csv_row(3, FACE + 1, "Training"), "pixel values from 1 to 256"),
+        (csv_row(3, FACE - 1, "Training"), "pixel values from -1 to 254"),
+        (csv_row(7, FACE, "Training"), "emotion is '7'"),
+        ("x" + csv_row(3, FACE, "Training"), "emotion is 'x3'"),
+        (csv_row(3, FACE, "Trainin"), "Usage is 'Trainin'"),
+        (csv_row(3, FACE, "Training").replace(" 17 ", " x "), "pixel"),
+        ("3,1 2 3", "2 columns"),
+    ],
+)
+def test_bad_row_is_named_and_can_be_skipped(tmp_path: Path, row: str, says: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("\n".join(["emotion,pixels,Usage", csv_row(0, FACE, "Training"), row]) + "\n")
+    with pytest.raises(DataError, match="row 3") as caught:
+        data.load(path)
+    assert says in str(caught.value)
+    skipped = data.load(path, skip_bad=True)
+    assert (len(skipped.split("train")), skipped.skipped) == (1, 1)
+
+
+@given(arrays(np.uint8, (48, 48)), st.integers(0, 6))
+@settings(max_examples=20, deadline=None)
+def test_every_row_survives(face: np.ndarray, label: int) -> None:
+    parsed, emotion, usage = data._parse_row(csv_row(label, face, "PrivateTest").encode() + b"\n", [0, 1, 2])
+    assert np.array_equal(parsed, face) and (emotion, usage) == (label, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"emotion,pixels,Usage\n", bytes(range(256))])
+def test_no_csv_at_all(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "fer2013.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        data.load(path)
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "zip"])
+def test_damaged_archive(synthetic_csv: Path, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"fer2013.csv.{kind}"
+    path.write_bytes({"gz": gzip, "xz": lzma, "zip": gzip}[kind].compress(synthetic_csv.read_bytes())[:-100])
+    with pytest.raises(DataError):
+        data.load(path)
+
+
+def test_cache_is_used_and_renewed(tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.csv"
+    path.write_text("\n".join(["emotion,pixels,Usage", *synthetic_rows(7, "Training")]))
+    said: list[str] = []
+    data.load(path, progress=said.append)
+    data.load(path, progress=said.append)
+    assert len(said) == 1
+    path.write_text("\n".join(["emotion,pixels,Usage", *synthetic_rows(14, "Training")]))
+    assert len(data.load(path, progress=said.append).split("train")) == 14
+
+
+def test_damaged_cache_is_parsed_again(tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.csv"
+    path.write_text("\n".join(["emotion,pixels,Usage", *synthetic_rows(7, "Training")]))
+    data.load(path)
+    cache = path.with_name("fer2013.csv.fer2013.npz")
+    cache.write_bytes(cache.read_bytes()[:500])
+    assert len(data.load(path).split("train")) == 7
+
+
+def test_prepared_folders_hold_the_same_pictures(synthetic_csv: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["data", "prepare", str(synthetic_csv), str(tmp_path / "tree")])
+    assert result.exit_code == 0, result.output
+    tree, csv = data.load(tmp_path / "tree"), data.load(synthetic_csv)
+    for name in data.SPLITS:
+        assert tree.split(name).counts().tolist() == csv.split(name).counts().tolist()
+    face = cv2.imread(str(tmp_path / "tree/train/angry/00000.png"), cv2.IMREAD_GRAYSCALE)
+    assert np.array_equal(face, csv.split("train").faces[0])
+    again = CliRunner().invoke(main, ["data", "prepare", str(synthetic_csv), str(tmp_path / "tree")])
+    assert again.exit_code == 2 and "exists" in again.output
+
+
+def test_folder_synonyms_and_two_way_trees(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split / "Happiness").mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / split / "Happiness" / "a.jpg"), np.full((60, 60), 99, np.uint8))
+    dataset = data.load(tmp_path)
+    assert dataset.split("train").labels.tolist() == [3] and dataset.split("test").faces.shape == (1, 48, 48)
+    with pytest.raises(DataError, match="no 'val' split"):
+        dataset.split("val")
+    (tmp_path / "train/Happiness/broken.jpg").write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=r"broken\.jpg"):
+        data.load(tmp_path)
+    assert data.load(tmp_path, skip_bad=True).skipped == 1
+    (tmp_path / "train/bored").mkdir()
+    with pytest.raises(DataError, match="bored"):
+        data.load(tmp_path, skip_bad=True)
+
+
+def test_absent_split_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.csv"
+    path.write_text("\n".join(["emotion,pixels,Usage", *synthetic_rows(7, "Training")]))
+    result = CliRunner().invoke(main, ["evaluate", "mobilenet_v2", "--data", str(path), "--split", "test"])
+    assert result.exit_code == 2 and "no 'test' split" in result.output and len(result.output.splitlines()) <= 2

@@ -1,0 +1,181 @@
+"""Cards, quantization, classifiers and ensembles, on the shipped files and on damaged copies of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from fer_edge.edge.card import card_path, checked_card, write_card
+from fer_edge.edge.catalog import shipped
+from fer_edge.edge.classifier import TFLiteClassifier
+from fer_edge.edge.cli import main
+from fer_edge.edge.ensemble import NAMES, EnsembleConfig, fuse, open_classifier, read_ensemble, write_ensemble
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.interpreter import Tensor, open_interpreter, runtime
+from fer_edge.edge.preprocess import network_input
+from fer_edge.edge.quantize import dequantize, gray_table, quantize
+from fer_edge.models import FOLDER
+from fer_edge.train.evaluation import fit_ensemble
+
+INT8 = Tensor("x", 0, (1,), np.dtype(np.int8), 0.0078, -1)
+LOGITS = arrays(np.float32, (2, 5, 7), elements=st.floats(-20, 20, width=32))
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    for file in (*FOLDER.glob("*.tflite"), *FOLDER.glob("*.json")):
+        shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+def faces(count: int = 6) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 48, 48), np.uint8)
+
+
+def test_three_int8_files_are_shipped_and_small() -> None:
+    assert [path.name for path in shipped()] == sorted(f"{name}_int8.tflite" for name in NAMES)
+    assert sum(path.stat().st_size for path in shipped()) < 16e6
+    for path in shipped():
+        card, model = checked_card(path), open_interpreter(path)
+        assert card.quantization == "int8" and model.inputs[0].dtype == model.outputs[0].dtype == np.int8
+        assert model.outputs[0].shape == (1, 7)
+        assert model.xnnpack == runtime().xnnpack
+
+
+def test_ensemble_is_the_members_fused() -> None:
+    config = read_ensemble(FOLDER / "ensemble.json")
+    logits = np.stack([TFLiteClassifier(FOLDER / name).logits(faces()) for name in config.members])
+    scores = open_classifier("ensemble")(faces())
+    assert np.allclose(scores, fuse(logits, np.array(config.weights), config.temperature), atol=1e-6)
+    assert scores.dtype == np.float32 and np.allclose(scores.sum(axis=1), 1, atol=1e-5)
+    assert open_classifier("ensemble")(faces(0)).shape == (0, 7)
+
+
+def test_threads_change_nothing() -> None:
+    one, two = (open_classifier("mobilenet_v2", threads)(faces()) for threads in (1, 2))
+    assert np.array_equal(one, two)
+
+
+def test_lookup_equals_quantizing_the_network_input() -> None:
+    model = TFLiteClassifier(FOLDER / "mobilenet_v2_int8.tflite")
+    expected = quantize(network_input(faces(1)), model._input)
+    (logits,) = model._interpreter.run(expected)
+    assert np.array_equal(dequantize(logits[0], model._output), model.logits(faces(1))[0])
+
+
+@given(arrays(np.float32, 20, elements=st.floats(-0.98, 0.98, width=32)))
+def test_quantization_is_off_by_half_a_step_at_most(real: np.ndarray) -> None:
+    assert np.abs(dequantize(quantize(real, INT8), INT8) - real).max() <= INT8.scale / 2 + 1e-6
+
+
+@given(arrays(np.float32, 20, elements=st.floats(-1e6, 1e6, width=32)))
+def test_quantization_clips(real: np.ndarray) -> None:
+    integers = quantize(real, INT8)
+    assert integers.dtype == np.int8 and np.all(integers[real > 1] == 127) and np.all(integers[real < -1] == -128)
+
+
+def test_gray_table_is_monotonic_and_spans_the_range() -> None:
+    table = gray_table(INT8)
+    assert table.shape == (256,) and np.all(np.diff(table.astype(int)) >= 0) and table[0] < -120 and table[-1] > 120
+
+
+@given(LOGITS, st.floats(0.3, 4))
+def test_fused_scores_are_probabilities(logits: np.ndarray, temperature: float) -> None:
+    scores = fuse(logits, np.array([0.25, 0.75]), temperature)
+    assert scores.shape == (5, 7) and np.allclose(scores.sum(axis=1), 1, atol=1e-5) and scores.min() >= 0
+
+
+def test_fitted_temperature_undoes_a_known_one() -> None:
+    rng = np.random.default_rng(4)
+    logits = rng.normal(0, 2, (1, 4000, 7)).astype(np.float32)
+    shares = fuse(logits, np.ones(1), 1.0)
+    labels = (shares.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
+    weights, temperature = fit_ensemble(logits * 3, labels)
+    assert weights == (1.0,) and temperature == pytest.approx(3, rel=0.1)
+
+
+def test_fitted_weights_prefer_the_member_that_knows() -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 7, 500)
+    knows = rng.normal(0, 1, (500, 7)).astype(np.float32) + 3 * np.eye(7, dtype=np.float32)[labels]
+    weights, _ = fit_ensemble(np.stack([knows, rng.normal(0, 3, (500, 7)).astype(np.float32)]), labels, equal=False)
+    assert weights[0] > 0.8
+
+
+def test_one_flipped_byte_is_one_line(copied: Path) -> None:
+    path = copied / "mobilenet_v2_int8.tflite"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    result = CliRunner().invoke(main, ["models", "verify", str(path)])
+    assert result.exit_code == 2 and "not the file its card describes" in result.output
+    with pytest.raises(ModelError, match="sha256"):
+        open_classifier(str(copied / "ensemble.json"))
+
+
+def test_model_needs_its_card(copied: Path) -> None:
+    path = copied / "mobilenet_v2_int8.tflite"
+    card = checked_card(path)
+    write_card(path, replace(card, labels=tuple(reversed(card.labels))))
+    with pytest.raises(ModelError, match="labels"):
+        open_classifier(str(path))
+    card_path(path).write_text("{")
+    with pytest.raises(ModelError, match="cannot be read as a model card"):
+        open_classifier(str(path))
+    card_path(path).unlink()
+    with pytest.raises(ModelError, match="no card"):
+        open_classifier(str(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model at all", b"\0\0\0\0TFL3" + bytes(64)])
+def test_what_is_no_model_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.tflite"
+    path.write_bytes(content)
+    with pytest.raises(ModelError):
+        open_interpreter(path)
+
+
+def test_unknown_names_are_one_line(tmp_path: Path) -> None:
+    for words in (["predict", str(tmp_path), "--model", "resnet"], ["models", "show", "resnet"]):
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 2 and "unknown model 'resnet'; expected" in result.output
+
+
+@pytest.mark.parametrize("change", [{"members": []}, {"weights": [1.0]}, {"temperature": 0}, {"temperature": "x"}])
+def test_impossible_ensembles_are_refused(copied: Path, change: dict[str, object]) -> None:
+    path = copied / "ensemble.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ModelError, match=r"ensemble\.json"):
+        read_ensemble(path)
+
+
+def test_ensemble_file_round_trip(tmp_path: Path) -> None:
+    config = EnsembleConfig(("a.tflite", "b.tflite"), (0.4, 0.6), 1.25, "val split")
+    assert read_ensemble(write_ensemble(tmp_path / "ensemble.json", config)) == config
+
+
+def test_catalogue_commands() -> None:
+    runner = CliRunner()
+    listed = json.loads(runner.invoke(main, ["models", "list", "--json"]).stdout)
+    assert {card["name"] for card in listed} == set(NAMES)
+    assert runner.invoke(main, ["models", "verify"]).stdout.count("ok  ") == 3
+    assert json.loads(runner.invoke(main, ["models", "show", "se_mobilenet_v2"]).stdout)["labels"][3] == "happy"
+
+
+def test_ensemble_fit_writes_what_run_reads(copied: Path, synthetic_csv: Path) -> None:
+    members = [str(copied / f"{name}_int8.tflite") for name in NAMES]
+    words = ["ensemble", "fit", *members, "--data", str(synthetic_csv), "--out"]
+    result = CliRunner().invoke(main, [*words, str(copied / "ensemble.json")])
+    assert result.exit_code == 0, result.output
+    assert open_classifier(str(copied / "ensemble.json"))(faces()).shape == (6, 7)
+    elsewhere = CliRunner().invoke(main, [*words, str(copied / "other" / "ensemble.json")])
+    assert elsewhere.exit_code == 2 and "does not lie beside" in elsewhere.output

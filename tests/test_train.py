@@ -1,0 +1,196 @@
+"""The training loop on a synthetic data set: phases, checkpoints, kill -9 and resume, what a run leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fer_edge.edge.cli import main
+from fer_edge.edge.errors import DataError, FerEdgeError
+from fer_edge.edge.preprocess import network_input, upscale
+from fer_edge.train import architectures, loop
+from fer_edge.train.augment import augment
+from fer_edge.train.data import load
+from fer_edge.train.recipes import RECIPES, Recipe, recipe
+from fer_edge.train.weights import load_half, save_half, start
+
+SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
+         "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip
+CALM = replace(Recipe(), flip=0.0, rotation=0.0, zoom=0.0, shift=0.0, contrast=0.0, brightness=0.0)
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "fer_edge.edge.cli", *map(str, words)]
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="session")
+def finished_run(synthetic_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    done = subprocess.run(
+        command("train", "mobilenet_v2", "--data", synthetic_csv, "--runs", runs, *SHORT),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return runs / "mobilenet_v2"
+
+
+def test_a_run_leaves_everything(finished_run: Path) -> None:
+    left = {path.name for path in finished_run.iterdir()}
+    assert {"float.keras", "float.h5", "float.npz", "metrics.json", "history.csv", "recipe.json",
+            "training_curves.png", "confusion_matrix.png", "checkpoint.npz"} <= left  # fmt: skip
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    assert set(metrics["per_class"]["fear"]) == {"precision", "recall", "f1", "support"}
+    assert np.sum(metrics["confusion"]) == 42
+    assert [row["phase"] for row in history(finished_run)] == ["warmup", "small", "small"]
+    assert json.loads((finished_run / "recipe.json").read_text())["small_size"] == 32
+
+
+def test_saved_models_agree(finished_run: Path, synthetic_csv: Path) -> None:
+    faces = load(synthetic_csv).split("val").faces[:8]
+    saved = keras.models.load_model(finished_run / "float.keras", compile=False)
+    older = keras.models.load_model(finished_run / "float.h5", compile=False)
+    half = architectures.build("mobilenet_v2", keras)
+    load_half(half, finished_run / "float.npz")
+    logits = loop.predict_logits(saved, faces)
+    assert np.allclose(loop.predict_logits(older, faces), logits, atol=1e-5)
+    assert np.allclose(loop.predict_logits(half, faces), logits, atol=0.02 * (1 + np.abs(logits).max()))
+
+
+def test_killed_run_resumes_with_the_same_history(synthetic_csv: Path, finished_run: Path, tmp_path: Path) -> None:
+    words = command("train", "mobilenet_v2", "--data", synthetic_csv, "--runs", tmp_path, *SHORT)
+    victim = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "mobilenet_v2" / "checkpoint.npz"
+    while not checkpoint.exists() and victim.poll() is None:
+        time.sleep(0.05)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    again = subprocess.run(words, capture_output=True, text=True)
+    assert again.returncode == 2 and "--resume" in again.stderr
+    resumed = subprocess.run([*words, "--resume"], capture_output=True, text=True)
+    assert resumed.returncode == 0, resumed.stderr
+    for one, other in zip(history(tmp_path / "mobilenet_v2"), history(finished_run), strict=True):
+        assert one["phase"] == other["phase"] and one["rate"] == other["rate"]
+        assert float(one["loss"]) == pytest.approx(float(other["loss"]), rel=1e-2)
+    other_recipe = subprocess.run([*words, "--resume", "--batch-size", "14"], capture_output=True, text=True)
+    assert other_recipe.returncode == 2 and "batch_size" in other_recipe.stderr
+
+
+def test_evaluate_reads_run_folders_and_ensembles(finished_run: Path, synthetic_csv: Path) -> None:
+    words = [
+        "evaluate",
+        str(finished_run),
+        str(finished_run / "float.keras"),
+        "--data",
+        str(synthetic_csv),
+        "--split",
+        "test",
+    ]
+    result = CliRunner().invoke(main, [*words, "--tta", "flip", "--json"])
+    assert result.exit_code == 0, result.output
+    first, second, together = (json.loads(line) for line in result.stdout.splitlines())
+    assert first["accuracy"] == second["accuracy"] == together["accuracy"]
+    assert together["model"] == "ensemble" and np.sum(together["confusion"]) == 14
+
+
+def test_network_learns_what_can_be_learnt(synthetic_csv: Path, tmp_path: Path) -> None:
+    chosen = replace(CALM, warmup_epochs=0, small_epochs=4, small_size=32, top_epochs=0, full_epochs=0, batch_size=14)
+    _, state = loop.fit("mobilenet_v2", load(synthetic_csv), chosen, tmp_path, weights="none", echo=lambda _: None)
+    losses = [float(row["loss"]) for row in state.history]
+    assert losses[-1] < losses[0] - 0.2
+
+
+@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+def test_architectures_are_flat_and_the_same_in_both_keras(name: str) -> None:
+    import tf_keras
+
+    ours, theirs = architectures.build(name, keras, 32), architectures.build(name, tf_keras, 32)
+    assert not any(isinstance(layer, keras.Model) for layer in ours.layers)
+    rng = np.random.default_rng(1)
+    ours.set_weights([rng.uniform(0.1, 0.3, w.shape) if w.ndim == 1 else w for w in ours.get_weights()])
+    theirs.set_weights(ours.get_weights())
+    faces = rng.integers(0, 256, (3, 48, 48), np.uint8)
+    inputs = network_input(faces, 32)
+    expected = np.asarray(ours(inputs, training=False))
+    assert expected.shape == (3, 7)
+    assert np.allclose(expected, np.asarray(theirs(inputs, training=False)), atol=1e-4 * (1 + np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+def test_imagenet_layout_is_taken_over_exactly(name: str, tmp_path: Path) -> None:
+    """Random weights in Keras Applications' own network, saved and started from, give the same features."""
+    builder = keras.applications.EfficientNetB0 if name == "efficientnet_b0" else keras.applications.MobileNetV2
+    reference = builder(include_top=False, weights=None, input_shape=(96, 96, 3))
+    path = tmp_path / "backbone.weights.h5"
+    reference.save_weights(path)
+    model = architectures.build(name, keras)
+    start(name, model, str(path), keras)
+    inputs = network_input(np.random.default_rng(2).integers(0, 256, (2, 48, 48), np.uint8))
+    raw = (inputs + 1) * 127.5 if name == "efficientnet_b0" else inputs
+    if name == "se_mobilenet_v2":  # its gates have no counterpart there: they start almost open
+        gate = model.get_layer("block_5_se_expand")
+        assert 0.97 < float(keras.ops.sigmoid(gate.bias[0])) < 1
+        return
+    features = keras.Model(model.inputs, model.get_layer("head_pool").input)(inputs)
+    inner = (slice(None), slice(1, -1), slice(1, -1)) if name == "efficientnet_b0" else slice(None)
+    expected = np.asarray(reference(raw))[inner]
+    assert np.allclose(np.asarray(features)[inner], expected, atol=2e-2 * np.abs(expected).max())
+
+
+def test_weights_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
+    model = architectures.build("mobilenet_v2", keras, 32)
+    save_half(architectures.build("se_mobilenet_v2", keras, 32), tmp_path / "other.npz")
+    (tmp_path / "damaged.weights.h5").write_bytes(b"nothing")
+    for weights in ("missing.weights.h5", str(tmp_path / "other.npz"), str(tmp_path / "damaged.weights.h5")):
+        with pytest.raises(FerEdgeError) as caught:
+            start("mobilenet_v2", model, weights, keras)
+        assert "\n" not in str(caught.value)
+
+
+def test_augmentation_at_rest_is_the_device_path() -> None:
+    faces = np.random.default_rng(3).integers(0, 256, (4, 48, 48), np.uint8)
+    views = augment(faces, 96, CALM, np.random.default_rng(0))
+    same = network_input(faces)
+    assert views.shape == (4, 96, 96, 3) and np.ptp(views, axis=-1).max() == 0
+    # the warp's weights have 5 bits: two roundings of up to 1/64 of the range each
+    assert np.abs(views - same).max() <= 2 * (2 / 64) + 2 / 127.5
+    assert np.array_equal(same[0, :, :, 0], upscale(faces[0]).astype(np.float32) / np.float32(127.5) - 1)
+
+
+def test_augmentation_is_repeatable_and_in_range() -> None:
+    faces = np.random.default_rng(3).integers(0, 256, (16, 48, 48), np.uint8)
+    wild = replace(Recipe(), erase=1.0)
+    one, two = (augment(faces, 64, wild, np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(one, two) and one.min() >= -1 and one.max() <= 1
+    assert not np.array_equal(one, augment(faces, 64, wild, np.random.default_rng(6)))
+
+
+def test_class_weights_leave_the_mean_at_one(synthetic_csv: Path) -> None:
+    train = load(synthetic_csv).split("train")
+    for kind in ("none", "sqrt", "balanced"):
+        assert loop.class_weights(train, kind)[train.labels].mean() == pytest.approx(1)
+
+
+def test_recipes() -> None:
+    assert [(p.name, p.epochs, p.rate) for p in RECIPES["seed"].phases()][0] == ("warmup", 20, 1e-3)
+    assert RECIPES["seed"].phases()[-1].rate == 1e-5
+    with pytest.raises(DataError, match="schedule"):
+        recipe("best", schedule="sometimes")
+    with pytest.raises(DataError, match="no epochs"):
+        recipe("best", warmup_epochs=0, small_epochs=0, top_epochs=0, full_epochs=0)

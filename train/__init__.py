@@ -1,0 +1,1 @@
+"""Data sets, architectures, the training loop and evaluation of the float models."""

@@ -1,0 +1,44 @@
+"""The three networks, one file each, all from the same few layers.
+
+Every definition takes the Keras module to build with (Keras 3 on any backend, or tf_keras for quantization-aware
+training), is one flat functional graph, and gives logits: `build(keras, size) -> Model`, input (N, size, size, 3) in
+[-1, 1], output (N, 7). The same definition at another size, or in the other Keras, takes the same weights.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.preprocess import INPUT_SIZE
+from fer_edge.train.architectures import efficientnet_b0, mobilenet_v2, se_mobilenet_v2
+
+ARCHITECTURES: dict[str, ModuleType] = {
+    "mobilenet_v2": mobilenet_v2,
+    "se_mobilenet_v2": se_mobilenet_v2,
+    "efficientnet_b0": efficientnet_b0,
+}
+
+
+def architecture(name: str) -> ModuleType:
+    """The module that defines the named network; ModelError names the ones there are."""
+    if name not in ARCHITECTURES:
+        raise ModelError(f"unknown architecture '{name}'; expected one of {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name]
+
+
+def build(name: str, keras: Any, size: int = INPUT_SIZE) -> Any:
+    """The named network with random weights, input (N, size, size, 3)."""
+    return architecture(name).build(keras, size)
+
+
+def top_layers(name: str, model: Any) -> list[Any]:
+    """The layers of the top blocks and the head: what the second phase trains first."""
+    names = [layer.name for layer in model.layers]
+    return list(model.layers[names.index(architecture(name).TOP_FROM) :])
+
+
+def head_layers(model: Any) -> list[Any]:
+    """The layers behind the backbone: what the warm-up trains."""
+    return [layer for layer in model.layers if layer.name.startswith("head_")]

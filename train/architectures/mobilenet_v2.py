@@ -1,0 +1,65 @@
+"""MobileNetV2 1.0 (Sandler et al. 2018, arXiv:1801.04381): inverted residuals with linear bottlenecks.
+
+Layer names and padding follow Keras Applications, so that its ImageNet weights fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fer_edge.train.architectures.layers import head, pad_for_stride
+
+NAME = "mobilenet_v2"
+TOP_FROM = "block_3_expand"
+
+# (channels out, blocks, stride of the first), expansion 6 but for the very first block: table 2 of the paper
+STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
+
+
+def build(keras: Any, size: int) -> Any:
+    """MobileNetV2 with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+    inputs = keras.layers.Input((size, size, 3), name="image")
+    return keras.Model(inputs, head(keras, backbone(keras, inputs)), name=NAME)
+
+
+def backbone(keras: Any, x: Any, attend: Callable[[Any, str], Any] | None = None) -> Any:
+    """(N, S, S, 3) to (N, S/32, S/32, 1280); attend, if given, is put on each block's expanded features."""
+    layers = keras.layers
+    x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
+    x = _normalize(keras, x, "bn_Conv1", "Conv1_relu")
+    index = 0
+    for channels, blocks, stride in STAGES:
+        for block in range(blocks):
+            x = _inverted_residual(keras, x, channels, stride if block == 0 else 1, index, attend)
+            index += 1
+    x = layers.Conv2D(1280, 1, use_bias=False, name="Conv_1")(x)
+    return _normalize(keras, x, "Conv_1_bn", "out_relu")
+
+
+def _inverted_residual(
+    keras: Any, x: Any, channels: int, stride: int, index: int, attend: Callable[[Any, str], Any] | None
+) -> Any:
+    layers = keras.layers
+    entry, width = x, int(x.shape[-1])
+    prefix = f"block_{index}_" if index else "expanded_conv_"
+    if index:
+        x = layers.Conv2D(6 * width, 1, padding="same", use_bias=False, name=f"{prefix}expand")(x)
+        x = _normalize(keras, x, f"{prefix}expand_BN", f"{prefix}expand_relu")
+    if stride == 2:
+        x = pad_for_stride(keras, x, 3, f"{prefix}pad")
+    padding = "same" if stride == 1 else "valid"
+    x = layers.DepthwiseConv2D(3, strides=stride, padding=padding, use_bias=False, name=f"{prefix}depthwise")(x)
+    x = _normalize(keras, x, f"{prefix}depthwise_BN", f"{prefix}depthwise_relu")
+    if attend:
+        x = attend(x, prefix)
+    x = layers.Conv2D(channels, 1, padding="same", use_bias=False, name=f"{prefix}project")(x)
+    x = _normalize(keras, x, f"{prefix}project_BN", None)
+    if stride == 1 and channels == width:
+        x = layers.Add(name=f"{prefix}add")([entry, x])
+    return x
+
+
+def _normalize(keras: Any, x: Any, name: str, relu: str | None) -> Any:
+    x = keras.layers.BatchNormalization(epsilon=1e-3, momentum=0.99, name=name)(x)
+    return keras.layers.ReLU(6.0, name=relu)(x) if relu else x

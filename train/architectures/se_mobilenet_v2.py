@@ -1,0 +1,29 @@
+"""MobileNetV2 with squeeze-and-excitation (Hu et al. 2018, arXiv:1709.01507).
+
+The gates sit where MobileNetV3 has them (Howard et al. 2019, arXiv:1905.02244): inside every inverted residual,
+behind the depthwise convolution. `PLACEMENT = "output"` puts one gate on the backbone's output instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fer_edge.train.architectures.layers import head, squeeze_excite
+from fer_edge.train.architectures.mobilenet_v2 import TOP_FROM as TOP_FROM
+from fer_edge.train.architectures.mobilenet_v2 import backbone
+
+NAME = "se_mobilenet_v2"
+PLACEMENT = "blocks"
+
+
+def build(keras: Any, size: int) -> Any:
+    """SE-MobileNetV2 with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+    inputs = keras.layers.Input((size, size, 3), name="image")
+    x = backbone(keras, inputs, _gate(keras, 4) if PLACEMENT == "blocks" else None)
+    if PLACEMENT == "output":
+        x = _gate(keras, 16)(x, "out_")
+    return keras.Model(inputs, head(keras, x), name=NAME)
+
+
+def _gate(keras: Any, ratio: int) -> Any:
+    return lambda x, prefix: squeeze_excite(keras, x, int(x.shape[-1]) // ratio, "relu", prefix, opened=True)

@@ -1,0 +1,57 @@
+"""Random views of training faces: one warp from 48 px to the network's size, then light and erasing."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.preprocess import FACE_SIZE, normalize
+from fer_edge.train.recipes import Recipe
+
+
+def augment(faces: NDArray[np.uint8], size: int, recipe: Recipe, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(N, 48, 48) uint8 faces to (N, size, size, 3) float32 in [-1, 1], each seen differently.
+
+    Flip, rotation, zoom, shift and upscaling are one affine warp, so that the picture is interpolated once; with
+    all of them at rest it equals preprocess.upscale to the resampler's rounding.
+    """
+    views = np.empty((len(faces), size, size), np.uint8)
+    for view, face in zip(views, faces, strict=True):
+        matrix = _matrix(size, recipe, rng)
+        cv2.warpAffine(face, matrix, (size, size), dst=view, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        _relight(view, recipe, rng)
+        _erase(view, recipe, rng)
+    return normalize(views)
+
+
+def _matrix(size: int, recipe: Recipe, rng: np.random.Generator) -> NDArray[np.float64]:
+    """The forward map from the 48-px face to the view, (2, 3), about the centres of both."""
+    angle = np.deg2rad(rng.uniform(-recipe.rotation, recipe.rotation))
+    scale = size / FACE_SIZE * (1 + rng.uniform(-recipe.zoom, recipe.zoom))
+    flip = -1.0 if rng.random() < recipe.flip else 1.0
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([flip, 1.0])
+    here, there = (FACE_SIZE - 1) / 2, (size - 1) / 2
+    move = rng.uniform(-recipe.shift, recipe.shift, 2) * size
+    return np.column_stack([turn, there + move - turn @ [here, here]])
+
+
+def _relight(view: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator) -> None:
+    if recipe.contrast or recipe.brightness:
+        gain = 1 + rng.uniform(-recipe.contrast, recipe.contrast)
+        offset = rng.uniform(-recipe.brightness, recipe.brightness)
+        table = np.clip((np.arange(256) - 127.5) * gain + 127.5 + offset, 0, 255).astype(np.uint8)
+        view[:] = table[view]
+
+
+def _erase(view: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator) -> None:
+    """Random erasing (Zhong et al. 2017, arXiv:1708.04896): a rectangle of 2..15 % of the area in one gray."""
+    if rng.random() >= recipe.erase:
+        return
+    side = len(view)
+    area, aspect = rng.uniform(0.02, 0.15) * side * side, np.exp(rng.uniform(-1, 1))
+    height, width = (
+        min(side, max(1, round(float(extent)))) for extent in (np.sqrt(area * aspect), np.sqrt(area / aspect))
+    )
+    top, left = rng.integers(0, side - height + 1), rng.integers(0, side - width + 1)
+    view[top : top + height, left : left + width] = rng.integers(0, 256)

@@ -1,0 +1,333 @@
+"""The commands `data`, `train`, `evaluate` and `ensemble`; Keras is imported only where a float model is used."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fer_edge.edge.card import write_json
+from fer_edge.edge.ensemble import EnsembleConfig, write_ensemble
+from fer_edge.edge.errors import DataError, ModelError
+from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data import SPLITS, Dataset, Split, fingerprint, load, write_folders
+from fer_edge.train.recipes import RECIPES, Recipe, recipe
+
+NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
+
+data_option = click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
+skip_option = click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")
+
+
+def say(text: str) -> None:
+    """Progress goes to stderr, results to stdout."""
+    click.echo(text, err=True)
+
+
+# --- data ------------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def data() -> None:
+    """Prepare and inspect data sets."""
+
+
+@data.command()
+@click.argument("path")
+@skip_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def info(path: str, skip_bad: bool, as_json: bool) -> None:
+    """Count the pictures per class and split in PATH, a CSV or a folder tree."""
+    dataset = load(path, skip_bad=skip_bad, progress=say)
+    counts = {name: part.counts() for name, part in dataset.splits.items()}
+    if as_json:
+        table = {
+            name: {**dict(zip(EMOTIONS, map(int, row), strict=True)), "total": int(row.sum())}
+            for name, row in counts.items()
+        }
+        click.echo(json.dumps({"path": path, "splits": table, "skipped": dataset.skipped}))
+        return
+    click.echo(f"{'class':10}" + "".join(f"{name:>9}" for name in counts))
+    for index, emotion in enumerate(EMOTIONS):
+        click.echo(f"{emotion:10}" + "".join(f"{row[index]:9d}" for row in counts.values()))
+    click.echo(f"{'total':10}" + "".join(f"{row.sum():9d}" for row in counts.values()))
+    absent = [name for name in SPLITS if name not in counts]
+    if absent:
+        click.echo(f"absent: {', '.join(absent)}")
+    if dataset.skipped:
+        click.echo(f"skipped: {dataset.skipped} bad")
+
+
+@data.command()
+@click.argument("csv")
+@click.argument("directory", type=click.Path(path_type=Path))
+@skip_option
+def prepare(csv: str, directory: Path, skip_bad: bool) -> None:
+    """Write CSV's pictures as DIRECTORY/SPLIT/CLASS/NNNNN.png."""
+    dataset = load(csv, skip_bad=skip_bad, progress=say)
+    written = write_folders(dataset, directory)
+    skipped = f", {dataset.skipped} bad rows skipped" if dataset.skipped else ""
+    click.echo(f"{written} pictures in {directory}{skipped}")
+
+
+# --- train -----------------------------------------------------------------------------------------------------
+
+
+def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One option for every field of a recipe; the default is the chosen recipe's value."""
+    kinds: dict[str, click.ParamType] = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
+    for item in reversed([field for field in fields(Recipe) if field.name != "name"]):
+        option = click.option(
+            f"--{item.name.replace('_', '-')}",
+            item.name,
+            type=kinds[str(item.type)],
+            default=None,
+            show_default=str(item.default),
+        )
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("name", type=click.Choice([*NAMES, "all"]))
+@data_option
+@skip_option
+@click.option(
+    "--weights",
+    default="imagenet",
+    help="imagenet, none, or a .weights.h5 or .npz file (with 'all', {name} in it is replaced).",
+)
+@click.option(
+    "--recipe",
+    "recipe_name",
+    type=click.Choice(list(RECIPES)),
+    default="best",
+    help="Where the fields below start from.",
+)
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders lie.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the run folder.")
+@recipe_options
+def train(
+    name: str, data_path: str, skip_bad: bool, weights: str, recipe_name: str, runs: Path, resume: bool, **changes: Any
+) -> None:
+    """Train NAME on the train split, choosing by the val split; leaves RUNS/NAME/."""
+    import keras  # noqa: F401  (fails here, in one line, before any work)
+
+    chosen = recipe(recipe_name, **{key: value for key, value in changes.items() if value is not None})
+    dataset = load(data_path, skip_bad=skip_bad, progress=say)
+    for each in NAMES if name == "all" else (name,):
+        _train_one(each, dataset, chosen, runs / each, weights.replace("{name}", each), resume)
+
+
+def _train_one(name: str, dataset: Dataset, chosen: Recipe, out: Path, weights: str, resume: bool) -> None:
+    from fer_edge.train.loop import fit, predict_logits
+
+    if not resume and (out / "checkpoint.npz").exists():
+        raise DataError(f"{out} holds a run already; go on with --resume, or choose another --runs folder")
+    say(f"{name}: recipe {chosen.name}, weights {weights}, run folder {out}")
+    write_json(out / "recipe.json", asdict(chosen))
+    with _Bar() as bar:
+        model, state = fit(
+            name, dataset, chosen, out, weights=weights, resume=resume, echo=bar.echo, progress=bar.update
+        )
+    val = dataset.split("val")
+    logits = predict_logits(model, val.faces)
+    save_run(out, name, model, chosen, weights, state.history, dataset, logits)
+    click.echo(f"{name}: see {out}/metrics.json, training_curves.png, confusion_matrix.png")
+
+
+def save_run(
+    out: Path, name: str, model: Any, chosen: Recipe, weights: str, history: Any, dataset: Dataset, logits: Any
+) -> None:
+    """Leave everything of a finished run in its folder, each file complete or not at all."""
+    import keras
+
+    from fer_edge.edge.ensemble import softmax
+    from fer_edge.train import report
+    from fer_edge.train.metrics import measure
+    from fer_edge.train.weights import save_half
+
+    for target in (out / "float.keras", out / "float.h5"):
+        temporary = target.with_name(f"part-{target.name}")
+        model.save(temporary)
+        temporary.replace(target)
+    save_half(model, out / "float.npz")
+    val = dataset.split("val")
+    metrics = measure(softmax(logits), val.labels)
+    last = history[-1] if history else {}
+    write_json(
+        out / "metrics.json",
+        {
+            "name": name,
+            "parameters": int(model.count_params()),
+            "split": "val",
+            **metrics.to_dict(),
+            "training_accuracy_last_epoch": last.get("accuracy"),
+            "recipe": asdict(chosen),
+            "weights": Path(weights).name,
+            "data": {
+                split: {"pictures": len(part), "sha256": fingerprint(part)} for split, part in dataset.splits.items()
+            },
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+            "seconds": round(sum(float(row["seconds"]) for row in history), 1),
+            "date": time.strftime("%Y-%m-%d"),
+        },
+    )
+    report.write_history(out / "history.csv", history)
+    report.plot_history(out / "training_curves.png", history, name)
+    report.plot_confusion(out / "confusion_matrix.png", metrics, f"{name}, validation split")
+    click.echo(report.metrics_table(metrics))
+
+
+class _Bar:
+    """A progress bar with time left on a terminal; a line per epoch elsewhere."""
+
+    def __enter__(self) -> _Bar:
+        self._bar: Any = None
+        self._label, self._done = "", 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish()
+
+    def update(self, label: str, done: int, total: int) -> None:
+        """Show `done` of `total` steps."""
+        if done == 1 or self._bar is None:
+            self._finish()
+            self._bar = click.progressbar(length=total, file=click.get_text_stream("stderr"), show_pos=True)
+            self._bar.__enter__()
+            self._done = 0
+        self._bar.label = label
+        self._bar.update(done - self._done)
+        self._done = done
+
+    def echo(self, line: str) -> None:
+        """A finished epoch's line."""
+        self._finish()
+        say(line)
+
+    def _finish(self) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None
+
+
+# --- evaluate --------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@data_option
+@skip_option
+@click.option("--split", type=click.Choice(SPLITS), default="val", help="Training, PublicTest or PrivateTest.")
+@click.option(
+    "--tta", type=click.Choice(["none", "flip"]), default="none", help="Average over the mirrored picture too."
+)
+@click.option(
+    "--ensemble",
+    "ensemble_path",
+    type=click.Path(path_type=Path),
+    help="ensemble.json whose weights and temperature to use.",
+)
+@click.option("--threads", type=click.IntRange(1), default=2, help="Threads of the TFLite interpreter.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of tables.")
+def evaluate(
+    models: tuple[str, ...],
+    data_path: str,
+    skip_bad: bool,
+    split: str,
+    tta: str,
+    ensemble_path: Path | None,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Measure MODELS (names, .tflite, .keras or run folders) on a split; several are also measured as an ensemble."""
+    from fer_edge.edge.ensemble import read_ensemble
+    from fer_edge.train.evaluation import collect, open_logits, probabilities
+
+    part = load(data_path, skip_bad=skip_bad, progress=say).split(split)
+    views = []
+    for spec in models:
+        views.append(collect(open_logits(spec, threads), part.faces, flip=tta == "flip"))
+        _show(spec, probabilities(views[-1:], EnsembleConfig((spec,), (1.0,), 1.0)), part, split, tta, as_json)
+    if len(models) > 1:
+        even = EnsembleConfig(models, tuple(1 / len(models) for _ in models), 1.0)
+        config = read_ensemble(ensemble_path) if ensemble_path else even
+        if len(config.members) != len(models):
+            raise ModelError(
+                f"{ensemble_path} has {len(config.members)} members; expected {len(models)}, in the order given"
+            )
+        _show("ensemble", probabilities(views, config), part, split, tta, as_json)
+
+
+def _show(label: str, scores: Any, part: Split, split: str, tta: str, as_json: bool) -> None:
+    from fer_edge.train.metrics import measure
+    from fer_edge.train.report import confusion_table, metrics_table
+
+    metrics = measure(scores, part.labels)
+    if as_json:
+        click.echo(json.dumps({"model": label, "split": split, "tta": tta, "pictures": len(part), **metrics.to_dict()}))
+        return
+    click.echo(f"\n{label}: {split} split, {len(part)} pictures" + (", with flip" if tta == "flip" else ""))
+    click.echo(metrics_table(metrics))
+    click.echo(confusion_table(metrics.confusion))
+
+
+# --- ensemble --------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def ensemble() -> None:
+    """Fit an ensemble's weights and temperature."""
+
+
+@ensemble.command("fit")
+@click.argument("models", nargs=-1, required=True)
+@data_option
+@skip_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The ensemble.json to write, beside the members."
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["equal", "fitted"]),
+    default="equal",
+    help="Equal weights, or a grid search in steps of 0.1.",
+)
+@click.option("--threads", type=click.IntRange(1), default=2, help="Threads of the TFLite interpreter.")
+def fit_command(models: tuple[str, ...], data_path: str, skip_bad: bool, out: Path, weights: str, threads: int) -> None:
+    """Fit temperature (and weights) of MODELS on the val split by negative log-likelihood, and write OUT."""
+    import numpy as np
+
+    from fer_edge.edge.catalog import model_file
+    from fer_edge.edge.classifier import open_member
+    from fer_edge.train.evaluation import fit_ensemble, probabilities
+    from fer_edge.train.metrics import measure
+
+    files = [model_file(spec) for spec in models]
+    strangers = [str(file) for file in files if file.resolve().parent != out.resolve().parent]
+    if strangers:
+        raise ModelError(
+            f"{strangers[0]} does not lie beside {out}; expected the members in the folder of the ensemble file"
+        )
+    part = load(data_path, skip_bad=skip_bad, progress=say).split("val")
+    views = [open_member(file, threads)[0].logits(part.faces)[None] for file in files]
+    chosen, temperature = fit_ensemble(np.concatenate(views), part.labels, equal=weights == "equal")
+    config = EnsembleConfig(
+        tuple(file.name for file in files),
+        chosen,
+        temperature,
+        f"val split, {len(part)} pictures, sha256 {fingerprint(part)}",
+    )
+    write_ensemble(out, config)
+    metrics = measure(probabilities(views, config), part.labels)
+    click.echo(
+        f"{out}: weights {', '.join(f'{weight:.3f}' for weight in chosen)}, temperature {temperature:.3f}, "
+        f"accuracy {100 * metrics.accuracy:.2f} %, ECE {metrics.ece:.4f} on the split it was fitted on"
+    )

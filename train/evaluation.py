@@ -1,0 +1,101 @@
+"""Models of either kind, float Keras or TFLite, on a labelled split; Keras is imported for .keras files only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.catalog import model_file
+from fer_edge.edge.classifier import open_member
+from fer_edge.edge.ensemble import NAMES, EnsembleConfig, fuse
+from fer_edge.edge.errors import ModelError
+
+Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""(N, 48, 48) uint8 faces to (N, 7) float32 logits."""
+
+
+def open_logits(spec: str, threads: int = 2) -> Logits:
+    """A model by shipped name or path (.tflite with its card, .keras, or a run folder) as a function to logits."""
+    path = Path(spec)
+    if path.is_dir():
+        path = path / "float.keras"
+    if path.suffix == ".keras":
+        if not path.is_file():
+            raise ModelError(f"{path}: no such model; expected a .keras file as 'fer-edge train' writes it")
+        return _open_keras(path)
+    if spec in NAMES or path.suffix == ".tflite":
+        member, _ = open_member(model_file(spec), threads)
+        return member.logits
+    raise ModelError(f"unknown model '{spec}'; expected {', '.join(NAMES)}, a .tflite or .keras file, or a run folder")
+
+
+def _open_keras(path: Path) -> Logits:
+    import keras
+
+    from fer_edge.train.loop import predict_logits
+
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (ValueError, OSError, TypeError) as error:
+        raise ModelError(f"{path} cannot be loaded by Keras: {str(error).splitlines()[0][:160]}") from None
+    return lambda faces: predict_logits(model, faces)
+
+
+def collect(model: Logits, faces: NDArray[np.uint8], *, flip: bool = False) -> NDArray[np.float32]:
+    """(V, N, 7) logits of V views: the pictures themselves and, with flip, their mirror images."""
+    views = [faces, np.ascontiguousarray(faces[:, :, ::-1])] if flip else [faces]
+    return np.stack([model(view) for view in views])
+
+
+def probabilities(views: list[NDArray[np.float32]], config: EnsembleConfig) -> NDArray[np.float32]:
+    """Members' (V, N, 7) logits to (N, 7) probabilities: members by weight, views equally."""
+    count = views[0].shape[0]
+    logits = np.concatenate(views)  # (M * V, N, 7)
+    weights = np.repeat(np.asarray(config.weights, np.float32), count) / count
+    return fuse(logits, weights, config.temperature)
+
+
+def fit_ensemble(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], *, equal: bool = True, step: float = 0.1
+) -> tuple[tuple[float, ...], float]:
+    """(M, N, 7) logits to (weights, temperature) that minimize the negative log-likelihood.
+
+    The likelihood, not the accuracy, chooses: it is smooth in both, and less is fitted to the split's noise. With
+    equal, only the temperature is fitted; else weights come from the grid of that step.
+    """
+    members = len(logits)
+    even = tuple(1 / members for _ in range(members))
+    grid = [even] if equal else [even, *_simplex(members, round(1 / step))]
+    fits = [(*_fit_temperature(logits, labels, np.asarray(weights, np.float32)), weights) for weights in grid]
+    _, temperature, weights = min(fits)
+    return weights, temperature
+
+
+def _fit_temperature(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], weights: NDArray[np.float32]
+) -> tuple[float, float]:
+    """(loss, temperature) by golden-section search between 0.2 and 5."""
+
+    def loss(temperature: float) -> float:
+        chosen = fuse(logits, weights, temperature)[np.arange(len(labels)), labels]
+        return float(-np.mean(np.log(np.maximum(chosen, 1e-9))))
+
+    low, high, ratio = 0.2, 5.0, (5**0.5 - 1) / 2
+    for _ in range(30):
+        inner, outer = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, outer) if loss(inner) < loss(outer) else (inner, high)
+    best = (low + high) / 2
+    return loss(best), round(best, 4)
+
+
+def _simplex(members: int, steps: int) -> list[tuple[float, ...]]:
+    """Every way to share `steps` parts among the members, as fractions."""
+    if members == 1:
+        return [(1.0,)]
+    shares: list[tuple[int, ...]] = [()]
+    for _ in range(members - 1):
+        shares = [(*share, part) for share in shares for part in range(steps - sum(share) + 1)]
+    return [tuple(part / steps for part in (*share, steps - sum(share))) for share in shares]

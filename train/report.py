@@ -1,0 +1,145 @@
+"""What a run leaves to look at: the metrics as JSON, the history as CSV, curves and confusion matrix as pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.errors import DataError
+from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.metrics import Metrics
+
+
+def metrics_table(metrics: Metrics) -> str:
+    """Per-class precision, recall, F1 and support as text, then the sums."""
+    lines = [f"{'class':10} precision  recall      F1  pictures"]
+    for index, name in enumerate(EMOTIONS):
+        lines.append(
+            f"{name:10} {metrics.precision[index]:9.3f} {metrics.recall[index]:7.3f} "
+            f"{metrics.f1[index]:7.3f} {metrics.support[index]:9d}"
+        )
+    lines.append(
+        f"accuracy {100 * metrics.accuracy:.2f} %, balanced {100 * metrics.balanced_accuracy:.2f} %, "
+        f"ECE {metrics.ece:.4f}"
+    )
+    return "\n".join(lines)
+
+
+def confusion_table(confusion: NDArray[np.int64]) -> str:
+    """The confusion matrix as text: rows are true classes, columns predicted ones."""
+    width = max(len(name) for name in EMOTIONS) + 1
+    lines = [" " * width + "".join(f"{name:>9}" for name in EMOTIONS) + "   (predicted)"]
+    for name, row in zip(EMOTIONS, confusion, strict=True):
+        lines.append(f"{name:{width}}" + "".join(f"{int(count):9d}" for count in row))
+    return "\n".join(lines)
+
+
+def write_history(path: Path, history: Sequence[dict[str, float | str]]) -> None:
+    """The epochs as CSV, one row each."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]))
+    writer.writeheader()
+    writer.writerows(history)
+    write_bytes(path, text.getvalue().encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write beside and rename; DataError says why it failed."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise DataError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def plot_history(path: Path, history: Sequence[dict[str, float | str]], title: str) -> None:
+    """Loss, accuracy and learning rate over the epochs, the phases shaded."""
+    figure, (left, right) = _subplots(2, (11, 4.2))
+    epochs = [int(row["epoch"]) for row in history]
+    for axis, key in ((left, "loss"), (right, "accuracy")):
+        axis.plot(epochs, [float(row[key]) for row in history], color="#8a8f98", marker="o", ms=3, label="training")
+        axis.plot(
+            epochs, [float(row[f"val_{key}"]) for row in history], color="#1f6feb", marker="o", ms=3, label="validation"
+        )
+        axis.set_xlabel("epoch")
+        axis.set_title(f"{title}: {key}")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        _shade_phases(axis, history)
+        axis.legend(frameon=False)
+    left.text(
+        0.0,
+        -0.2,
+        "training figures are of augmented pictures; the training loss is smoothed and weighted by class",
+        transform=left.transAxes,
+        fontsize=8,
+        color="#666",
+    )
+    _save(path, figure)
+
+
+def plot_confusion(path: Path, metrics: Metrics, title: str) -> None:
+    """The confusion matrix, rows normalized to recall, with counts."""
+    figure, (axis,) = _subplots(1, (6.4, 5.8))
+    share = metrics.confusion / np.maximum(metrics.support[:, None], 1)
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row in range(len(EMOTIONS)):
+        for column in range(len(EMOTIONS)):
+            axis.text(
+                column,
+                row,
+                f"{100 * share[row, column]:.0f} %\n{metrics.confusion[row, column]}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if share[row, column] > 0.55 else "black",
+            )
+    axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
+    axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    axis.set_title(f"{title}: accuracy {100 * metrics.accuracy:.2f} %")
+    _save(path, figure)
+
+
+def _subplots(columns: int, size: tuple[float, float]):  # type: ignore[no-untyped-def]
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)  # drawn to memory: no display needed, no global state
+    return figure, [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+
+
+def _shade_phases(axis, history: Sequence[dict[str, float | str]]) -> None:  # type: ignore[no-untyped-def]
+    names = list(dict.fromkeys(str(row["phase"]) for row in history))
+    for index, name in enumerate(names):
+        epochs = [int(row["epoch"]) for row in history if row["phase"] == name]
+        if index % 2:
+            axis.axvspan(min(epochs) - 0.5, max(epochs) + 0.5, color="#1f6feb", alpha=0.06, lw=0)
+        axis.text(
+            (min(epochs) + max(epochs)) / 2,
+            1.0,
+            name,
+            transform=axis.get_xaxis_transform(),
+            ha="center",
+            va="bottom",
+            fontsize=7,
+            color="#666",
+        )
+        axis.title.set_position((0.5, 1.06))
+
+
+def _save(path: Path, figure) -> None:  # type: ignore[no-untyped-def]
+    content = io.BytesIO()
+    figure.savefig(content, dpi=130, format="png")
+    write_bytes(path, content.getvalue())

@@ -1,0 +1,119 @@
+"""Where a network's first weights come from: ImageNet (Keras Applications), a file, or nowhere."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.errors import ModelError
+
+
+def start(name: str, model: Any, weights: str, keras: Any) -> None:
+    """Set a new network's weights: 'imagenet', 'none', or a file.
+
+    A file is a Keras 3 `.weights.h5` of keras.applications' backbone (include_top=False), or weights that this
+    project saved itself (`.npz` in half precision, see save_half).
+    """
+    if weights == "none":
+        return
+    if weights.endswith(".npz"):
+        load_half(model, Path(weights))
+        return
+    if weights != "imagenet" and not Path(weights).is_file():
+        raise ModelError(f"--weights {weights}: no such file; expected imagenet, none, or a .weights.h5 or .npz file")
+    reference = _reference(name, weights, keras)
+    taken = 0
+    for layer in model.layers:
+        if not layer.weights or layer.name.startswith("head_"):
+            continue
+        try:
+            values = reference.get_layer(layer.name).get_weights()
+        except ValueError:  # squeeze-and-excitation in MobileNetV2 has no counterpart
+            continue
+        layer.set_weights(values)
+        taken += 1
+    if name == "efficientnet_b0":
+        _fold_input_normalization(model, reference)
+    if not taken:
+        raise ModelError(f"--weights {weights}: no layer of {name} was found in it")
+
+
+def _reference(name: str, weights: str, keras: Any) -> Any:
+    applications = {
+        "mobilenet_v2": keras.applications.MobileNetV2,
+        "se_mobilenet_v2": keras.applications.MobileNetV2,
+        "efficientnet_b0": keras.applications.EfficientNetB0,
+    }
+    source = "imagenet" if weights == "imagenet" else None
+    try:
+        reference = applications[name](include_top=False, weights=source, input_shape=(96, 96, 3))
+        if source is None:
+            reference.load_weights(weights)
+    except Exception as error:  # Keras raises ValueError, KeyError, OSError or URLError depending on what is wrong
+        what = str(error).splitlines()[0][:160]
+        raise ModelError(f"--weights {weights} cannot be loaded into {name}: {what}") from None
+    return reference
+
+
+def _fold_input_normalization(model: Any, reference: Any) -> None:
+    """Fold Keras' Rescaling and Normalization layers into stem_conv and stem_bn, for input in [-1, 1].
+
+    The layers before the stem compute a·x + b per channel, read off by sending two constant pictures through them.
+    The factor goes into the kernel, the offset through the kernel into the batch norm's mean: exact but for the
+    zero-padded border, where the padding now stands for the input's mid-gray.
+    """
+    backend_input = reference.get_layer("stem_conv_pad").input
+    before = reference.__class__(reference.inputs, backend_input)
+    shape = (1, *reference.input_shape[1:])
+    low, high = (np.asarray(before(np.full(shape, value, np.float32)))[0, 0, 0] for value in (0.0, 255.0))
+    scale, offset = (high - low) / 2, (high + low) / 2  # per channel, for x = pixel / 127.5 - 1
+    stem, norm = model.get_layer("stem_conv"), model.get_layer("stem_bn")
+    (kernel,) = stem.get_weights()  # (3, 3, C, 32)
+    gamma, beta, mean, variance = norm.get_weights()
+    norm.set_weights([gamma, beta, mean - np.einsum("hwcf,c->f", kernel, offset), variance])
+    stem.set_weights([kernel * scale[None, None, :, None]])
+
+
+def save_half(model: Any, path: Path) -> None:
+    """Save weights as half-precision arrays in layer order, with the network's name (.npz, half of float32's size)."""
+    temporary = path.with_name(f".{path.name}.part.npz")
+    arrays = {f"{index:04d}": _to_half(np.asarray(value)) for index, value in enumerate(model.get_weights())}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(temporary, architecture=np.array(model.name), **arrays)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ModelError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _to_half(value: NDArray[Any]) -> NDArray[Any]:
+    """Half precision where it holds the values: batch-norm statistics may be beyond its range or lost below it."""
+    half = value.astype(np.float16)
+    kept = np.isfinite(half) & ((half != 0) | (value == 0))
+    return half if value.ndim > 1 or bool(np.all(kept)) else value
+
+
+def load_half(model: Any, path: Path) -> None:
+    """Load what save_half wrote into the same network (of any input size, Keras 3 or tf_keras)."""
+    name, values = read_half(path)
+    expected = [tuple(value.shape) for value in model.get_weights()]
+    if [value.shape for value in values] != expected:
+        raise ModelError(f"{path} holds the weights of {name}; expected those of {model.name}")
+    model.set_weights(values)
+
+
+def read_half(path: Path) -> tuple[str, list[NDArray[np.float32]]]:
+    """The network's name and its weights in float32, from what save_half wrote."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = sorted(name for name in arrays.files if name.isdigit())
+            return str(arrays["architecture"]), [arrays[name].astype(np.float32) for name in names]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"{path} cannot be read as saved weights: {error}; expected a .npz that training wrote"
+        ) from None
