@@ -29,6 +29,7 @@ def synthetic_rows(count: int, usage: str, seed: int = 0) -> list[str]:
 @pytest.fixture(scope="session")
 def synthetic_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "fer2013.csv"
-    rows = [row for seed, (usage, n) in enumerate(zip(USAGES, (140, 42, 14))) for row in synthetic_rows(n, usage, seed)]
+    sizes = zip(USAGES, (140, 42, 14), strict=True)
+    rows = [row for seed, (usage, count) in enumerate(sizes) for row in synthetic_rows(count, usage, seed)]
     path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
     return path

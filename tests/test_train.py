@@ -188,7 +188,7 @@ def test_class_weights_leave_the_mean_at_one(synthetic_csv: Path) -> None:
 
 
 def test_recipes() -> None:
-    assert [(p.name, p.epochs, p.rate) for p in RECIPES["seed"].phases()][0] == ("warmup", 20, 1e-3)
+    assert next((p.name, p.epochs, p.rate) for p in RECIPES["seed"].phases()) == ("warmup", 20, 1e-3)
     assert RECIPES["seed"].phases()[-1].rate == 1e-5
     with pytest.raises(DataError, match="schedule"):
         recipe("best", schedule="sometimes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
@@ -190,7 +191,7 @@ class _Bar:
 
     def __enter__(self) -> _Bar:
         self._bar: Any = None
-        self._label, self._done = "", 0
+        self._done = 0
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -198,6 +199,8 @@ class _Bar:
 
     def update(self, label: str, done: int, total: int) -> None:
         """Show `done` of `total` steps."""
+        if not sys.stderr.isatty():
+            return
         if done == 1 or self._bar is None:
             self._finish()
             self._bar = click.progressbar(length=total, file=click.get_text_stream("stderr"), show_pos=True)

@@ -20,6 +20,7 @@ from fer_edge.edge.preprocess import INPUT_SIZE, network_input
 from fer_edge.train import architectures
 from fer_edge.train.augment import augment
 from fer_edge.train.data import Dataset, Split
+from fer_edge.train.fused import training_keras
 from fer_edge.train.recipes import Phase, Recipe
 from fer_edge.train.weights import start
 
@@ -58,7 +59,7 @@ def fit(
     """
     train, val = data.split("train"), data.split("val")
     keras.utils.set_random_seed(recipe.seed)
-    model = architectures.build(name, keras)
+    model = architectures.build(name, training_keras())
     checkpoint = out / "checkpoint.npz"
     state, best = State(), None
     if resume and checkpoint.exists():
@@ -104,11 +105,9 @@ def fit(
                 echo(f"early stopping of phase {phase.name}: no lower validation loss in {state.since_best} epochs")
                 state.epoch = last
             _write_checkpoint(checkpoint, name, recipe, state, model, optimizer, best)
-    model = _resized(model, name, INPUT_SIZE)
-    if best is not None:
-        model.set_weights(best)
-    model.trainable = True
-    return model, state
+    finished_model = architectures.build(name, keras)
+    finished_model.set_weights(model.get_weights() if best is None else best)
+    return finished_model, state
 
 
 def predict_logits(model: Any, faces: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:
@@ -227,7 +226,7 @@ def _resized(model: Any, name: str, size: int) -> Any:
     """The same weights in the same network for another input size."""
     if int(model.input_shape[1]) == size:
         return model
-    other = architectures.build(name, keras, size)
+    other = architectures.build(name, training_keras(), size)
     other.set_weights(model.get_weights())
     return other
 

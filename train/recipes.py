@@ -31,12 +31,12 @@ class Recipe:
     warmup_size: int = 64
     # phase 2: the top blocks, first on smaller pictures (2.5 times cheaper), then at full size; then every layer
     small_epochs: int = 0
-    small_rate: float = 1e-3
+    small_rate: float = 8e-4
     small_size: int = 64
-    top_epochs: int = 7
-    top_rate: float = 1e-3
-    full_epochs: int = 1
-    full_rate: float = 1e-3
+    top_epochs: int = 6
+    top_rate: float = 8e-4
+    full_epochs: int = 2
+    full_rate: float = 8e-4
     schedule: str = "cosine"  # one half-cosine over phase 2, or 'constant'
     optimizer: str = "adamw"  # or 'adam'
     weight_decay: float = 0.01

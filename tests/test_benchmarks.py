@@ -1,0 +1,312 @@
+"""The benchmarks: statistics, machine facts, result files and their tables, on a real (tiny) TFLite model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fer_edge.benchmarks import latency, machine, record, table
+from fer_edge.edge.card import ModelCard, sha256, write_card
+from fer_edge.edge.cli import main
+from fer_edge.edge.preprocess import INPUT_SIZE, network_input
+from fer_edge.train.data import load
+
+ROOT = Path(record.__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def weights() -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(12, 7)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory, weights: np.ndarray) -> Path:
+    """A float model with its card: the input's quarters averaged, then one dense layer."""
+    tf = pytest.importorskip("tensorflow")
+
+    @tf.function(input_signature=[tf.TensorSpec((1, INPUT_SIZE, INPUT_SIZE, 3))])
+    def network(pixels: Any) -> Any:
+        quarters = tf.nn.avg_pool2d(pixels, INPUT_SIZE // 2, INPUT_SIZE // 2, "VALID")
+        return tf.matmul(tf.reshape(quarters, (1, 12)), weights)
+
+    holder = tf.Module()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], holder)
+    path = tmp_path_factory.mktemp("models") / "tiny.tflite"
+    path.write_bytes(converter.convert())
+    write_card(path, ModelCard("tiny", "quarters", sha256(path), quantization="float32"))
+    return path
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(main, ["bench", *map(str, arguments)])
+
+
+# --- accuracy ----------------------------------------------------------------------------------------------------
+
+
+def test_accuracy_is_what_numpy_computes(tiny: Path, weights: np.ndarray, synthetic_csv: Path, tmp_path: Path) -> None:
+    out = tmp_path / "accuracy.json"
+    done = run("accuracy", tiny, "--data", synthetic_csv, "--out", out)
+    assert done.exit_code == 0, done.output
+    result = json.loads(out.read_text())
+    part = load(synthetic_csv).split("val")
+    half = INPUT_SIZE // 2
+    pooled = network_input(part.faces).reshape(-1, 2, half, 2, half, 3).mean(axis=(2, 4)).reshape(-1, 12)
+    (row,) = result["rows"]
+    assert row["accuracy"] == round(float(np.mean((pooled @ weights).argmax(1) == part.labels)), 5)
+    assert row["sha256"] == {"tiny.tflite": sha256(tiny)}
+    assert (result["data"]["split"], result["data"]["pictures"]) == ("val", len(part))
+    assert result["command"].startswith(f"fer-edge bench accuracy {tiny}")
+    assert [path.name for path in tmp_path.iterdir()] == ["accuracy.json"]
+
+
+def test_accuracy_of_another_environments_runtime(tiny: Path, synthetic_csv: Path, tmp_path: Path) -> None:
+    python = os.environ.get("FER_EDGE_TFLITE_PYTHON")
+    if not python:
+        pytest.skip("FER_EDGE_TFLITE_PYTHON names no environment with tflite-runtime (make test makes one)")
+    out = tmp_path / "accuracy.json"
+    done = run("accuracy", tiny, "--data", synthetic_csv, "--python", python, "--out", out)
+    assert done.exit_code == 0, done.output
+    here, there = json.loads(out.read_text())["rows"]
+    assert here["runtime"] != there["runtime"]
+    assert there["runtime"].startswith("tflite-runtime")
+    assert here["confusion"] == there["confusion"]
+
+
+@pytest.mark.parametrize("python", ["/bin/false", "/no/such/python"])
+def test_another_environment_that_fails_is_one_line(
+    python: str, tiny: Path, synthetic_csv: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "accuracy.json"
+    done = run("accuracy", tiny, "--data", synthetic_csv, "--python", python, "--out", out)
+    assert done.exit_code == 2
+    assert python in done.stderr.splitlines()[-1]
+    assert not out.exists()
+
+
+def test_a_missing_model_is_one_line(synthetic_csv: Path) -> None:
+    done = run("accuracy", "no/such.tflite", "--data", synthetic_csv)
+    assert done.exit_code == 2
+    assert "no/such.tflite" in done.stderr
+
+
+# --- latency -----------------------------------------------------------------------------------------------------
+
+
+def test_latency_keeps_the_phases_apart(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latency.json"
+    done = run("latency", tiny, tiny, "--threads", "1,2", "--runs", "7", "--warmup", "2", "--out", out)
+    assert done.exit_code == 0, done.output
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["threads"] for row in rows] == [1, 1, 2, 2]
+    for row in rows:
+        whole = row["classifier"]
+        assert 0 < whole["min"] <= whole["p50"] <= whole["p90"] <= whole["p99"]
+        assert row["open"] > 0
+        assert row["first"] > 0
+        assert row["peak_mib"] > 0
+    for first, second in ((0, 1), (2, 3)):
+        assert rows[first]["ratio"] == 1
+        expected = rows[second]["classifier"]["p50"] / rows[first]["classifier"]["p50"]
+        assert rows[second]["ratio"] == pytest.approx(expected, abs=5e-4)  # rounded to three digits
+
+
+@pytest.mark.parametrize("threads", ["0", "1,", "two", "1,-2"])
+def test_latency_refuses_thread_counts_that_are_none(threads: str, tiny: Path) -> None:
+    done = run("latency", tiny, "--threads", threads)
+    assert done.exit_code == 2
+    assert "whole numbers above 0" in done.stderr
+
+
+def test_peak_memory_is_the_fresh_processs_own(tiny: Path) -> None:
+    ballast = np.ones(64 * 2**20, np.uint8)  # 64 MiB that a child would inherit as ru_maxrss
+    small = latency._fresh(str(tiny), 1)["peak_mib"]
+    ballast = np.ones(512 * 2**20, np.uint8)
+    big = latency._fresh(str(tiny), 1)["peak_mib"]
+    del ballast
+    assert abs(big - small) < 64
+
+
+def test_summary_is_exact_on_a_known_series() -> None:
+    series = np.arange(101.0)[::-1]
+    assert latency.summary(series) == {"p50": 50.0, "p90": 90.0, "p99": 99.0, "mean": 50.0, "min": 0.0}
+
+
+def test_timed_counts_its_calls() -> None:
+    calls: list[int] = []
+    times = latency.timed(lambda: calls.append(1), 5)
+    assert len(times) == len(calls) == 5
+    assert min(times) >= 0
+
+
+# --- the machine -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def raspberry(tmp_path: Path) -> Path:
+    files = {
+        "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
+        "proc/cpuinfo": "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd08\n\nRevision\t: c03114\n",
+        "proc/meminfo": "MemTotal:        3884360 kB\nMemFree: 1 kB\n",
+        "proc/loadavg": "0.52 0.58 0.59 1/123 4567\n",
+        "etc/os-release": 'NAME="Debian"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand\n",
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "600000\n",
+        "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq": "1800000\n",
+        "sys/class/thermal/thermal_zone0/temp": "48686\n",
+    }
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return tmp_path
+
+
+def test_facts_of_a_raspberry_pi(raspberry: Path) -> None:
+    found = machine.facts(raspberry)
+    assert found["model"] == "Raspberry Pi 4 Model B Rev 1.4"
+    assert found["cpu"] == "Cortex-A72"
+    assert found["memory_mib"] == 3884360 // 1024
+    assert found["os"] == "Debian GNU/Linux 12 (bookworm)"
+    assert (found["governor"], found["mhz"], found["max_mhz"]) == ("ondemand", 600.0, 1800.0)
+    assert (found["celsius"], found["load"]) == (48.7, 0.52)
+    assert record.slug(found["model"]) == "raspberry-pi-4-model-b-rev-1-4"
+
+
+def test_facts_of_a_machine_that_tells_nothing(tmp_path: Path) -> None:
+    found = machine.facts(tmp_path)
+    assert found["model"] is None
+    assert found["celsius"] is None
+    assert found["python"]
+    json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("throttled=0x0", []),
+        (
+            "throttled=0x50005",
+            ["under-voltage now", "throttled now", "under-voltage since boot", "throttled since boot"],
+        ),
+        ("throttled=0x80008", ["soft temperature limit now", "soft temperature limit since boot"]),
+        ("VCHI initialization failed", None),
+        (None, None),
+    ],
+)
+def test_throttle_bits(answer: str | None, words: list[str] | None) -> None:
+    assert machine.throttled(answer) == words
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def result(kind: str = "accuracy", **changes: object) -> dict[str, Any]:
+    about = {"model": None, "cpu": "Some CPU", "cores": 4, "os": "Some OS", "python": "3.11.2"}
+    about |= {"packages": {"ai-edge-litert": "9.9", "numpy": "2.0"}, "date": "2020-02-02T00:00:00+00:00"}
+    row = {
+        "model": "m",
+        "runtime": "LiteRT 9.9",
+        "bytes": 3 * 2**20,
+        "accuracy": 0.5,
+        "balanced_accuracy": 0.25,
+        "ece": 0.125,
+    }
+    data = {"name": "fer.csv", "split": "val", "pictures": 4}
+    return {"kind": kind, "command": "", "machine": about, "data": data, "rows": [row], **changes}
+
+
+def test_accuracy_table(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(result()))
+    assert table.tables([path])["accuracy"].splitlines() == [
+        "fer.csv, split `val`, 4 pictures; Some CPU, 4 cores, Some OS, Python 3.11.2, ai-edge-litert 9.9, 2020-02-02.",
+        "",
+        "| model | runtime | files | accuracy | balanced | calibration error |",
+        "|---|--:|--:|--:|--:|--:|",
+        "| m | LiteRT 9.9 | 3.0 MiB | 50.00 % | 25.00 % | 0.125 |",
+    ]
+
+
+def test_a_measured_latency_becomes_a_table(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latency.json"
+    assert run("latency", tiny, "--threads", "1", "--runs", "5", "--warmup", "1", "--out", out).exit_code == 0
+    done = run("table", out)
+    assert done.exit_code == 0, done.output
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("| tiny")]
+    assert line.count("|") == done.stdout.splitlines()[2].count("|")
+
+
+def test_write_replaces_only_what_is_between_the_markers(tmp_path: Path) -> None:
+    page, path = tmp_path / "README.md", tmp_path / "a.json"
+    page.write_text(
+        "before\n<!-- table:accuracy -->\nold\n<!-- /table -->\nafter\n<!-- table:latency -->\nx\n<!-- /table -->\n"
+    )
+    path.write_text(json.dumps(result()))
+    for _ in range(2):  # the second time changes nothing
+        done = run("table", path, "--write", page)
+        assert done.exit_code == 0, done.output
+        text = page.read_text()
+        assert text.startswith("before\n<!-- table:accuracy -->\nfer.csv")
+        assert text.endswith("|\n<!-- /table -->\nafter\n<!-- table:latency -->\nx\n<!-- /table -->\n")
+        assert "old" not in text
+
+
+def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
+    page, path = tmp_path / "README.md", tmp_path / "a.json"
+    page.write_text("no table here\n")
+    path.write_text(json.dumps(result()))
+    done = run("table", path, "--write", page)
+    assert done.exit_code == 2
+    assert "table:" in done.stderr
+    assert page.read_text() == "no table here\n"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "not JSON"])
+def test_what_is_no_result_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    done = run("table", path)
+    assert done.exit_code == 2
+    assert str(path) in done.stderr
+
+
+def test_a_failed_write_keeps_the_old_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(record, "command_line", str)
+    with pytest.raises(record.FerEdgeError, match="No space left"):
+        record.write("accuracy", {"rows": []}, path)
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_the_readmes_tables_are_what_the_result_files_give() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    rendered = table.tables(sorted(record.RESULTS.glob("*.json")))
+    assert table.insert(readme, rendered) == readme, "run: fer-edge bench table --write README.md"
+    for kind, body in re.findall(r"<!-- table:([a-z-]+) -->\n(.*?)<!-- /table -->", readme, re.DOTALL):
+        assert kind in rendered or not body.strip(), f"the README has a {kind} table without a result file"
+
+
+def test_bench_lists_only_commands_that_exist() -> None:
+    from fer_edge.benchmarks.cli import COMMANDS, bench
+
+    context = click.Context(bench)
+    listed = bench.list_commands(context)
+    assert set(listed) <= set(COMMANDS)
+    assert all(isinstance(bench.get_command(context, name), click.Command) for name in listed)
+    assert bench.get_command(context, "nonsense") is None

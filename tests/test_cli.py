@@ -1,0 +1,50 @@
+"""The command itself: what it loads, and how it says what is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from fer_edge.edge.cli import COMMANDS, _missing, main
+
+
+def without(module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """fer-edge in a process where a module cannot be imported."""
+    code = f"import sys; sys.modules[{module!r}] = None; from fer_edge.edge.cli import main; main({list(words)!r})"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_that_agrees_with_the_listing(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert name in CliRunner().invoke(main, ["--help"]).output
+
+
+def test_missing_keras_is_one_sentence() -> None:
+    done = without("keras", "train", "mobilenet_v2", "--data", "x.csv")
+    assert done.returncode == 2
+    assert done.stderr.strip() == "fer-edge: this command needs Keras: pip install 'fer-edge[train]'"
+
+
+def test_missing_opencv_library_names_the_package() -> None:
+    text = _missing(ImportError("libGL.so.1: cannot open shared object file: No such file or directory"))
+    assert text.endswith("sudo apt-get install libgl1")
+
+
+def test_missing_runtime_is_one_sentence() -> None:
+    code = (
+        "import sys; sys.modules.update({'ai_edge_litert': None, 'tflite_runtime': None});"
+        "from fer_edge.edge.cli import main; main(['models', 'verify', 'mobilenet_v2'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no TFLite runtime" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_command_is_refused() -> None:
+    assert CliRunner().invoke(main, ["dance"]).exit_code == 2

@@ -1,0 +1,103 @@
+"""The demo's parts: the clip, and the environment's rules."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_edge.edge.detector import open_detector
+from fer_edge.edge.types import Frame
+from fer_edge.models import FOLDER
+
+EXAMPLES = FOLDER.parent / "examples"
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+make_clip = example("make_clip")
+environment = example("environment")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
+    path = make_clip.write(tmp_path_factory.mktemp("clip") / "new" / "clip.mp4")
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (answer := capture.read())[0]:
+        frames.append(answer[1])
+    assert capture.get(cv2.CAP_PROP_FPS) == make_clip.RATE
+    return frames
+
+
+def test_the_clip_has_its_length_and_size(clip: list[np.ndarray]) -> None:
+    assert len(clip) == 4 * make_clip.RATE
+    assert {frame.shape for frame in clip} == {(480, 640, 3)}
+
+
+def test_every_frame_shows_one_face_and_it_moves(clip: list[np.ndarray]) -> None:
+    detector = open_detector("blazeface", 1)
+    found = [detector.detect(Frame(frame)) for frame in clip[::5]]
+    assert [len(faces) for faces in found] == [1] * len(found)
+    middles = np.array([(face.box.x + face.box.width / 2, face.box.y + face.box.height / 2) for (face,) in found])
+    assert np.ptp(middles[:, 0]) > 50
+    assert np.ptp([face.box.width for (face,) in found]) > 10
+
+
+def test_a_portrait_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"none\.jpg cannot be read"):
+        make_clip.write(tmp_path / "clip.mp4", tmp_path / "none.jpg")
+
+
+def test_apts_picamera2_is_kept_working_on_python_3_11_only() -> None:
+    assert environment.constraints((3, 11)) == ["numpy<2", "opencv-python<5"]
+    assert environment.constraints((3, 13)) == []
+
+
+def test_picamera2_is_looked_for_in_the_systems_python(tmp_path: Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    assert not environment.has_picamera2(str(python))
+    (tmp_path / "picamera2.py").touch()
+    assert environment.has_picamera2(str(python))
+    assert not environment.has_picamera2("/no/such/python")
+
+
+@pytest.mark.parametrize(
+    ("error", "package"),
+    [
+        ("ImportError: libGL.so.1: cannot open shared object file", "libgl1"),
+        ("ImportError: libgthread-2.0.so.0: cannot open shared object file", "libglib2.0-0"),
+    ],
+)
+def test_a_missing_library_names_its_package(error: str, package: str) -> None:
+    assert environment.missing_library(error).endswith(f"sudo apt-get install {package}")
+    assert environment.missing_library("ImportError: something else") is None
+
+
+def test_an_old_python_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    with pytest.raises(SystemExit, match=r"3\.11 or later"):
+        environment.check_python()
+
+
+def test_a_missing_venv_package_is_named(tmp_path: Path) -> None:
+    environment.check_venv(sys.executable)
+    python = tmp_path / "python3"
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    with pytest.raises(SystemExit, match="apt-get install python3-venv"):
+        environment.check_venv(str(python))

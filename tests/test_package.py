@@ -1,0 +1,71 @@
+"""The package as a device gets it: what the wheel holds, and what importing the runtime loads."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+
+import pytest
+
+from fer_edge.models import FOLDER
+
+ROOT = FOLDER.parent
+NOT_SOURCE = (".*", "build", "dist", "runs", "demo-output", "*.egg-info", "__pycache__")
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+for room in {rooms}:
+    package = importlib.import_module(room)
+    for module in pkgutil.walk_packages(package.__path__, room + "."):
+        importlib.import_module(module.name)
+print(*(name for name in sys.modules if name.split(".")[0] in {libraries} or name.startswith({ours})))
+"""
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The wheel's file names; built from a copy, because setuptools leaves a build folder in the tree."""
+    tree, out = tmp_path_factory.mktemp("tree") / "source", tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*NOT_SOURCE))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out), str(tree)]
+    if int(version("setuptools").split(".")[0]) >= 77:
+        command.append("--no-build-isolation")  # needs no network
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    (wheel,) = out.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def test_the_wheel_has_one_package_and_all_its_modules(names: list[str]) -> None:
+    assert {name.split("/")[0] for name in names} == {"fer_edge", f"fer_edge-{version('fer-edge')}.dist-info"}
+    rooms = ("edge", "train", "convert", "benchmarks", "models")
+    modules = {f"fer_edge/{path.relative_to(ROOT)}" for room in rooms for path in (ROOT / room).rglob("*.py")}
+    assert {name for name in names if name.endswith(".py")} == modules
+
+
+def test_the_wheel_carries_the_models_and_their_cards(names: list[str]) -> None:
+    files = [path for path in FOLDER.iterdir() if path.suffix in (".tflite", ".json")]
+    files += [path for path in (FOLDER / "face").iterdir() if path.is_file()]
+    assert {f"fer_edge/models/{path.relative_to(FOLDER)}" for path in files} <= set(names)
+
+
+def test_the_wheel_carries_the_licence(names: list[str]) -> None:
+    assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("rooms", "ours"),
+    [
+        (("fer_edge.edge", "fer_edge.models"), ("fer_edge.train", "fer_edge.convert", "fer_edge.benchmarks")),
+        (("fer_edge.benchmarks",), ("fer_edge.convert",)),
+    ],
+)
+def test_the_runtime_loads_nothing_heavy(rooms: tuple[str, ...], ours: tuple[str, ...]) -> None:
+    libraries = ("tensorflow", "keras", "tf_keras", "tensorflow_model_optimization", "torch", "jax", "matplotlib")
+    code = IMPORT_ALL.format(rooms=rooms, libraries=libraries, ours=ours)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []

@@ -1,0 +1,279 @@
+"""`fer-edge run` as a user meets it: a real process, real signals, the shipped ensemble."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_edge.edge.types import EMOTIONS
+from fer_edge.models import FOLDER
+
+RUN = (sys.executable, "-m", "fer_edge.edge.cli", "run")
+PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
+SIZE = (320, 240)
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+
+
+def run(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A whole `fer-edge run` without a display."""
+    command = [*RUN, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, **options)
+
+
+def start(*words: str | Path) -> subprocess.Popen[str]:
+    """A `fer-edge run` that goes on while the test does."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*RUN, *map(str, words)], stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT)
+
+
+def scene(shift: int) -> np.ndarray:
+    """(240, 320, 3) with the portrait's face, moved by `shift` pixels."""
+    portrait = cv2.resize(cv2.imread(str(PORTRAIT)), (240, 240), interpolation=cv2.INTER_AREA)
+    pixels = np.full((240, 320, 3), 90, np.uint8)
+    pixels[:, 20 + shift : 260 + shift] = portrait
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds: a face that moves, then none."""
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, SIZE)
+    for index in range(20):
+        writer.write(scene(2 * index) if index < 15 else np.full((240, 320, 3), 90, np.uint8))
+    writer.release()
+    return path
+
+
+def decoded(path: Path) -> int:
+    capture = cv2.VideoCapture(str(path))
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The single line that a user's mistake may cost."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("INFO: ")]  # the TFLite runtime's
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("fer-edge: ")
+    return lines[0]
+
+
+def test_clip_to_jsonl_video_and_picture(clip: Path, tmp_path: Path) -> None:
+    outputs = ("--jsonl", "-", "--save-video", tmp_path / "v.mp4", "--save-picture", tmp_path / "p.png")
+    done = run("--source", clip, *outputs)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["frame"] for record in records] == list(range(20))
+    assert [record["time"] for record in records] == pytest.approx([i / 10 for i in range(20)], abs=1e-3)
+    assert [len(record["faces"]) for record in records] == [1] * 15 + [0] * 5
+    assert len({record["faces"][0]["track"] for record in records[:15]}) == 1
+    (face,) = records[0]["faces"]
+    assert list(face["scores"]) == list(EMOTIONS)
+    assert sum(face["scores"].values()) == pytest.approx(1, abs=1e-4)
+    assert face["emotion"] == max(face["scores"], key=face["scores"].get)
+    x, y, width, height = face["box"]
+    assert x < 20 + 240 * 0.44 < x + width  # her nose
+    assert y < 240 * 0.24 < y + height
+    assert decoded(tmp_path / "v.mp4") == 20
+    assert cv2.imread(str(tmp_path / "p.png")).shape == (240, 320, 3)
+    assert sorted(os.listdir(tmp_path)) == ["p.png", "v.mp4"]
+    for word in ("source: ", "model: ensemble", "detector: ", "20 frames, 15 faces", "p50", "classify"):
+        assert word in done.stderr
+
+
+def test_text_is_quiet(clip: Path) -> None:
+    done = run("--source", clip, "--show", "text")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert 2 <= len(lines) < 15
+    assert lines[-1].endswith("no face")
+    assert run("--source", clip, "--show", "none").stdout == ""
+
+
+@pytest.mark.parametrize(("limit", "frames"), [(("--max-frames", "7"), 7), (("--duration", "0.5"), 5)])
+def test_limits(clip: Path, limit: tuple[str, str], frames: int) -> None:
+    done = run("--source", clip, "--jsonl", "-", *limit)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == frames
+
+
+def test_cut_clip_keeps_its_results_and_exits_2(clip: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    done = run("--source", cut, "--jsonl", "-", "--save-video", tmp_path / "v.mp4")
+    assert done.returncode == 2
+    count = len(done.stdout.splitlines())
+    assert 5 <= count < 15
+    assert done.stderr.splitlines()[-1] == f"fer-edge: {cut} is cut off: {count} of 20 frames could be read"
+    assert decoded(tmp_path / "v.mp4") == count
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--camera", "99"), "camera 99 gives no pictures: V4L2: /dev/video99 does not exist"),
+        (("--camera", "/dev/video99"), "/dev/video99 does not exist"),
+        (("--source", "nowhere.mp4"), "nowhere.mp4: no such file"),
+        (("--source", __file__), "is not a readable video"),
+        (("--source", "http://127.0.0.1:9/"), "cannot be opened as a stream"),
+        (("--source", PORTRAIT, "--model", "no_such_model"), "unknown model 'no_such_model'"),
+        (("--source", PORTRAIT, "--detector", "no_such_detector"), "no_such_detector"),
+    ],
+)
+def test_mistakes_cost_one_line(words: tuple[str | Path, ...], told: str) -> None:
+    assert told in one_line(run(*words))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--save-video", "/no/such/folder/v.mp4"), "no writable folder"),
+        (("--save-video", "v.mkv"), "must end in"),
+        (("--save-picture", "/no/such/folder/p.png"), "no writable folder"),
+        (("--jsonl", "/no/such/folder/o.jsonl"), "cannot be written"),
+        (("--show", "window"), "there is no display"),
+    ],
+)
+def test_outputs_that_cannot_be_cost_one_line(clip: Path, words: tuple[str, str], told: str) -> None:
+    assert told in one_line(run("--source", clip, *words))
+
+
+def test_full_disk_under_stdout_is_told(clip: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [*RUN, "--source", str(clip), "--jsonl", "-"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "fer-edge: stdout cannot be written: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+def test_options_that_exclude_each_other(clip: Path) -> None:
+    for words in (("--camera", "0"), ("--show", "text", "--jsonl", "-")):
+        done = run("--source", clip, *words)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+def test_reader_that_has_seen_enough(clip: Path) -> None:
+    """As in `fer-edge run … | head -1`."""
+    process = start("--source", clip, "--jsonl", "-")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert json.loads(process.stdout.readline())["frame"] == 0
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait(30) == 0
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors
+
+
+class EndlessHandler(BaseHTTPRequestHandler):
+    """A camera on the network, 50 pictures a second for as long as anybody looks; /lost sends 10 and falls silent."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=cut")
+        self.end_headers()
+        pictures = [cv2.imencode(".jpg", scene(shift))[1].tobytes() for shift in range(0, 40, 4)]
+        try:
+            for index in range(100_000):
+                data = pictures[index % len(pictures)]
+                head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                self.wfile.write(head.encode() + data + b"\r\n")
+                time.sleep(0.02 if self.path == "/" or index < 10 else 20)
+        except OSError:
+            pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), EndlessHandler) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_signals_leave_whole_files(server: str, tmp_path: Path, number: signal.Signals, suffix: str) -> None:
+    """A live stream, stopped by the user: exit code 0, complete JSON lines, a video that plays."""
+    lines, video = tmp_path / "o.jsonl", tmp_path / f"v{suffix}"
+    process = start("--source", f"{server}/", "--jsonl", lines, "--save-video", video)
+    try:
+        wait_for(lambda: lines.exists() and lines.read_text().count("\n") >= 15)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert len(records) >= 15
+    indices = [record["frame"] for record in records]
+    assert indices == sorted(set(indices))
+    assert f"{len(records)} frames" in errors
+    seconds = records[-1]["time"] - records[0]["time"]
+    capture = cv2.VideoCapture(str(video))
+    assert decoded(video) / capture.get(cv2.CAP_PROP_FPS) == pytest.approx(seconds, rel=0.3, abs=0.3)
+    assert sorted(os.listdir(tmp_path)) == sorted(["o.jsonl", video.name])
+
+
+def test_signal_while_nothing_comes(server: str, tmp_path: Path) -> None:
+    lines = tmp_path / "o.jsonl"
+    process = start("--source", f"{server}/lost", "--jsonl", lines)
+    try:
+        wait_for(lambda: lines.exists() and '"frame": 9' in lines.read_text())
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=4)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+
+
+def test_camera_that_falls_silent_exits_2(server: str, tmp_path: Path) -> None:
+    video = tmp_path / "v.mp4"
+    done = run("--source", f"{server}/lost", "--show", "none", "--save-video", video)
+    assert done.returncode == 2
+    assert "no picture for" in done.stderr.splitlines()[-1]
+    assert decoded(video) >= 1
+
+
+def test_pictures_are_not_tracked(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png"):
+        cv2.imwrite(str(tmp_path / name), scene(0))
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    done = run("--source", tmp_path, "--jsonl", "-")
+    assert done.returncode == 2
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [face["track"] for record in records for face in record["faces"]] == [None, None]
+    assert "1 of 3 pictures could not be read" in done.stderr.splitlines()[-1]

@@ -1,0 +1,382 @@
+"""Sources, on files that OpenCV wrote and a stream that a real server sends."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources import open_source
+from fer_edge.edge.sources.capture import Closing
+from fer_edge.edge.sources.latest import Latest
+from fer_edge.edge.sources.pictures import list_pictures, read_picture
+from fer_edge.edge.types import Frame
+
+FPS = 12.5
+
+
+def picture(shade: int) -> np.ndarray:
+    pixels = np.full((120, 160, 3), shade, np.uint8)
+    pixels[20:100, 40:120] = np.random.default_rng(shade).integers(0, 255, (80, 80, 3))
+    return pixels
+
+
+def write_video(path: Path, count: int = 40) -> Path:
+    codec = {".avi": "MJPG", ".mp4": "mp4v"}[path.suffix]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), FPS, (160, 120))
+    assert writer.isOpened()
+    for index in range(count):
+        writer.write(picture(5 * index))
+    writer.release()
+    return path
+
+
+def faststart(path: Path) -> Path:
+    """The MP4 with its index in front, as web servers want it: only such a one can be read when it is cut off."""
+    data = path.read_bytes()
+    atoms, at = {}, 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4])
+        atoms[data[at + 4 : at + 8]] = data[at : at + size]
+        at += size
+    index = bytearray(atoms[b"moov"])
+    table = index.index(b"stco") + 8
+    for entry in range(int.from_bytes(index[table : table + 4])):
+        place = table + 4 + 4 * entry
+        index[place : place + 4] = (int.from_bytes(index[place : place + 4]) + len(index)).to_bytes(4)
+    rest = b"".join(atom for name, atom in atoms.items() if name not in (b"ftyp", b"moov"))
+    path.write_bytes(atoms[b"ftyp"] + bytes(index) + rest)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mp4"])
+def test_video_gives_every_frame_in_media_time(tmp_path: Path, suffix: str) -> None:
+    with open_source(source=str(write_video(tmp_path / f"v{suffix}"))) as source:
+        frames = list(source)
+    assert source.fps == pytest.approx(FPS)
+    assert source.problem is None
+    assert not source.live
+    assert [frame.index for frame in frames] == list(range(40))
+    assert [frame.time for frame in frames] == pytest.approx([i / FPS for i in range(40)], abs=1e-3)
+    shades = [float(frame.pixels[:10].mean()) for frame in frames]
+    assert shades == pytest.approx([5 * i for i in range(40)], abs=6)  # lossy coding
+    assert len({id(frame.pixels) for frame in frames}) == 40  # each frame's memory is its own
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mp4"])
+@pytest.mark.parametrize("share", [0.9, 0.5])
+def test_cut_video_keeps_what_was_decoded(tmp_path: Path, suffix: str, share: float) -> None:
+    path = write_video(tmp_path / f"v{suffix}")
+    if suffix == ".mp4":
+        faststart(path)
+        with open_source(source=str(path)) as whole:
+            assert len(list(whole)) == 40
+            assert whole.problem is None
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with open_source(source=str(path)) as source:
+        frames = list(source)
+    assert 0.7 * share * 40 <= len(frames) < 40
+    assert source.problem is not None
+    assert "is cut off" in source.problem
+    assert f"{len(frames)} of 40" in source.problem
+
+
+def test_mp4_without_its_index_is_an_error(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(SourceError, match="not a readable video"):
+        open_source(source=str(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all\n" * 100])
+def test_what_is_no_video_is_an_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "v.mp4"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"v\.mp4"), open_source(source=str(path)) as source:
+        list(source)
+
+
+def test_missing_source() -> None:
+    with pytest.raises(SourceError, match="nowhere: no such file"):
+        open_source(source="nowhere")
+    with pytest.raises(SourceError, match="--camera 3"):
+        open_source(source="3")
+
+
+def test_folder_goes_on_after_a_bad_picture(tmp_path: Path) -> None:
+    for name, shade in (("b.png", 50), ("a.jpg", 10), ("c.PNG", 90)):
+        (tmp_path / name).write_bytes(cv2.imencode(name[1:], picture(shade))[1].tobytes())
+    (tmp_path / "aa.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:1000])
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "notes.txt").write_text("not a picture")
+    with open_source(source=str(tmp_path)) as source:
+        frames = list(source)
+    assert [round(float(frame.pixels[:10].mean()) / 10) for frame in frames] == [1, 5, 9]
+    assert not source.continuous
+    assert source.problem is not None
+    assert source.problem.startswith("2 of 5 pictures could not be read")
+
+
+def test_folder_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="holds no pictures"):
+        list_pictures(tmp_path)
+
+
+def test_gray_and_sixteen_bit_pictures_become_bgr(tmp_path: Path) -> None:
+    for name, pixels in (("g.png", np.full((8, 9), 77, np.uint8)), ("w.png", np.full((8, 9), 77 * 257, np.uint16))):
+        cv2.imwrite(str(tmp_path / name), pixels)
+        read = read_picture(tmp_path / name)
+        assert read.shape == (8, 9, 3)
+        assert read.dtype == np.uint8
+        assert (read == 77).all()
+
+
+@pytest.mark.parametrize(
+    ("camera", "words"),
+    [
+        ("99", "V4L2: /dev/video99 does not exist"),
+        ("99", "libcamera: picamera2 is missing"),
+        ("/dev/video99", "/dev/video99 does not exist"),
+        ("front", "is not a number"),
+    ],
+)
+def test_missing_camera(
+    camera: str, words: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    with pytest.raises(SourceError) as told:
+        open_source(camera=camera)
+    assert words in str(told.value)
+    assert "\n" not in str(told.value)
+    assert capfd.readouterr().err == ""  # OpenCV kept quiet
+
+
+def test_camera_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SourceError, match="cannot be opened as a V4L2 camera"):
+        open_source(camera="/dev/null")
+    assert capfd.readouterr().err == ""
+
+
+class Endless(Closing):
+    """A camera at `pace` seconds a frame that may stop, hang or break."""
+
+    live = True
+    name = "endless"
+
+    def __init__(self, pace: float = 0.002, frames: int | None = None, then: Callable[[], None] | None = None) -> None:
+        self.pace, self.frames, self.then = pace, frames, then
+        self.closed = threading.Event()
+        self.made = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        while self.made != self.frames:
+            time.sleep(self.pace)
+            self.made += 1
+            yield Frame(np.zeros((2, 2), np.uint8), self.made - 1, self.pace * self.made)
+        if self.then is not None:
+            self.then()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_latest_gives_the_newest_and_counts_the_rest() -> None:
+    with Latest.started(Endless()) as latest:
+        seen = []
+        for frame in latest:
+            seen.append(frame.index)
+            if len(seen) == 5:
+                break
+            time.sleep(0.03)
+    assert seen == sorted(set(seen))
+    assert seen[-1] >= 20
+    assert latest.dropped >= seen[-1] - seen[0] - 4 >= 10
+    assert latest._source.closed.is_set()  # type: ignore[attr-defined]
+
+
+def test_latest_ends_with_its_source() -> None:
+    with Latest.started(Endless(frames=3)) as latest:
+        assert next(reversed([frame.index for frame in latest])) == 2
+
+
+def test_latest_tells_a_lost_camera() -> None:
+    def lost() -> None:
+        raise SourceError("/dev/video7 stopped giving pictures")
+
+    with Latest.started(Endless(frames=3, then=lost)) as latest, pytest.raises(SourceError, match="video7 stopped"):
+        list(latest)
+
+
+def test_latest_tells_an_unforeseen_error() -> None:
+    def broken() -> None:
+        raise ValueError("unforeseen")
+
+    with Latest.started(Endless(frames=3, then=broken)) as latest, pytest.raises(SourceError, match="unforeseen"):
+        list(latest)
+
+
+def test_latest_gives_up_on_silence_and_closes_when_it_hangs() -> None:
+    hang = threading.Event()
+    try:
+        with Latest.started(Endless(frames=3, then=lambda: bool(hang.wait(30))), patience=0.2) as latest:
+            with pytest.raises(SourceError, match=r"no picture for 0\.2 s"):
+                list(latest)
+            start = time.monotonic()
+        assert time.monotonic() - start < 3
+    finally:
+        hang.set()
+
+
+def test_latest_needs_a_first_picture() -> None:
+    silent = Endless(pace=0.5)
+    with pytest.raises(SourceError, match="gave no picture"):
+        Latest.started(silent, patience=0.1)
+    assert silent.closed.wait(5)
+    with pytest.raises(SourceError, match="before its first picture"):
+        Latest.started(Endless(frames=0))
+
+
+class MjpegHandler(BaseHTTPRequestHandler):
+    """/live: 40 pictures, 2 at once each 20 ms; /hang: the same, then silence; /none: 404."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if self.path == "/none":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=cut")
+        self.end_headers()
+        try:
+            for index in range(40):
+                data = cv2.imencode(".jpg", picture(6 * index))[1].tobytes()
+                head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                self.wfile.write(head.encode() + data + b"\r\n")
+                time.sleep(0.02)
+            if self.path == "/hang":
+                time.sleep(3)
+        except OSError:
+            pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), MjpegHandler) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://user:secret@127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_stream_is_read_to_its_end(server: str) -> None:
+    with open_source(source=f"{server}/live") as source:
+        assert source.live
+        assert "secret" not in source.name
+        frames = list(source)
+    assert len(frames) + source.dropped + 2 >= 30  # two more if the first came before the iteration
+    assert frames[-1].index == 39
+    assert frames[-1].pixels.shape == (120, 160, 3)
+    times = [frame.time for frame in frames]
+    assert times == sorted(times)
+
+
+def test_stream_that_falls_silent(server: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with open_source(source=f"{server}/hang", patience=0.6) as source, pytest.raises(SourceError, match="no picture"):
+        list(source)
+    assert capfd.readouterr().err == ""
+
+
+def test_stream_that_is_not_there(server: str) -> None:
+    with pytest.raises(SourceError, match="cannot be opened") as told:
+        open_source(source=f"{server}/none", patience=2)
+    assert "secret" not in str(told.value)
+    with pytest.raises(SourceError, match="cannot be opened"):
+        open_source(source="http://127.0.0.1:9/x", patience=1)
+
+
+class FakePicamera2:
+    """What PiCamera touches of picamera2.Picamera2; `lacks` names formats that fail at start."""
+
+    lacks: tuple[str, ...] = ()
+    alive: list[FakePicamera2]
+
+    @staticmethod
+    def global_camera_info() -> list[dict[str, str]]:
+        return [{"Model": "imx708"}]
+
+    def __init__(self, number: int) -> None:
+        assert not self.alive, "the camera is busy"
+        self.alive.append(self)
+
+    def create_video_configuration(self, main: dict[str, Any]) -> dict[str, Any]:
+        return {"main": main}
+
+    def configure(self, configuration: dict[str, Any]) -> None:
+        self._main = configuration["main"]
+
+    def camera_configuration(self) -> dict[str, Any]:
+        return {"main": self._main | {"size": (640, 400)}}
+
+    def start(self) -> None:
+        if self._main["format"] in self.lacks:
+            raise RuntimeError("Failed to start camera:\nInvalid argument")
+
+    def capture_array(self, name: str) -> np.ndarray:
+        time.sleep(0.005)
+        channels = {"RGB888": 3, "XRGB8888": 4}[self._main["format"]]
+        return np.broadcast_to(np.array([10, 20, 30, 255][:channels], np.uint8), (400, 640, channels)).copy()
+
+    def close(self) -> None:
+        self.alive.remove(self)
+
+
+@pytest.fixture
+def picamera2(monkeypatch: pytest.MonkeyPatch) -> type[FakePicamera2]:
+    module = ModuleType("picamera2")
+    fake = type("Picamera2", (FakePicamera2,), {"alive": []})
+    module.Picamera2 = fake  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "picamera2", module)
+    return fake
+
+
+@pytest.mark.parametrize("lacks", [(), ("RGB888",)])
+@pytest.mark.parametrize("camera", ["picamera2", "picamera2:0", "0"])
+def test_picamera(
+    picamera2: type[FakePicamera2], lacks: tuple[str, ...], camera: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Camera 0 falls through to libcamera where V4L2 has none; XRGB8888 where RGB888 does not start."""
+    from fer_edge.edge.sources import camera as v4l2
+
+    monkeypatch.setattr(v4l2, "os", SimpleNamespace(path=SimpleNamespace(exists=lambda _: False)))
+    picamera2.lacks = lacks
+    with open_source(camera=camera, width=640, height=480) as source:
+        frame = next(iter(source))
+    assert frame.pixels.shape == (400, 640, 3)
+    assert frame.pixels[0, 0].tolist() == [10, 20, 30]
+    assert frame.pixels.flags.c_contiguous
+    assert "640x400" in source.name
+    time.sleep(0.02)
+    assert not picamera2.alive
+
+
+def test_picamera_that_does_not_start(picamera2: type[FakePicamera2]) -> None:
+    picamera2.lacks = ("RGB888", "XRGB8888")
+    with pytest.raises(SourceError, match=r"RGB888: Failed to start camera: Invalid argument; XRGB8888") as told:
+        open_source(camera="picamera2")
+    assert "\n" not in str(told.value)
+    assert not picamera2.alive
+    with pytest.raises(SourceError, match="there is no camera 1; libcamera sees 1"):
+        open_source(camera="picamera2:1")
