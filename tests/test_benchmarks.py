@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -119,6 +120,26 @@ def test_latency_keeps_the_phases_apart(tiny: Path, tmp_path: Path) -> None:
         assert rows[second]["ratio"] == pytest.approx(expected, abs=5e-4)  # rounded to three digits
 
 
+def test_latency_of_a_whole_frame_includes_detection(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latency.json"
+    portrait = ROOT / "examples" / "astronaut.jpg"
+    done = run("latency", tiny, "--threads", "1", "--runs", "5", "--warmup", "1", "--picture", portrait, "--out", out)
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["frame"]["p50"] > row["classifier"]["p50"] > row["invoke"]["p50"]
+
+
+@pytest.mark.parametrize("pixels", [None, 127])
+def test_a_picture_without_a_face_is_one_line(pixels: int | None, tiny: Path, tmp_path: Path) -> None:
+    picture, out = tmp_path / "empty.png", tmp_path / "latency.json"
+    if pixels is not None:
+        cv2.imwrite(str(picture), np.full((240, 320, 3), pixels, np.uint8))
+    done = run("latency", tiny, "--threads", "1", "--runs", "5", "--warmup", "1", "--picture", picture, "--out", out)
+    assert done.exit_code == 2
+    assert "expected a picture of one face" in done.stderr.splitlines()[-1]
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("threads", ["0", "1,", "two", "1,-2"])
 def test_latency_refuses_thread_counts_that_are_none(threads: str, tiny: Path) -> None:
     done = run("latency", tiny, "--threads", threads)
@@ -127,9 +148,9 @@ def test_latency_refuses_thread_counts_that_are_none(threads: str, tiny: Path) -
 
 
 def test_peak_memory_is_the_fresh_processs_own(tiny: Path) -> None:
-    ballast = np.ones(64 * 2**20, np.uint8)  # 64 MiB that a child would inherit as ru_maxrss
+    ballast = np.ones(16 * 2**20, np.uint8)  # 16 MiB that a child would inherit as ru_maxrss
     small = latency._fresh(str(tiny), 1)["peak_mib"]
-    ballast = np.ones(512 * 2**20, np.uint8)
+    ballast = np.ones(192 * 2**20, np.uint8)
     big = latency._fresh(str(tiny), 1)["peak_mib"]
     del ballast
     assert abs(big - small) < 64
@@ -179,6 +200,7 @@ def test_facts_of_a_raspberry_pi(raspberry: Path) -> None:
     assert (found["governor"], found["mhz"], found["max_mhz"]) == ("ondemand", 600.0, 1800.0)
     assert (found["celsius"], found["load"]) == (48.7, 0.52)
     assert record.slug(found["model"]) == "raspberry-pi-4-model-b-rev-1-4"
+    assert record.slug("Intel(R) Core(TM) i7-9999") == "intel-core-i7-9999"
 
 
 def test_facts_of_a_machine_that_tells_nothing(tmp_path: Path) -> None:

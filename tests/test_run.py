@@ -186,7 +186,7 @@ def test_reader_that_has_seen_enough(clip: Path) -> None:
 
 
 class EndlessHandler(BaseHTTPRequestHandler):
-    """A camera on the network, 50 pictures a second for as long as anybody looks; /lost sends 10 and falls silent."""
+    """A camera on the network, 50 pictures a second for as long as anybody looks; /lost sends 11 and falls silent."""
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -252,9 +252,9 @@ def test_signal_while_nothing_comes(server: str, tmp_path: Path) -> None:
     lines = tmp_path / "o.jsonl"
     process = start("--source", f"{server}/lost", "--jsonl", lines)
     try:
-        wait_for(lambda: lines.exists() and '"frame": 9' in lines.read_text())
+        wait_for(lambda: lines.exists() and '"frame": 10' in lines.read_text())
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=4)
+        _, errors = process.communicate(timeout=20)
     finally:
         process.kill()
     assert process.returncode == 0, errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -222,6 +223,32 @@ def test_window_without_a_display_is_one_line(monkeypatch: pytest.MonkeyPatch, d
         monkeypatch.setenv("DISPLAY", display)
     with pytest.raises(SinkError, match="--show text"):
         WindowSink()
+
+
+SHOW = """
+import numpy as np; from fer_edge.edge.sinks.window import WindowSink; from fer_edge.edge.types import Frame
+sink = WindowSink()
+for index in range(3):
+    sink.show(Frame(np.full((240, 320, 3), 90, np.uint8), index), [])
+sink.close()
+sink.close()
+"""
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb")
+def test_window_on_a_display_opens_quietly() -> None:
+    read, write = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write)], pass_fds=(write,), stderr=subprocess.DEVNULL)
+    os.close(write)
+    try:
+        with os.fdopen(read) as answer:
+            display = f":{answer.readline().strip()}"
+        environment = os.environ | {"DISPLAY": display}
+        done = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, env=environment)
+    finally:
+        server.terminate()
+        server.wait(10)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("size", [(48, 48), (240, 320), (480, 640), (1080, 1920)])

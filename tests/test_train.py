@@ -22,6 +22,7 @@ from fer_edge.edge.preprocess import network_input, upscale
 from fer_edge.train import architectures, loop
 from fer_edge.train.augment import augment
 from fer_edge.train.data import load
+from fer_edge.train.fused import training_keras
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
 from fer_edge.train.weights import load_half, save_half, start
 
@@ -194,3 +195,17 @@ def test_recipes() -> None:
         recipe("best", schedule="sometimes")
     with pytest.raises(DataError, match="no epochs"):
         recipe("best", warmup_epochs=0, small_epochs=0, top_epochs=0, full_epochs=0)
+
+
+def test_fused_batch_norm_is_keras_batch_norm() -> None:
+    plain, fused = (k.layers.BatchNormalization(momentum=0.9) for k in (keras, training_keras()))
+    x = np.random.default_rng(7).normal(3, 2, (16, 8, 8, 5)).astype(np.float32)
+    count = 16 * 8 * 8  # the fused kernel's moving variance is the unbiased one
+    for training in (True, False):
+        assert np.allclose(plain(x, training=training), fused(x, training=training), rtol=2 / count, atol=1e-4)
+    for one, other in zip(plain.get_weights(), fused.get_weights(), strict=True):
+        assert np.allclose(one, other, rtol=2 / count, atol=1e-5)
+    fused.trainable = False
+    before = fused.get_weights()
+    fused(x, training=True)
+    assert all(np.array_equal(a, b) for a, b in zip(before, fused.get_weights(), strict=True))

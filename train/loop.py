@@ -79,7 +79,8 @@ def fit(
         _set_trainable(name, model, phase)
         optimizer = _compile(model, recipe, phase)
         if state.epoch > first and arrays:
-            _restore_variables(optimizer, model, arrays)
+            for variable, value in zip(optimizer.variables, arrays["optimizer"], strict=True):
+                variable.assign(value)
         while state.epoch < last:
             epoch = state.epoch
             began = time.monotonic()
@@ -133,6 +134,7 @@ def _one_epoch(
     epoch: int,
     progress: Progress,
 ) -> dict[str, float]:
+    _seed_dropout(model, recipe.seed, epoch)
     weight = class_weights(train, recipe.class_weights)
     steps = max(1, len(train) // recipe.batch_size)
     loss = correct = 0.0
@@ -168,6 +170,13 @@ def _batches(
             if following is not None:
                 waiting = ahead.submit(make, following)
             yield batch
+
+
+def _seed_dropout(model: Any, seed: int, epoch: int) -> None:
+    """Start every dropout layer's random numbers anew from the epoch, so that a resumed run draws the same."""
+    layers = [layer for layer in model.layers if hasattr(layer, "seed_generator")]
+    for index, layer in enumerate(layers):
+        layer.seed_generator.state.assign(np.array([1000 * seed + index, epoch << 20], np.uint32))
 
 
 def _validate(model: Any, val: Split, size: int) -> dict[str, float]:
@@ -260,7 +269,6 @@ def _write_checkpoint(
         "weights": model.get_weights(),
         "best": best or [],
         "optimizer": [keras.ops.convert_to_numpy(v) for v in optimizer.variables],
-        "random": [keras.ops.convert_to_numpy(v) for v in _random_states(model)],
     }
     arrays = {f"{group}/{i:05d}": np.asarray(v) for group, values in groups.items() for i, v in enumerate(values)}
     about = json.dumps({"name": name, "recipe": asdict(recipe), "state": asdict(state)})
@@ -277,9 +285,11 @@ def _read_checkpoint(path: Path, name: str, recipe: Recipe) -> tuple[State, dict
     try:
         with np.load(path, allow_pickle=False) as stored:
             about = json.loads(stored["about"].tobytes())
-            groups: dict[str, list[Any]] = {"weights": [], "best": [], "optimizer": [], "random": []}
-            for key in sorted(k for k in stored.files if "/" in k):
-                groups[key.split("/")[0]].append(stored[key])
+            keys = sorted(stored.files)
+            groups = {
+                group: [stored[key] for key in keys if key.startswith(f"{group}/")]
+                for group in ("weights", "best", "optimizer")
+            }
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} cannot be read as a checkpoint: {error}; start again without --resume") from None
     changed = [key for key, value in asdict(recipe).items() if about["recipe"].get(key) != value]
@@ -287,18 +297,6 @@ def _read_checkpoint(path: Path, name: str, recipe: Recipe) -> tuple[State, dict
         what = f"of {about['name']}" if about["name"] != name else f"with another {', '.join(changed)}"
         raise DataError(f"{path} is a run {what}; resume with the same recipe, or start again without --resume")
     return State(**about["state"]), groups, groups["best"] or None
-
-
-def _restore_variables(optimizer: Any, model: Any, arrays: dict[str, list[Any]]) -> None:
-    for variable, value in zip(optimizer.variables, arrays["optimizer"], strict=True):
-        variable.assign(value)
-    for variable, value in zip(_random_states(model), arrays["random"], strict=True):
-        variable.assign(value)
-
-
-def _random_states(model: Any) -> list[Any]:
-    """The seed counters of the dropout layers, which no weights file holds."""
-    return [layer.seed_generator.state for layer in model.layers if hasattr(layer, "seed_generator")]
 
 
 def _line(row: dict[str, float | str], recipe: Recipe) -> str:

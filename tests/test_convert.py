@@ -1,0 +1,305 @@
+"""Conversion on the real networks, small: exactness, integer graphs, and refusals that write nothing."""
+
+from __future__ import annotations
+
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+tf_keras = pytest.importorskip("tf_keras")
+pytest.importorskip("tensorflow_model_optimization")
+
+from click.testing import CliRunner  # noqa: E402
+
+from fer_edge.convert import verify  # noqa: E402
+from fer_edge.convert.conversion import Job, convert  # noqa: E402
+from fer_edge.convert.equalize import DEPTHWISE_PEAK, equalize  # noqa: E402
+from fer_edge.convert.export import export_float, export_int8, export_post_training  # noqa: E402
+from fer_edge.convert.finetune import Tuning  # noqa: E402
+from fer_edge.convert.graph import unfold  # noqa: E402
+from fer_edge.convert.quantization import fake_quantized  # noqa: E402
+from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, calibrate, narrowed  # noqa: E402
+from fer_edge.convert.source import Source, open_source  # noqa: E402
+from fer_edge.edge.card import checked_card  # noqa: E402
+from fer_edge.edge.classifier import TFLiteClassifier  # noqa: E402
+from fer_edge.edge.cli import main  # noqa: E402
+from fer_edge.edge.errors import ModelError  # noqa: E402
+from fer_edge.edge.interpreter import open_interpreter  # noqa: E402
+from fer_edge.train import architectures  # noqa: E402
+from fer_edge.train.architectures.layers import head, squeeze_excite  # noqa: E402
+from fer_edge.train.data import Dataset, Split  # noqa: E402
+from fer_edge.train.loop import predict_logits  # noqa: E402
+from fer_edge.train.weights import save_half  # noqa: E402
+
+SIZE = 32
+
+
+def _unsettle(model, seed=0):
+    """Batch norms as training leaves them: every parameter away from its start, some gains negative."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if layer.__class__.__name__ == "BatchNormalization":
+            count = len(layer.get_weights()[0])
+            gamma = rng.uniform(0.5, 1.5, count) * rng.choice([-1, 1], count, p=[0.2, 0.8])
+            layer.set_weights(
+                [gamma, rng.normal(0, 0.3, count), rng.normal(0, 0.1, count), np.exp(rng.normal(0, 1, count))]
+            )
+    return model
+
+
+def _faces(count=24, seed=0):
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (count, 6, 6), np.uint8)
+    return np.kron(coarse, np.ones((8, 8), np.uint8))
+
+
+def _tiny(size=SIZE):
+    """One of every construction that the three networks have: ReLU6 and swish, both gates, residual, dropout, head."""
+    layers = tf_keras.layers
+    x = inputs = layers.Input((size, size, 3), name="image")
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+    entry = x
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+    x = layers.Activation("swish", name="swish")(layers.BatchNormalization()(x))
+    x = squeeze_excite(tf_keras, x, 4, "swish", "a_", opened=False)
+    x = layers.BatchNormalization()(layers.Conv2D(8, 1, use_bias=False)(x))
+    x = layers.Dropout(0.2, noise_shape=(None, 1, 1, 1))(x)
+    x = layers.Add()([x, entry])
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)))(x)
+    x = layers.DepthwiseConv2D(3, strides=2, use_bias=False, name="strided")(x)
+    x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+    x = squeeze_excite(tf_keras, x, 4, "relu", "b_", opened=True)
+    return _unsettle(tf_keras.Model(inputs, head(tf_keras, x), name="tiny"))
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return _tiny()
+
+
+@pytest.fixture(scope="module")
+def fake(tiny):
+    unfolded = unfold(tiny)
+    return fake_quantized(unfolded, calibrate(unfolded, _faces()))
+
+
+@pytest.fixture(scope="module")
+def int8_file(fake, tmp_path_factory):
+    path = tmp_path_factory.mktemp("int8") / "tiny_int8.tflite"
+    path.write_bytes(export_int8(fake))
+    return path
+
+
+@pytest.fixture(scope="module")
+def float_file(tiny, tmp_path_factory):
+    path = tmp_path_factory.mktemp("float") / "tiny_float32.tflite"
+    path.write_bytes(export_float(tiny, "float32"))
+    return path
+
+
+def _data(model, count=24):
+    """A data set that the float model has all right, so that drop and agreement say the same."""
+    faces = _faces(count)
+    labels = predict_logits(model, faces).argmax(axis=1).astype(np.int64)
+    return Dataset(Path("made"), {"train": Split(faces, labels), "val": Split(faces, labels)})
+
+
+# --- equalize --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(architectures.ARCHITECTURES))
+def test_equalizing_and_unfolding_keep_the_function(name):
+    model = _unsettle(architectures.build(name, tf_keras, SIZE))
+    before = predict_logits(model, _faces(4))
+    tolerance = 1e-4 * max(1.0, float(np.abs(before).max()))
+    assert equalize(model) == sum(layer.__class__.__name__ == "BatchNormalization" for layer in model.layers)
+    np.testing.assert_allclose(predict_logits(model, _faces(4)), before, atol=tolerance)
+    unfolded = unfold(model)
+    np.testing.assert_allclose(predict_logits(unfolded, _faces(4)), before, atol=tolerance)
+    assert not any(layer.__class__.__name__ == "Dropout" for layer in unfolded.layers)
+
+
+def test_equalized_depthwise_channels_have_one_peak_and_no_negative_gain():
+    model = _tiny()
+    equalize(model)
+    (kernel,) = model.get_layer("strided").get_weights()
+    np.testing.assert_allclose(np.abs(kernel).max(axis=(0, 1, 3)), DEPTHWISE_PEAK, rtol=1e-5)
+    gains = [layer.get_weights()[0] for layer in model.layers if layer.__class__.__name__ == "BatchNormalization"]
+    assert all(np.all(gain >= 0) for gain in gains)
+
+
+def test_a_dead_channel_is_left_alone():
+    model = _tiny()
+    layer = model.get_layer("strided")
+    (kernel,) = layer.get_weights()
+    kernel[:, :, 3] = 0
+    layer.set_weights([kernel])
+    before = predict_logits(model, _faces(4))
+    equalize(model)
+    np.testing.assert_allclose(predict_logits(model, _faces(4)), before, atol=1e-4)
+
+
+def test_equalizing_takes_keras_3_too():
+    import keras
+
+    model = _unsettle(architectures.build("mobilenet_v2", keras, SIZE))
+    before = predict_logits(model, _faces(4))
+    assert equalize(model) == 52
+    np.testing.assert_allclose(predict_logits(model, _faces(4)), before, atol=1e-4)
+
+
+# --- unfold, ranges --------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_layer_is_named():
+    inputs = tf_keras.layers.Input((8, 8, 3))
+    model = tf_keras.Model(inputs, tf_keras.layers.MaxPooling2D(name="pool")(inputs))
+    with pytest.raises(ModelError, match="pool is a MaxPooling2D"):
+        unfold(model)
+
+
+def test_ranges_enclose_zero_and_fixed_ones_are_fixed(tiny):
+    ranges = calibrate(unfold(tiny), _faces())
+    assert all(low <= 0 < high for low, high in ranges.values())
+    assert ranges["image_int8"] == IMAGE_RANGE
+    assert ranges["a_se_expand_sigmoid"] == ranges["swish_sigmoid"] == SIGMOID_RANGE
+
+
+def test_ranges_cut_a_lone_outlier_but_keep_an_even_spread():
+    bulk = np.zeros(2048, np.int64)
+    bulk[:205] = 100_000  # [0, 10) of [0, 100]
+    bulk[-1] = 1
+    low, high = narrowed(bulk, 0.0, 100.0)
+    assert low == 0 and high < 50
+    assert narrowed(np.full(2048, 1000), -3.0, 5.0) == (-3.0, 5.0)
+
+
+# --- the int8 file ---------------------------------------------------------------------------------------------
+
+
+def test_the_export_is_int8_throughout(int8_file):
+    ops = verify.check_integer(int8_file)
+    assert ops["DEPTHWISE_CONV_2D"] == 2 and ops["LOGISTIC"] == 4
+    assert not {"QUANTIZE", "DEQUANTIZE", "SHAPE"} & set(ops)
+    model = open_interpreter(int8_file)
+    assert model.inputs[0].dtype == model.outputs[0].dtype == np.int8
+    assert (model.inputs[0].scale, model.inputs[0].zero_point) == (1 / 128, 0)
+
+
+def test_convolution_weights_have_a_scale_per_channel(int8_file):
+    inner = open_interpreter(int8_file, xnnpack=False)._interpreter
+    tensors = {detail["index"]: detail for detail in inner.get_tensor_details()}
+    for operator in inner._get_ops_details():
+        if operator["op_name"] in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            kernel = tensors[operator["inputs"][1]]
+            channels = kernel["shape"][3 if operator["op_name"] == "DEPTHWISE_CONV_2D" else 0]
+            assert kernel["dtype"] == np.int8
+            assert len(kernel["quantization_parameters"]["scales"]) == channels
+
+
+def test_the_file_gives_what_the_fake_quantized_model_gives(fake, int8_file):
+    """Each layer may round a half the other way: one step each, which the few layers behind it carry on."""
+    classifier = TFLiteClassifier(int8_file, xnnpack=False)
+    steps = np.abs(classifier.logits(_faces()) - predict_logits(fake, _faces())) / classifier.output_step
+    assert steps.mean() < 1 and steps.max() <= 4
+
+
+def test_post_training_quantization_is_int8_throughout(tiny, tmp_path):
+    path = tmp_path / "tiny_ptq.tflite"
+    path.write_bytes(export_post_training(tiny, _faces(8)))
+    assert "LOGISTIC" in verify.check_integer(path)
+
+
+def test_the_float_export_equals_keras(tiny, float_file):
+    logits = TFLiteClassifier(float_file).logits(_faces())
+    np.testing.assert_allclose(logits, predict_logits(tiny, _faces()), atol=1e-4)
+
+
+# --- verify ----------------------------------------------------------------------------------------------------
+
+
+def test_a_float_model_is_refused(float_file):
+    with pytest.raises(ModelError, match="the input is float32, expected int8"):
+        verify.check_integer(float_file)
+
+
+def test_a_float_island_is_refused(tiny, tmp_path):
+    """The same network with one layer that lost its range."""
+    unfolded = unfold(tiny)
+    ranges = calibrate(unfolded, _faces(8))
+    holed = fake_quantized(unfolded, ranges)
+    layer = next(layer for layer in holed.layers if layer.name == "quant_add" or "add" in layer.name)
+    layer._output_quantizers = []
+    path = tmp_path / "holed.tflite"
+    path.write_bytes(export_int8(holed))
+    with pytest.raises(ModelError, match="nothing was written"):
+        verify.check_integer(path)
+
+
+def test_low_agreement_and_a_large_drop_are_refused():
+    split = Split(_faces(4), np.array([0, 1, 2, 3]))
+    reference = np.eye(7, dtype=np.float32)[:4]
+    figures = verify.compare(np.eye(7, dtype=np.float32)[[0, 1, 2, 6]], reference, split)
+    assert figures == {"accuracy": 0.75, "drop_points": 25.0, "agreement": 0.75}
+    with pytest.raises(ModelError, match=r"agrees with the float model on 75\.0 %"):
+        verify.check_answers(Path("x.tflite"), "LiteRT", figures, verify.Limits(0.85, 50.0))
+    with pytest.raises(ModelError, match=r"loses 25\.00 points"):
+        verify.check_answers(Path("x.tflite"), "LiteRT", figures, verify.Limits(0.5, 1.0))
+    verify.check_answers(Path("x.tflite"), "LiteRT", figures, verify.Limits(0.75, 25.0))
+
+
+# --- the whole way ---------------------------------------------------------------------------------------------
+
+
+def test_convert_writes_a_model_and_a_card_that_fit(tiny, tmp_path):
+    source = Source("tiny", tmp_path / "run" / "float.npz", _tiny(), {"recipe": "none"})
+    out = tmp_path / "models"
+    job = Job(tuning=Tuning(epochs=1, batch_size=8, steps=2), limits=verify.Limits(0.0, 100.0), limit=16)
+    ((path, card),) = convert(source, _data(tiny), job, out, echo=lambda _: None)
+    assert sorted(file.name for file in out.iterdir()) == ["tiny_int8.json", "tiny_int8.tflite"]
+    assert checked_card(path).sha256 == card.sha256
+    (figures,) = (value for key, value in card.accuracy["runtimes"].items() if key.startswith("LiteRT"))
+    assert figures["agreement"] > 0.5
+    assert card.accuracy["runtimes"]["tflite-runtime"] == "not run"
+    assert card.conversion["operators"]["CONV_2D"] == 6
+    assert len(card.conversion["history"]) == 2
+
+
+def test_convert_writes_nothing_where_verification_fails(tiny, tmp_path):
+    source = Source("tiny", tmp_path / "float.npz", _tiny(), {})
+    out = tmp_path / "models"
+    with pytest.raises(ModelError, match="agrees with the float model"):
+        convert(source, _data(tiny), Job(("ptq",), limits=verify.Limits(1.01, 100.0)), out, echo=lambda _: None)
+    assert not out.exists()
+
+
+def test_a_run_is_found_by_name_folder_and_file(tmp_path):
+    run = tmp_path / "mobilenet_v2"
+    run.mkdir()
+    model = architectures.build("mobilenet_v2", tf_keras)
+    save_half(model, run / "float.npz")
+    for what in ("mobilenet_v2", str(run), str(run / "float.npz")):
+        found = open_source(what, tmp_path)
+        assert found.name == "mobilenet_v2"
+    np.testing.assert_allclose(found.model.get_weights()[0], model.get_weights()[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [("mobilenet_v2", "fer-edge train"), ("here.txt", "no such file"), ("bad.npz", "cannot be read")],
+)
+def test_the_command_says_in_one_line_what_is_wrong(what, expected, tmp_path):
+    data = tmp_path / "fer.csv.xz"
+    pixels = " ".join(["7"] * 48 * 48)
+    rows = [f"{label},{pixels},{usage}" for label in (0, 1) for usage in ("Training", "PublicTest")]
+    data.write_bytes(lzma.compress("\n".join(["emotion,pixels,Usage", *rows]).encode()))
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    path = what if what == "mobilenet_v2" else str(tmp_path / what)
+    arguments = ["convert", path, "--data", str(data), "--runs", str(tmp_path), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert expected in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()

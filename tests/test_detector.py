@@ -1,0 +1,288 @@
+"""Faces found by the shipped networks in a real portrait, and the geometry between network and frame."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fer_edge.edge.blazeface import (
+    BACK,
+    COLUMNS,
+    FULL,
+    OVERLAP,
+    SHORT,
+    Variant,
+    anchors,
+    blend,
+    decode,
+    letterbox,
+    open_blazeface,
+    overlaps,
+)
+from fer_edge.edge.detector import TILED_FROM, VARIANTS, Detector, haar_box, open_detector, tiles
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.types import Box, Frame
+
+ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "models" / "face"
+CENTRE = (226.0, 121.0)
+"""The middle of the astronaut's face in the 512x512 picture, pixels."""
+
+FACE_WIDTH = 107
+"""Its width, pixels."""
+
+
+@cache
+def detector(spec: str = "blazeface") -> Detector:
+    return open_detector(spec)
+
+
+@cache
+def astronaut() -> NDArray[np.uint8]:
+    picture = cv2.imread(str(ROOT / "examples" / "astronaut.jpg"))
+    assert picture is not None
+    return np.asarray(picture, np.uint8)
+
+
+def paste(canvas: NDArray[np.uint8], x: float, y: float, width: float, angle: float = 0.0) -> None:
+    """The portrait onto a canvas, its face's middle at (x, y), its face that wide, turned by degrees."""
+    scale = width / FACE_WIDTH
+    motion = cv2.getRotationMatrix2D(CENTRE, angle, scale)
+    motion[:, 2] += np.array([x - CENTRE[0], y - CENTRE[1]])
+    source = cv2.GaussianBlur(astronaut(), (0, 0), 0.4 / scale) if scale < 1 else astronaut()
+    size = (canvas.shape[1], canvas.shape[0])
+    inside = cv2.warpAffine(np.full((512, 512), 255, np.uint8), motion, size) > 0
+    canvas[inside] = cv2.warpAffine(source, motion, size)[inside]
+
+
+def canvas(width: int = 640, height: int = 480) -> NDArray[np.uint8]:
+    return np.full((height, width, 3), 90, np.uint8)
+
+
+def near(box: Box, x: float, y: float, width: float) -> bool:
+    """Whether a box is about a face: centre within a third of the width, width within 1.6 times."""
+    across, down = box.x + box.width / 2 - x, box.y + box.height / 2 - y
+    return bool(np.hypot(across, down) < width / 3 and width / 1.6 < box.width < width * 1.6)
+
+
+@pytest.mark.parametrize("spec", VARIANTS)
+@pytest.mark.parametrize("gray", [False, True])
+def test_the_portrait_has_one_face_with_its_eyes(spec: str, gray: bool) -> None:
+    pixels = astronaut()
+    if gray:
+        pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
+    (face,) = detector(spec).detect(Frame(pixels))
+    assert near(face.box, *CENTRE, FACE_WIDTH)
+    assert face.score > 0.8
+    assert face.eyes is not None
+    # Marked by hand in the picture; within a tenth of the face.
+    np.testing.assert_allclose(face.eyes, [(203, 102), (248, 103)], atol=FACE_WIDTH / 10)
+
+
+@pytest.mark.parametrize("spec", VARIANTS)
+@pytest.mark.parametrize("angle", [-30, 30])
+def test_a_tilted_head_is_found_and_its_tilt_known(spec: str, angle: int) -> None:
+    pixels = canvas()
+    paste(pixels, 300, 200, 110, angle)
+    (face,) = detector(spec).detect(Frame(pixels))
+    assert near(face.box, 300, 200, 110)
+    assert face.eyes is not None
+    (x0, y0), (x1, y1) = face.eyes
+    assert x0 < x1
+    # getRotationMatrix2D turns counter-clockwise; atan2 with y downwards counts clockwise.
+    assert np.degrees(np.arctan2(y1 - y0, x1 - x0)) == pytest.approx(-angle, abs=12)
+
+
+def test_a_face_of_40_pixels() -> None:
+    pixels = canvas()
+    paste(pixels, 320, 240, 40)
+    (face,) = detector().detect(Frame(pixels))
+    assert near(face.box, 320, 240, 40)
+
+
+def test_a_close_up() -> None:
+    pixels = canvas()
+    paste(pixels, 320, 250, 400)
+    (face,) = detector().detect(Frame(pixels))
+    assert near(face.box, 320, 250, 400)
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (1280, 720)])
+def test_several_faces_largest_first(width: int, height: int) -> None:
+    pixels = canvas(width, height)
+    places = [
+        (0.74 * width, 0.3 * height, 90, 20),
+        (0.13 * width, 0.3 * height, 70, -20),
+        (0.4 * width, 0.35 * height, 56, 0),
+    ]
+    for place in places:
+        paste(pixels, *place)
+    faces = detector().detect(Frame(pixels))
+    assert len(faces) == len(places)
+    for face, (x, y, side, _) in zip(faces, places, strict=True):
+        assert near(face.box, x, y, side)
+
+
+@pytest.mark.parametrize("spec", VARIANTS)
+def test_no_face_in_flat_pictures_and_noise(spec: str) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [np.full((480, 640, 3), value, np.uint8) for value in (0, 128, 255)]
+    pictures += [rng.integers(0, 256, (480, 640, 3)).astype(np.uint8), np.zeros((1, 1), np.uint8)]
+    pictures.append(np.tile(np.linspace(0, 255, 640).astype(np.uint8), (480, 1)))
+    for pixels in pictures:
+        assert detector(spec).detect(Frame(pixels)) == []
+
+
+@pytest.mark.parametrize("spec", VARIANTS)
+def test_a_mirrored_picture_gives_the_mirrored_box(spec: str) -> None:
+    (face,) = detector(spec).detect(Frame(astronaut()))
+    (mirrored,) = detector(spec).detect(Frame(np.ascontiguousarray(astronaut()[:, ::-1])))
+    assert face.eyes is not None and mirrored.eyes is not None
+    # No network is exactly symmetric: a tenth of the face.
+    limit = FACE_WIDTH / 10
+    assert 512 - (mirrored.box.x + mirrored.box.width) == pytest.approx(face.box.x, abs=limit)
+    assert mirrored.box.y == pytest.approx(face.box.y, abs=limit)
+    assert mirrored.box.width == pytest.approx(face.box.width, abs=limit)
+    assert mirrored.eyes[0][0] < mirrored.eyes[1][0]
+    assert 511 - mirrored.eyes[1][0] == pytest.approx(face.eyes[0][0], abs=limit)
+
+
+@pytest.mark.parametrize(("variant", "count"), [(SHORT, 896), (BACK, 896), (FULL, 2304)])
+def test_anchors_are_the_networks_rows(variant: Variant, count: int) -> None:
+    centres = anchors(variant)
+    assert centres.shape == (count, 2)
+    assert 0 < centres.min() and centres.max() < 1
+    np.testing.assert_allclose(centres.mean(axis=0), 0.5, atol=1e-6)
+    half = variant.layers[0][0] / variant.size / 2
+    np.testing.assert_allclose(centres[0], (half, half))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 800), st.integers(1, 800), st.sampled_from([128, 192, 256]), st.data())
+def test_letterbox_round_trip(width: int, height: int, size: int, data: st.DataObject) -> None:
+    square, laid = letterbox(np.full((height, width, 3), 200, np.uint8), size)
+    assert square.shape == (size, size, 3)
+    x = data.draw(st.floats(0, width))
+    y = data.draw(st.floats(0, height))
+    row = np.zeros((1, COLUMNS), np.float32)
+    row[0, 0:-1:2], row[0, 1:-1:2] = x * laid.scale + laid.left, y * laid.scale + laid.top
+    back = laid.restore(row)
+    # Half a pixel of the square is the layout's own rounding; float32 of 800 is exact to 2e-4.
+    np.testing.assert_allclose(back[0, 0:-1:2], x, atol=0.5 / laid.scale + 1e-3)
+    np.testing.assert_allclose(back[0, 1:-1:2], y, atol=0.5 / laid.scale + 1e-3)
+    bars = size * size - int((square[..., 0] == 200).sum())
+    assert bars == size * size - max(1, round(width * laid.scale)) * max(1, round(height * laid.scale))
+
+
+def test_decoding_puts_boxes_and_points_at_their_anchor() -> None:
+    centres = anchors(SHORT)
+    regressors = np.zeros((len(centres), 16), np.float32)
+    regressors[10] = [4, -2, 20, 30, *range(12)]
+    logits = np.full(len(centres), -1e9, np.float32)
+    logits[10] = 1e9
+    (row,) = decode(regressors, logits, centres, SHORT)
+    x, y = centres[10] * 128
+    expected = [x - 6, y - 17, x + 14, y + 13]
+    np.testing.assert_allclose(row[:4], expected, atol=1e-4)
+    np.testing.assert_allclose(row[4:16].reshape(6, 2) - (x, y), np.arange(12).reshape(6, 2), atol=1e-4)
+    assert row[16] == 1 and np.isfinite(row).all()
+
+
+sizes = st.tuples(*[st.floats(0, 100, width=32)] * 4, st.floats(0.5, 1, width=32))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(sizes, max_size=12))
+def test_blending_keeps_distinct_faces_and_the_best_scores(drawn: list[tuple[float, ...]]) -> None:
+    rows = np.zeros((len(drawn), COLUMNS), np.float32)
+    for row, (x, y, width, height, score) in zip(rows, drawn, strict=True):
+        row[:4], row[-1] = (x, y, x + width, y + height), score
+    found = blend(rows)
+    assert found.shape == (len(found), COLUMNS) and len(found) <= len(rows)
+    if not len(rows):
+        return
+    assert found[0, -1] == rows[:, -1].max()
+    assert np.all(np.diff(found[:, -1]) <= 0)
+    assert set(found[:, -1].tolist()) <= set(rows[:, -1].tolist())
+    assert found[:, :4].min() >= rows[:, :4].min() - 1e-4 and found[:, :4].max() <= rows[:, :4].max() + 1e-4
+    assert np.isfinite(overlaps(found[0, :4], rows[:, :4])).all()
+
+
+def test_blending_is_the_score_weighted_mean() -> None:
+    rows = np.zeros((3, COLUMNS), np.float32)
+    rows[:, :4] = [(0, 0, 10, 10), (2, 0, 12, 10), (50, 50, 60, 60)]
+    rows[:, -1] = 0.9, 0.6, 0.7
+    assert overlaps(rows[0, :4], rows[:, :4]) == pytest.approx([1, 80 / 120, 0])
+    assert 80 / 120 > OVERLAP
+    np.testing.assert_allclose(blend(rows)[:, 0], [2 * 0.6 / 1.5, 50], rtol=1e-6)
+    np.testing.assert_allclose(blend(rows)[:, -1], [0.9, 0.7])
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4000), st.integers(1, 4000))
+def test_tiles_cover_a_large_frame(width: int, height: int) -> None:
+    found = tiles(width, height)
+    if max(width, height) < TILED_FROM:
+        assert found == []
+    for x, y, side in found:
+        assert side == min(width, height)
+        assert 0 <= x and x + side <= width and 0 <= y and y + side <= height
+    if found:
+        starts = [max(x, y) for x, y, _ in found]
+        assert starts[0] == 0 and starts[-1] + min(width, height) == max(width, height)
+        overlap = [
+            first + min(width, height) - second for first, second in zip(starts, starts[1:], strict=False)
+        ]
+        assert min(overlap) >= min(width, height) / 5 - 1
+
+
+@pytest.mark.parametrize("place", [0, 1000, -1])
+def test_a_flipped_byte_is_one_line(tmp_path: Path, place: int) -> None:
+    folder = shutil.copytree(MODELS, tmp_path / "face")
+    path = folder / BACK.file
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"sha256 is .* expected .*reinstall") as caught:
+        open_blazeface(BACK, folder=folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be checked"):
+        open_blazeface(SHORT, folder=tmp_path)
+    with pytest.raises(ModelError, match="no such file"):
+        open_detector(f"yunet:{tmp_path / 'absent.onnx'}")
+    with pytest.raises(ModelError, match="no such file"):
+        open_detector("yunet:")
+    with pytest.raises(ModelError, match="unknown; expected one of blazeface"):
+        open_detector("retina")
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"not a network")
+    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+        open_detector(f"yunet:{broken}")
+    assert "\n" not in str(caught.value)
+
+
+def test_haar_works_or_says_what_to_install() -> None:
+    if not hasattr(cv2, "CascadeClassifier"):
+        with pytest.raises(ModelError, match="opencv-python<5"):
+            open_detector("haar")
+        return
+    faces = open_detector("haar").detect(Frame(astronaut()))
+    assert any(near(face.box, *CENTRE, FACE_WIDTH) for face in faces)
+
+
+def test_a_haar_box_is_smaller_and_lower_as_blazeface_draws_it() -> None:
+    box = haar_box(100, 100, 200, 200)
+    assert (box.width, box.height) == pytest.approx((175.2, 175.2), abs=1)
+    assert box.x + box.width / 2 == pytest.approx(200, abs=1)
+    assert box.y + box.height / 2 == pytest.approx(214.6, abs=1)
