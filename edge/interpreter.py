@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -77,8 +81,9 @@ class Interpreter:
             resolver = self.runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
             options["experimental_op_resolver_type"] = resolver
         try:
-            self._interpreter = self.runtime.module.Interpreter(**options)
-            self._interpreter.allocate_tensors()
+            with _quiet_stderr():
+                self._interpreter = self.runtime.module.Interpreter(**options)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             what = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
             raise ModelError(
@@ -119,6 +124,23 @@ class Interpreter:
 def open_interpreter(path: Path | str, threads: int = 1, *, xnnpack: bool = True) -> Interpreter:
     """Load a .tflite file; ModelError where it is missing or damaged."""
     return Interpreter(Path(path), threads, xnnpack)
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keep the runtime's own notices ("Created XNNPACK delegate") off stderr; its errors come as exceptions too.
+
+    They are written by C++ to the file descriptor, out of sys.stderr's reach.
+    """
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _read(path: Path) -> bytes:

@@ -21,7 +21,8 @@ def quantize(real: NDArray[np.floating], tensor: Tensor) -> NDArray[Any]:
         return real.astype(tensor.dtype)
     limits = np.iinfo(tensor.dtype)
     steps = np.rint(real / tensor.scale) + tensor.zero_point
-    return np.clip(steps, limits.min, limits.max).astype(tensor.dtype)
+    integers: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(tensor.dtype)
+    return integers
 
 
 def dequantize(integers: NDArray[Any], tensor: Tensor) -> NDArray[np.float32]:

@@ -60,9 +60,7 @@ def test_the_eyes_come_to_their_line_and_level(angle: float, side: int) -> None:
     half = np.array([np.cos(radians), np.sin(radians)]) * side * 0.2
     middle = np.array([320.0, 240.0])
     left, right = middle - half, middle + half
-    face = Face(
-        Box(320 - side // 2, 240 - side // 2, side, side), 1.0, ((left[0], left[1]), (right[0], right[1]))
-    )
+    face = Face(Box(320 - side // 2, 240 - side // 2, side, side), 1.0, ((left[0], left[1]), (right[0], right[1])))
     assert tilt(face) == pytest.approx(angle, abs=1e-6)
     (x, y), length, turned = placement(face)
     down = np.array([-np.sin(np.radians(turned)), np.cos(np.radians(turned))])

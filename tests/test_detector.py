@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from functools import cache
 from pathlib import Path
@@ -159,7 +160,7 @@ def test_a_mirrored_picture_gives_the_mirrored_box(spec: str) -> None:
 def test_anchors_are_the_networks_rows(variant: Variant, count: int) -> None:
     centres = anchors(variant)
     assert centres.shape == (count, 2)
-    assert 0 < centres.min() and centres.max() < 1
+    assert centres.min() > 0 and centres.max() < 1
     np.testing.assert_allclose(centres.mean(axis=0), 0.5, atol=1e-6)
     half = variant.layers[0][0] / variant.size / 2
     np.testing.assert_allclose(centres[0], (half, half))
@@ -221,7 +222,7 @@ def test_blending_is_the_score_weighted_mean() -> None:
     rows[:, :4] = [(0, 0, 10, 10), (2, 0, 12, 10), (50, 50, 60, 60)]
     rows[:, -1] = 0.9, 0.6, 0.7
     assert overlaps(rows[0, :4], rows[:, :4]) == pytest.approx([1, 80 / 120, 0])
-    assert 80 / 120 > OVERLAP
+    assert OVERLAP < 80 / 120
     np.testing.assert_allclose(blend(rows)[:, 0], [2 * 0.6 / 1.5, 50], rtol=1e-6)
     np.testing.assert_allclose(blend(rows)[:, -1], [0.9, 0.7])
 
@@ -234,13 +235,11 @@ def test_tiles_cover_a_large_frame(width: int, height: int) -> None:
         assert found == []
     for x, y, side in found:
         assert side == min(width, height)
-        assert 0 <= x and x + side <= width and 0 <= y and y + side <= height
+        assert x >= 0 and x + side <= width and y >= 0 and y + side <= height
     if found:
         starts = [max(x, y) for x, y, _ in found]
         assert starts[0] == 0 and starts[-1] + min(width, height) == max(width, height)
-        overlap = [
-            first + min(width, height) - second for first, second in zip(starts, starts[1:], strict=False)
-        ]
+        overlap = [first + min(width, height) - second for first, second in itertools.pairwise(starts)]
         assert min(overlap) >= min(width, height) / 5 - 1
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import zipfile
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +71,16 @@ def test_the_runtime_loads_nothing_heavy(rooms: tuple[str, ...], ours: tuple[str
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_the_runtime_works_with_numpy_1_opencv_4_and_tflite_runtime(tmp_path: Path) -> None:
+    python = os.environ.get("FER_EDGE_TFLITE_PYTHON")
+    if not python:
+        pytest.skip("FER_EDGE_TFLITE_PYTHON names no environment with tflite-runtime (make test makes one)")
+    command = [python, "-m", "fer_edge.edge.cli", "run", "--source", str(ROOT / "examples" / "astronaut.jpg")]
+    command += ["--show", "text", "--save-picture", str(tmp_path / "annotated.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "tflite-runtime" in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert (tmp_path / "annotated.png").exists()

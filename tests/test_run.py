@@ -216,10 +216,12 @@ def server() -> Iterator[str]:
         server.shutdown()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Until the process has done something; fails when it ends before."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
 
 
@@ -230,7 +232,7 @@ def test_signals_leave_whole_files(server: str, tmp_path: Path, number: signal.S
     lines, video = tmp_path / "o.jsonl", tmp_path / f"v{suffix}"
     process = start("--source", f"{server}/", "--jsonl", lines, "--save-video", video)
     try:
-        wait_for(lambda: lines.exists() and lines.read_text().count("\n") >= 15)
+        wait_for(process, lambda: lines.exists() and lines.read_text().count("\n") >= 15)
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
     finally:
@@ -252,7 +254,7 @@ def test_signal_while_nothing_comes(server: str, tmp_path: Path) -> None:
     lines = tmp_path / "o.jsonl"
     process = start("--source", f"{server}/lost", "--jsonl", lines)
     try:
-        wait_for(lambda: lines.exists() and '"frame": 10' in lines.read_text())
+        wait_for(process, lambda: lines.exists() and '"frame": 10' in lines.read_text())
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=20)
     finally:

@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from fer_edge.edge.tracker import FORGET, MIN_OVERLAP, Tracker, nearness, overlap
 from fer_edge.edge.types import Box, Face
 
-boxes = st.builds(
-    Box, st.integers(-500, 500), st.integers(-500, 500), st.integers(0, 400), st.integers(0, 400)
-)
+boxes = st.builds(Box, st.integers(-500, 500), st.integers(-500, 500), st.integers(0, 400), st.integers(0, 400))
 
 
 def face(x: int, y: int = 100, side: int = 80) -> Face:

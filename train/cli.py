@@ -81,7 +81,7 @@ def prepare(csv: str, directory: Path, skip_bad: bool) -> None:
 
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One option for every field of a recipe; the default is the chosen recipe's value."""
-    kinds: dict[str, click.ParamType] = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
+    kinds: dict[str, Any] = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
     for item in reversed([field for field in fields(Recipe) if field.name != "name"]):
         option = click.option(
             f"--{item.name.replace('_', '-')}",
@@ -203,7 +203,7 @@ class _Bar:
             return
         if done == 1 or self._bar is None:
             self._finish()
-            self._bar = click.progressbar(length=total, file=click.get_text_stream("stderr"), show_pos=True)
+            self._bar = click.progressbar(length=total, file=sys.stderr, show_pos=True)
             self._bar.__enter__()
             self._done = 0
         self._bar.label = label

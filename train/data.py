@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -154,7 +154,7 @@ def _write_cache(cache: Path, stamp: NDArray[np.int64], parsed: _Parsed, progres
 
 
 @contextmanager
-def _open_csv(path: Path) -> Iterator[IO[bytes]]:
+def _open_csv(path: Path) -> Iterator[Any]:
     suffix = path.suffix.lower()
     if suffix == ".zip":
         with zipfile.ZipFile(path) as archive:

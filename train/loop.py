@@ -270,7 +270,9 @@ def _write_checkpoint(
         "best": best or [],
         "optimizer": [keras.ops.convert_to_numpy(v) for v in optimizer.variables],
     }
-    arrays = {f"{group}/{i:05d}": np.asarray(v) for group, values in groups.items() for i, v in enumerate(values)}
+    arrays: dict[str, Any] = {
+        f"{group}/{i:05d}": np.asarray(value) for group, values in groups.items() for i, value in enumerate(values)
+    }
     about = json.dumps({"name": name, "recipe": asdict(recipe), "state": asdict(state)})
     temporary = path.with_name(f".{path.name}.part.npz")
     try:

@@ -81,7 +81,9 @@ def _fold_input_normalization(model: Any, reference: Any) -> None:
 def save_half(model: Any, path: Path) -> None:
     """Save weights as half-precision arrays in layer order, with the network's name (.npz, half of float32's size)."""
     temporary = path.with_name(f".{path.name}.part.npz")
-    arrays = {f"{index:04d}": _to_half(np.asarray(value)) for index, value in enumerate(model.get_weights())}
+    arrays: dict[str, Any] = {
+        f"{index:04d}": _to_half(np.asarray(value)) for index, value in enumerate(model.get_weights())
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(temporary, architecture=np.array(model.name), **arrays)

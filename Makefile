@@ -1,0 +1,57 @@
+# make demo    the ensemble on the first camera, or on a short clip where there is none
+# make test    all tests, in an environment of their own
+# make lint    ruff and mypy
+# make clean   remove what the above made
+
+PYTHON ?= python3
+VENV ?= .venv
+VENV_TEST ?= .venv-test
+VENV_TFLITE ?= .venv-tflite
+PIP = -m pip install --quiet --disable-pip-version-check
+PYTEST ?=
+
+# the last tflite-runtime was built for Python 3.11 and numpy 1
+HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
+
+.PHONY: demo test lint clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/ready
+	@$(VENV)/bin/python examples/demo.py
+
+test: $(VENV_TEST)/ready $(if $(HAS_TFLITE),$(VENV_TFLITE)/ready)
+ifeq ($(HAS_TFLITE),)
+	@echo "tflite-runtime is not available on this Python (3.11 is needed): its tests are skipped"
+endif
+	FER_EDGE_TFLITE_PYTHON=$(if $(HAS_TFLITE),$(abspath $(VENV_TFLITE))/bin/python) \
+	TF_CPP_MIN_LOG_LEVEL=2 $(VENV_TEST)/bin/python -m pytest $(PYTEST)
+
+# mypy finds the package, whose folder is this one, through a link of the package's name
+lint: $(VENV_TEST)/ready
+	@mkdir -p .cache/mypy && ln -sfn ../.. .cache/mypy/fer_edge
+	$(VENV_TEST)/bin/ruff check --output-format concise .
+	$(VENV_TEST)/bin/ruff format --check .
+	$(VENV_TEST)/bin/python -m mypy -p fer_edge.edge -p fer_edge.models -p fer_edge.benchmarks -p fer_edge.train -p fer_edge.convert
+
+# a file marks a finished environment: made once, and again when the dependencies change
+$(VENV)/ready: setup.cfg examples/environment.py
+	@echo "making $(VENV): the runtime alone, a minute or two"
+	@$(PYTHON) examples/environment.py $(VENV)
+	@touch $@
+
+$(VENV_TEST)/ready: setup.cfg
+	@echo "making $(VENV_TEST): TensorFlow and the tools, some minutes"
+	@$(PYTHON) -m venv --clear $(VENV_TEST)
+	@$(VENV_TEST)/bin/python $(PIP) -e '.[train,convert,dev]'
+	@touch $@
+
+$(VENV_TFLITE)/ready: setup.cfg
+	@echo "making $(VENV_TFLITE): tflite-runtime, which needs numpy 1"
+	@$(PYTHON) -m venv --clear $(VENV_TFLITE)
+	@$(VENV_TFLITE)/bin/python $(PIP) tflite-runtime 'numpy<2' 'opencv-python<5' 'click>=8.1'
+	@$(VENV_TFLITE)/bin/python $(PIP) --no-deps -e .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(VENV_TEST) $(VENV_TFLITE) .cache build dist fer_edge.egg-info demo-output
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Measurements that write results/*.json, and the tables made from them."""

@@ -1,0 +1,33 @@
+"""`fer-edge bench`: each command's module is loaded when the command is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+import click
+
+COMMANDS = {
+    "accuracy": "fer_edge.benchmarks.accuracy",
+    "latency": "fer_edge.benchmarks.latency",
+    "margin": "fer_edge.benchmarks.margin",
+    "table": "fer_edge.benchmarks.table",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, module in COMMANDS.items() if find_spec(module)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = COMMANDS.get(cmd_name)
+        if module is None or find_spec(module) is None:
+            return None
+        command = getattr(import_module(module), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Lazy)
+def bench() -> None:
+    """Measure accuracy and latency, and make tables of the results."""

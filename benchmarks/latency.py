@@ -1,0 +1,172 @@
+"""Latency of .tflite models: opening, first call, warm-up and the steady state, and peak memory.
+
+The phases are kept apart as TFLite's benchmark_model does; opening includes loading the runtime's library. Opening,
+first call and peak memory come from a fresh process per model, because an earlier model warms caches and raises a
+process's peak. Steady calls are taken in turns, a few rounds of each model, so that a slow drift (heat, another
+process) falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.benchmarks.machine import condition
+from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, shipped, write
+from fer_edge.edge.detector import open_detector
+from fer_edge.edge.ensemble import open_classifier
+from fer_edge.edge.interpreter import open_interpreter
+from fer_edge.edge.pipeline import Pipeline
+from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.types import Frame
+
+ROUNDS = 5
+"""How many turns every model takes."""
+
+SEED = 0
+"""Of the noise pictures that are timed; the kernels' time does not depend on the values."""
+
+
+def _threads(ctx: click.Context, option: click.Parameter, value: str) -> tuple[int, ...]:
+    counts = value.split(",")
+    if not all(count.isdigit() and int(count) > 0 for count in counts):
+        raise click.BadParameter(f"{value!r}; expected whole numbers above 0 with commas between, as in 1,2")
+    return tuple(int(count) for count in counts)
+
+
+@click.command(cls=Recorded)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--threads", default="1,2", show_default=True, callback=_threads, help="Thread counts to measure.")
+@click.option("--runs", type=click.IntRange(ROUNDS), default=200, show_default=True, help="Timed calls.")
+@click.option("--warmup", type=click.IntRange(1), default=20, show_default=True, help="Calls before them.")
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="Time a whole frame too: this picture, detection included."
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+def latency(
+    models: tuple[str, ...], threads: tuple[int, ...], runs: int, warmup: int, picture: Path | None, out: Path | None
+) -> None:
+    """Measure milliseconds per face of MODELs (default: the shipped ones and the ensemble).
+
+    'classifier' is a whole call (resize, quantize, invoke, softmax), 'invoke' the interpreter alone, 'frame' the
+    pipeline on a picture (detect, crop, classify).
+    """
+    specs = models or shipped()
+    frame = _read(picture) if picture else None
+    before = condition()
+    rows = [row for count in threads for row in _measure(specs, count, runs, warmup, frame)]
+    body = {"runs": runs, "warmup": warmup, "before": before, "after": condition(), "rows": rows}
+    path = write("latency", body, out)
+    for row in rows:
+        p50, p99, ratio = row["classifier"]["p50"], row["classifier"]["p99"], row["ratio"]
+        click.echo(f"{row['model']:28} {row['threads']} thr  p50 {p50:8.3f}  p99 {p99:8.3f} ms  {ratio:5.2f}x")
+    click.echo(f"wrote {path}", err=True)
+
+
+def _measure(specs: tuple[str, ...], threads: int, runs: int, warmup: int, frame: Frame | None) -> list[dict[str, Any]]:
+    """One row per model at one thread count; times in ms, memory in MiB."""
+    rows, models = [], []
+    for spec in specs:
+        found = identity(spec)
+        click.echo(f"{found['model']}, threads: {threads}", err=True)
+        models.append(_calls(spec, threads, frame))
+        rows.append({**found, "threads": threads, **_fresh(spec, threads)})
+    for row, calls in zip(rows, models, strict=True):
+        means = {name: float(np.mean(timed(call, warmup))) for name, call in calls.items()}
+        row["warmup_mean"] = round(means["classifier"], 4)
+    steady: list[dict[str, list[float]]] = [{name: [] for name in calls} for calls in models]
+    for turn in range(ROUNDS):
+        share = runs // ROUNDS + (turn < runs % ROUNDS)
+        for calls, times in zip(models, steady, strict=True):
+            for name, call in calls.items():
+                times[name] += timed(call, share)
+    for row, times in zip(rows, steady, strict=True):
+        row |= {name: summary(each) for name, each in times.items()}
+        row["ratio"] = round(row["classifier"]["p50"] / rows[0]["classifier"]["p50"], 3)
+    return rows
+
+
+def _calls(spec: str, threads: int, frame: Frame | None) -> dict[str, Callable[[], object]]:
+    """What is timed: the classifier on one face, the interpreter alone where the model is one file, a whole frame."""
+    generator = np.random.default_rng(SEED)
+    crop = generator.integers(0, 256, (1, FACE_SIZE, FACE_SIZE), np.uint8)
+    classifier = open_classifier(spec, threads)
+    calls: dict[str, Callable[[], object]] = {"classifier": lambda: classifier(crop)}
+    paths = files(spec)
+    if len(paths) == 1:
+        interpreter = open_interpreter(paths[0], threads)
+        tensor = interpreter.inputs[0]
+        noise = generator.uniform(-1, 1, tensor.shape)
+        array = (noise * 127).astype(tensor.dtype) if tensor.dtype.kind in "iu" else noise.astype(tensor.dtype)
+        calls["invoke"] = lambda: interpreter.run(array)
+    if frame is not None:
+        pipeline = Pipeline(open_detector(threads=threads), classifier)
+        if not pipeline.process(frame):
+            raise ResultError("no face was found in --picture; expected a picture of one face")
+        calls["frame"] = lambda: pipeline.process(frame)
+    return calls
+
+
+def _read(path: Path) -> Frame:
+    pixels = cv2.imread(str(path))
+    if pixels is None:
+        raise ResultError(f"--picture {path} cannot be read; expected a picture of one face")
+    return Frame(np.asarray(pixels, np.uint8))
+
+
+def timed(call: Callable[[], object], count: int) -> list[float]:
+    """Milliseconds of each of count calls, by the monotonic clock."""
+    times = []
+    for _ in range(count):
+        start = time.perf_counter_ns()
+        call()
+        times.append((time.perf_counter_ns() - start) / 1e6)
+    return times
+
+
+def summary(times: list[float] | NDArray[np.floating]) -> dict[str, float]:
+    """p50, p90, p99 (linear between neighbours), mean and minimum of times, in their unit."""
+    p50, p90, p99 = np.percentile(times, (50, 90, 99))
+    figures = {"p50": p50, "p90": p90, "p99": p99, "mean": np.mean(times), "min": np.min(times)}
+    return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+def _fresh(spec: str, threads: int) -> dict[str, Any]:
+    """Opening and first call in ms, peak memory in MiB, of a process that does nothing else."""
+    command = [sys.executable, "-m", "fer_edge.benchmarks.latency", spec, str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ResultError(f"{spec} failed in a fresh process: {last}")
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def _peak_mib() -> float | None:
+    """This process's peak resident memory. ru_maxrss would not do: it is inherited from the parent over exec."""
+    for line in Path("/proc/self/status").read_text("utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return round(int(line.split()[1]) / 1024, 1)
+    return None
+
+
+def _report(spec: str, threads: int) -> None:
+    crop = np.zeros((1, FACE_SIZE, FACE_SIZE), np.uint8)
+    opened = []
+    (opening,) = timed(lambda: opened.append(open_classifier(spec, threads)), 1)
+    (first,) = timed(lambda: opened[0](crop), 1)
+    print(json.dumps({"open": round(opening, 3), "first": round(first, 3), "peak_mib": _peak_mib()}))
+
+
+if __name__ == "__main__":
+    _report(sys.argv[1], int(sys.argv[2]))

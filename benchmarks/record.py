@@ -1,0 +1,90 @@
+"""Result files: a measurement with its command line, machine and date, written complete or not at all."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fer_edge.benchmarks.machine import facts
+from fer_edge.edge.card import sha256, write_json
+from fer_edge.edge.ensemble import NAMES, open_classifier, read_ensemble
+from fer_edge.edge.errors import FerEdgeError, ModelError
+from fer_edge.models import FOLDER
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+class ResultError(FerEdgeError):
+    """A result file that is missing, malformed or of another kind."""
+
+
+class Recorded(click.Command):
+    """A command that keeps its own arguments as they were typed, for the result file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["fer_edge.arguments"] = list(args)
+        return super().parse_args(ctx, args)
+
+
+def command_line() -> str:
+    """The running command as one would type it again."""
+    ctx = click.get_current_context()
+    return shlex.join(["fer-edge", "bench", str(ctx.info_name), *ctx.meta["fer_edge.arguments"]])
+
+
+def shipped() -> tuple[str, ...]:
+    """The shipped models that are present, the ensemble last; ModelError where there is none."""
+    specs = [name for name in NAMES if (FOLDER / f"{name}_int8.tflite").is_file()]
+    if (FOLDER / "ensemble.json").is_file():
+        specs.append("ensemble")
+    if not specs:
+        raise ModelError(f"{FOLDER} holds no model; name a .tflite file, or make one with 'fer-edge convert'")
+    return tuple(specs)
+
+
+def files(spec: str) -> list[Path]:
+    """The .tflite files behind what `open_classifier` takes."""
+    if spec == "ensemble" or spec.endswith(".json"):
+        path = FOLDER / "ensemble.json" if spec == "ensemble" else Path(spec)
+        return [path.parent / member for member in read_ensemble(path).members]
+    return [FOLDER / f"{spec}_int8.tflite" if spec in NAMES else Path(spec)]
+
+
+def identity(spec: str) -> dict[str, Any]:
+    """Which model a row is about: its short name, its files' sha256 and their size in bytes."""
+    open_classifier(spec)  # says in one line what is wrong with a missing or altered file
+    paths = files(spec)
+    return {
+        "model": Path(spec).stem if spec.endswith((".tflite", ".json")) else spec,
+        "bytes": sum(path.stat().st_size for path in paths),
+        "sha256": {path.name: sha256(path) for path in paths},
+    }
+
+
+def write(kind: str, body: dict[str, Any], out: Path | None) -> Path:
+    """Write a result of that kind to out, by default results/KIND-MACHINE.json; returns where it is."""
+    machine = facts()
+    path = out or RESULTS / f"{kind}-{slug(machine['model'] or machine['cpu'])}.json"
+    return write_json(path, {"kind": kind, "command": command_line(), "machine": machine, **body})
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A result file's content; ResultError where it is none."""
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path} cannot be read as a result: {error}; 'fer-edge bench' writes them") from None
+    if not isinstance(stored, dict) or not {"kind", "machine"} <= stored.keys():
+        raise ResultError(f"{path} is no result file; expected what 'fer-edge bench' writes")
+    return stored
+
+
+def slug(name: str) -> str:
+    """A name as part of a file's name: lower case, without (R) and (TM), anything but a-z and 0-9 as a dash."""
+    plain = re.sub(r"\((r|tm)\)", "", name.lower())
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "unknown"

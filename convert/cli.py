@@ -1,0 +1,123 @@
+"""The command `convert`; TensorFlow is imported only once it runs."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+DEFAULT_OTHER = Path(".venv-tflite/bin/python")
+
+
+@click.command()
+@click.argument("what", metavar="NAME|PATH")
+@click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
+@click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("models"), help="Where model and card go.")
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders lie.")
+@click.option("--ptq", is_flag=True, help="Post-training quantization only, without fine-tuning.")
+@click.option("--float32", is_flag=True, help="A float32 export, for comparison (instead of int8).")
+@click.option("--float16", is_flag=True, help="An export with half-precision weights (instead of int8).")
+@click.option("--dynamic", is_flag=True, help="An export with int8 weights and float activations (instead of int8).")
+@click.option("--epochs", type=click.IntRange(0), default=2, help="Epochs of fine-tuning with fake quantization.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=5e-5, help="Peak learning rate (Adam).")
+@click.option("--batch-size", type=click.IntRange(1), default=64, help="Pictures a step.")
+@click.option(
+    "--steps", type=click.IntRange(1), default=None, help="At most so many steps an epoch.", show_default="all"
+)
+@click.option("--resume", is_flag=True, help="Start from the best weights of the last fine-tuning of this network.")
+@click.option("--distill", type=click.FloatRange(0, 1), default=0.7, help="Share of the float model in the loss.")
+@click.option("--seed", type=int, default=1, help="Of shuffling, augmentation and the calibration sample.")
+@click.option("--limit", type=click.IntRange(1), default=512, help="Training faces to calibrate ranges on.")
+@click.option(
+    "--min-agreement", type=click.FloatRange(0, 1), default=0.85, help="Least share of top-1 answers as float's."
+)
+@click.option("--max-drop", type=float, default=1.0, help="Most accuracy that may be lost on val, percentage points.")
+@click.option(
+    "--tflite-runtime-python",
+    "other",
+    type=click.Path(path_type=Path),
+    envvar="FER_EDGE_TFLITE_PYTHON",
+    help="A Python that has tflite-runtime and numpy < 2, to verify in that runtime too.",
+    show_default=f"{DEFAULT_OTHER} if there",
+)
+def convert(
+    what: str,
+    data_path: str,
+    skip_bad: bool,
+    out: Path,
+    runs: Path,
+    ptq: bool,
+    float32: bool,
+    float16: bool,
+    dynamic: bool,
+    epochs: int,
+    rate: float,
+    batch_size: int,
+    steps: int | None,
+    resume: bool,
+    distill: float,
+    seed: int,
+    limit: int,
+    min_agreement: float,
+    max_drop: float,
+    other: Path | None,
+) -> None:
+    """Quantize NAME (a run of --runs) or PATH to int8 TFLite, verify it on the val split, and write it with its card.
+
+    A model that computes anything in float, agrees too little with the float model, or loses too much accuracy is
+    not written.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from fer_edge.convert.conversion import Job
+    from fer_edge.convert.conversion import convert as run
+    from fer_edge.convert.finetune import Tuning
+    from fer_edge.convert.source import open_source
+    from fer_edge.convert.verify import Limits
+    from fer_edge.edge.errors import ModelError
+    from fer_edge.train.data import load
+
+    if other is not None and not other.is_file():
+        raise ModelError(f"--tflite-runtime-python {other}: no such file; expected a Python with tflite-runtime")
+    asked = {"ptq": ptq, "float32": float32, "float16": float16, "dynamic": dynamic}
+    job = Job(
+        kinds=tuple(kind for kind, wanted in asked.items() if wanted) or ("int8",),
+        tuning=Tuning(epochs, rate, batch_size, seed, distill, steps=steps),
+        limit=limit,
+        limits=Limits(min_agreement, max_drop),
+        other_python=other or (DEFAULT_OTHER if DEFAULT_OTHER.is_file() else None),
+        resume=resume,
+    )
+    data = load(data_path, skip_bad=skip_bad, progress=say)
+    source = open_source(what, runs)
+    if job.other_python is None:
+        say("no .venv-tflite here: tflite-runtime is not verified (see --tflite-runtime-python)")
+    for path, card in run(source, data, job, out, echo=say, progress=_Meter()):
+        litert = next(iter(card.accuracy["runtimes"].values()))
+        click.echo(
+            f"{path}: {100 * litert['accuracy']:.2f} % on val (float {100 * card.accuracy['float']:.2f} %), "
+            f"{100 * litert['agreement']:.1f} % agreement"
+        )
+
+
+def say(text: str) -> None:
+    """Progress goes to stderr, results to stdout."""
+    click.echo(text, err=True)
+
+
+class _Meter:
+    """A line of progress with the time left, every ten seconds."""
+
+    def __init__(self) -> None:
+        self._began = self._told = time.monotonic()
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done == 1:
+            self._began = self._told = now
+        if now - self._told >= 10:
+            self._told = now
+            left = (now - self._began) / done * (total - done)
+            say(f"  {label}: {done}/{total}, about {left / 60:.1f} min left")

@@ -1,0 +1,227 @@
+"""One conversion from float network to verified file and card, in the order things happen."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.convert import verify
+from fer_edge.convert.equalize import equalize
+from fer_edge.convert.export import export_float, export_int8, export_post_training
+from fer_edge.convert.finetune import Progress, Tuning, finetune
+from fer_edge.convert.graph import unfold
+from fer_edge.convert.quantization import fake_quantized
+from fer_edge.convert.ranges import calibrate
+from fer_edge.convert.source import Source
+from fer_edge.edge.card import ModelCard, write_card
+from fer_edge.edge.errors import ModelError
+from fer_edge.train.data import Dataset, Split, fingerprint
+from fer_edge.train.loop import predict_logits
+from fer_edge.train.report import write_bytes
+
+SUFFIX = {"int8": "int8", "ptq": "ptq", "float32": "float32", "float16": "float16", "dynamic": "dynamic"}
+CHECKPOINT = "finetuned.npz"
+PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to make of a source. kinds: of int8, ptq, float32, float16, dynamic. limit: faces to calibrate on.
+
+    other_python: an interpreter with tflite-runtime, verified in too. resume: start from the last fine-tuning's best.
+    """
+
+    kinds: tuple[str, ...] = ("int8",)
+    tuning: Tuning = field(default_factory=Tuning)
+    limit: int = 512
+    limits: verify.Limits = field(default_factory=verify.Limits)
+    other_python: Path | None = None
+    resume: bool = False
+
+
+def convert(
+    source: Source,
+    data: Dataset,
+    job: Job,
+    out: Path,
+    *,
+    echo: Callable[[str], None] = print,
+    progress: Progress = lambda label, done, total: None,
+) -> list[tuple[Path, ModelCard]]:
+    """Make, verify and write every kind in turn; ModelError at the first that fails, which is then not written."""
+    train, val = data.split("train"), data.split("val")
+    if job.other_python:
+        verify.check_other_runtime(job.other_python)  # now, not after hours of fine-tuning
+    reference = predict_logits(source.model, val.faces)
+    echo(f"{source.name}: float accuracy on val {np.mean(reference.argmax(axis=1) == val.labels):.4f}")
+    chosen = _sample(train, job.limit, job.tuning.seed)
+    written = []
+    for kind in job.kinds:
+        history: list[dict[str, float]] = []
+        if kind == "int8":
+            content, history = _quantized(source, train, val, chosen, job, out, echo, progress)
+        elif kind == "ptq":
+            echo(f"calibrating on {len(chosen)} faces")
+            content = export_post_training(source.model, chosen)
+        else:
+            content = export_float(source.model, kind)
+        name = f"{source.name}_{SUFFIX[kind]}"
+        figures, ops = _verified(name, kind, content, reference, val, job, echo)
+        written.append(_write(out / f"{name}.tflite", kind, content, source, data, job, figures, ops, history))
+    return written
+
+
+def _quantized(
+    source: Source,
+    train: Split,
+    val: Split,
+    chosen: NDArray[np.uint8],
+    job: Job,
+    out: Path,
+    echo: Callable[[str], None],
+    progress: Progress,
+) -> tuple[bytes, list[dict[str, float]]]:
+    """Equalize, calibrate, fine-tune, export."""
+    echo(f"equalized {equalize(source.model)} convolutions; measuring ranges on {len(chosen)} faces")
+    teacher = unfold(source.model)
+    ranges = calibrate(teacher, chosen, progress=progress)
+    student = fake_quantized(teacher, ranges)
+    checkpoint = source.path.parent / CHECKPOINT
+    if job.resume:
+        _resume(student, checkpoint, echo)
+    history = finetune(student, teacher, train, val, job.tuning, checkpoint, echo=echo, progress=progress)
+    echo("exporting to TFLite (a minute or two)")
+    return export_int8(student), history
+
+
+def _resume(student: Any, checkpoint: Path, echo: Callable[[str], None]) -> None:
+    """Put the best weights and ranges of an earlier fine-tuning into the student; ModelError where they do not fit."""
+    try:
+        with np.load(checkpoint, allow_pickle=False) as arrays:
+            values = [arrays[name] for name in sorted(arrays.files)]
+        student.set_weights(values)
+    except FileNotFoundError:
+        raise ModelError(f"{checkpoint}: no such file; nothing to resume, convert without --resume") from None
+    except (OSError, ValueError) as error:
+        what = str(error).splitlines()[0][:120]
+        raise ModelError(f"{checkpoint} is no fine-tuning of this network: {what}; convert without --resume") from None
+    echo(f"going on from {checkpoint}")
+
+
+def _verified(
+    name: str,
+    kind: str,
+    content: bytes,
+    reference: NDArray[np.float32],
+    val: Split,
+    job: Job,
+    echo: Callable[[str], None],
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Figures per runtime and the operators; ModelError where the model must not be written."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.tflite"
+        path.write_bytes(content)
+        ops = verify.check_integer(path) if kind in ("int8", "ptq") else verify.operators(path)
+        echo(f"{name}: {len(content):,} bytes; operators " + ", ".join(f"{count} {op}" for op, count in ops.items()))
+        runtime, logits = verify.litert_logits(path, val.faces)
+        figures: dict[str, Any] = {runtime: _checked(path, runtime, logits, reference, val, job, echo)}
+        if job.other_python:
+            runtime, logits = verify.tflite_runtime_logits(job.other_python, path, val.faces)
+            figures[runtime] = _checked(path, runtime, logits, reference, val, job, echo)
+        else:
+            figures["tflite-runtime"] = "not run"
+    return {
+        "split": "val",
+        "pictures": len(val),
+        "float": round(float(np.mean(reference.argmax(axis=1) == val.labels)), 5),
+        "runtimes": figures,
+    }, ops
+
+
+def _checked(
+    path: Path,
+    runtime: str,
+    logits: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    val: Split,
+    job: Job,
+    echo: Callable[[str], None],
+) -> dict[str, float]:
+    found = verify.compare(logits, reference, val)
+    echo(
+        f"{runtime}: accuracy {found['accuracy']:.4f}, {found['drop_points']:+.2f} points lost, "
+        f"{100 * found['agreement']:.1f} % agree with float"
+    )
+    verify.check_answers(path, runtime, found, job.limits)
+    return found
+
+
+def _write(
+    path: Path,
+    kind: str,
+    content: bytes,
+    source: Source,
+    data: Dataset,
+    job: Job,
+    figures: dict[str, Any],
+    ops: dict[str, int],
+    history: list[dict[str, float]],
+) -> tuple[Path, ModelCard]:
+    conversion: dict[str, Any] = {"from": source.path.name, "kind": kind, "operators": ops, "bytes": len(content)}
+    if kind in ("int8", "ptq"):
+        conversion |= {"calibration_faces": job.limit, "limits": asdict(job.limits)}
+    if kind == "int8":
+        conversion |= {"tuning": asdict(job.tuning), "history": history}
+    conversion["versions"] = {package: _version(package) for package in PACKAGES}
+    card = ModelCard(
+        name=path.stem,
+        architecture=source.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        quantization=kind,
+        accuracy=figures,
+        training=source.training
+        | {"fingerprints": {split: fingerprint(part) for split, part in data.splits.items() if split != "test"}},
+        conversion=conversion,
+        git_revision=git_revision(),
+        date=time.strftime("%Y-%m-%d"),
+    )
+    write_bytes(path, content)
+    write_card(path, card)
+    return path, card
+
+
+def git_revision() -> str:
+    """The commit this package's tree is at, with '+' where files differ from it; 'unknown' outside a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        told = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return told.stdout.strip()
+
+
+def _sample(train: Split, limit: int, seed: int) -> NDArray[np.uint8]:
+    order = np.random.default_rng(seed).permutation(len(train))[:limit]
+    return train.faces[np.sort(order)]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,69 @@
+"""Keras models to TFLite flatbuffers, always for a batch of 1: a free batch adds SHAPE and STRIDED_SLICE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from fer_edge.convert.quantization import unrounded_weights
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.preprocess import network_input
+
+
+def export_int8(fake_quantized: Any) -> bytes:
+    """A fake-quantized model to full int8: int8 in, int8 logits out."""
+    with unrounded_weights(fake_quantized):
+        converter = _converter(fake_quantized)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return _convert(converter)
+
+
+def export_post_training(model: Any, faces: NDArray[np.uint8]) -> bytes:
+    """A float model to full int8 with TFLite's own calibration on (N, 48, 48) uint8 faces."""
+    size = int(model.input_shape[1])
+
+    def representative() -> Iterator[list[NDArray[np.float32]]]:
+        for face in faces:
+            yield [network_input(face[None], size)]
+
+    converter = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = representative
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return _convert(converter)
+
+
+def export_float(model: Any, kind: str) -> bytes:
+    """A float model to 'float32', 'float16' (half-size weights) or 'dynamic' (int8 weights, float activations)."""
+    converter = _converter(model)
+    if kind != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return _convert(converter)
+
+
+def _converter(model: Any) -> Any:
+    shape = (1, *model.input_shape[1:])
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="image")], autograph=False)
+    def logits(image: Any) -> Any:
+        return model(image, training=False)
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([logits.get_concrete_function()], model)
+
+
+def _convert(converter: Any) -> bytes:
+    try:
+        return bytes(converter.convert())
+    except Exception as error:  # the converter raises ConverterError, ValueError and RuntimeError
+        what = str(error).strip().splitlines()[0][:200]
+        raise ModelError(f"TensorFlow's converter refused the model: {what}") from None

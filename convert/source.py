@@ -1,0 +1,95 @@
+"""Where the float network comes from: a name, a run folder, or a file."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tf_keras
+
+from fer_edge.edge.errors import ModelError
+from fer_edge.train import architectures
+from fer_edge.train.weights import read_half
+
+FILES = ("float.keras", "float.npz", "checkpoint.npz")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A float network in tf_keras, the architecture's name, its file, and what is known of its training."""
+
+    name: str
+    path: Path
+    model: Any
+    training: dict[str, Any]
+
+
+def open_source(what: str, runs: Path) -> Source:
+    """NAME (runs/NAME), a run folder, a .keras file, or a .npz file of weights or of a checkpoint.
+
+    Raises ModelError where there is no such network, or the file holds another one.
+    """
+    path = runs / what if what in architectures.ARCHITECTURES else Path(what)
+    if path.is_dir():
+        path = next((path / file for file in FILES[:2] if (path / file).is_file()), path / FILES[0])
+    if not path.is_file():
+        raise ModelError(
+            f"{path}: no such file; expected one of {', '.join(architectures.ARCHITECTURES)} with a finished run in "
+            f"{runs}, a run folder, or a .keras or .npz file; train it first with 'fer-edge train'"
+        )
+    if path.suffix == ".keras":
+        name, model = _from_keras(path)
+    elif path.suffix == ".npz":
+        name, model = _from_arrays(path)
+    else:
+        raise ModelError(f"{path} is no .keras or .npz file; expected what 'fer-edge train' leaves in a run folder")
+    return Source(name, path, model, _training(path.parent / "metrics.json"))
+
+
+def _from_keras(path: Path) -> tuple[str, Any]:
+    """A Keras 3 file: tf_keras cannot read it, but takes its weights in the same order."""
+    import keras
+
+    try:
+        stored = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises ValueError, OSError, TypeError or KeyError depending on what is wrong
+        what = (str(error).splitlines() or ["damaged"])[0][:160]
+        raise ModelError(f"{path} cannot be read as a Keras model: {what}") from None
+    model = architectures.build(stored.name, tf_keras, int(stored.input_shape[1]))
+    model.set_weights(stored.get_weights())
+    return stored.name, model
+
+
+def _from_arrays(path: Path) -> tuple[str, Any]:
+    """Weights alone, as save_half left them, or the best ones of a training checkpoint."""
+    checkpoint = _checkpoint(path)
+    name, values = checkpoint if checkpoint else read_half(path)
+    model = architectures.build(name, tf_keras)
+    if [value.shape for value in values] != [tuple(value.shape) for value in model.get_weights()]:
+        raise ModelError(f"{path} does not hold the weights of {name}; expected what 'fer-edge train' leaves")
+    model.set_weights(values)
+    return name, model
+
+
+def _checkpoint(path: Path) -> tuple[str, list[Any]] | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if "about" not in arrays.files:
+                return None
+            group = "best/" if "best/00000" in arrays.files else "weights/"
+            values = [arrays[name] for name in sorted(arrays.files) if name.startswith(group)]
+            return str(json.loads(arrays["about"].tobytes())["name"]), values
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # read_half says what is wrong
+
+
+def _training(metrics: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(metrics.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {key: stored[key] for key in ("recipe", "weights", "data", "keras", "backend", "date") if key in stored}

@@ -1,0 +1,119 @@
+"""Boxes, labels and score bars drawn over a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.types import EMOTIONS, Box, Frame, Prediction
+
+COLOURS: dict[str, tuple[int, int, int]] = {  # BGR, bright enough to carry dark text
+    "angry": (96, 96, 255),
+    "disgust": (110, 190, 90),
+    "fear": (230, 130, 190),
+    "happy": (70, 215, 255),
+    "sad": (255, 170, 90),
+    "surprise": (80, 165, 255),
+    "neutral": (205, 205, 205),
+}
+DARK, LIGHT = (24, 24, 24), (240, 240, 240)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+PANELS = 3
+"""So many faces, the largest, get score bars; more would cover the picture."""
+
+
+def annotate(frame: Frame, predictions: Sequence[Prediction]) -> NDArray[np.uint8]:
+    """A (H, W, 3) uint8 BGR copy of the frame with a box, a label and score bars for every face.
+
+    Everything is sized by the frame's height: readable at 320x240, not clumsy at 1080p.
+    """
+    pixels = frame.pixels
+    canvas: NDArray[np.uint8] = np.array(pixels)
+    if pixels.ndim == 2:
+        canvas = np.repeat(pixels[..., None], 3, axis=-1)
+    by_size = sorted(predictions, key=lambda p: p.face.box.width * p.face.box.height)
+    for rank, prediction in enumerate(by_size):  # the largest last, on top
+        _draw_box(canvas, prediction)
+        if rank >= len(by_size) - PANELS:
+            _draw_bars(canvas, prediction)
+    for prediction in by_size:
+        _draw_label(canvas, prediction)
+    return canvas
+
+
+def _text_height(canvas: NDArray[np.uint8]) -> int:
+    """Height of capital letters in pixels."""
+    return max(7, int(0.023 * canvas.shape[0] + 0.5))
+
+
+def _scale(height: int) -> float:
+    """The font scale at which capital letters are `height` pixels tall."""
+    return height / float(cv2.getTextSize("H", FONT, 1.0, 1)[0][1])
+
+
+def _text(canvas: NDArray[np.uint8], text: str, left: int, base: int, height: int, colour: Sequence[int]) -> None:
+    weight = max(1, round(height / 11))
+    cv2.putText(canvas, text, (left, base), FONT, _scale(height), tuple(colour), weight, cv2.LINE_AA)
+
+
+def _text_width(text: str, height: int) -> int:
+    return int(cv2.getTextSize(text, FONT, _scale(height), max(1, round(height / 11)))[0][0])
+
+
+def _fill(canvas: NDArray[np.uint8], box: Box, colour: Sequence[int], opacity: float = 1.0) -> None:
+    """Blend a rectangle into the canvas, cut at its edges."""
+    rows = slice(max(0, box.y), max(0, box.y + box.height))
+    columns = slice(max(0, box.x), max(0, box.x + box.width))
+    area = canvas[rows, columns]
+    area[:] = (area * (1 - opacity) + np.asarray(colour) * opacity).astype(np.uint8)
+
+
+def _draw_box(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
+    box, line = prediction.face.box, max(1, round(canvas.shape[0] / 300))
+    corners = (box.x, box.y), (box.x + box.width - 1, box.y + box.height - 1)
+    cv2.rectangle(canvas, *corners, DARK, line + 2, cv2.LINE_AA)
+    cv2.rectangle(canvas, *corners, COLOURS[prediction.emotion], line, cv2.LINE_AA)
+
+
+def _draw_label(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
+    """A coloured bar with emotion and confidence on the box, or in it at the frame's upper edge."""
+    box, height = prediction.face.box, _text_height(canvas)
+    text = f"{prediction.emotion} {prediction.confidence:.0%}"
+    if prediction.face.track is not None:
+        text = f"#{prediction.face.track} {text}"
+    pad = max(3, height // 2)
+    width, tall = _text_width(text, height) + 2 * pad, height + 2 * pad
+    left = min(max(0, box.x), max(0, canvas.shape[1] - width))
+    top = box.y - tall if box.y >= tall else max(0, box.y)
+    top = min(top, canvas.shape[0] - tall)
+    _fill(canvas, Box(left, top, width, tall), COLOURS[prediction.emotion], 0.9)
+    _text(canvas, text, left + pad, top + pad + height, height, DARK)
+
+
+def _draw_bars(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
+    """Seven score bars on a dark panel right of the box, else left of it, else along the frame's edge."""
+    height = max(6, round(0.8 * _text_height(canvas)))
+    row, pad = round(1.75 * height), max(3, height // 2)
+    names = max(_text_width(name, height) for name in EMOTIONS)
+    bar = 5 * height
+    width, tall = names + bar + 3 * pad, len(EMOTIONS) * row + pad
+    if tall > canvas.shape[0] or width > canvas.shape[1] // 2:
+        return
+    box = prediction.face.box
+    left = box.x + box.width + pad
+    if left + width > canvas.shape[1]:
+        left = box.x - width - pad
+    left = left if left >= 0 else canvas.shape[1] - width
+    top = min(max(0, box.y), canvas.shape[0] - tall)
+    _fill(canvas, Box(left, top, width, tall), DARK, 0.65)
+    for index, (name, score) in enumerate(zip(EMOTIONS, prediction.scores, strict=True)):
+        y = top + pad + index * row
+        colour = COLOURS[name] if name == prediction.emotion else LIGHT
+        _text(canvas, name, left + pad, y + height - height // 8, height, colour)
+        start = left + names + 2 * pad
+        _fill(canvas, Box(start, y, bar, height), LIGHT, 0.15)
+        _fill(canvas, Box(start, y, round(bar * float(score)), height), COLOURS[name])

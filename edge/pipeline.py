@@ -1,0 +1,51 @@
+"""One frame's way: detect, track, crop, classify. The command and the benchmarks both come through here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+import numpy as np
+
+from fer_edge.edge.classifier import Classifier
+from fer_edge.edge.crop import face_crop
+from fer_edge.edge.detector import Detector
+from fer_edge.edge.tracker import Tracker
+from fer_edge.edge.types import Frame, Prediction
+
+STAGES = ("detect", "track", "crop", "classify")
+
+
+class Pipeline:
+    """Frame in, predictions out, in the detector's order of faces.
+
+    tracker: None where frames have nothing to do with each other. stages: seconds that each stage of the last
+    frame took; a stage that had nothing to do took 0.
+    """
+
+    def __init__(self, detector: Detector, classifier: Classifier, tracker: Tracker | None = None) -> None:
+        self.detector, self.classifier, self.tracker = detector, classifier, tracker
+        self.stages: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+
+    def process(self, frame: Frame) -> list[Prediction]:
+        """The frame's faces with their scores; all of them go through the classifier in one call."""
+        self.stages = dict.fromkeys(STAGES, 0.0)
+        with self._timed("detect"):
+            faces = self.detector.detect(frame)
+        if self.tracker is not None:
+            with self._timed("track"):
+                faces = self.tracker.update(faces, frame.time)
+        if not faces:
+            return []
+        with self._timed("crop"):
+            crops = np.stack([face_crop(frame, face) for face in faces])  # (N, 48, 48)
+        with self._timed("classify"):
+            scores = self.classifier(crops)  # (N, 7)
+        return [Prediction(face, row) for face, row in zip(faces, scores, strict=True)]
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.stages[stage] = perf_counter() - start

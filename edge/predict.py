@@ -1,0 +1,134 @@
+"""`fer-edge predict`: expressions in pictures, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.classifier import Classifier
+from fer_edge.edge.detector import open_detector
+from fer_edge.edge.draw import annotate
+from fer_edge.edge.ensemble import open_classifier
+from fer_edge.edge.errors import SinkError, SourceError
+from fer_edge.edge.pipeline import Pipeline
+from fer_edge.edge.preprocess import shrink, to_gray
+from fer_edge.edge.sinks import ViewerGone, stdout_guarded
+from fer_edge.edge.sinks.jsonl import JsonLines, face_record
+from fer_edge.edge.sinks.picture import write_picture
+from fer_edge.edge.sinks.text import describe
+from fer_edge.edge.sources.capture import quiet_opencv
+from fer_edge.edge.sources.pictures import list_pictures, read_pictures
+from fer_edge.edge.types import Box, Face, Frame, Prediction
+
+
+@click.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--faces-cropped", is_flag=True, help="Every picture is one face, already cut out.")
+@click.option("--model", default="ensemble", help="ensemble, a shipped model's name, or a .tflite file.")
+@click.option("--detector", default="blazeface", help="Face detector.")
+@click.option("--jsonl", metavar="PATH", help="Write one JSON line a picture instead of text; - is stdout.")
+@click.option("--save", metavar="DIR", type=click.Path(path_type=Path), help="Write annotated PNGs into this folder.")
+@click.option("--threads", type=click.IntRange(min=1), default=2, help="Threads of each network.")
+def predict(
+    paths: tuple[Path, ...],
+    faces_cropped: bool,
+    model: str,
+    detector: str,
+    jsonl: str | None,
+    save: Path | None,
+    threads: int,
+) -> None:
+    """Recognize expressions in pictures and in folders of pictures.
+
+    A bad picture does not stop the others; it makes the exit code 2.
+    """
+    quiet_opencv()
+    pictures = [picture for path in paths for picture in list_pictures(path)]
+    classifier = open_classifier(model, threads)
+    if faces_cropped:
+        look = _whole_picture(classifier)
+    else:
+        look = Pipeline(open_detector(detector, threads), classifier).process
+    album = None if save is None else _Album(save)
+    lines = None if jsonl is None else JsonLines(jsonl)
+    bad = 0
+    try:
+        for path, picture in read_pictures(pictures):
+            if isinstance(picture, SourceError):
+                bad += 1
+                _tell_error(path, picture, lines)
+                continue
+            frame = Frame(picture)
+            predictions = look(frame)
+            _tell(path, predictions, lines)
+            if album is not None:
+                album.add(path, frame, predictions)
+    except ViewerGone:
+        return
+    finally:
+        if lines is not None:
+            lines.close()
+    if bad:
+        raise SourceError(f"{bad} of {len(pictures)} pictures could not be read")
+
+
+def _whole_picture(classifier: Classifier) -> Callable[[Frame], list[Prediction]]:
+    """A stand-in for the pipeline where the whole picture is the face."""
+
+    def look(frame: Frame) -> list[Prediction]:
+        pixels: NDArray[np.uint8] = frame.pixels
+        face = Face(Box(0, 0, pixels.shape[1], pixels.shape[0]), 1.0)
+        return [Prediction(face, classifier(shrink(to_gray(pixels))[None])[0])]
+
+    return look
+
+
+def _tell(path: Path, predictions: list[Prediction], lines: JsonLines | None) -> None:
+    """A picture's faces as one JSON line, or as text with a line for each."""
+    if lines is not None:
+        faces = [_untracked(face_record(prediction)) for prediction in predictions]
+        lines.write({"path": str(path), "faces": faces})
+        return
+    with stdout_guarded():
+        for prediction in predictions:
+            box = prediction.face.box
+            click.echo(f"{path}: {describe(prediction)} at {box.x},{box.y} {box.width}x{box.height}")
+        if not predictions:
+            click.echo(f"{path}: no face")
+
+
+def _tell_error(path: Path, error: SourceError, lines: JsonLines | None) -> None:
+    if lines is not None:
+        lines.write({"path": str(path), "error": str(error)})
+    else:
+        click.echo(str(error), err=True)
+
+
+def _untracked(record: dict[str, Any]) -> dict[str, Any]:
+    """Pictures have nothing to follow a face through."""
+    return {key: value for key, value in record.items() if key != "track"}
+
+
+class _Album:
+    """Annotated pictures in a folder, named after their originals. Raises SinkError."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"{folder} cannot be made a folder: {error.strerror}") from None
+        self._folder = folder
+        self._used: set[str] = set()
+
+    def add(self, path: Path, frame: Frame, predictions: list[Prediction]) -> None:
+        name, number = path.stem, 1
+        while name in self._used:  # a/1.jpg and b/1.jpg
+            number += 1
+            name = f"{path.stem}_{number}"
+        self._used.add(name)
+        write_picture(self._folder / f"{name}.png", annotate(frame, predictions))

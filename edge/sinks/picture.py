@@ -1,0 +1,53 @@
+"""Annotated pictures, each written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.draw import annotate
+from fer_edge.edge.errors import SinkError
+from fer_edge.edge.types import Frame, Prediction
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) uint8 BGR in the format that the suffix names. Raises SinkError."""
+    try:
+        done, data = cv2.imencode(path.suffix, pixels)
+    except cv2.error:
+        done = False
+    if not done:
+        raise SinkError(f"{path}: OpenCV cannot write a '{path.suffix}' picture; use .png or .jpg")
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    try:
+        part.write_bytes(data.tobytes())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SinkError(f"{path} cannot be written: {error.strerror}") from None
+
+
+class PictureSink:
+    """Keeps the last frame that had a face and writes it, annotated, when closed. Raises SinkError."""
+
+    def __init__(self, path: Path) -> None:
+        if not cv2.haveImageWriter(path.name):
+            raise SinkError(f"{path}: OpenCV cannot write a '{path.suffix}' picture; use .png or .jpg")
+        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            raise SinkError(f"{path} cannot be written: {path.parent} is no writable folder")
+        self._path = path
+        self._last: tuple[Frame, Sequence[Prediction]] | None = None
+
+    def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
+        if predictions:
+            self._last = (frame, predictions)
+
+    def close(self) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            write_picture(self._path, annotate(*last))

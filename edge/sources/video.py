@@ -1,0 +1,57 @@
+"""A video file, every frame of it, in media time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+
+from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources.capture import Closing, open_capture, read
+from fer_edge.edge.types import Frame
+
+WHOLE = 0.98
+"""Share of the frames and of the length that the header promises which counts as all of it: encoders round."""
+
+
+class Video(Closing):
+    """The video at `path`; Frame.time is the picture's media time in seconds. Raises SourceError.
+
+    A video that is cut off in mid-stream ends normally, with `problem` set.
+    """
+
+    def __init__(self, path: Path) -> None:
+        capture = open_capture(str(path), cv2.CAP_FFMPEG)
+        if capture is None:
+            raise SourceError(f"{path} is not a readable video (an MP4 cut off while it was written is not)")
+        self._capture = capture
+        self.name = str(path)
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = rate if rate > 0 else None
+        self._promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))  # negative: not known
+
+    def __iter__(self) -> Iterator[Frame]:
+        index, last = 0, -1.0
+        while (pixels := read(self._capture)) is not None:
+            stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if stamp <= last:  # no or broken time stamps: count instead
+                stamp = last + 1 / (self.fps or 25.0) if index else 0.0
+            last = stamp
+            yield Frame(pixels, index, stamp)
+            index += 1
+        if index == 0:
+            raise SourceError(f"{self.name} holds no picture that can be decoded")
+        self.problem = self._shortfall(index, last)
+
+    def _shortfall(self, frames: int, last: float) -> str | None:
+        """Cut off when both too few frames and too little time came: a variable rate makes the count a guess."""
+        if self.fps is None or frames >= WHOLE * self._promised - 1:
+            return None
+        length = self._promised / self.fps
+        if last + 1 / self.fps >= WHOLE * length - 1 / self.fps:
+            return None
+        return f"{self.name} is cut off: {frames} of {self._promised} frames could be read"
+
+    def close(self) -> None:
+        self._capture.release()
