@@ -43,9 +43,10 @@ def list_models(as_json: bool) -> None:
         click.echo(json.dumps([{"file": str(path), **asdict(card)} for path, card in cards]))
         return
     for path, card in cards:
-        val = card.accuracy.get("val")
-        accuracy = f"{100 * val:.2f} %" if isinstance(val, float) else "not measured"
-        click.echo(f"{card.name:18} {card.quantization:5} {path.stat().st_size / 1e6:5.2f} MB   validation {accuracy}")
+        measured = [figures for figures in card.accuracy.get("runtimes", {}).values() if isinstance(figures, dict)]
+        accuracy = f"{100 * measured[0]['accuracy']:.2f} %" if measured else "not measured"
+        size = path.stat().st_size / 1e6
+        click.echo(f"{card.architecture:18} {card.quantization:5} {size:5.2f} MB   validation {accuracy}")
     if (FOLDER / "ensemble.json").exists():
         config = read_ensemble(FOLDER / "ensemble.json")
         click.echo(f"{'ensemble':18} of {len(config.members)} members, temperature {config.temperature:.3f}")

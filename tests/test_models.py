@@ -166,7 +166,7 @@ def test_ensemble_file_round_trip(tmp_path: Path) -> None:
 def test_catalogue_commands() -> None:
     runner = CliRunner()
     listed = json.loads(runner.invoke(main, ["models", "list", "--json"]).stdout)
-    assert {card["name"] for card in listed} == set(NAMES)
+    assert {card["architecture"] for card in listed} == set(NAMES)
     assert runner.invoke(main, ["models", "verify"]).stdout.count("ok  ") == 3
     assert json.loads(runner.invoke(main, ["models", "show", "se_mobilenet_v2"]).stdout)["labels"][3] == "happy"
 
