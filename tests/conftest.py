@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
+         "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip
 USAGES = ("Training", "PublicTest", "PrivateTest")
 
 
@@ -33,3 +37,19 @@ def synthetic_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [row for seed, (usage, count) in enumerate(sizes) for row in synthetic_rows(count, usage, seed)]
     path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
     return path
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "fer_edge.edge.cli", *map(str, words)]
+
+
+@pytest.fixture(scope="session")
+def finished_run(synthetic_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    done = subprocess.run(
+        command("train", "mobilenet_v2", "--data", synthetic_csv, "--runs", runs, *SHORT),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return runs / "mobilenet_v2"

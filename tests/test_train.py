@@ -6,7 +6,6 @@ import csv
 import json
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import SHORT, command
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError, FerEdgeError
@@ -26,30 +26,12 @@ from fer_edge.train.fused import training_keras
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
 from fer_edge.train.weights import load_half, save_half, start
 
-SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
-         "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip
 CALM = replace(Recipe(), flip=0.0, rotation=0.0, zoom=0.0, shift=0.0, contrast=0.0, brightness=0.0)
-
-
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "fer_edge.edge.cli", *map(str, words)]
 
 
 def history(run: Path) -> list[dict[str, str]]:
     with (run / "history.csv").open() as stream:
         return list(csv.DictReader(stream))
-
-
-@pytest.fixture(scope="session")
-def finished_run(synthetic_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    runs = tmp_path_factory.mktemp("runs")
-    done = subprocess.run(
-        command("train", "mobilenet_v2", "--data", synthetic_csv, "--runs", runs, *SHORT),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return runs / "mobilenet_v2"
 
 
 def test_a_run_leaves_everything(finished_run: Path) -> None:

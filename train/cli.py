@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -17,17 +15,13 @@ from fer_edge.edge.ensemble import EnsembleConfig, write_ensemble
 from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data import SPLITS, Dataset, Split, fingerprint, load, write_folders
+from fer_edge.train.progress import Progress, say
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
 
 NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
 
 data_option = click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
 skip_option = click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")
-
-
-def say(text: str) -> None:
-    """Progress goes to stderr, results to stdout."""
-    click.echo(text, err=True)
 
 
 # --- data ------------------------------------------------------------------------------------------------------
@@ -126,99 +120,21 @@ def train(
 
 
 def _train_one(name: str, dataset: Dataset, chosen: Recipe, out: Path, weights: str, resume: bool) -> None:
-    from fer_edge.train.loop import fit, predict_logits
+    from fer_edge.train.loop import fit
+    from fer_edge.train.report import metrics_table
+    from fer_edge.train.run_folder import leave
 
     if not resume and (out / "checkpoint.npz").exists():
         raise DataError(f"{out} holds a run already; go on with --resume, or choose another --runs folder")
     say(f"{name}: recipe {chosen.name}, weights {weights}, run folder {out}")
     write_json(out / "recipe.json", asdict(chosen))
-    with _Bar() as bar:
+    with Progress() as progress:
         model, state = fit(
-            name, dataset, chosen, out, weights=weights, resume=resume, echo=bar.echo, progress=bar.update
+            name, dataset, chosen, out, weights=weights, resume=resume, echo=progress.say, progress=progress
         )
-    val = dataset.split("val")
-    logits = predict_logits(model, val.faces)
-    save_run(out, name, model, chosen, weights, state.history, dataset, logits)
+    metrics = leave(out, name, model, chosen, weights, state.history, dataset)
+    click.echo(metrics_table(metrics))
     click.echo(f"{name}: see {out}/metrics.json, training_curves.png, confusion_matrix.png")
-
-
-def save_run(
-    out: Path, name: str, model: Any, chosen: Recipe, weights: str, history: Any, dataset: Dataset, logits: Any
-) -> None:
-    """Leave everything of a finished run in its folder, each file complete or not at all."""
-    import keras
-
-    from fer_edge.edge.ensemble import softmax
-    from fer_edge.train import report
-    from fer_edge.train.metrics import measure
-    from fer_edge.train.weights import save_half
-
-    for target in (out / "float.keras", out / "float.h5"):
-        temporary = target.with_name(f"part-{target.name}")
-        model.save(temporary)
-        temporary.replace(target)
-    save_half(model, out / "float.npz")
-    val = dataset.split("val")
-    metrics = measure(softmax(logits), val.labels)
-    last = history[-1] if history else {}
-    write_json(
-        out / "metrics.json",
-        {
-            "name": name,
-            "parameters": int(model.count_params()),
-            "split": "val",
-            **metrics.to_dict(),
-            "training_accuracy_last_epoch": last.get("accuracy"),
-            "recipe": asdict(chosen),
-            "weights": Path(weights).name,
-            "data": {
-                split: {"pictures": len(part), "sha256": fingerprint(part)} for split, part in dataset.splits.items()
-            },
-            "keras": keras.__version__,
-            "backend": keras.backend.backend(),
-            "seconds": round(sum(float(row["seconds"]) for row in history), 1),
-            "date": time.strftime("%Y-%m-%d"),
-        },
-    )
-    report.write_history(out / "history.csv", history)
-    report.plot_history(out / "training_curves.png", history, name)
-    report.plot_confusion(out / "confusion_matrix.png", metrics, f"{name}, validation split")
-    click.echo(report.metrics_table(metrics))
-
-
-class _Bar:
-    """A progress bar with time left on a terminal; a line per epoch elsewhere."""
-
-    def __enter__(self) -> _Bar:
-        self._bar: Any = None
-        self._done = 0
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._finish()
-
-    def update(self, label: str, done: int, total: int) -> None:
-        """Show `done` of `total` steps."""
-        if not sys.stderr.isatty():
-            return
-        if done == 1 or self._bar is None:
-            self._finish()
-            self._bar = click.progressbar(length=total, file=sys.stderr, show_pos=True)
-            self._bar.__enter__()
-            self._done = 0
-        self._bar.label = label
-        self._bar.update(done - self._done)
-        self._done = done
-
-    def echo(self, line: str) -> None:
-        """A finished epoch's line."""
-        self._finish()
-        say(line)
-
-    def _finish(self) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-            self._bar = None
 
 
 # --- evaluate --------------------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ def _shade_phases(axis, history: Sequence[dict[str, float | str]]) -> None:  # t
             axis.axvspan(min(epochs) - 0.5, max(epochs) + 0.5, color="#1f6feb", alpha=0.06, lw=0)
         axis.text(
             (min(epochs) + max(epochs)) / 2,
-            1.0,
+            0.02,
             name,
             transform=axis.get_xaxis_transform(),
             ha="center",
@@ -136,7 +136,6 @@ def _shade_phases(axis, history: Sequence[dict[str, float | str]]) -> None:  # t
             fontsize=7,
             color="#666",
         )
-        axis.title.set_position((0.5, 1.06))
 
 
 def _save(path: Path, figure) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,62 @@
+"""What a finished run leaves in its folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from fer_edge.edge.card import write_json
+from fer_edge.edge.ensemble import softmax
+from fer_edge.train import report
+from fer_edge.train.data import Dataset, fingerprint
+from fer_edge.train.loop import predict_logits
+from fer_edge.train.metrics import Metrics, measure
+from fer_edge.train.recipes import Recipe
+from fer_edge.train.weights import save_half
+
+
+def leave(
+    out: Path,
+    name: str,
+    model: Any,
+    chosen: Recipe,
+    weights: str,
+    history: Sequence[dict[str, float | str]],
+    dataset: Dataset,
+) -> Metrics:
+    """Write models, metrics, history and pictures, each complete or not at all; returns the metrics on val."""
+    for target in (out / "float.keras", out / "float.h5"):
+        temporary = target.with_name(f"part-{target.name}")
+        model.save(temporary)
+        temporary.replace(target)
+    save_half(model, out / "float.npz")
+    val = dataset.split("val")
+    metrics = measure(softmax(predict_logits(model, val.faces)), val.labels)
+    write_json(
+        out / "metrics.json",
+        {
+            "name": name,
+            "parameters": int(model.count_params()),
+            "split": "val",
+            **metrics.to_dict(),
+            "training_accuracy_last_epoch": history[-1]["accuracy"] if history else None,
+            "recipe": asdict(chosen),
+            "weights": Path(weights).name,
+            "data": {
+                split: {"pictures": len(part), "sha256": fingerprint(part)} for split, part in dataset.splits.items()
+            },
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+            "seconds": round(sum(float(row["seconds"]) for row in history), 1),
+            "date": time.strftime("%Y-%m-%d"),
+        },
+    )
+    report.write_history(out / "history.csv", history)
+    report.plot_history(out / "training_curves.png", history, name)
+    report.plot_confusion(out / "confusion_matrix.png", metrics, f"{name}, validation split")
+    return metrics
