@@ -174,9 +174,9 @@ def test_recipes() -> None:
     assert next((p.name, p.epochs, p.rate) for p in RECIPES["seed"].phases()) == ("warmup", 20, 1e-3)
     assert RECIPES["seed"].phases()[-1].rate == 1e-5
     with pytest.raises(DataError, match="schedule"):
-        recipe("best", schedule="sometimes")
+        recipe("best", "mobilenet_v2", schedule="sometimes")
     with pytest.raises(DataError, match="no epochs"):
-        recipe("best", warmup_epochs=0, small_epochs=0, top_epochs=0, full_epochs=0)
+        recipe("best", "mobilenet_v2", warmup_epochs=0, small_epochs=0, top_epochs=0, full_epochs=0)
 
 
 def test_fused_batch_norm_is_keras_batch_norm() -> None:

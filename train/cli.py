@@ -11,14 +11,12 @@ from typing import Any
 import click
 
 from fer_edge.edge.card import write_json
-from fer_edge.edge.ensemble import EnsembleConfig, write_ensemble
+from fer_edge.edge.ensemble import NAMES, EnsembleConfig, write_ensemble
 from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data import SPLITS, Dataset, Split, fingerprint, load, write_folders
 from fer_edge.train.progress import Progress, say
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
-
-NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
 
 data_option = click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
 skip_option = click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")
@@ -113,9 +111,11 @@ def train(
     """Train NAME on the train split, choosing by the val split; leaves RUNS/NAME/."""
     import keras  # noqa: F401  (fails here, in one line, before any work)
 
-    chosen = recipe(recipe_name, **{key: value for key, value in changes.items() if value is not None})
+    names = NAMES if name == "all" else (name,)
+    given = {key: value for key, value in changes.items() if value is not None}
+    recipes = {each: recipe(recipe_name, each, **given) for each in names}
     dataset = load(data_path, skip_bad=skip_bad, progress=say)
-    for each in NAMES if name == "all" else (name,):
+    for each, chosen in recipes.items():
         _train_one(each, dataset, chosen, runs / each, weights.replace("{name}", each), resume)
 
 

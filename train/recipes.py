@@ -87,6 +87,13 @@ RECIPES = {
     ),
 }
 
+# what "best" is for a network where it differs: chosen on the validation split
+_FOR_NETWORK: dict[str, dict[str, object]] = {
+    "se_mobilenet_v2": {"top_epochs": 5, "full_epochs": 1},
+    # its low layers have to move too where they come from another network (EfficientNet-Lite0)
+    "efficientnet_b0": {"top_epochs": 0, "full_epochs": 5},
+}
+
 _CHOICES = {
     "schedule": ("cosine", "constant"),
     "optimizer": ("adamw", "adam"),
@@ -94,9 +101,10 @@ _CHOICES = {
 }
 
 
-def recipe(name: str, **overrides: object) -> Recipe:
-    """The named recipe with fields replaced; DataError where a field has no such choice."""
-    changed = replace(RECIPES[name], **overrides)  # type: ignore[arg-type]
+def recipe(name: str, network: str, **overrides: object) -> Recipe:
+    """The named recipe for a network, with fields replaced; DataError where a field has no such choice."""
+    own = _FOR_NETWORK.get(network, {}) if name == "best" else {}
+    changed = replace(RECIPES[name], **{**own, **overrides})  # type: ignore[arg-type]
     for field, choices in _CHOICES.items():
         if getattr(changed, field) not in choices:
             raise DataError(f"recipe field {field} is {getattr(changed, field)!r}; expected {', '.join(choices)}")
