@@ -20,7 +20,7 @@ from fer_edge.convert.export import export_float, export_int8, export_post_train
 from fer_edge.convert.finetune import Tuning  # noqa: E402
 from fer_edge.convert.graph import unfold  # noqa: E402
 from fer_edge.convert.quantization import fake_quantized  # noqa: E402
-from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, calibrate, narrowed  # noqa: E402
+from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, calibrate, narrowed, pooled  # noqa: E402
 from fer_edge.convert.source import Source, open_source  # noqa: E402
 from fer_edge.edge.card import checked_card  # noqa: E402
 from fer_edge.edge.classifier import TFLiteClassifier  # noqa: E402
@@ -175,6 +175,16 @@ def test_ranges_cut_a_lone_outlier_but_keep_an_even_spread():
     low, high = narrowed(bulk, 0.0, 100.0)
     assert low == 0 and high < 50
     assert narrowed(np.full(2048, 1000), -3.0, 5.0) == (-3.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted"), [((0.0, 6.0), (0.0, 2.7)), ((-0.278, 9.0), (-0.1, 1.3)), ((0.0, 1.0), (0.0, 1.0))]
+)
+def test_the_scale_of_a_mean_divides_its_inputs(before, wanted):
+    low, high = pooled(before, wanted)
+    ratio = (before[1] - before[0]) / (high - low)
+    assert ratio == pytest.approx(round(ratio)) and round(ratio) >= 1
+    assert low <= wanted[0] and high >= wanted[1] - 1e-9
 
 
 # --- the int8 file ---------------------------------------------------------------------------------------------

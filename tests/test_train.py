@@ -127,7 +127,7 @@ def test_imagenet_layout_is_taken_over_exactly(name: str, tmp_path: Path) -> Non
     inputs = network_input(np.random.default_rng(2).integers(0, 256, (2, 48, 48), np.uint8))
     raw = (inputs + 1) * 127.5 if name == "efficientnet_b0" else inputs
     if name == "se_mobilenet_v2":  # its gates have no counterpart there: they start almost open
-        gate = model.get_layer("block_5_se_expand")
+        gate = model.get_layer("out_se_expand")
         assert 0.97 < float(keras.ops.sigmoid(gate.bias[0])) < 1
         return
     features = keras.Model(model.inputs, model.get_layer("head_pool").input)(inputs)
