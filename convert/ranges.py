@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
+from fer_edge.convert.equalize import producer
 from fer_edge.convert.graph import IMAGE, consumers
 from fer_edge.edge.preprocess import network_input
 
@@ -84,12 +85,32 @@ def calibrate(
         progress("ranges: histograms", step, len(starts))
 
     logits = model.layers[-1].name
-    return fixed | {
+    ranges = fixed | {
         layer.name: narrowed(found[i], float(low[i]), float(high[i]))
         if clip and layer.name != logits
         else (float(low[i]), float(high[i]))
         for i, layer in enumerate(open_layers)
     }
+    for layer in open_layers:
+        if layer.__class__.__name__ == "GlobalAveragePooling2D":
+            ranges[layer.name] = pooled(ranges[producer(layer.input).name], ranges[layer.name])
+    return ranges
+
+
+def pooled(before: Range, wanted: Range) -> Range:
+    """The range of a mean over pixels: at least the wanted one, its scale the input's divided by a whole number.
+
+    TFLite's built-in MEAN truncates zero_point * input_scale / output_scale to an integer: any other ratio shifts
+    every mean by up to one step, and tflite-runtime (which has no XNNPACK for int8) answers other than LiteRT.
+    """
+    scale = (before[1] - before[0]) / 255
+    finer = max(1, int(scale * 255 / (wanted[1] - wanted[0])))
+    step = scale / finer
+    zero = min(255, int(np.ceil(-wanted[0] / step)))
+    if finer > 1 and (255 - zero) * step < wanted[1]:
+        step = scale / (finer - 1)  # rounding the zero point cost the last step at the top
+        zero = min(255, int(np.ceil(-wanted[0] / step)))
+    return -zero * step, (255 - zero) * step
 
 
 def narrowed(counts: NDArray[np.int64], low: float, high: float, steps: int = 25) -> Range:

@@ -19,11 +19,15 @@ NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
 
 @dataclass(frozen=True)
 class EnsembleConfig:
-    """What `ensemble.json` holds. members: .tflite files beside it. weights sum to 1. temperature divides logits."""
+    """What `ensemble.json` holds. members: .tflite files beside it. weights sum to 1.
+
+    temperature divides every member's logits in the ensemble; alone has each member's where it runs by itself.
+    """
 
     members: tuple[str, ...]
     weights: tuple[float, ...]
     temperature: float
+    alone: tuple[float, ...]
     fitted_on: str = ""
 
 
@@ -77,8 +81,17 @@ def open_classifier(spec: str = "ensemble", threads: int = 1) -> Classifier:
 
 
 def _open_single(path: Path, threads: int) -> Ensemble:
-    member, card = open_member(path, threads)
-    return Ensemble([member], [1.0], float(card.accuracy.get("temperature", 1.0)))
+    member, _ = open_member(path, threads)
+    return Ensemble([member], [1.0], temperature_alone(path))
+
+
+def temperature_alone(path: Path) -> float:
+    """What calibrates a model that runs by itself: from the ensemble file beside it, 1 where there is none."""
+    beside = path.parent / "ensemble.json"
+    if not beside.exists():
+        return 1.0
+    config = read_ensemble(beside)
+    return dict(zip(config.members, config.alone, strict=True)).get(path.name, 1.0)
 
 
 def _open_ensemble(path: Path, threads: int) -> Ensemble:
@@ -95,14 +108,17 @@ def read_ensemble(path: Path) -> EnsembleConfig:
             tuple(str(name) for name in stored["members"]),
             tuple(float(weight) for weight in stored["weights"]),
             float(stored["temperature"]),
+            tuple(float(temperature) for temperature in stored["alone"]),
             str(stored.get("fitted_on", "")),
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}; 'fer-edge ensemble fit' writes it") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is no ensemble file: {error!r}; 'fer-edge ensemble fit' writes it") from None
-    if not config.members or len(config.members) != len(config.weights) or config.temperature <= 0:
-        raise ModelError(f"{path}: expected as many weights as members and a temperature above 0")
+    if not len(config.members) == len(config.weights) == len(config.alone) > 0:
+        raise ModelError(f"{path}: expected as many weights and temperatures as members, and at least one")
+    if min(config.temperature, *config.alone) <= 0:
+        raise ModelError(f"{path}: a temperature is {min(config.temperature, *config.alone)}, expected more than 0")
     return config
 
 

@@ -37,9 +37,15 @@ SIZE = 32
 
 
 def _unsettle(model, seed=0):
-    """Batch norms as training leaves them: every parameter away from its start, some gains negative."""
+    """Weights as training leaves them: every one away from its start, some gains negative.
+
+    Biases too: TensorFlow's converter gives a bias of equal values the first channel's scale in every channel.
+    """
     rng = np.random.default_rng(seed)
     for layer in model.layers:
+        if layer.__class__.__name__ in ("Conv2D", "Dense") and layer.use_bias:
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel, bias + rng.normal(0, 0.1, len(bias))])
         if layer.__class__.__name__ == "BatchNormalization":
             count = len(layer.get_weights()[0])
             gamma = rng.uniform(0.5, 1.5, count) * rng.choice([-1, 1], count, p=[0.2, 0.8])
@@ -57,6 +63,7 @@ def _faces(count=24, seed=0):
 
 def _tiny(size=SIZE):
     """One of every construction that the three networks have: ReLU6 and swish, both gates, residual, dropout, head."""
+    tf_keras.utils.set_random_seed(1)
     layers = tf_keras.layers
     x = inputs = layers.Input((size, size, 3), name="image")
     x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)

@@ -150,7 +150,10 @@ def test_unknown_names_are_one_line(tmp_path: Path) -> None:
         assert result.exit_code == 2 and "unknown model 'resnet'; expected" in result.output
 
 
-@pytest.mark.parametrize("change", [{"members": []}, {"weights": [1.0]}, {"temperature": 0}, {"temperature": "x"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"members": []}, {"weights": [1.0]}, {"temperature": 0}, {"alone": [1.0, 0.0, 1.0]}, {"temperature": "x"}],
+)
 def test_impossible_ensembles_are_refused(copied: Path, change: dict[str, object]) -> None:
     path = copied / "ensemble.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
@@ -159,7 +162,7 @@ def test_impossible_ensembles_are_refused(copied: Path, change: dict[str, object
 
 
 def test_ensemble_file_round_trip(tmp_path: Path) -> None:
-    config = EnsembleConfig(("a.tflite", "b.tflite"), (0.4, 0.6), 1.25, "val split")
+    config = EnsembleConfig(("a.tflite", "b.tflite"), (0.4, 0.6), 1.25, (1.1, 0.9), "val split")
     assert read_ensemble(write_ensemble(tmp_path / "ensemble.json", config)) == config
 
 

@@ -168,21 +168,21 @@ def evaluate(
 ) -> None:
     """Measure MODELS (names, .tflite, .keras or run folders) on a split; several are also measured as an ensemble."""
     from fer_edge.edge.ensemble import read_ensemble
-    from fer_edge.train.evaluation import collect, open_logits, probabilities
+    from fer_edge.train.evaluation import collect, open_logits, probabilities, temperature
 
     part = load(data_path, skip_bad=skip_bad, progress=say).split(split)
     views = []
     for spec in models:
         views.append(collect(open_logits(spec, threads), part.faces, flip=tta == "flip"))
-        _show(spec, probabilities(views[-1:], EnsembleConfig((spec,), (1.0,), 1.0)), part, split, tta, as_json)
+        _show(spec, probabilities(views[-1:], [1.0], temperature(spec)), part, split, tta, as_json)
     if len(models) > 1:
-        even = EnsembleConfig(models, tuple(1 / len(models) for _ in models), 1.0)
-        config = read_ensemble(ensemble_path) if ensemble_path else even
-        if len(config.members) != len(models):
-            raise ModelError(
-                f"{ensemble_path} has {len(config.members)} members; expected {len(models)}, in the order given"
-            )
-        _show("ensemble", probabilities(views, config), part, split, tta, as_json)
+        weights, shared = tuple(1 / len(models) for _ in models), 1.0
+        if ensemble_path:
+            config = read_ensemble(ensemble_path)
+            weights, shared = config.weights, config.temperature
+        if len(weights) != len(models):
+            raise ModelError(f"{ensemble_path} has {len(weights)} members; expected {len(models)}, in the order given")
+        _show("ensemble", probabilities(views, weights, shared), part, split, tta, as_json)
 
 
 def _show(label: str, scores: Any, part: Split, split: str, tta: str, as_json: bool) -> None:
@@ -238,14 +238,16 @@ def fit_command(models: tuple[str, ...], data_path: str, skip_bad: bool, out: Pa
     part = load(data_path, skip_bad=skip_bad, progress=say).split("val")
     views = [open_member(file, threads)[0].logits(part.faces)[None] for file in files]
     chosen, temperature = fit_ensemble(np.concatenate(views), part.labels, equal=weights == "equal")
+    alone = tuple(fit_ensemble(view, part.labels)[1] for view in views)
     config = EnsembleConfig(
         tuple(file.name for file in files),
         chosen,
         temperature,
+        alone,
         f"val split, {len(part)} pictures, sha256 {fingerprint(part)}",
     )
     write_ensemble(out, config)
-    metrics = measure(probabilities(views, config), part.labels)
+    metrics = measure(probabilities(views, chosen, temperature), part.labels)
     click.echo(
         f"{out}: weights {', '.join(f'{weight:.3f}' for weight in chosen)}, temperature {temperature:.3f}, "
         f"accuracy {100 * metrics.accuracy:.2f} %, ECE {metrics.ece:.4f} on the split it was fitted on"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.catalog import model_file
 from fer_edge.edge.classifier import open_member
-from fer_edge.edge.ensemble import NAMES, EnsembleConfig, fuse
+from fer_edge.edge.ensemble import NAMES, fuse, temperature_alone
 from fer_edge.edge.errors import ModelError
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -50,12 +50,18 @@ def collect(model: Logits, faces: NDArray[np.uint8], *, flip: bool = False) -> N
     return np.stack([model(view) for view in views])
 
 
-def probabilities(views: list[NDArray[np.float32]], config: EnsembleConfig) -> NDArray[np.float32]:
+def temperature(spec: str) -> float:
+    """What a model's logits are divided by when it is measured alone: 1 for float models."""
+    return temperature_alone(model_file(spec)) if spec in NAMES or spec.endswith(".tflite") else 1.0
+
+
+def probabilities(
+    views: list[NDArray[np.float32]], weights: Sequence[float], temperature: float
+) -> NDArray[np.float32]:
     """Members' (V, N, 7) logits to (N, 7) probabilities: members by weight, views equally."""
     count = views[0].shape[0]
     logits = np.concatenate(views)  # (M * V, N, 7)
-    weights = np.repeat(np.asarray(config.weights, np.float32), count) / count
-    return fuse(logits, weights, config.temperature)
+    return fuse(logits, np.repeat(np.asarray(weights, np.float32), count) / count, temperature)
 
 
 def fit_ensemble(

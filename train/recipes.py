@@ -91,7 +91,7 @@ RECIPES = {
 _FOR_NETWORK: dict[str, dict[str, object]] = {
     "se_mobilenet_v2": {"top_epochs": 5, "full_epochs": 1},
     # its low layers have to move too where they come from another network (EfficientNet-Lite0)
-    "efficientnet_b0": {"top_epochs": 0, "full_epochs": 5},
+    "efficientnet_b0": {"top_epochs": 0, "full_epochs": 4},
 }
 
 _CHOICES = {
