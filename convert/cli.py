@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import click
+
+from fer_edge.train.progress import Progress, say
 
 DEFAULT_OTHER = Path(".venv-tflite/bin/python")
 
@@ -94,30 +95,11 @@ def convert(
     source = open_source(what, runs)
     if job.other_python is None:
         say("no .venv-tflite here: tflite-runtime is not verified (see --tflite-runtime-python)")
-    for path, card in run(source, data, job, out, echo=say, progress=_Meter()):
+    with Progress() as progress:
+        written = run(source, data, job, out, echo=progress.say, progress=progress)
+    for path, card in written:
         litert = next(iter(card.accuracy["runtimes"].values()))
         click.echo(
             f"{path}: {100 * litert['accuracy']:.2f} % on val (float {100 * card.accuracy['float']:.2f} %), "
             f"{100 * litert['agreement']:.1f} % agreement"
         )
-
-
-def say(text: str) -> None:
-    """Progress goes to stderr, results to stdout."""
-    click.echo(text, err=True)
-
-
-class _Meter:
-    """A line of progress with the time left, every ten seconds."""
-
-    def __init__(self) -> None:
-        self._began = self._told = time.monotonic()
-
-    def __call__(self, label: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if done == 1:
-            self._began = self._told = now
-        if now - self._told >= 10:
-            self._told = now
-            left = (now - self._began) / done * (total - done)
-            say(f"  {label}: {done}/{total}, about {left / 60:.1f} min left")

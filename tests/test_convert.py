@@ -7,31 +7,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tf_keras
+from click.testing import CliRunner
 
-tf_keras = pytest.importorskip("tf_keras")
-pytest.importorskip("tensorflow_model_optimization")
-
-from click.testing import CliRunner  # noqa: E402
-
-from fer_edge.convert import verify  # noqa: E402
-from fer_edge.convert.conversion import Job, convert  # noqa: E402
-from fer_edge.convert.equalize import DEPTHWISE_PEAK, equalize  # noqa: E402
-from fer_edge.convert.export import export_float, export_int8, export_post_training  # noqa: E402
-from fer_edge.convert.finetune import Tuning  # noqa: E402
-from fer_edge.convert.graph import unfold  # noqa: E402
-from fer_edge.convert.quantization import fake_quantized  # noqa: E402
-from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, calibrate, narrowed, pooled  # noqa: E402
-from fer_edge.convert.source import Source, open_source  # noqa: E402
-from fer_edge.edge.card import checked_card  # noqa: E402
-from fer_edge.edge.classifier import TFLiteClassifier  # noqa: E402
-from fer_edge.edge.cli import main  # noqa: E402
-from fer_edge.edge.errors import ModelError  # noqa: E402
-from fer_edge.edge.interpreter import open_interpreter  # noqa: E402
-from fer_edge.train import architectures  # noqa: E402
-from fer_edge.train.architectures.layers import head, squeeze_excite  # noqa: E402
-from fer_edge.train.data import Dataset, Split  # noqa: E402
-from fer_edge.train.loop import predict_logits  # noqa: E402
-from fer_edge.train.weights import save_half  # noqa: E402
+from fer_edge.convert import verify
+from fer_edge.convert.conversion import Job, convert
+from fer_edge.convert.equalize import DEPTHWISE_PEAK, equalize
+from fer_edge.convert.export import export_float, export_int8, export_post_training
+from fer_edge.convert.finetune import Tuning
+from fer_edge.convert.graph import unfold
+from fer_edge.convert.quantization import fake_quantized
+from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, calibrate, narrowed, pooled
+from fer_edge.convert.source import Source, open_source
+from fer_edge.edge.card import checked_card
+from fer_edge.edge.classifier import TFLiteClassifier
+from fer_edge.edge.cli import main
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.interpreter import open_interpreter
+from fer_edge.train import architectures
+from fer_edge.train.architectures.layers import head, squeeze_excite
+from fer_edge.train.data import Dataset, Split
+from fer_edge.train.loop import predict_logits
+from fer_edge.train.weights import save_half
 
 SIZE = 32
 
