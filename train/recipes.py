@@ -85,6 +85,8 @@ RECIPES = {
         brightness=0.0,
         erase=0.0,
     ),
+    # a second run from the weights of a first (--weights models/float/NAME.npz): every layer, one more cosine
+    "continue": Recipe(name="continue", seed=2, warmup_epochs=0, top_epochs=0, full_epochs=6, full_rate=6e-4),
 }
 
 # what "best" is for a network where it differs: chosen on the validation split
