@@ -11,6 +11,7 @@ COMMANDS = {
     "accuracy": "fer_edge.benchmarks.accuracy",
     "latency": "fer_edge.benchmarks.latency",
     "margin": "fer_edge.benchmarks.margin",
+    "robustness": "fer_edge.benchmarks.robustness",
     "table": "fer_edge.benchmarks.table",
 }
 

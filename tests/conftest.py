@@ -5,9 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from fer_edge.edge.card import ModelCard, sha256, write_card
+from fer_edge.edge.preprocess import INPUT_SIZE
 
 SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
          "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip
@@ -53,3 +57,26 @@ def finished_run(synthetic_csv: Path, tmp_path_factory: pytest.TempPathFactory) 
     )
     assert done.returncode == 0, done.stderr
     return runs / "mobilenet_v2"
+
+
+@pytest.fixture(scope="session")
+def weights() -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(12, 7)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, weights: np.ndarray) -> Path:
+    """A float model with its card: the input's quarters averaged, then one dense layer."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((1, INPUT_SIZE, INPUT_SIZE, 3))])
+    def network(pixels: Any) -> Any:
+        quarters = tf.nn.avg_pool2d(pixels, INPUT_SIZE // 2, INPUT_SIZE // 2, "VALID")
+        return tf.matmul(tf.reshape(quarters, (1, 12)), weights)
+
+    holder = tf.Module()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], holder)
+    path = tmp_path_factory.mktemp("models") / "tiny.tflite"
+    path.write_bytes(converter.convert())
+    write_card(path, ModelCard("tiny", "quarters", sha256(path), quantization="float32"))
+    return path

@@ -15,35 +15,12 @@ import pytest
 from click.testing import CliRunner
 
 from fer_edge.benchmarks import latency, machine, record, table
-from fer_edge.edge.card import ModelCard, sha256, write_card
+from fer_edge.edge.card import sha256
 from fer_edge.edge.cli import main
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
 from fer_edge.train.data import load
 
 ROOT = Path(record.__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="module")
-def weights() -> np.ndarray:
-    return np.random.default_rng(3).normal(size=(12, 7)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory, weights: np.ndarray) -> Path:
-    """A float model with its card: the input's quarters averaged, then one dense layer."""
-    tf = pytest.importorskip("tensorflow")
-
-    @tf.function(input_signature=[tf.TensorSpec((1, INPUT_SIZE, INPUT_SIZE, 3))])
-    def network(pixels: Any) -> Any:
-        quarters = tf.nn.avg_pool2d(pixels, INPUT_SIZE // 2, INPUT_SIZE // 2, "VALID")
-        return tf.matmul(tf.reshape(quarters, (1, 12)), weights)
-
-    holder = tf.Module()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], holder)
-    path = tmp_path_factory.mktemp("models") / "tiny.tflite"
-    path.write_bytes(converter.convert())
-    write_card(path, ModelCard("tiny", "quarters", sha256(path), quantization="float32"))
-    return path
 
 
 def run(*arguments: object) -> Any:

@@ -1,0 +1,115 @@
+"""Accuracy under degradations: how much light, noise, blur and angle the models bear."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.benchmarks.degradations import DEGRADATIONS
+from fer_edge.benchmarks.record import Recorded, identity, shipped, write
+from fer_edge.edge.ensemble import open_classifier
+from fer_edge.edge.interpreter import runtime
+from fer_edge.train.data import SPLITS, Split, fingerprint, load
+
+
+@click.command(cls=Recorded)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="FER2013 CSV or class-folder tree.")
+@click.option("--split", type=click.Choice(SPLITS), default="val", help="Labelled pictures.")
+@click.option("--threads", type=click.IntRange(1), default=1, help="Interpreter threads.")
+@click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves too (.png).")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+def robustness(
+    models: tuple[str, ...],
+    data: Path,
+    split: str,
+    threads: int,
+    limit: int | None,
+    plot: Path | None,
+    out: Path | None,
+) -> None:
+    """Measure MODELs' accuracy (default: the shipped ones) on degraded pictures, eight kinds at five strengths."""
+    specs = models or shipped()
+    part = load(data, progress=lambda line: click.echo(line, err=True)).split(split)
+    if limit:
+        part = Split(part.faces[:limit], part.labels[:limit])
+    rows = _measure(specs, part, threads)
+    here = runtime()
+    described = {"name": data.name, "split": split, "pictures": len(part), "sha256": fingerprint(part)}
+    result = {"data": described, "runtime": f"{here.name} {here.version}", "rows": rows}
+    path = write("robustness", result, out)
+    if plot:
+        from fer_edge.train.report import write_bytes
+
+        write_bytes(plot, curves(rows))
+    for row in rows:
+        lost = {name: row["accuracy"] - found[-1] for name, found in row["degraded"].items()}
+        worst = max(lost, key=lambda name: lost[name])
+        click.echo(
+            f"{row['model']:28} {100 * row['accuracy']:6.2f} %, {_mean(row):6.2f} % degraded, least under {worst}"
+        )
+    click.echo(f"wrote {path}", err=True)
+
+
+def _measure(specs: tuple[str, ...], part: Split, threads: int) -> list[dict[str, Any]]:
+    """A row per model: its accuracy, and by degradation the accuracy at each strength."""
+    classifiers = {spec: open_classifier(spec, threads) for spec in specs}
+    rows = [{**identity(spec), "accuracy": _accuracy(classifiers[spec], part, part.faces)} for spec in specs]
+    for row in rows:
+        row["degraded"] = {name: [] for name in DEGRADATIONS}
+    steps = [(name, strength) for name, kind in DEGRADATIONS.items() for strength in kind.strengths]
+    with click.progressbar(steps, label="degraded", file=sys.stderr, hidden=not sys.stderr.isatty()) as shown:
+        for name, strength in shown:
+            faces = DEGRADATIONS[name](part.faces, strength)
+            for spec, row in zip(specs, rows, strict=True):
+                row["degraded"][name].append(_accuracy(classifiers[spec], part, faces))
+    return rows
+
+
+def _accuracy(classifier: Any, part: Split, faces: NDArray[np.uint8]) -> float:
+    return round(float(np.mean(classifier(faces).argmax(axis=1) == part.labels)), 5)
+
+
+def _mean(row: dict[str, Any]) -> float:
+    return 100 * float(np.mean(list(row["degraded"].values())))
+
+
+def curves(rows: list[dict[str, Any]]) -> bytes:
+    """One small plot per degradation, accuracy over strength, a line per model; a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    plots = figure.subplots(2, 4, sharey=True)
+    for axis, (name, kind) in zip(plots.flat, DEGRADATIONS.items(), strict=True):
+        for row in rows:
+            bold = row["model"] == "ensemble"
+            axis.plot(
+                range(6),
+                [100 * found for found in (row["accuracy"], *row["degraded"][name])],
+                marker="o",
+                ms=3,
+                lw=2.4 if bold else 1.2,
+                zorder=3 if bold else 2,
+                label=row["model"],
+            )
+        axis.set_xticks(range(6), ["none", *(f"{strength:g}" for strength in kind.strengths)])
+        axis.set_title(name)
+        axis.set_xlabel(kind.unit)
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_ylim(0, 80)
+    for axis in plots[:, 0]:
+        axis.set_ylabel("accuracy, %")
+    plots[0, 0].legend(frameon=False, fontsize=8)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=120, format="png")
+    return content.getvalue()
