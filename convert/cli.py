@@ -22,6 +22,7 @@ DEFAULT_OTHER = Path(".venv-tflite/bin/python")
 @click.option("--float32", is_flag=True, help="A float32 export, for comparison (instead of int8).")
 @click.option("--float16", is_flag=True, help="An export with half-precision weights (instead of int8).")
 @click.option("--dynamic", is_flag=True, help="An export with int8 weights and float activations (instead of int8).")
+@click.option("--debug", is_flag=True, help="Write no model, but name the layers that int8 hurts (sensitivity.csv).")
 @click.option("--epochs", type=click.IntRange(0), default=2, help="Epochs of fine-tuning with fake quantization.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=5e-5, help="Peak learning rate (Adam).")
 @click.option("--batch-size", type=click.IntRange(1), default=64, help="Pictures a step.")
@@ -54,6 +55,7 @@ def convert(
     float32: bool,
     float16: bool,
     dynamic: bool,
+    debug: bool,
     epochs: int,
     rate: float,
     batch_size: int,
@@ -74,6 +76,7 @@ def convert(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from fer_edge.convert.conversion import Job
     from fer_edge.convert.conversion import convert as run
+    from fer_edge.convert.conversion import debug as name_layers
     from fer_edge.convert.finetune import Tuning
     from fer_edge.convert.source import open_source
     from fer_edge.convert.verify import Limits
@@ -95,6 +98,12 @@ def convert(
     source = open_source(what, runs)
     if job.other_python is None:
         say("no .venv-tflite here: tflite-runtime is not verified (see --tflite-runtime-python)")
+    if debug:
+        with Progress() as progress:
+            path, table = name_layers(source, data, job, echo=progress.say, progress=progress)
+        click.echo(table)
+        click.echo(f"every tensor: {path}")
+        return
     with Progress() as progress:
         written = run(source, data, job, out, echo=progress.say, progress=progress)
     for path, card in written:

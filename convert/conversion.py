@@ -22,6 +22,7 @@ from fer_edge.convert.finetune import Progress, Tuning, finetune
 from fer_edge.convert.graph import unfold
 from fer_edge.convert.quantization import fake_quantized
 from fer_edge.convert.ranges import calibrate
+from fer_edge.convert.sensitivity import sensitivity, table, write_table
 from fer_edge.convert.source import Source
 from fer_edge.edge.card import ModelCard, write_card
 from fer_edge.edge.errors import ModelError
@@ -92,16 +93,41 @@ def _quantized(
     progress: Progress,
 ) -> tuple[bytes, list[dict[str, float]]]:
     """Equalize, calibrate, fine-tune, export."""
-    echo(f"equalized {equalize(source.model)} convolutions; measuring ranges on {len(chosen)} faces")
-    teacher = unfold(source.model)
-    ranges = calibrate(teacher, chosen, progress=progress)
-    student = fake_quantized(teacher, ranges)
+    student, teacher = _prepared(source, chosen, echo, progress)
     checkpoint = source.path.parent / CHECKPOINT
     if job.resume:
         _resume(student, checkpoint, echo)
     history = finetune(student, teacher, train, val, job.tuning, checkpoint, echo=echo, progress=progress)
     echo("exporting to TFLite (a minute or two)")
     return export_int8(student), history
+
+
+def _prepared(
+    source: Source, chosen: NDArray[np.uint8], echo: Callable[[str], None], progress: Progress
+) -> tuple[Any, Any]:
+    """The fake-quantized student, not yet fine-tuned, and its float teacher."""
+    echo(f"equalized {equalize(source.model)} convolutions; measuring ranges on {len(chosen)} faces")
+    teacher = unfold(source.model)
+    return fake_quantized(teacher, calibrate(teacher, chosen, progress=progress)), teacher
+
+
+def debug(
+    source: Source,
+    data: Dataset,
+    job: Job,
+    *,
+    echo: Callable[[str], None] = print,
+    progress: Progress = lambda label, done, total: None,
+) -> tuple[Path, str]:
+    """Measure what each int8 tensor costs before fine-tuning (with job.resume: after); the CSV's path and a table."""
+    train = data.split("train")
+    student, _ = _prepared(source, _sample(train, job.limit, job.tuning.seed), echo, progress)
+    if job.resume:
+        _resume(student, source.path.parent / CHECKPOINT, echo)
+    together, costs = sensitivity(student, _sample(train, 256, job.tuning.seed + 1), progress=progress)
+    path = source.path.parent / "sensitivity.csv"
+    write_table(path, costs)
+    return path, table(together, costs)
 
 
 def _resume(student: Any, checkpoint: Path, echo: Callable[[str], None]) -> None:

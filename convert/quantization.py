@@ -6,7 +6,7 @@ refuse Multiply; here every range is set from measured data (ranges.py) and held
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,10 +23,10 @@ _KERNELS = {"Conv2D": "kernel", "Dense": "kernel", "DepthwiseConv2D": "depthwise
 
 
 class HeldRange(_Quantizer):
-    """8 bits, asymmetric, over a range that was measured and does not move."""
+    """8 bits, asymmetric, over a range that was measured and does not move. active: off to see what it costs."""
 
     def __init__(self, low: float, high: float) -> None:
-        self.low, self.high = low, high
+        self.low, self.high, self.active = low, high, True
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """The two ends, as variables that do not train."""
@@ -37,6 +37,8 @@ class HeldRange(_Quantizer):
 
     def __call__(self, inputs: Any, training: Any, weights: dict[str, Any], **kwargs: Any) -> Any:
         """inputs rounded to one of 256 values; gradients pass inside the range."""
+        if not self.active:
+            return inputs
         return tf.quantization.fake_quant_with_min_max_vars(inputs, weights["min"], weights["max"])
 
     def get_config(self) -> dict[str, Any]:
@@ -80,6 +82,7 @@ class LayerConfig(_QuantizeConfig):
     def __init__(self, kernel: str | None, channels: int | None, output: Range | None) -> None:
         self.kernel, self.channels, self.output = kernel, channels, output
         self.weight_quantizer = WeightPeak(channels)
+        self.output_quantizer = HeldRange(*output) if output else None
 
     def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
         """The kernel with its quantizer; biases are int32 and lose nothing."""
@@ -100,7 +103,7 @@ class LayerConfig(_QuantizeConfig):
 
     def get_output_quantizers(self, layer: Any) -> list[Any]:
         """The output's held range, or none."""
-        return [HeldRange(*self.output)] if self.output else []
+        return [self.output_quantizer] if self.output_quantizer else []
 
     def get_config(self) -> dict[str, Any]:
         """The three decisions."""
@@ -132,14 +135,26 @@ def _scales(layer: Any) -> int | None:
     return int(layer.depthwise_kernel.shape[2]) if kind == "DepthwiseConv2D" else None
 
 
+def quantizers(model: Any) -> dict[tuple[str, str], Any]:
+    """A fake-quantized model's quantizers by (layer, 'weights' or 'output'), in the order of the graph."""
+    found: dict[tuple[str, str], Any] = {}
+    for wrapper in model.layers:
+        config = getattr(wrapper, "quantize_config", None)
+        if config and config.kernel:
+            found[wrapper.layer.name, "weights"] = config.weight_quantizer
+        if config and config.output_quantizer:
+            found[wrapper.layer.name, "output"] = config.output_quantizer
+    return found
+
+
 @contextmanager
-def unrounded_weights(model: Any) -> Iterator[None]:
-    """Leave the kernels as they are while the model is traced for export."""
-    quantizers = [layer.quantize_config.weight_quantizer for layer in model.layers if hasattr(layer, "quantize_config")]
+def only(model: Any, kept: Callable[[tuple[str, str]], bool]) -> Iterator[None]:
+    """Only the quantizers that are kept at work, while the model runs eagerly or is traced."""
+    every = quantizers(model)
     try:
-        for quantizer in quantizers:
-            quantizer.active = False
+        for key, quantizer in every.items():
+            quantizer.active = kept(key)
         yield
     finally:
-        for quantizer in quantizers:
+        for quantizer in every.values():
             quantizer.active = True

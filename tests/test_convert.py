@@ -16,12 +16,14 @@ from fer_edge.convert.equalize import DEPTHWISE_PEAK, equalize
 from fer_edge.convert.export import export_float, export_int8, export_post_training
 from fer_edge.convert.finetune import Tuning
 from fer_edge.convert.graph import unfold
-from fer_edge.convert.quantization import fake_quantized
-from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, calibrate, narrowed, pooled
+from fer_edge.convert.quantization import fake_quantized, quantizers
+from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, _swish, calibrate, narrowed, pooled
+from fer_edge.convert.sensitivity import sensitivity
 from fer_edge.convert.source import Source, open_source
 from fer_edge.edge.card import checked_card
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.cli import main
+from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import open_interpreter
 from fer_edge.train import architectures
@@ -114,7 +116,7 @@ def _data(model, count=24):
 # --- equalize --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", list(architectures.ARCHITECTURES))
+@pytest.mark.parametrize("name", NAMES)
 def test_equalizing_and_unfolding_keep_the_function(name):
     model = _unsettle(architectures.build(name, tf_keras, SIZE))
     before = predict_logits(model, _faces(4))
@@ -179,6 +181,14 @@ def test_ranges_cut_a_lone_outlier_but_keep_an_even_spread():
     low, high = narrowed(bulk, 0.0, 100.0)
     assert low == 0 and high < 50
     assert narrowed(np.full(2048, 1000), -3.0, 5.0) == (-3.0, 5.0)
+
+
+def test_what_swish_cannot_tell_apart_is_cut_off() -> None:
+    """Below about -8 a swish is 0: values down to -40 before it are no reason for coarse steps everywhere."""
+    even = np.full(2048, 1000)
+    low, high = narrowed(even, -40.0, 20.0, _swish)
+    assert -10 < low < -3 and high > 18
+    assert narrowed(even, -40.0, 20.0)[0] < -35
 
 
 @pytest.mark.parametrize(
@@ -317,3 +327,18 @@ def test_the_command_says_in_one_line_what_is_wrong(what, expected, tmp_path):
     assert result.exit_code == 2
     assert expected in result.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_sensitivity_names_the_layer_that_hurts() -> None:
+    """A range that cuts an output to a sliver costs more than any other, and the switches are put back."""
+    model = unfold(_unsettle(architectures.build("mobilenet_v2", tf_keras, SIZE)))
+    faces = np.random.default_rng(4).integers(0, 256, (8, 48, 48), np.uint8)
+    ranges = calibrate(model, faces)
+    victim = "head_pool"  # all the logits know comes through it
+    low, high = ranges[victim]
+    student = fake_quantized(model, ranges | {victim: (low / 1000, high / 1000)})
+    together, costs = sensitivity(student, faces)
+    assert (costs[0].layer, costs[0].what) == (victim, "output")
+    assert all(cost.divergence > -1e-6 for cost in costs) and together.divergence > costs[1].divergence
+    assert {cost.what for cost in costs} == {"weights", "output"}
+    assert all(quantizer.active for quantizer in quantizers(student).values())
