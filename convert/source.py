@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import tf_keras
 
+from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import ModelError
 from fer_edge.train import architectures
-from fer_edge.train.weights import read_half
+from fer_edge.train.weights import assemble, read_half
 
 FILES = ("float.keras", "float.npz", "checkpoint.npz")
 
@@ -33,12 +34,12 @@ def open_source(what: str, runs: Path) -> Source:
 
     Raises ModelError where there is no such network, or the file holds another one.
     """
-    path = runs / what if what in architectures.ARCHITECTURES else Path(what)
+    path = runs / what if what in NAMES else Path(what)
     if path.is_dir():
         path = next((path / file for file in FILES[:2] if (path / file).is_file()), path / FILES[0])
     if not path.is_file():
         raise ModelError(
-            f"{path}: no such file; expected one of {', '.join(architectures.ARCHITECTURES)} with a finished run in "
+            f"{path}: no such file; expected one of {', '.join(NAMES)} with a finished run in "
             f"{runs}, a run folder, or a .keras or .npz file; train it first with 'fer-edge train'"
         )
     if path.suffix == ".keras":
@@ -47,6 +48,8 @@ def open_source(what: str, runs: Path) -> Source:
         name, model = _from_arrays(path)
     else:
         raise ModelError(f"{path} is no .keras or .npz file; expected what 'fer-edge train' leaves in a run folder")
+    if name not in NAMES:
+        raise ModelError(f"{path} holds {name}, which no device runs; expected one of {', '.join(NAMES)}")
     return Source(name, path, model, _training(path.parent / "metrics.json"))
 
 
@@ -68,11 +71,7 @@ def _from_arrays(path: Path) -> tuple[str, Any]:
     """Weights alone, as save_half left them, or the best ones of a training checkpoint."""
     checkpoint = _checkpoint(path)
     name, values = checkpoint if checkpoint else read_half(path)
-    model = architectures.build(name, tf_keras)
-    if [value.shape for value in values] != [tuple(value.shape) for value in model.get_weights()]:
-        raise ModelError(f"{path} does not hold the weights of {name}; expected what 'fer-edge train' leaves")
-    model.set_weights(values)
-    return name, model
+    return name, assemble(name, values, path, tf_keras)
 
 
 def _checkpoint(path: Path) -> tuple[str, list[Any]] | None:

@@ -17,9 +17,10 @@ from click.testing import CliRunner
 from conftest import SHORT, command
 
 from fer_edge.edge.cli import main
+from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import DataError, FerEdgeError
 from fer_edge.edge.preprocess import network_input, upscale
-from fer_edge.train import architectures, loop
+from fer_edge.train import architectures, loop, targets
 from fer_edge.train.augment import augment
 from fer_edge.train.data import load
 from fer_edge.train.fused import training_keras
@@ -115,7 +116,7 @@ def test_architectures_are_flat_and_the_same_in_both_keras(name: str) -> None:
     assert np.allclose(expected, np.asarray(theirs(inputs, training=False)), atol=1e-4 * (1 + np.abs(expected).max()))
 
 
-@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_imagenet_layout_is_taken_over_exactly(name: str, tmp_path: Path) -> None:
     """Random weights in Keras Applications' own network, saved and started from, give the same features."""
     builder = keras.applications.EfficientNetB0 if name == "efficientnet_b0" else keras.applications.MobileNetV2
@@ -171,7 +172,7 @@ def test_augmentation_is_repeatable_and_in_range() -> None:
 def test_class_weights_leave_the_mean_at_one(synthetic_csv: Path) -> None:
     train = load(synthetic_csv).split("train")
     for kind in ("none", "sqrt", "balanced"):
-        assert loop.class_weights(train, kind)[train.labels].mean() == pytest.approx(1)
+        assert targets.class_weights(train, kind)[train.labels].mean() == pytest.approx(1)
 
 
 def test_recipes() -> None:

@@ -37,11 +37,13 @@ def _matrix(size: int, recipe: Recipe, rng: np.random.Generator) -> NDArray[np.f
 
 
 def _relight(view: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator) -> None:
-    if recipe.contrast or recipe.brightness:
+    if recipe.contrast or recipe.brightness or recipe.gamma:
         gain = 1 + rng.uniform(-recipe.contrast, recipe.contrast)
         offset = rng.uniform(-recipe.brightness, recipe.brightness)
-        table = np.clip((np.arange(256) - 127.5) * gain + 127.5 + offset, 0, 255).astype(np.uint8)
-        view[:] = table[view]
+        power = np.exp(rng.uniform(-recipe.gamma, recipe.gamma))
+        curve = 255 * (np.arange(256) / 255) ** power
+        table = np.clip((curve - 127.5) * gain + 127.5 + offset, 0, 255).astype(np.uint8)
+        view[:] = cv2.LUT(view, table)
 
 
 def _erase(view: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator) -> None:

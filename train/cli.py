@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_edge.edge.card import write_json
 from fer_edge.edge.ensemble import NAMES, EnsembleConfig, write_ensemble
 from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data import SPLITS, Dataset, Split, fingerprint, load, write_folders
 from fer_edge.train.progress import Progress, say
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
@@ -74,7 +77,7 @@ def prepare(csv: str, directory: Path, skip_bad: bool) -> None:
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One option for every field of a recipe; the default is the chosen recipe's value."""
     kinds: dict[str, Any] = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
-    for item in reversed([field for field in fields(Recipe) if field.name != "name"]):
+    for item in reversed([each for each in fields(Recipe) if each.name != "name"]):
         option = click.option(
             f"--{item.name.replace('_', '-')}",
             item.name,
@@ -87,12 +90,12 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("name", type=click.Choice([*NAMES, "all"]))
+@click.argument("name", type=click.Choice([*ARCHITECTURES, "all"]))
 @data_option
 @skip_option
 @click.option(
     "--weights",
-    default="imagenet",
+    show_default="imagenet, none for a teacher",
     help="imagenet, none, or a .weights.h5 or .npz file (with 'all', {name} in it is replaced).",
 )
 @click.option(
@@ -102,37 +105,97 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     default="best",
     help="Where the fields below start from.",
 )
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    metavar="PATH",
+    help="Learn from this model's logits too: a run folder, a model, or a run's teacher_logits.npz. Repeatable.",
+)
+@click.option("--ferplus", type=click.Path(path_type=Path), help="Learn from FER+'s votes too: fer2013new.csv.")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders lie.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the run folder.")
 @recipe_options
 def train(
-    name: str, data_path: str, skip_bad: bool, weights: str, recipe_name: str, runs: Path, resume: bool, **changes: Any
+    name: str,
+    data_path: str,
+    skip_bad: bool,
+    weights: str | None,
+    recipe_name: str,
+    teachers: tuple[str, ...],
+    ferplus: Path | None,
+    runs: Path,
+    resume: bool,
+    **changes: Any,
 ) -> None:
-    """Train NAME on the train split, choosing by the val split; leaves RUNS/NAME/."""
+    """Train NAME on the train split, choosing by the val split; leaves RUNS/NAME/.
+
+    'all' is the three networks for devices; the others are teachers.
+    """
     import keras  # noqa: F401  (fails here, in one line, before any work)
 
     names = NAMES if name == "all" else (name,)
     given = {key: value for key, value in changes.items() if value is not None}
     recipes = {each: recipe(recipe_name, each, **given) for each in names}
     dataset = load(data_path, skip_bad=skip_bad, progress=say)
+    softened = _softened(dataset, teachers, ferplus)
     for each, chosen in recipes.items():
-        _train_one(each, dataset, chosen, runs / each, weights.replace("{name}", each), resume)
+        first = weights or ("imagenet" if each in NAMES else "none")
+        _train_one(each, dataset, chosen, runs / each, first.replace("{name}", each), resume, softened)
 
 
-def _train_one(name: str, dataset: Dataset, chosen: Recipe, out: Path, weights: str, resume: bool) -> None:
+@dataclass(frozen=True, eq=False)
+class _Softened:
+    """What is learnt besides the labels, (N, 7) each, and where it came from."""
+
+    votes: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32] | None = None
+    sources: dict[str, Any] = field(default_factory=dict)
+
+
+def _softened(dataset: Dataset, teachers: tuple[str, ...], ferplus: Path | None) -> _Softened:
+    from fer_edge.train.targets import read_votes
+    from fer_edge.train.teacher import teach
+
+    train = dataset.split("train")
+    sources: dict[str, Any] = {}
+    votes = logits = None
+    if ferplus:
+        votes, sources["ferplus"] = read_votes(ferplus, train.labels), ferplus.name
+    if teachers:
+        logits, sources["teachers"] = teach(teachers, train, say)
+    return _Softened(votes, logits, sources)
+
+
+def _train_one(
+    name: str, dataset: Dataset, chosen: Recipe, out: Path, weights: str, resume: bool, softened: _Softened
+) -> None:
     from fer_edge.train.loop import fit
     from fer_edge.train.report import metrics_table
     from fer_edge.train.run_folder import leave
+    from fer_edge.train.teacher import write_logits
 
     if not resume and (out / "checkpoint.npz").exists():
         raise DataError(f"{out} holds a run already; go on with --resume, or choose another --runs folder")
     say(f"{name}: recipe {chosen.name}, weights {weights}, run folder {out}")
-    write_json(out / "recipe.json", asdict(chosen))
+    write_json(out / "recipe.json", {**asdict(chosen), **softened.sources})
+    if softened.logits is not None:
+        write_logits(out / "teacher_logits.npz", softened.logits, softened.sources["teachers"], dataset.split("train"))
     with Progress() as progress:
         model, state = fit(
-            name, dataset, chosen, out, weights=weights, resume=resume, echo=progress.say, progress=progress
+            name,
+            dataset,
+            chosen,
+            out,
+            weights=weights,
+            votes=softened.votes,
+            teacher=softened.logits,
+            resume=resume,
+            echo=progress.say,
+            progress=progress,
         )
-    metrics = leave(out, name, model, chosen, weights, state.history, dataset)
+    made_of = {"recipe": {**asdict(chosen), **softened.sources}, "weights": Path(weights).name}
+    metrics = leave(out, name, model, made_of, state.history, dataset)
     click.echo(metrics_table(metrics))
     click.echo(f"{name}: see {out}/metrics.json, training_curves.png, confusion_matrix.png")
 
@@ -222,8 +285,6 @@ def ensemble() -> None:
 @click.option("--threads", type=click.IntRange(1), default=2, help="Threads of the TFLite interpreter.")
 def fit_command(models: tuple[str, ...], data_path: str, skip_bad: bool, out: Path, weights: str, threads: int) -> None:
     """Fit temperature (and weights) of MODELS on the val split by negative log-likelihood, and write OUT."""
-    import numpy as np
-
     from fer_edge.edge.catalog import model_file
     from fer_edge.edge.classifier import open_member
     from fer_edge.train.evaluation import fit_ensemble, probabilities

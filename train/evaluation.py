@@ -1,4 +1,4 @@
-"""Models of either kind, float Keras or TFLite, on a labelled split; Keras is imported for .keras files only."""
+"""Models of either kind, float Keras or TFLite, on a labelled split; Keras is imported for the former only."""
 
 from __future__ import annotations
 
@@ -18,27 +18,37 @@ Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def open_logits(spec: str, threads: int = 2) -> Logits:
-    """A model by shipped name or path (.tflite with its card, .keras, or a run folder) as a function to logits."""
+    """A model by shipped name or path as a function to logits.
+
+    A path is a .tflite with its card, a run folder, its .keras, or weights alone (.npz) of a network defined here.
+    """
     path = Path(spec)
     if path.is_dir():
         path = path / "float.keras"
-    if path.suffix == ".keras":
+    if path.suffix in (".keras", ".npz"):
         if not path.is_file():
-            raise ModelError(f"{path}: no such model; expected a .keras file as 'fer-edge train' writes it")
+            raise ModelError(f"{path}: no such model; expected a .keras or .npz file as 'fer-edge train' writes it")
         return _open_keras(path)
     if spec in NAMES or path.suffix == ".tflite":
         member, _ = open_member(model_file(spec), threads)
         return member.logits
-    raise ModelError(f"unknown model '{spec}'; expected {', '.join(NAMES)}, a .tflite or .keras file, or a run folder")
+    raise ModelError(
+        f"unknown model '{spec}'; expected {', '.join(NAMES)}, a .tflite, .keras or .npz file, or a run folder"
+    )
 
 
 def _open_keras(path: Path) -> Logits:
     import keras
 
     from fer_edge.train.loop import predict_logits
+    from fer_edge.train.weights import assemble, read_half
 
     try:
-        model = keras.models.load_model(path, compile=False)
+        if path.suffix == ".npz":
+            name, values = read_half(path)
+            model = assemble(name, values, path, keras)
+        else:
+            model = keras.models.load_model(path, compile=False)
     except (ValueError, OSError, TypeError) as error:
         raise ModelError(f"{path} cannot be loaded by Keras: {str(error).splitlines()[0][:160]}") from None
     return lambda faces: predict_logits(model, faces)

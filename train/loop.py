@@ -1,13 +1,13 @@
-"""The training loop: phases of epochs, a checkpoint after each, and a run folder at the end."""
+"""The training loop: phases of epochs, with a checkpoint after each."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,18 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import DataError
-from fer_edge.edge.preprocess import INPUT_SIZE, network_input
-from fer_edge.train import architectures
+from fer_edge.edge.preprocess import network_input
+from fer_edge.train import architectures, targets
 from fer_edge.train.augment import augment
+from fer_edge.train.checkpoint import State, read_checkpoint, write_checkpoint
 from fer_edge.train.data import Dataset, Split
 from fer_edge.train.fused import training_keras
 from fer_edge.train.recipes import Phase, Recipe
+from fer_edge.train.targets import Batch, Lessons, mixed
 from fer_edge.train.weights import start
 
 Progress = Callable[[str, int, int], None]
 """Called with (label, steps done, steps in all) after every step."""
-
-
-@dataclass
-class State:
-    """Where a run stands: what a checkpoint holds besides arrays."""
-
-    epoch: int = 0  # epochs finished, over all phases
-    step: int = 0  # optimizer steps of phase 2, which the schedule counts
-    scale: float = 1.0  # what ReduceLROnPlateau made of the rate
-    since_best: int = 0  # epochs since the validation loss last fell
-    best_loss: float = float("inf")
-    best_accuracy: float = -1.0
-    history: list[dict[str, float | str]] = field(default_factory=list)
 
 
 def fit(
@@ -48,44 +36,51 @@ def fit(
     out: Path,
     *,
     weights: str = "imagenet",
+    votes: NDArray[np.float32] | None = None,
+    teacher: NDArray[np.float32] | None = None,
     resume: bool = False,
     echo: Callable[[str], None] = print,
     progress: Progress = lambda label, done, total: None,
 ) -> tuple[Any, State]:
     """Train the named network; returns it with its best weights at full size, and where the run ended.
 
+    votes (N, 7), shares of FER+'s votes, and teacher (N, 7), logits, are of the train split's faces in their order.
     Leaves `checkpoint.npz` in out after every epoch; resume goes on from there with the same history, whatever
     killed the run. Raises DataError where the data has no train or val split or the checkpoint is another run's.
     """
-    train, val = data.split("train"), data.split("val")
+    lessons, val = targets.lessons(data.split("train"), recipe, votes, teacher), data.split("val")
+    full_size = architectures.size(name)
     keras.utils.set_random_seed(recipe.seed)
     model = architectures.build(name, training_keras())
     checkpoint = out / "checkpoint.npz"
     state, best = State(), None
     if resume and checkpoint.exists():
-        state, arrays, best = _read_checkpoint(checkpoint, name, recipe)
+        state, arrays, best = read_checkpoint(checkpoint, name, recipe)
         model.set_weights(arrays["weights"])
     else:
         arrays = {}
         start(name, model, weights, keras)
 
     finished = 0
-    for phase in recipe.phases():
+    for phase in recipe.phases(full_size):
         first, last = finished, finished + phase.epochs
         finished = last
         if state.epoch >= last:
             continue
         model = _resized(model, name, phase.size)
         _set_trainable(name, model, phase)
-        optimizer = _compile(model, recipe, phase)
+        optimizer = _compile(model, recipe, phase, lessons)
         if state.epoch > first and arrays:
             for variable, value in zip(optimizer.variables, arrays["optimizer"], strict=True):
                 variable.assign(value)
         while state.epoch < last:
             epoch = state.epoch
             began = time.monotonic()
-            losses = _one_epoch(model, optimizer, train, phase, recipe, state, epoch, progress)
-            row = _validate(model, val, phase.size)
+            losses = _one_epoch(model, optimizer, lessons, phase, recipe, state, epoch, progress)
+            with _averaged(model, optimizer):
+                row = _validate(model, val)
+                better = phase.size == full_size and row["val_accuracy"] > state.best_accuracy
+                best = model.get_weights() if better else best
             state.epoch = epoch + 1
             state.history.append(
                 {
@@ -97,15 +92,14 @@ def fit(
                     "seconds": round(time.monotonic() - began, 1),
                 }
             )
-            if phase.size == INPUT_SIZE and row["val_accuracy"] > state.best_accuracy:
+            if better:
                 state.best_accuracy = row["val_accuracy"]
-                best = model.get_weights()
             _watch(state, recipe, row["val_loss"])
             echo(_line(state.history[-1], recipe))
             if state.since_best >= recipe.stop_patience:
                 echo(f"early stopping of phase {phase.name}: no lower validation loss in {state.since_best} epochs")
                 state.epoch = last
-            _write_checkpoint(checkpoint, name, recipe, state, model, optimizer, best)
+            write_checkpoint(checkpoint, name, recipe, state, model, optimizer, best)
     finished_model = architectures.build(name, keras)
     finished_model.set_weights(model.get_weights() if best is None else best)
     return finished_model, state
@@ -127,7 +121,7 @@ def predict_logits(model: Any, faces: NDArray[np.uint8], batch: int = 128) -> ND
 def _one_epoch(
     model: Any,
     optimizer: Any,
-    train: Split,
+    lessons: Lessons,
     phase: Phase,
     recipe: Recipe,
     state: State,
@@ -135,14 +129,11 @@ def _one_epoch(
     progress: Progress,
 ) -> dict[str, float]:
     _seed_dropout(model, recipe.seed, epoch)
-    weight = class_weights(train, recipe.class_weights)
-    steps = max(1, len(train) // recipe.batch_size)
+    steps = _steps(lessons, recipe)
     loss = correct = 0.0
-    for done, (views, labels) in enumerate(_batches(train, phase.size, recipe, epoch), start=1):
+    for done, batch in enumerate(_batches(lessons, phase.size, recipe, epoch), start=1):
         optimizer.learning_rate = _rate(recipe, phase, state, steps)
-        result = model.train_on_batch(
-            views, keras.ops.one_hot(labels, 7), sample_weight=weight[labels], return_dict=True
-        )
+        result = model.train_on_batch(batch.views, batch.rows, sample_weight=batch.weights, return_dict=True)
         if phase.name != "warmup":
             state.step += 1
         loss += (float(result["loss"]) - loss) / done
@@ -151,24 +142,28 @@ def _one_epoch(
     return {"loss": round(loss, 5), "accuracy": round(correct, 5)}
 
 
-def _batches(
-    train: Split, size: int, recipe: Recipe, epoch: int
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """Shuffled, augmented batches, made one ahead in a thread; the same for the same seed and epoch."""
-    rng = np.random.default_rng([recipe.seed, epoch])
-    order = rng.permutation(len(train))
-    steps = max(1, len(train) // recipe.batch_size)
-    chunks = [order[i * recipe.batch_size : (i + 1) * recipe.batch_size] for i in range(steps)]
+def _steps(lessons: Lessons, recipe: Recipe) -> int:
+    return max(1, len(lessons) // recipe.batch_size)
 
-    def make(chunk: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        return augment(train.faces[chunk], size, recipe, rng), train.labels[chunk]
 
-    with ThreadPoolExecutor(1) as ahead:
-        waiting = ahead.submit(make, chunks[0])
-        for following in [*chunks[1:], None]:
-            batch = waiting.result()
-            if following is not None:
-                waiting = ahead.submit(make, following)
+def _batches(lessons: Lessons, size: int, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+    """Shuffled, augmented batches, made ahead in threads; the same for the same seed and epoch."""
+    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(lessons))
+    steps = _steps(lessons, recipe)
+
+    def make(step: int) -> Batch:
+        rng = np.random.default_rng([recipe.seed, epoch, step])
+        chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+        batch = Batch(augment(lessons.faces[chosen], size, recipe, rng), lessons.rows[chosen], lessons.weights[chosen])
+        return mixed(batch, recipe.mixup, rng) if recipe.mixup else batch
+
+    workers = max(1, min(8, (os.cpu_count() or 2) // 2))
+    with ThreadPoolExecutor(workers) as ahead:
+        waiting = deque(ahead.submit(make, step) for step in range(min(workers, steps)))
+        for step in range(workers, steps + workers):
+            batch = waiting.popleft().result()
+            if step < steps:
+                waiting.append(ahead.submit(make, step))
             yield batch
 
 
@@ -179,7 +174,7 @@ def _seed_dropout(model: Any, seed: int, epoch: int) -> None:
         layer.seed_generator.state.assign(np.array([1000 * seed + index, epoch << 20], np.uint32))
 
 
-def _validate(model: Any, val: Split, size: int) -> dict[str, float]:
+def _validate(model: Any, val: Split) -> dict[str, float]:
     logits = predict_logits(model, val.faces)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_sums = np.log(np.exp(shifted).sum(axis=1))
@@ -187,12 +182,21 @@ def _validate(model: Any, val: Split, size: int) -> dict[str, float]:
     return {"val_loss": round(loss, 5), "val_accuracy": round(float(np.mean(logits.argmax(1) == val.labels)), 5)}
 
 
-def class_weights(train: Split, kind: str) -> NDArray[np.float32]:
-    """(7,) loss weight per class, with mean 1 over the pictures."""
-    frequency = np.maximum(train.counts(), 1) / max(1, len(train))
-    power = {"none": 0.0, "sqrt": -0.5, "balanced": -1.0}[kind]
-    weight = frequency**power
-    return np.asarray(weight / np.sum(weight * frequency), np.float32)
+@contextmanager
+def _averaged(model: Any, optimizer: Any) -> Iterator[None]:
+    """The model with the moving average of its weights, where the recipe keeps one, and back."""
+    if not optimizer.use_ema:
+        yield
+        return
+    current = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+    optimizer.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:  # a copy: JAX would take the optimizer's own buffer away
+        variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, current, strict=True):
+            variable.assign(value)
 
 
 # --- rates, phases, stopping -----------------------------------------------------------------------------------
@@ -240,65 +244,26 @@ def _resized(model: Any, name: str, size: int) -> Any:
     return other
 
 
-def _compile(model: Any, recipe: Recipe, phase: Phase) -> Any:
-    if recipe.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(phase.rate, weight_decay=recipe.weight_decay)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+def _compile(model: Any, recipe: Recipe, phase: Phase, lessons: Lessons) -> Any:
+    average = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
+    if recipe.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(phase.rate, **average)
+    elif recipe.optimizer == "sgd":
+        decay = recipe.weight_decay
+        optimizer = keras.optimizers.SGD(phase.rate, momentum=0.9, nesterov=True, weight_decay=decay, **average)
     else:
-        optimizer = keras.optimizers.Adam(phase.rate)
+        optimizer = keras.optimizers.AdamW(phase.rate, weight_decay=recipe.weight_decay, **average)
+    if recipe.optimizer != "adam":
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer,
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-        metrics=["accuracy"],
+        targets.loss(recipe, lessons.taught),
+        metrics=[targets.accuracy],
         # XLA compiles for minutes on a CPU and gains nothing there
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
     optimizer.build(model.trainable_variables)
     return optimizer
-
-
-# --- checkpoints -----------------------------------------------------------------------------------------------
-
-
-def _write_checkpoint(
-    path: Path, name: str, recipe: Recipe, state: State, model: Any, optimizer: Any, best: list[Any] | None
-) -> None:
-    """One file, written beside and renamed: a run killed at any moment leaves the last whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    groups = {
-        "weights": model.get_weights(),
-        "best": best or [],
-        "optimizer": [keras.ops.convert_to_numpy(v) for v in optimizer.variables],
-    }
-    arrays: dict[str, Any] = {
-        f"{group}/{i:05d}": np.asarray(value) for group, values in groups.items() for i, value in enumerate(values)
-    }
-    about = json.dumps({"name": name, "recipe": asdict(recipe), "state": asdict(state)})
-    temporary = path.with_name(f".{path.name}.part.npz")
-    try:
-        np.savez(temporary, about=np.frombuffer(about.encode(), np.uint8), **arrays)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DataError(f"{path} cannot be written: {error.strerror}; the last checkpoint is kept") from None
-
-
-def _read_checkpoint(path: Path, name: str, recipe: Recipe) -> tuple[State, dict[str, list[Any]], list[Any] | None]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            about = json.loads(stored["about"].tobytes())
-            keys = sorted(stored.files)
-            groups = {
-                group: [stored[key] for key in keys if key.startswith(f"{group}/")]
-                for group in ("weights", "best", "optimizer")
-            }
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} cannot be read as a checkpoint: {error}; start again without --resume") from None
-    changed = [key for key, value in asdict(recipe).items() if about["recipe"].get(key) != value]
-    if about["name"] != name or changed:
-        what = f"of {about['name']}" if about["name"] != name else f"with another {', '.join(changed)}"
-        raise DataError(f"{path} is a run {what}; resume with the same recipe, or start again without --resume")
-    return State(**about["state"]), groups, groups["best"] or None
 
 
 def _line(row: dict[str, float | str], recipe: Recipe) -> str:

@@ -38,7 +38,7 @@ class Recipe:
     full_epochs: int = 2
     full_rate: float = 8e-4
     schedule: str = "cosine"  # one half-cosine over phase 2, or 'constant'
-    optimizer: str = "adamw"  # or 'adam'
+    optimizer: str = "adamw"  # or 'adam', or 'sgd' with Nesterov's momentum of 0.9
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
     class_weights: str = "sqrt"  # 'balanced' is 1/frequency, 'sqrt' its square root, or 'none'
@@ -53,15 +53,26 @@ class Recipe:
     shift: float = 0.08  # fraction of the side either way
     contrast: float = 0.2  # fraction either way
     brightness: float = 15.0  # gray levels either way
+    gamma: float = 0.0  # largest change of the gamma's logarithm, either way
     erase: float = 0.0  # probability of a gray rectangle
+    mixup: float = 0.0  # alpha of the Beta distribution that mixes two faces; 0 is none
+    # an exponential moving average of the weights is validated and kept; its momentum, 0 is none
+    ema: float = 0.0
+    # what else than the label is learnt, where it is given: shares of the target and of the loss, 0..1
+    votes_share: float = 0.3
+    teacher_share: float = 0.7
+    teacher_temperature: float = 2.0
+    # a teacher may leave out one fold of the train split, to judge that fold's faces unseen; 0 folds is all of it
+    folds: int = 0
+    fold: int = 0
 
-    def phases(self) -> tuple[Phase, ...]:
-        """The phases in order, without those of no epochs."""
+    def phases(self, full_size: int = INPUT_SIZE) -> tuple[Phase, ...]:
+        """The phases in order, without those of no epochs; top and full train at the network's own size."""
         every = (
             Phase("warmup", self.warmup_epochs, self.warmup_rate, self.warmup_size),
             Phase("small", self.small_epochs, self.small_rate, self.small_size),
-            Phase("top", self.top_epochs, self.top_rate, INPUT_SIZE),
-            Phase("full", self.full_epochs, self.full_rate, INPUT_SIZE),
+            Phase("top", self.top_epochs, self.top_rate, full_size),
+            Phase("full", self.full_epochs, self.full_rate, full_size),
         )
         return tuple(phase for phase in every if phase.epochs > 0)
 
@@ -85,8 +96,35 @@ RECIPES = {
         brightness=0.0,
         erase=0.0,
     ),
+    # for a student of teachers: every layer all the way, harder pictures, the mean of its weights
+    "distill": Recipe(
+        name="distill",
+        top_epochs=0,
+        full_epochs=40,
+        full_rate=1e-3,
+        batch_size=128,
+        weight_decay=0.02,
+        gamma=0.2,
+        erase=0.25,
+        ema=0.999,
+        plateau_patience=40,
+        stop_patience=40,
+    ),
     # a second run from the weights of a first (--weights models/float/NAME.npz): every layer, one more cosine
     "continue": Recipe(name="continue", seed=2, warmup_epochs=0, top_epochs=0, full_epochs=6, full_rate=6e-4),
+}
+
+_TEACHER = {
+    "warmup_epochs": 0,
+    "top_epochs": 0,
+    "full_epochs": 60,
+    "full_rate": 0.05,
+    "optimizer": "sgd",
+    "weight_decay": 5e-4,
+    "batch_size": 128,
+    "gamma": 0.2,
+    "erase": 0.3,
+    "stop_patience": 20,
 }
 
 # what "best" is for a network where it differs: chosen on the validation split
@@ -94,11 +132,13 @@ _FOR_NETWORK: dict[str, dict[str, object]] = {
     "se_mobilenet_v2": {"top_epochs": 5, "full_epochs": 1},
     # its low layers have to move too where they come from another network (EfficientNet-Lite0)
     "efficientnet_b0": {"top_epochs": 0, "full_epochs": 4},
+    "se_resnet18": _TEACHER,
+    "vgg": _TEACHER,
 }
 
 _CHOICES = {
     "schedule": ("cosine", "constant"),
-    "optimizer": ("adamw", "adam"),
+    "optimizer": ("adamw", "adam", "sgd"),
     "class_weights": ("none", "sqrt", "balanced"),
 }
 
@@ -110,6 +150,10 @@ def recipe(name: str, network: str, **overrides: object) -> Recipe:
     for field, choices in _CHOICES.items():
         if getattr(changed, field) not in choices:
             raise DataError(f"recipe field {field} is {getattr(changed, field)!r}; expected {', '.join(choices)}")
+    if changed.folds and not 0 <= changed.fold < changed.folds:
+        raise DataError(
+            f"recipe field fold is {changed.fold}; expected 0 to {changed.folds - 1}, with {changed.folds} folds"
+        )
     if not changed.phases():
         raise DataError("the recipe has no epochs; expected at least one phase with epochs")
     return changed

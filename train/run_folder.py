@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from fer_edge.train import report
 from fer_edge.train.data import Dataset, fingerprint
 from fer_edge.train.loop import predict_logits
 from fer_edge.train.metrics import Metrics, measure
-from fer_edge.train.recipes import Recipe
 from fer_edge.train.weights import save_half
 
 
@@ -24,12 +22,14 @@ def leave(
     out: Path,
     name: str,
     model: Any,
-    chosen: Recipe,
-    weights: str,
+    made_of: dict[str, Any],
     history: Sequence[dict[str, float | str]],
     dataset: Dataset,
 ) -> Metrics:
-    """Write models, metrics, history and pictures, each complete or not at all; returns the metrics on val."""
+    """Write models, metrics, history and pictures, each complete or not at all; returns the metrics on val.
+
+    made_of is kept with the metrics: the recipe, what was learnt besides the labels, the first weights.
+    """
     for target in (out / "float.keras", out / "float.h5"):
         temporary = target.with_name(f"part-{target.name}")
         model.save(temporary)
@@ -45,8 +45,7 @@ def leave(
             "split": "val",
             **metrics.to_dict(),
             "training_accuracy_last_epoch": history[-1]["accuracy"] if history else None,
-            "recipe": asdict(chosen),
-            "weights": Path(weights).name,
+            **made_of,
             "data": {
                 split: {"pictures": len(part), "sha256": fingerprint(part)} for split, part in dataset.splits.items()
             },

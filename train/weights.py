@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
+from fer_edge.train import architectures
 
 
 def start(name: str, model: Any, weights: str, keras: Any) -> None:
@@ -48,6 +49,8 @@ def _reference(name: str, weights: str, keras: Any) -> Any:
         "se_mobilenet_v2": keras.applications.MobileNetV2,
         "efficientnet_b0": keras.applications.EfficientNetB0,
     }
+    if name not in applications:
+        raise ModelError(f"--weights {weights}: {name} has no pretrained backbone; expected none or a .npz file")
     source = "imagenet" if weights == "imagenet" else None
     try:
         reference = applications[name](include_top=False, weights=source, input_shape=(96, 96, 3))
@@ -107,6 +110,15 @@ def load_half(model: Any, path: Path) -> None:
     if [value.shape for value in values] != expected:
         raise ModelError(f"{path} holds the weights of {name}; expected those of {model.name}")
     model.set_weights(values)
+
+
+def assemble(name: str, values: list[NDArray[np.float32]], path: Path, keras: Any) -> Any:
+    """The named network, built with this Keras, with weights that were read from path; ModelError where they differ."""
+    model = architectures.build(name, keras)
+    if [value.shape for value in values] != [tuple(value.shape) for value in model.get_weights()]:
+        raise ModelError(f"{path} does not hold the weights of {name}; expected what 'fer-edge train' leaves")
+    model.set_weights(values)
+    return model
 
 
 def read_half(path: Path) -> tuple[str, list[NDArray[np.float32]]]:

@@ -1,4 +1,4 @@
-"""The three networks, one file each, all from the same few layers.
+"""The three networks and their teachers, one file each, all from the same few layers.
 
 Every definition takes the Keras module to build with (Keras 3 on any backend, or tf_keras for quantization-aware
 training), is one flat functional graph, and gives logits: `build(keras, size) -> Model`, input (N, size, size, 3) in
@@ -11,13 +11,15 @@ from types import ModuleType
 from typing import Any
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.preprocess import INPUT_SIZE
-from fer_edge.train.architectures import efficientnet_b0, mobilenet_v2, se_mobilenet_v2
+from fer_edge.train.architectures import efficientnet_b0, mobilenet_v2, se_mobilenet_v2, se_resnet18, vgg
 
 ARCHITECTURES: dict[str, ModuleType] = {
     "mobilenet_v2": mobilenet_v2,
     "se_mobilenet_v2": se_mobilenet_v2,
     "efficientnet_b0": efficientnet_b0,
+    # teachers: too large for a device, trained from nothing on the pictures as they are
+    "se_resnet18": se_resnet18,
+    "vgg": vgg,
 }
 
 
@@ -28,9 +30,14 @@ def architecture(name: str) -> ModuleType:
     return ARCHITECTURES[name]
 
 
-def build(name: str, keras: Any, size: int = INPUT_SIZE) -> Any:
-    """The named network with random weights, input (N, size, size, 3)."""
-    return architecture(name).build(keras, size)
+def size(name: str) -> int:
+    """The side of the named network's input, pixels."""
+    return int(architecture(name).SIZE)
+
+
+def build(name: str, keras: Any, side: int | None = None) -> Any:
+    """The named network with random weights, input (N, side, side, 3), its own size unless another is given."""
+    return architecture(name).build(keras, side or size(name))
 
 
 def top_layers(name: str, model: Any) -> list[Any]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from fer_edge.edge.preprocess import INPUT_SIZE
 from fer_edge.train.architectures.layers import head, pad_for_stride, squeeze_excite
 
 NAME = "efficientnet_b0"
+SIZE = INPUT_SIZE
 TOP_FROM = "block3a_expand_conv"
 
 # (kernel, blocks, channels out, expansion, stride of the first): table 1 of the paper

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fer_edge.edge.preprocess import INPUT_SIZE
 from fer_edge.train.architectures.layers import head, pad_for_stride
 
 NAME = "mobilenet_v2"
+SIZE = INPUT_SIZE
 TOP_FROM = "block_3_expand"
 
 # (channels out, blocks, stride of the first), expansion 6 but for the very first block: table 2 of the paper

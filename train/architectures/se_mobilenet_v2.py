@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from fer_edge.edge.preprocess import INPUT_SIZE
 from fer_edge.train.architectures.layers import head, squeeze_excite
 from fer_edge.train.architectures.mobilenet_v2 import TOP_FROM as TOP_FROM
 from fer_edge.train.architectures.mobilenet_v2 import backbone
 
 NAME = "se_mobilenet_v2"
+SIZE = INPUT_SIZE
 PLACEMENT = "output"
 
 

@@ -1,0 +1,82 @@
+"""Teachers: strong networks' logits on the train split, averaged, computed once and kept in half precision."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.errors import DataError
+from fer_edge.train.data import Split, fingerprint
+from fer_edge.train.evaluation import collect, open_logits
+from fer_edge.train.report import write_bytes
+from fer_edge.train.targets import in_fold
+
+
+def teach(
+    specs: Sequence[str], train: Split, echo: Callable[[str], None] = lambda text: None
+) -> tuple[NDArray[np.float32], list[str]]:
+    """The (N, 7) mean logits of the teachers on the train split, flip-averaged, and the teachers' names.
+
+    A spec is a model, a run folder, or a file that write_logits wrote. A run that was fitted without a fold of the
+    split (recipe fields fold and folds) says nothing of the faces it saw: with one run per fold, each face is judged
+    only by networks that never saw it. Raises DataError where a face has no teacher.
+    """
+    total, voices = np.zeros((len(train), 7), np.float32), np.zeros((len(train), 1), np.float32)
+    names: list[str] = []
+    for spec in specs:
+        if Path(spec).suffix == ".npz" and (kept := read_logits(Path(spec), train)) is not None:
+            logits, among = kept
+            heard = np.ones(len(train), bool)
+            names += among
+        else:
+            echo(f"teacher {spec}: logits of {len(train)} faces")
+            logits = collect(open_logits(spec), train.faces, flip=True).mean(axis=0)
+            heard = _unseen(Path(spec), len(train))
+            names.append(Path(spec).name)
+        total[heard] += logits[heard]
+        voices[heard] += 1
+    if not voices.all():
+        silent = int(np.sum(voices == 0))
+        raise DataError(
+            f"{silent} faces were seen by every teacher; expected a run for each fold, or one without folds"
+        )
+    return total / voices, names
+
+
+def _unseen(spec: Path, count: int) -> NDArray[np.bool_]:
+    """Which faces a run was not fitted on; all of them where it was fitted on the whole split."""
+    try:
+        recipe = json.loads((spec / "recipe.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        recipe = {}
+    folds = int(recipe.get("folds", 0))
+    return in_fold(count, int(recipe["fold"]), folds) if folds else np.ones(count, bool)
+
+
+def write_logits(path: Path, logits: NDArray[np.float32], names: Sequence[str], train: Split) -> None:
+    """Keep (N, 7) logits in half precision with the teachers' names and the split's fingerprint (.npz)."""
+    content = io.BytesIO()
+    np.savez_compressed(
+        content, logits=logits.astype(np.float16), teachers=np.array(list(names)), data=np.array(fingerprint(train))
+    )
+    write_bytes(path, content.getvalue())
+
+
+def read_logits(path: Path, train: Split) -> tuple[NDArray[np.float32], list[str]] | None:
+    """What write_logits wrote, or None for another kind of .npz; DataError where it belongs to other faces."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if "teachers" not in stored.files:
+                return None
+            logits, names, data = stored["logits"], stored["teachers"].tolist(), str(stored["data"])
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read as teachers' logits: {error}") from None
+    if data != fingerprint(train):
+        raise DataError(f"{path} was made from another train split; make it anew with --teacher and the models")
+    return logits.astype(np.float32), names
