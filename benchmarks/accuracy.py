@@ -13,12 +13,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.record import Recorded, ResultError, identity, shipped, write
+from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, shipped, write
 from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.interpreter import runtime
-from fer_edge.train.data import SPLITS, Split, fingerprint, load
+from fer_edge.train.data import SPLITS, Split
 from fer_edge.train.metrics import measure
 
 _BATCH = 256  # pictures between two progress steps
@@ -49,13 +49,10 @@ def accuracy(
 ) -> None:
     """Measure accuracy, balanced accuracy and calibration of MODELs (default: the shipped ones and the ensemble)."""
     specs = models or shipped()
-    part = load(data, progress=lambda line: click.echo(line, err=True)).split(split)
-    if limit:
-        part = Split(part.faces[:limit], part.labels[:limit])
+    part, described = labelled(data, split, limit)
     rows = [row(spec, part, threads) for spec in specs]
     for python in pythons:
         rows += _elsewhere(python, specs, data, split, threads, limit)
-    described = {"name": data.name, "split": split, "pictures": len(part), "sha256": fingerprint(part)}
     path = write("accuracy", {"data": described, "rows": rows}, out)
     for each in rows:
         click.echo(f"{each['model']:28} {each['runtime']:24} {100 * each['accuracy']:6.2f} %")

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks.machine import facts
-from fer_edge.edge.card import sha256, write_json
+from fer_edge.edge.card import sha256
 from fer_edge.edge.ensemble import NAMES, open_classifier, read_ensemble
 from fer_edge.edge.errors import FerEdgeError, ModelError
+from fer_edge.edge.files import write_json
 from fer_edge.models import FOLDER
+from fer_edge.train.data import Split, fingerprint, load
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -64,6 +66,14 @@ def identity(spec: str) -> dict[str, Any]:
         "bytes": sum(path.stat().st_size for path in paths),
         "sha256": {path.name: sha256(path) for path in paths},
     }
+
+
+def labelled(data: Path, split: str, limit: int | None) -> tuple[Split, dict[str, Any]]:
+    """A labelled split, its first pictures only where limited, and what a result says of it."""
+    part = load(data, progress=lambda line: click.echo(line, err=True)).split(split)
+    if limit:
+        part = Split(part.faces[:limit], part.labels[:limit])
+    return part, {"name": data.name, "split": split, "pictures": len(part), "sha256": fingerprint(part)}
 
 
 def write(kind: str, body: dict[str, Any], out: Path | None) -> Path:

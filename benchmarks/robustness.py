@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.degradations import DEGRADATIONS
-from fer_edge.benchmarks.record import Recorded, identity, shipped, write
+from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
 from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.interpreter import runtime
-from fer_edge.train.data import SPLITS, Split, fingerprint, load
+from fer_edge.train.data import SPLITS, Split
 
 
 @click.command(cls=Recorded)
@@ -37,16 +37,13 @@ def robustness(
 ) -> None:
     """Measure MODELs' accuracy (default: the shipped ones) on degraded pictures, eight kinds at five strengths."""
     specs = models or shipped()
-    part = load(data, progress=lambda line: click.echo(line, err=True)).split(split)
-    if limit:
-        part = Split(part.faces[:limit], part.labels[:limit])
+    part, described = labelled(data, split, limit)
     rows = _measure(specs, part, threads)
     here = runtime()
-    described = {"name": data.name, "split": split, "pictures": len(part), "sha256": fingerprint(part)}
     result = {"data": described, "runtime": f"{here.name} {here.version}", "rows": rows}
     path = write("robustness", result, out)
     if plot:
-        from fer_edge.train.report import write_bytes
+        from fer_edge.edge.files import write_bytes
 
         write_bytes(plot, curves(rows))
     for row in rows:

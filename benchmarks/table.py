@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks.record import RESULTS, ResultError, read
+from fer_edge.edge.files import write_bytes
 
 _MARKER = re.compile(r"(<!-- table:([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
@@ -60,13 +60,7 @@ def replace(path: Path, rendered: dict[str, str]) -> None:
             f"{path} has no place for {', '.join(sorted(missing))}; "
             "expected <!-- table:KIND --> and <!-- /table --> on lines of their own"
         )
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        beside.write_text(insert(page, rendered), "utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ResultError(f"{path} cannot be written: {error.strerror}") from None
+    write_bytes(path, insert(page, rendered).encode())
 
 
 def _accuracy(result: dict[str, Any]) -> str:

@@ -26,9 +26,9 @@ from fer_edge.convert.sensitivity import sensitivity, table, write_table
 from fer_edge.convert.source import Source
 from fer_edge.edge.card import ModelCard, write_card
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.files import write_bytes
 from fer_edge.train.data import Dataset, Split, fingerprint
 from fer_edge.train.loop import predict_logits
-from fer_edge.train.report import write_bytes
 
 SUFFIX = {"int8": "int8", "ptq": "ptq", "float32": "float32", "float16": "float16", "dynamic": "dynamic"}
 CHECKPOINT = "finetuned.npz"

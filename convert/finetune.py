@@ -14,6 +14,8 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
+from fer_edge.edge.errors import SinkError
+from fer_edge.edge.files import whole
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.augment import augment
@@ -155,12 +157,9 @@ def _rate(tuning: Tuning, step: int, total: int) -> float:
 
 
 def _keep(path: Path, weights: list[Any], echo: Callable[[str], None]) -> None:
-    temporary = path.with_name(f".{path.name}.part.npz")
     arrays: dict[str, Any] = {f"{i:04d}": value for i, value in enumerate(weights)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(temporary, **arrays)
-        temporary.replace(path)
-    except OSError as error:  # a full or read-only disk costs the checkpoint, not the conversion
-        temporary.unlink(missing_ok=True)
-        echo(f"{path} cannot be written ({error.strerror}); fine-tuning goes on without a checkpoint")
+        with whole(path) as beside:
+            np.savez(beside, **arrays)
+    except SinkError as error:  # a full or read-only disk costs the checkpoint, not the conversion
+        echo(f"{error}; fine-tuning goes on without a checkpoint")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from fer_edge.convert.quantization import only, quantizers
 from fer_edge.edge.ensemble import softmax
+from fer_edge.edge.files import write_bytes
 from fer_edge.edge.preprocess import network_input
-from fer_edge.train.report import write_bytes
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.files import write_json
 from fer_edge.edge.types import EMOTIONS
 
 
@@ -76,24 +75,6 @@ def checked_card(model: Path) -> ModelCard:
 def write_card(model: Path, card: ModelCard) -> Path:
     """Write the card beside the model, complete or not at all."""
     return write_json(card_path(model), asdict(card))
-
-
-def write_json(path: Path, value: Any) -> Path:
-    """Write JSON beside and rename, so that a full disk leaves the old file; ModelError says why it failed."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(value, stream, indent=2, ensure_ascii=False)
-            stream.write("\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise ModelError(f"{path} cannot be written: {error.strerror}") from None
-    return path
 
 
 def sha256(path: Path) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.card import write_json
 from fer_edge.edge.classifier import Classifier, TFLiteClassifier, open_member
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.files import write_json
 from fer_edge.models import FOLDER
 
 NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 
 from fer_edge.edge.errors import DataError
+from fer_edge.edge.files import whole
 from fer_edge.train.recipes import Recipe
 
 
@@ -32,7 +32,6 @@ def write_checkpoint(
     path: Path, name: str, recipe: Recipe, state: State, model: Any, optimizer: Any, best: list[Any] | None
 ) -> None:
     """One file, written beside and renamed: a run killed at any moment leaves the last whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     groups = {
         "weights": model.get_weights(),
         "best": best or [],
@@ -42,13 +41,8 @@ def write_checkpoint(
         f"{group}/{i:05d}": np.asarray(value) for group, values in groups.items() for i, value in enumerate(values)
     }
     about = json.dumps({"name": name, "recipe": asdict(recipe), "state": asdict(state)})
-    temporary = path.with_name(f".{path.name}.part.npz")
-    try:
-        np.savez(temporary, about=np.frombuffer(about.encode(), np.uint8), **arrays)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DataError(f"{path} cannot be written: {error.strerror}; the last checkpoint is kept") from None
+    with whole(path) as beside:
+        np.savez(beside, about=np.frombuffer(about.encode(), np.uint8), **arrays)
 
 
 def read_checkpoint(path: Path, name: str, recipe: Recipe) -> tuple[State, dict[str, list[Any]], list[Any] | None]:

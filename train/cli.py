@@ -12,9 +12,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.card import write_json
 from fer_edge.edge.ensemble import NAMES, EnsembleConfig, write_ensemble
 from fer_edge.edge.errors import DataError, ModelError
+from fer_edge.edge.files import write_json
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data import SPLITS, Dataset, Split, fingerprint, load, write_folders

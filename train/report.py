@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import DataError
+from fer_edge.edge.files import write_bytes
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.metrics import Metrics
 
@@ -47,18 +46,6 @@ def write_history(path: Path, history: Sequence[dict[str, float | str]]) -> None
     writer.writeheader()
     writer.writerows(history)
     write_bytes(path, text.getvalue().encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside and rename; DataError says why it failed."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DataError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def plot_history(path: Path, history: Sequence[dict[str, float | str]], title: str) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from fer_edge.edge.card import write_json
 from fer_edge.edge.ensemble import softmax
+from fer_edge.edge.files import whole, write_json
 from fer_edge.train import report
 from fer_edge.train.data import Dataset, fingerprint
 from fer_edge.train.loop import predict_logits
@@ -31,9 +31,8 @@ def leave(
     made_of is kept with the metrics: the recipe, what was learnt besides the labels, the first weights.
     """
     for target in (out / "float.keras", out / "float.h5"):
-        temporary = target.with_name(f"part-{target.name}")
-        model.save(temporary)
-        temporary.replace(target)
+        with whole(target) as beside:
+            model.save(beside)
     save_half(model, out / "float.npz")
     val = dataset.split("val")
     metrics = measure(softmax(predict_logits(model, val.faces)), val.labels)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
+from fer_edge.edge.files import write_bytes
 from fer_edge.train.data import Split, fingerprint
 from fer_edge.train.evaluation import collect, open_logits
-from fer_edge.train.report import write_bytes
 from fer_edge.train.targets import in_fold
 
 

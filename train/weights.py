@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.files import whole
 from fer_edge.train import architectures
 
 
@@ -83,17 +84,11 @@ def _fold_input_normalization(model: Any, reference: Any) -> None:
 
 def save_half(model: Any, path: Path) -> None:
     """Save weights as half-precision arrays in layer order, with the network's name (.npz, half of float32's size)."""
-    temporary = path.with_name(f".{path.name}.part.npz")
     arrays: dict[str, Any] = {
         f"{index:04d}": _to_half(np.asarray(value)) for index, value in enumerate(model.get_weights())
     }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(temporary, architecture=np.array(model.name), **arrays)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ModelError(f"{path} cannot be written: {error.strerror}") from None
+    with whole(path) as beside:
+        np.savez_compressed(beside, architecture=np.array(model.name), **arrays)
 
 
 def _to_half(value: NDArray[Any]) -> NDArray[Any]:

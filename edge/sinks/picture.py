@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.draw import annotate
 from fer_edge.edge.errors import SinkError
+from fer_edge.edge.files import write_bytes
 from fer_edge.edge.types import Frame, Prediction
 
 
@@ -23,13 +24,7 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
         done = False
     if not done:
         raise SinkError(f"{path}: OpenCV cannot write a '{path.suffix}' picture; use .png or .jpg")
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    try:
-        part.write_bytes(data.tobytes())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise SinkError(f"{path} cannot be written: {error.strerror}") from None
+    write_bytes(path, data.tobytes())
 
 
 class PictureSink:

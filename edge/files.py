@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fer_edge.edge.errors import SinkError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A path beside the given one, with its suffix, to write to: it gets the name at the end, or is removed.
+
+    Makes the folder. An OSError on the way (a full disk, a missing right) becomes a SinkError of one line.
+    """
+    beside = path.with_name(f".part-{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        os.replace(beside, path)
+    except OSError as error:
+        raise SinkError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write the content whole or not at all; SinkError."""
+    with whole(path) as beside:
+        beside.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write readable JSON whole or not at all, and return where; SinkError."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    return path

@@ -1,0 +1,47 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from fer_edge.edge.errors import SinkError
+from fer_edge.edge.files import whole, write_bytes
+
+
+def test_an_interrupt_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    write_bytes(path, b"old")
+
+    def interrupted() -> None:
+        with whole(path) as beside:
+            assert beside.suffix == ".json"
+            beside.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == b"old" and os.listdir(path.parent) == ["a.json"]
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk."""
+    path = tmp_path / "a.bin"
+    write_bytes(path, b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(SinkError, match="cannot be written: File too large"):
+            write_bytes(path, bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(SinkError, match="cannot be written"):
+        write_bytes(tmp_path / "file" / "a.bin", b"")
