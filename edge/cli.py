@@ -14,8 +14,8 @@ COMMANDS = {
     "models": ("fer_edge.edge.catalog:models", "List, show and verify the models."),
     "data": ("fer_edge.train.cli:data", "Prepare and inspect data sets."),
     "train": ("fer_edge.train.cli:train", "Train a float model."),
-    "evaluate": ("fer_edge.train.cli:evaluate", "Measure models on a labelled split."),
-    "ensemble": ("fer_edge.train.cli:ensemble", "Fit an ensemble's weights and temperature."),
+    "evaluate": ("fer_edge.train.evaluate_cli:evaluate", "Measure models on a labelled split."),
+    "ensemble": ("fer_edge.train.evaluate_cli:ensemble", "Fit an ensemble's weights and temperature."),
     "convert": ("fer_edge.convert.cli:convert", "Quantize a float model to int8 TFLite, verified."),
     "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
 }

@@ -76,7 +76,7 @@ def test_killed_run_resumes_with_the_same_history(synthetic_csv: Path, finished_
     assert other_recipe.returncode == 2 and "batch_size" in other_recipe.stderr
 
 
-def test_evaluate_reads_run_folders_and_ensembles(finished_run: Path, synthetic_csv: Path) -> None:
+def test_evaluate_reads_run_folders_and_ensembles(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:
     words = [
         "evaluate",
         str(finished_run),
@@ -86,11 +86,13 @@ def test_evaluate_reads_run_folders_and_ensembles(finished_run: Path, synthetic_
         "--split",
         "test",
     ]
-    result = CliRunner().invoke(main, [*words, "--tta", "flip", "--json"])
+    plots = tmp_path / "plots"
+    result = CliRunner().invoke(main, [*words, "--tta", "flip", "--json", "--plots", str(plots)])
     assert result.exit_code == 0, result.output
     first, second, together = (json.loads(line) for line in result.stdout.splitlines())
     assert first["accuracy"] == second["accuracy"] == together["accuracy"]
     assert together["model"] == "ensemble" and np.sum(together["confusion"]) == 14
+    assert {path.name for path in plots.iterdir()} >= {"ensemble-confusion.png", "ensemble-reliability.png"}
 
 
 def test_network_learns_what_can_be_learnt(synthetic_csv: Path, tmp_path: Path) -> None:

@@ -65,14 +65,20 @@ def measure(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) ->
     )
 
 
-def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = 15) -> float:
-    """Expected calibration error with equal-width bins (Guo et al. 2017, arXiv:1706.04599)."""
+def reliability(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = 15
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(confidence, accuracy, share of pictures) of each bin of equal width that holds any (Guo et al. 2017)."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     which = np.clip((confidence * bins).astype(int), 0, bins - 1)
-    gaps = [
-        abs(correct[which == index].mean() - confidence[which == index].mean()) * np.mean(which == index)
-        for index in range(bins)
-        if np.any(which == index)
-    ]
-    return float(sum(gaps))
+    filled = [which == index for index in range(bins) if np.any(which == index)]
+    rows = [(confidence[here].mean(), correct[here].mean(), here.mean()) for here in filled]
+    mean, hits, share = np.array(rows, np.float64).T
+    return mean, hits, share
+
+
+def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = 15) -> float:
+    """Expected calibration error with equal-width bins (Guo et al. 2017, arXiv:1706.04599)."""
+    confidence, accuracy, share = reliability(probabilities, labels, bins)
+    return float(np.sum(np.abs(accuracy - confidence) * share))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.train.metrics import Metrics
+from fer_edge.train.metrics import Metrics, calibration_error, reliability
 
 
 def metrics_table(metrics: Metrics) -> str:
@@ -95,6 +95,23 @@ def plot_confusion(path: Path, metrics: Metrics, title: str) -> None:
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(f"{title}: accuracy {100 * metrics.accuracy:.2f} %")
+    _save(path, figure)
+
+
+def plot_reliability(path: Path, scores: NDArray[np.floating], labels: NDArray[np.integer], title: str) -> None:
+    """Accuracy over confidence in 15 bins, with the share of pictures in each: calibrated is on the diagonal."""
+    figure, (axis,) = _subplots(1, (5.4, 5.2))
+    confidence, accuracy, share = reliability(scores, labels)
+    axis.plot([0, 1], [0, 1], color="#8a8f98", lw=1, ls="--", label="calibrated")
+    axis.bar(confidence, share, width=0.04, color="#1f6feb", alpha=0.2, label="share of pictures")
+    axis.plot(confidence, accuracy, color="#1f6feb", marker="o", ms=4, label="accuracy")
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 1)
+    axis.set_xlabel("confidence")
+    axis.set_title(f"{title}: ECE {calibration_error(scores, labels):.3f}", fontsize=10)
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="upper left")
     _save(path, figure)
 
 

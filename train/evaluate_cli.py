@@ -1,0 +1,139 @@
+"""The commands `evaluate` and `ensemble`; Keras is imported only where a float model is measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.catalog import model_file
+from fer_edge.edge.classifier import open_member
+from fer_edge.edge.ensemble import EnsembleConfig, read_ensemble, write_ensemble
+from fer_edge.edge.errors import ModelError
+from fer_edge.train.cli import data_option, skip_option
+from fer_edge.train.data import SPLITS, Split, fingerprint, load
+from fer_edge.train.evaluation import collect, fit_ensemble, open_logits, probabilities, temperature
+from fer_edge.train.metrics import measure
+from fer_edge.train.progress import say
+from fer_edge.train.report import confusion_table, metrics_table, plot_confusion, plot_reliability
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@data_option
+@skip_option
+@click.option("--split", type=click.Choice(SPLITS), default="val", help="Training, PublicTest or PrivateTest.")
+@click.option(
+    "--tta", type=click.Choice(["none", "flip"]), default="none", help="Average over the mirrored picture too."
+)
+@click.option(
+    "--ensemble",
+    "ensemble_path",
+    type=click.Path(path_type=Path),
+    help="ensemble.json whose weights and temperature to use.",
+)
+@click.option("--threads", type=click.IntRange(1), default=2, help="Threads of the TFLite interpreter.")
+@click.option("--plots", type=click.Path(file_okay=False, path_type=Path), help="Draw confusion and reliability here.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of tables.")
+def evaluate(
+    models: tuple[str, ...],
+    data_path: str,
+    skip_bad: bool,
+    split: str,
+    tta: str,
+    ensemble_path: Path | None,
+    threads: int,
+    plots: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure MODELS (names, .tflite, .keras or run folders) on a split; several are also measured as an ensemble."""
+    part = load(data_path, skip_bad=skip_bad, progress=say).split(split)
+    shown = _Shown(part, split, tta, plots, as_json)
+    views = []
+    for spec in models:
+        views.append(collect(open_logits(spec, threads), part.faces, flip=tta == "flip"))
+        shown(spec, probabilities(views[-1:], [1.0], temperature(spec)))
+    if len(models) > 1:
+        weights, shared = tuple(1 / len(models) for _ in models), 1.0
+        if ensemble_path:
+            config = read_ensemble(ensemble_path)
+            weights, shared = config.weights, config.temperature
+        if len(weights) != len(models):
+            raise ModelError(f"{ensemble_path} has {len(weights)} members; expected {len(models)}, in the order given")
+        shown("ensemble", probabilities(views, weights, shared))
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """How a model's figures on a split are told: as tables or JSON, and as pictures."""
+
+    part: Split
+    split: str
+    tta: str
+    plots: Path | None
+    as_json: bool
+
+    def __call__(self, label: str, scores: NDArray[np.float32]) -> None:
+        metrics = measure(scores, self.part.labels)
+        flipped = ", with flip" if self.tta == "flip" else ""
+        if self.plots:
+            stem, title = Path(label).stem, f"{Path(label).stem}, {self.split} split{flipped}"
+            plot_confusion(self.plots / f"{stem}-confusion.png", metrics, title)
+            plot_reliability(self.plots / f"{stem}-reliability.png", scores, self.part.labels, title)
+        if self.as_json:
+            about = {"model": label, "split": self.split, "tta": self.tta, "pictures": len(self.part)}
+            click.echo(json.dumps({**about, **metrics.to_dict()}))
+            return
+        click.echo(f"\n{label}: {self.split} split, {len(self.part)} pictures{flipped}")
+        click.echo(metrics_table(metrics))
+        click.echo(confusion_table(metrics.confusion))
+
+
+@click.group()
+def ensemble() -> None:
+    """Fit an ensemble's weights and temperature."""
+
+
+@ensemble.command("fit")
+@click.argument("models", nargs=-1, required=True)
+@data_option
+@skip_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The ensemble.json to write, beside the members."
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["equal", "fitted"]),
+    default="equal",
+    help="Equal weights, or a grid search in steps of 0.1.",
+)
+@click.option("--threads", type=click.IntRange(1), default=2, help="Threads of the TFLite interpreter.")
+def fit_command(models: tuple[str, ...], data_path: str, skip_bad: bool, out: Path, weights: str, threads: int) -> None:
+    """Fit temperature (and weights) of MODELS on the val split by negative log-likelihood, and write OUT."""
+    files = [model_file(spec) for spec in models]
+    strangers = [str(file) for file in files if file.resolve().parent != out.resolve().parent]
+    if strangers:
+        raise ModelError(
+            f"{strangers[0]} does not lie beside {out}; expected the members in the folder of the ensemble file"
+        )
+    part = load(data_path, skip_bad=skip_bad, progress=say).split("val")
+    views = [open_member(file, threads)[0].logits(part.faces)[None] for file in files]
+    chosen, temperature = fit_ensemble(np.concatenate(views), part.labels, equal=weights == "equal")
+    alone = tuple(fit_ensemble(view, part.labels)[1] for view in views)
+    config = EnsembleConfig(
+        tuple(file.name for file in files),
+        chosen,
+        temperature,
+        alone,
+        f"val split, {len(part)} pictures, sha256 {fingerprint(part)}",
+    )
+    write_ensemble(out, config)
+    metrics = measure(probabilities(views, chosen, temperature), part.labels)
+    click.echo(
+        f"{out}: weights {', '.join(f'{weight:.3f}' for weight in chosen)}, temperature {temperature:.3f}, "
+        f"accuracy {100 * metrics.accuracy:.2f} %, ECE {metrics.ece:.4f} on the split it was fitted on"
+    )
