@@ -18,6 +18,7 @@ from fer_edge.benchmarks import latency, machine, record, table
 from fer_edge.edge.card import sha256
 from fer_edge.edge.cli import main
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
+from fer_edge.models import FOLDER
 from fer_edge.train.data import load
 
 ROOT = Path(record.__file__).resolve().parent.parent
@@ -299,6 +300,13 @@ def test_the_readmes_tables_are_what_the_result_files_give() -> None:
     assert table.insert(readme, rendered) == readme, "run: fer-edge bench table --write README.md"
     for kind, body in re.findall(r"<!-- table:([a-z-]+) -->\n(.*?)<!-- /table -->", readme, re.DOTALL):
         assert kind in rendered or not body.strip(), f"the README has a {kind} table without a result file"
+
+
+def test_results_are_of_the_shipped_files() -> None:
+    for path in record.RESULTS.glob("*.json"):
+        for row in record.read(path).get("rows", []):
+            for name, digest in row["sha256"].items():
+                assert sha256(FOLDER / name) == digest, f"{path.name} measured another {name}: run its command again"
 
 
 def test_bench_lists_only_commands_that_exist() -> None:
