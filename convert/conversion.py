@@ -182,7 +182,7 @@ def _checked(
     val: Split,
     job: Job,
     echo: Callable[[str], None],
-) -> dict[str, float]:
+) -> dict[str, Any]:
     found = verify.compare(logits, reference, val)
     echo(
         f"{runtime}: accuracy {found['accuracy']:.4f}, {found['drop_points']:+.2f} points lost, "

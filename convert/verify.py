@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.classifier import TFLiteClassifier
+from fer_edge.edge.ensemble import softmax
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import open_interpreter
 from fer_edge.edge.preprocess import upscale
 from fer_edge.edge.quantize import gray_table
+from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data import Split
+from fer_edge.train.metrics import measure
 
 
 @dataclass(frozen=True)
@@ -68,18 +71,23 @@ def float_operators(interpreter: Any) -> list[str]:
     return found
 
 
-def compare(logits: NDArray[np.float32], reference: NDArray[np.float32], split: Split) -> dict[str, float]:
-    """(N, 7) logits beside the float model's: accuracy 0..1, drop in points, share of equal top-1 answers."""
+def compare(logits: NDArray[np.float32], reference: NDArray[np.float32], split: Split) -> dict[str, Any]:
+    """(N, 7) logits beside the float model's: accuracy 0..1, drop in points, share of equal top-1 answers.
+
+    Also the balanced accuracy and each class's recall.
+    """
     answers, expected = logits.argmax(axis=1), reference.argmax(axis=1)
-    accuracy, before = float(np.mean(answers == split.labels)), float(np.mean(expected == split.labels))
+    found, before = measure(softmax(logits), split.labels), float(np.mean(expected == split.labels))
     return {
-        "accuracy": round(accuracy, 5),
-        "drop_points": round(100 * (before - accuracy), 3),
+        "accuracy": round(found.accuracy, 5),
+        "drop_points": round(100 * (before - found.accuracy), 3),
         "agreement": round(float(np.mean(answers == expected)), 5),
+        "balanced_accuracy": round(found.balanced_accuracy, 5),
+        "recall": {name: round(float(recall), 4) for name, recall in zip(EMOTIONS, found.recall, strict=True)},
     }
 
 
-def check_answers(path: Path, runtime: str, figures: dict[str, float], limits: Limits) -> None:
+def check_answers(path: Path, runtime: str, figures: dict[str, Any], limits: Limits) -> None:
     """ModelError where a runtime's figures (see compare) are outside the limits."""
     if figures["agreement"] < limits.agreement:
         raise ModelError(
