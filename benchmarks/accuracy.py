@@ -29,6 +29,7 @@ _BATCH = 256  # pictures between two progress steps
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="FER2013 CSV or class-folder tree.")
 @click.option("--split", type=click.Choice(SPLITS), default="val", show_default=True, help="Labelled pictures.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Interpreter threads.")
+@click.option("--flip", is_flag=True, help="Measure each model once more with the mirrored face averaged in.")
 @click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
 @click.option(
     "--python",
@@ -43,6 +44,7 @@ def accuracy(
     data: Path,
     split: str,
     threads: int,
+    flip: bool,
     limit: int | None,
     pythons: tuple[str, ...],
     out: Path | None,
@@ -50,26 +52,39 @@ def accuracy(
     """Measure accuracy, balanced accuracy and calibration of MODELs (default: the shipped ones and the ensemble)."""
     specs = models or shipped()
     part, described = labelled(data, split, limit)
-    rows = [row(spec, part, threads) for spec in specs]
+    rows = [each for spec in specs for each in measured(spec, part, threads, flip)]
     for python in pythons:
-        rows += _elsewhere(python, specs, data, split, threads, limit)
+        rows += _elsewhere(python, specs, data, split, threads, flip, limit)
     path = write("accuracy", {"data": described, "rows": rows}, out)
     for each in rows:
-        click.echo(f"{each['model']:28} {each['runtime']:24} {100 * each['accuracy']:6.2f} %")
+        click.echo(f"{label(each):28} {each['runtime']:24} {100 * each['accuracy']:6.2f} %")
     click.echo(f"wrote {path}", err=True)
 
 
-def row(spec: str, part: Split, threads: int) -> dict[str, Any]:
-    """One model's figures on one split, with its identity and the runtime that ran it."""
-    found = identity(spec)
-    probabilities = _predict(open_classifier(spec, threads), part.faces, found["model"])
-    here = runtime()
-    return {
-        **found,
-        "runtime": f"{here.name} {here.version}",
-        "threads": threads,
-        **measure(probabilities, part.labels).to_dict(),
-    }
+def measured(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str, Any]]:
+    """One model's figures on one split, with its identity and the runtime that ran it; with flip in a second row."""
+    found, classifier, here = identity(spec), open_classifier(spec, threads), runtime()
+    plain = _predict(classifier, part.faces, found["model"])
+    views: dict[bool, NDArray[np.float32]] = {False: plain}
+    if flip:
+        mirrored = _predict(classifier, np.ascontiguousarray(part.faces[:, :, ::-1]), f"{found['model']}, mirrored")
+        views[True] = (plain + mirrored) / np.float32(2)
+    return [
+        {
+            **found,
+            "flip": flipped,
+            "invocations": len(found["sha256"]) * (2 if flipped else 1),
+            "runtime": f"{here.name} {here.version}",
+            "threads": threads,
+            **measure(probabilities, part.labels).to_dict(),
+        }
+        for flipped, probabilities in views.items()
+    ]
+
+
+def label(row: dict[str, Any]) -> str:
+    """What a row is called: its model, and whether the mirrored face was averaged in."""
+    return f"{row['model']} + flip" if row["flip"] else str(row["model"])
 
 
 def _predict(classifier: Classifier, faces: NDArray[np.uint8], label: str) -> NDArray[np.float32]:
@@ -83,13 +98,14 @@ def _predict(classifier: Classifier, faces: NDArray[np.uint8], label: str) -> ND
 
 
 def _elsewhere(
-    python: str, specs: tuple[str, ...], data: Path, split: str, threads: int, limit: int | None
+    python: str, specs: tuple[str, ...], data: Path, split: str, threads: int, flip: bool, limit: int | None
 ) -> list[dict[str, Any]]:
     """The same measurement by another environment's interpreter; ResultError says why it failed."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
         command = [python, "-m", "fer_edge.edge.cli", "bench", "accuracy", *specs]
         command += ["--data", str(data), "--split", split, "--threads", str(threads), "--out", str(out)]
+        command += ["--flip"] if flip else []
         command += ["--limit", str(limit)] if limit else []
         try:
             done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

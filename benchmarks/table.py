@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from fer_edge.benchmarks.accuracy import label
+from fer_edge.benchmarks.degradations import DEGRADATIONS
 from fer_edge.benchmarks.record import RESULTS, ResultError, read
 from fer_edge.edge.files import write_bytes
+from fer_edge.edge.types import EMOTIONS
 
 _MARKER = re.compile(r"(<!-- table:([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
@@ -23,7 +26,7 @@ def table(results: tuple[Path, ...], write: Path | None) -> None:
     """Make Markdown tables of RESULT files (default: all of benchmarks/results)."""
     rendered = tables(list(results) or sorted(RESULTS.glob("*.json")))
     if not rendered:
-        raise ResultError(f"no accuracy or latency results in {RESULTS}; 'fer-edge bench accuracy' writes one")
+        raise ResultError(f"no results with a table in {RESULTS}; 'fer-edge bench accuracy' writes one")
     if write is None:
         click.echo("\n\n".join(rendered.values()))
         return
@@ -32,53 +35,92 @@ def table(results: tuple[Path, ...], write: Path | None) -> None:
 
 
 def tables(paths: list[Path]) -> dict[str, str]:
-    """By kind, one table per result file with a line above that says what it was measured on."""
+    """By name, one table per result file with a line above that says what it was measured on."""
     parts = defaultdict(list)
     for path in paths:
         result = read(path)
-        if result["kind"] in _RENDER:  # other kinds have their own pages
-            parts[result["kind"]].append(_RENDER[result["kind"]](result))
-    return {kind: "\n\n".join(parts[kind]) for kind in _RENDER if kind in parts}
+        for name, (kind, render) in _RENDER.items():
+            if result["kind"] == kind:
+                parts[name].append(render(result))
+    return {name: "\n\n".join(parts[name]) for name in _RENDER if name in parts}
 
 
 def insert(page: str, rendered: dict[str, str]) -> str:
-    """The page with each `<!-- table:KIND -->` … `<!-- /table -->` filled; a kind without results stays as it is."""
+    """The page with each `<!-- table:NAME -->` … `<!-- /table -->` filled; one without results stays as it is."""
     return _MARKER.sub(
         lambda found: f"{found[1]}{rendered[found[2]]}\n{found[3]}" if found[2] in rendered else found[0], page
     )
 
 
 def replace(path: Path, rendered: dict[str, str]) -> None:
-    """Fill a page's tables on disk, complete or not at all; ResultError where it has no marker for one."""
+    """Fill a page's tables on disk, complete or not at all; ResultError where it has a marker for none."""
     try:
         page = path.read_text("utf-8")
     except OSError as error:
         raise ResultError(f"{path} cannot be read: {error.strerror}; expected a Markdown page") from None
-    missing = rendered.keys() - {found[1] for found in _MARKER.findall(page)}
-    if missing:
+    if not rendered.keys() & {found[1] for found in _MARKER.findall(page)}:
         raise ResultError(
-            f"{path} has no place for {', '.join(sorted(missing))}; "
-            "expected <!-- table:KIND --> and <!-- /table --> on lines of their own"
+            f"{path} has no place for {', '.join(sorted(rendered))}; "
+            "expected <!-- table:NAME --> and <!-- /table --> on lines of their own"
         )
     write_bytes(path, insert(page, rendered).encode())
 
 
 def _accuracy(result: dict[str, Any]) -> str:
-    data = result["data"]
-    head = f"{data['name']}, split `{data['split']}`, {data['pictures']} pictures; {_machine(result)}"
     rows = [
         (
-            row["model"],
+            label(row),
             row["runtime"],
             _mib(row["bytes"]),
-            f"{100 * row['accuracy']:.2f} %",
-            f"{100 * row['balanced_accuracy']:.2f} %",
+            str(row["invocations"]),
+            _percent(row["accuracy"]),
+            _percent(row["balanced_accuracy"]),
             f"{row['ece']:.3f}",
         )
         for row in result["rows"]
     ]
-    columns = ("model", "runtime", "files", "accuracy", "balanced", "calibration error")
-    return f"{head}\n\n{_markdown(columns, rows)}"
+    columns = ("model", "runtime", "files", "invocations", "accuracy", "balanced", "calibration error")
+    return f"{_measured_on(result)}\n\n{_markdown(columns, rows)}"
+
+
+def _recall(result: dict[str, Any]) -> str:
+    """Each class's recall, and what is known to go wrong: neutral said too often, fear and surprise exchanged."""
+    rows = []
+    for row in result["rows"]:
+        if row["flip"] or row["runtime"] != result["rows"][0]["runtime"]:
+            continue
+        confusion = row["confusion"]
+        fear, surprise, neutral = (EMOTIONS.index(name) for name in ("fear", "surprise", "neutral"))
+        said = sum(line[neutral] for line in confusion) / max(1, sum(confusion[neutral]))
+        rows.append(
+            (
+                label(row),
+                *(_percent(row["per_class"][name]["recall"], 1) for name in EMOTIONS),
+                f"{said:.2f}",
+                _percent(confusion[fear][surprise] / max(1, sum(confusion[fear])), 1),
+                _percent(confusion[surprise][fear] / max(1, sum(confusion[surprise])), 1),
+            )
+        )
+    columns = ("model", *EMOTIONS, "neutral said / is", "fear as surprise", "surprise as fear")
+    return f"{result['rows'][0]['runtime']}, {_measured_on(result)}\n\n{_markdown(columns, rows)}"
+
+
+def _robustness(result: dict[str, Any]) -> str:
+    rows = [
+        (
+            name,
+            kind.unit,
+            *(
+                f"{_percent(found, 1)} ({strength:g})"
+                for strength, found in zip(kind.strengths, row["degraded"][name], strict=True)
+            ),
+        )
+        for row in result["rows"]
+        if row["model"] == "ensemble"
+        for name, kind in DEGRADATIONS.items()
+    ]
+    columns = ("the ensemble under", "strength in", *map(str, range(1, 6)))
+    return f"{result['runtime']}, {_measured_on(result)}\n\n{_markdown(columns, rows)}"
 
 
 def _latency(result: dict[str, Any]) -> str:
@@ -100,6 +142,11 @@ def _latency(result: dict[str, Any]) -> str:
     return f"{head}\n\n{_markdown(columns, rows)}"
 
 
+def _measured_on(result: dict[str, Any]) -> str:
+    data = result["data"]
+    return f"{data['name']}, split `{data['split']}`, {data['pictures']} pictures; {_machine(result)}"
+
+
 def _machine(result: dict[str, Any]) -> str:
     machine = result["machine"]
     software = ", ".join(
@@ -116,6 +163,10 @@ def _machine(result: dict[str, Any]) -> str:
     return f"{', '.join(part for part in parts if part)}."
 
 
+def _percent(share: float, digits: int = 2) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
 def _mib(size: int) -> str:
     return f"{size / 2**20:.1f} MiB"
 
@@ -126,4 +177,9 @@ def _markdown(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-_RENDER = {"accuracy": _accuracy, "latency": _latency}
+_RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "accuracy": ("accuracy", _accuracy),
+    "recall": ("accuracy", _recall),
+    "robustness": ("robustness", _robustness),
+    "latency": ("latency", _latency),
+}

@@ -17,7 +17,9 @@ from click.testing import CliRunner
 from fer_edge.benchmarks import latency, machine, record, table
 from fer_edge.edge.card import sha256
 from fer_edge.edge.cli import main
+from fer_edge.edge.ensemble import softmax
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
+from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 from fer_edge.train.data import load
 
@@ -33,14 +35,22 @@ def run(*arguments: object) -> Any:
 
 def test_accuracy_is_what_numpy_computes(tiny: Path, weights: np.ndarray, synthetic_csv: Path, tmp_path: Path) -> None:
     out = tmp_path / "accuracy.json"
-    done = run("accuracy", tiny, "--data", synthetic_csv, "--out", out)
+    done = run("accuracy", tiny, "--data", synthetic_csv, "--flip", "--out", out)
     assert done.exit_code == 0, done.output
     result = json.loads(out.read_text())
     part = load(synthetic_csv).split("val")
     half = INPUT_SIZE // 2
-    pooled = network_input(part.faces).reshape(-1, 2, half, 2, half, 3).mean(axis=(2, 4)).reshape(-1, 12)
-    (row,) = result["rows"]
-    assert row["accuracy"] == round(float(np.mean((pooled @ weights).argmax(1) == part.labels)), 5)
+
+    def logits(faces: np.ndarray) -> np.ndarray:
+        quarters = network_input(faces).reshape(-1, 2, half, 2, half, 3).mean(axis=(2, 4))
+        return quarters.reshape(-1, 12) @ weights
+
+    row, flipped = result["rows"]
+    plain, mirrored = logits(part.faces), logits(part.faces[:, :, ::-1])
+    assert row["accuracy"] == round(float(np.mean(plain.argmax(1) == part.labels)), 5)
+    both = softmax(plain) + softmax(mirrored)
+    assert flipped["accuracy"] == round(float(np.mean(both.argmax(1) == part.labels)), 5)
+    assert (row["flip"], row["invocations"], flipped["flip"], flipped["invocations"]) == (False, 1, True, 2)
     assert row["sha256"] == {"tiny.tflite": sha256(tiny)}
     assert (result["data"]["split"], result["data"]["pictures"]) == ("val", len(part))
     assert result["command"].startswith(f"fer-edge bench accuracy {tiny}")
@@ -216,6 +226,10 @@ def result(kind: str = "accuracy", **changes: object) -> dict[str, Any]:
         "model": "m",
         "runtime": "LiteRT 9.9",
         "bytes": 3 * 2**20,
+        "flip": False,
+        "invocations": 1,
+        "confusion": (10 * np.eye(7, dtype=int) + np.eye(7, k=-1, dtype=int)).tolist(),
+        "per_class": {name: {"recall": 0.25} for name in EMOTIONS},
         "accuracy": 0.5,
         "balanced_accuracy": 0.25,
         "ece": 0.125,
@@ -230,10 +244,18 @@ def test_accuracy_table(tmp_path: Path) -> None:
     assert table.tables([path])["accuracy"].splitlines() == [
         "fer.csv, split `val`, 4 pictures; Some CPU, 4 cores, Some OS, Python 3.11.2, ai-edge-litert 9.9, 2020-02-02.",
         "",
-        "| model | runtime | files | accuracy | balanced | calibration error |",
-        "|---|--:|--:|--:|--:|--:|",
-        "| m | LiteRT 9.9 | 3.0 MiB | 50.00 % | 25.00 % | 0.125 |",
+        "| model | runtime | files | invocations | accuracy | balanced | calibration error |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        "| m | LiteRT 9.9 | 3.0 MiB | 1 | 50.00 % | 25.00 % | 0.125 |",
     ]
+
+
+def test_recall_table_counts_what_goes_wrong() -> None:
+    """Of 11 fears none is taken for surprise; of 11 surprises none for fear; 11 are neutral and 10 are called so."""
+    row = result()["rows"][0]
+    row["confusion"][EMOTIONS.index("surprise")][EMOTIONS.index("fear")] = 11  # now half of 22
+    last = table._recall(result(rows=[row])).splitlines()[-1]
+    assert last == "| m |" + " 25.0 % |" * 7 + " 0.91 | 0.0 % | 50.0 % |"
 
 
 def test_a_measured_latency_becomes_a_table(tiny: Path, tmp_path: Path) -> None:
