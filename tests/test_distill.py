@@ -112,6 +112,8 @@ def test_a_student_learns_from_a_teacher_and_votes(finished_run: Path, synthetic
     kept = str(run / "teacher_logits.npz")
     again = CliRunner().invoke(main, [*words, "--runs", str(tmp_path / "2"), "--teacher", kept])
     assert again.exit_code == 0, again.output
+    other = CliRunner().invoke(main, [*words, "--runs", str(tmp_path / "2"), "--resume"])
+    assert other.exit_code == 2 and "--teacher" in other.output
     assert "logits of 140 faces" in first.output and "logits of 140 faces" not in again.output
 
 

@@ -177,6 +177,8 @@ def _train_one(
 
     if not resume and (out / "checkpoint.npz").exists():
         raise DataError(f"{out} holds a run already; go on with --resume, or choose another --runs folder")
+    if resume:
+        _same_sources(out / "recipe.json", softened.sources)
     say(f"{name}: recipe {chosen.name}, weights {weights}, run folder {out}")
     write_json(out / "recipe.json", {**asdict(chosen), **softened.sources})
     if softened.logits is not None:
@@ -198,3 +200,17 @@ def _train_one(
     metrics = leave(out, name, model, made_of, state.history, dataset)
     click.echo(metrics_table(metrics))
     click.echo(f"{name}: see {out}/metrics.json, training_curves.png, confusion_matrix.png")
+
+
+def _same_sources(stored: Path, sources: dict[str, Any]) -> None:
+    """DataError where the run that is resumed learnt from other teachers or votes."""
+    try:
+        before = json.loads(stored.read_text("utf-8"))
+    except (OSError, ValueError):
+        return  # nothing was begun, or its checkpoint will tell
+    for key, option in (("teachers", "--teacher"), ("ferplus", "--ferplus")):
+        if before.get(key) != sources.get(key):
+            raise DataError(
+                f"the run in {stored.parent} began with {option} {before.get(key)}, this is {sources.get(key)}; "
+                "resume with the same, or start again without --resume"
+            )
