@@ -55,7 +55,7 @@ def test_loss_is_the_cross_entropy_and_the_divergence_from_the_teacher() -> None
     rows = targets.rows(labels, plain, teacher=teacher)
     smooth = 0.9 * np.eye(7)[labels] + 0.1 / 7
     own = -np.sum(smooth * np.log(softmax(logits)), axis=1)
-    soft = -np.sum(softmax(teacher / 3) * np.log(softmax(logits / 3)), axis=1)
+    soft = np.sum(softmax(teacher / 3) * np.log(softmax(teacher / 3) / softmax(logits / 3)), axis=1)
     assert np.allclose(targets.loss(plain, False)(rows, logits), own, rtol=1e-4)
     assert np.allclose(targets.loss(plain, True)(rows, logits), 0.4 * own + 0.6 * 9 * soft, rtol=1e-4)
     assert np.allclose(targets.accuracy(rows, logits), logits.argmax(axis=1) == labels)

@@ -94,8 +94,8 @@ def rows(
 
 
 def loss(recipe: Recipe, taught: bool) -> Callable[[Any, Any], Any]:
-    """(B, 15) rows and (B, 7) logits to a loss per face: cross-entropy with the targets and, at the teachers'
-    temperature T, with the teachers, which weighs T² (Hinton et al. 2015, arXiv:1503.02531)."""
+    """(B, 15) rows and (B, 7) logits to a loss per face: the cross-entropy with the targets and, where taught, the
+    divergence from the teachers at their temperature T, which weighs T² (Hinton et al. 2015, arXiv:1503.02531)."""
     import keras
 
     heat, share = recipe.teacher_temperature, recipe.teacher_share if taught else 0.0
@@ -104,7 +104,9 @@ def loss(recipe: Recipe, taught: bool) -> Callable[[Any, Any], Any]:
         own = -keras.ops.sum(y[:, :CLASSES] * keras.ops.log_softmax(logits), axis=1)
         if not share:
             return own
-        soft = -keras.ops.sum(y[:, CLASSES : 2 * CLASSES] * keras.ops.log_softmax(logits / heat), axis=1)
+        teacher = y[:, CLASSES : 2 * CLASSES]
+        gap = keras.ops.log(keras.ops.maximum(teacher, 1e-7)) - keras.ops.log_softmax(logits / heat)
+        soft = keras.ops.sum(teacher * gap, axis=1)
         return (1 - share) * own + share * heat**2 * soft
 
     return distilled
