@@ -66,7 +66,7 @@ def plot_history(path: Path, history: Sequence[dict[str, float | str]], title: s
     left.text(
         0.0,
         -0.2,
-        "training figures are of augmented pictures; its loss is smoothed, weighted by class, and has the teachers' part",
+        "training figures are of augmented pictures; its loss is smoothed, weighted by class, plus the teachers' part",
         transform=left.transAxes,
         fontsize=8,
         color="#666",
