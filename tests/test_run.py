@@ -34,9 +34,17 @@ def run(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def start(*words: str | Path) -> subprocess.Popen[str]:
-    """A `fer-edge run` that goes on while the test does."""
-    pipe = subprocess.PIPE
-    return subprocess.Popen([*RUN, *map(str, words)], stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT)
+    """A `fer-edge run` that goes on while the test does, and that hears signals though the tests may not.
+
+    A shell starts what it puts into the background with SIGINT ignored, and children inherit that.
+    """
+    before = [(number, signal.signal(number, signal.SIG_DFL)) for number in (signal.SIGINT, signal.SIGHUP)]
+    try:
+        pipe = subprocess.PIPE
+        return subprocess.Popen([*RUN, *map(str, words)], stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT)
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def scene(shift: int) -> np.ndarray:
