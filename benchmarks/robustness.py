@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.degradations import DEGRADATIONS
 from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
-from fer_edge.edge.ensemble import open_classifier
+from fer_edge.edge.ensemble import Ensemble, open_classifier
 from fer_edge.edge.interpreter import runtime
 from fer_edge.train.data import SPLITS, Split
+from fer_edge.train.progress import Progress
 
 
 @click.command(cls=Recorded)
@@ -57,21 +57,28 @@ def robustness(
 
 def _measure(specs: tuple[str, ...], part: Split, threads: int) -> list[dict[str, Any]]:
     """A row per model: its accuracy, and by degradation the accuracy at each strength."""
-    classifiers = {spec: open_classifier(spec, threads) for spec in specs}
-    rows = [{**identity(spec), "accuracy": _accuracy(classifiers[spec], part, part.faces)} for spec in specs]
-    for row in rows:
-        row["degraded"] = {name: [] for name in DEGRADATIONS}
+    classifiers = [open_classifier(spec, threads) for spec in specs]
+    rows = [identity(spec) for spec in specs]
+    for row, accuracy in zip(rows, _accuracies(classifiers, part, part.faces), strict=True):
+        row |= {"accuracy": accuracy, "degraded": {name: [] for name in DEGRADATIONS}}
     steps = [(name, strength) for name, kind in DEGRADATIONS.items() for strength in kind.strengths]
-    with click.progressbar(steps, label="degraded", file=sys.stderr, hidden=not sys.stderr.isatty()) as shown:
-        for name, strength in shown:
-            faces = DEGRADATIONS[name](part.faces, strength)
-            for spec, row in zip(specs, rows, strict=True):
-                row["degraded"][name].append(_accuracy(classifiers[spec], part, faces))
+    with Progress() as progress:
+        for done, (name, strength) in enumerate(steps, start=1):
+            found = _accuracies(classifiers, part, DEGRADATIONS[name](part.faces, strength))
+            for row, accuracy in zip(rows, found, strict=True):
+                row["degraded"][name].append(accuracy)
+            progress("degraded", done, len(steps))
     return rows
 
 
-def _accuracy(classifier: Any, part: Split, faces: NDArray[np.uint8]) -> float:
-    return round(float(np.mean(classifier(faces).argmax(axis=1) == part.labels)), 5)
+def _accuracies(classifiers: list[Ensemble], part: Split, faces: NDArray[np.uint8]) -> list[float]:
+    """Each classifier's accuracy; a network that several of them share runs once."""
+    logits: dict[Path, NDArray[np.float32]] = {}
+    for member in (member for classifier in classifiers for member in classifier.members):
+        if member.path not in logits:
+            logits[member.path] = member.logits(faces)
+    answers = [each.fused(np.stack([logits[member.path] for member in each.members])) for each in classifiers]
+    return [round(float(np.mean(scores.argmax(axis=1) == part.labels)), 5) for scores in answers]
 
 
 def _mean(row: dict[str, Any]) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.classifier import Classifier, TFLiteClassifier, open_member
+from fer_edge.edge.classifier import TFLiteClassifier, open_member
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_json
 from fer_edge.models import FOLDER
@@ -60,11 +60,14 @@ class Ensemble:
         """(N, 48, 48) uint8 gray faces to (N, 7) float32 probabilities."""
         if len(crops) == 0:
             return np.empty((0, 7), np.float32)
-        logits = np.stack([member.logits(crops) for member in self.members])  # (M, N, 7)
+        return self.fused(np.stack([member.logits(crops) for member in self.members]))
+
+    def fused(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The members' (M, N, 7) logits to (N, 7) probabilities."""
         return fuse(logits, self._weights, self.temperature)
 
 
-def open_classifier(spec: str = "ensemble", threads: int = 1) -> Classifier:
+def open_classifier(spec: str = "ensemble", threads: int = 1) -> Ensemble:
     """A shipped model by name, 'ensemble', or a path to a .tflite file or an ensemble .json.
 
     ModelError where a file is missing, has no card, or is not the one its card describes.
