@@ -171,6 +171,16 @@ def test_augmentation_is_repeatable_and_in_range() -> None:
     assert not np.array_equal(one, augment(faces, 64, wild, np.random.default_rng(6)))
 
 
+def test_noise_is_as_strong_as_asked() -> None:
+    """Each face's deviation is drawn evenly from 0 to 20: about 10 in the mean, over 200 faces to within 10 %."""
+    gray = np.full((200, 48, 48), 128, np.uint8)
+    views = augment(gray, 48, replace(CALM, noise=20.0), np.random.default_rng(2))
+    deviations = views[..., 0].std(axis=(1, 2)) * 127.5
+    assert (
+        deviations.mean() == pytest.approx(10, rel=0.1) and deviations.max() <= 21
+    )  # three and a half standard errors
+
+
 def test_class_weights_leave_the_mean_at_one(synthetic_csv: Path) -> None:
     train = load(synthetic_csv).split("train")
     for kind in ("none", "sqrt", "balanced"):

@@ -54,6 +54,7 @@ class Recipe:
     contrast: float = 0.2  # fraction either way
     brightness: float = 15.0  # gray levels either way
     gamma: float = 0.0  # largest change of the gamma's logarithm, either way
+    noise: float = 0.0  # largest standard deviation of a dim camera's noise, gray levels
     erase: float = 0.0  # probability of a gray rectangle
     mixup: float = 0.0  # alpha of the Beta distribution that mixes two faces; 0 is none
     # an exponential moving average of the weights is validated and kept; its momentum, 0 is none
