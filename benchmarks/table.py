@@ -106,6 +106,8 @@ def _recall(result: dict[str, Any]) -> str:
 
 
 def _robustness(result: dict[str, Any]) -> str:
+    """The last model's row, by default the ensemble's: accuracy at each strength, which stands in brackets."""
+    row = result["rows"][-1]
     rows = [
         (
             name,
@@ -115,11 +117,9 @@ def _robustness(result: dict[str, Any]) -> str:
                 for strength, found in zip(kind.strengths, row["degraded"][name], strict=True)
             ),
         )
-        for row in result["rows"]
-        if row["model"] == "ensemble"
         for name, kind in DEGRADATIONS.items()
     ]
-    columns = ("the ensemble under", "strength in", *map(str, range(1, 6)))
+    columns = (f"{row['model']} under", "strength in", *map(str, range(1, 6)))
     return f"{result['runtime']}, {_measured_on(result)}\n\n{_markdown(columns, rows)}"
 
 

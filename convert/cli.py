@@ -23,8 +23,8 @@ DEFAULT_OTHER = Path(".venv-tflite/bin/python")
 @click.option("--float16", is_flag=True, help="An export with half-precision weights (instead of int8).")
 @click.option("--dynamic", is_flag=True, help="An export with int8 weights and float activations (instead of int8).")
 @click.option("--debug", is_flag=True, help="Write no model, but name the layers that int8 hurts (sensitivity.csv).")
-@click.option("--epochs", type=click.IntRange(0), default=2, help="Epochs of fine-tuning with fake quantization.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), default=5e-5, help="Peak learning rate (Adam).")
+@click.option("--epochs", type=click.IntRange(0), default=1, help="Epochs of fine-tuning with fake quantization.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=1e-4, help="Peak learning rate (Adam).")
 @click.option("--batch-size", type=click.IntRange(1), default=64, help="Pictures a step.")
 @click.option(
     "--steps", type=click.IntRange(1), default=None, help="At most so many steps an epoch.", show_default="all"

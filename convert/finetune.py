@@ -29,8 +29,8 @@ Progress = Callable[[str, int, int], None]
 class Tuning:
     """How long and how the fake-quantized network trains."""
 
-    epochs: int = 2
-    rate: float = 5e-5  # Adam's peak rate; a short ramp, then half a cosine to 0
+    epochs: int = 1
+    rate: float = 1e-4  # Adam's peak rate; a short ramp, then half a cosine to 0
     batch_size: int = 64
     seed: int = 1
     distill: float = 0.7  # share of the loss that is the divergence from the float model, 0..1

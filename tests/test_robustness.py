@@ -55,3 +55,6 @@ def test_the_command_measures_and_draws(tiny: Path, synthetic_csv: Path, tmp_pat
     assert row["degraded"].keys() == DEGRADATIONS.keys()
     assert all(len(found) == 5 for found in row["degraded"].values())
     assert cv2.imread(str(plot)) is not None
+    shown = CliRunner().invoke(main, ["bench", "table", str(out)])
+    assert shown.exit_code == 0 and "| tiny under |" in shown.output
+    assert f"| brightness | gray levels | {100 * row['degraded']['brightness'][0]:.1f} % (20) |" in shown.output
