@@ -301,6 +301,24 @@ def test_convert_writes_nothing_where_verification_fails(tiny, tmp_path):
     assert not out.exists()
 
 
+def test_only_integer_models_must_run_in_an_older_runtime(tiny, tmp_path):
+    """A stand-in for tflite-runtime that imports but loads nothing, as version 2.14 does with dynamic models."""
+    old = tmp_path / "python"
+    old.write_text('#!/bin/sh\ncase "$2" in import\\ numpy*) exit 0;; esac\necho "Registration failed." >&2\nexit 1\n')
+    old.chmod(0o755)
+    source = Source("tiny", tmp_path / "float.npz", _tiny(), {})
+    limits = verify.Limits(0.0, 100.0)
+    ((path, card),) = convert(
+        source, _data(tiny), Job(("dynamic",), limits=limits, other_python=old), tmp_path / "a", echo=lambda _: None
+    )
+    assert path.exists() and card.accuracy["runtimes"]["tflite-runtime"] == "cannot run it"
+    with pytest.raises(ModelError, match="Registration failed"):
+        convert(
+            source, _data(tiny), Job(("ptq",), limits=limits, other_python=old), tmp_path / "b", echo=lambda _: None
+        )
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_run_is_found_by_name_folder_and_file(tmp_path):
     run = tmp_path / "mobilenet_v2"
     run.mkdir()
