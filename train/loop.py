@@ -226,7 +226,7 @@ def _watch(state: State, recipe: Recipe, loss: float) -> None:
 def _set_trainable(name: str, model: Any, phase: Phase) -> None:
     chosen = {
         "warmup": lambda: architectures.head_layers(model),
-        "small": lambda: architectures.top_layers(name, model),
+        "small": lambda: model.layers,
         "top": lambda: architectures.top_layers(name, model),
         "full": lambda: model.layers,
     }[phase.name]()
