@@ -33,6 +33,7 @@ DEFAULT_OTHER = Path(".venv-tflite/bin/python")
 @click.option("--distill", type=click.FloatRange(0, 1), default=0.7, help="Share of the float model in the loss.")
 @click.option("--seed", type=int, default=1, help="Of shuffling, augmentation and the calibration sample.")
 @click.option("--limit", type=click.IntRange(1), default=512, help="Training faces to calibrate ranges on.")
+@click.option("--fold/--no-fold", default=True, help="Fold gray and upscaling into the first convolution.")
 @click.option(
     "--min-agreement", type=click.FloatRange(0, 1), default=0.85, help="Least share of top-1 answers as float's."
 )
@@ -64,6 +65,7 @@ def convert(
     distill: float,
     seed: int,
     limit: int,
+    fold: bool,
     min_agreement: float,
     max_drop: float,
     other: Path | None,
@@ -90,6 +92,7 @@ def convert(
         kinds=tuple(kind for kind, wanted in asked.items() if wanted) or ("int8",),
         tuning=Tuning(epochs, rate, batch_size, seed, distill, steps=steps),
         limit=limit,
+        fold=fold,
         limits=Limits(min_agreement, max_drop),
         other_python=other or (DEFAULT_OTHER if DEFAULT_OTHER.is_file() else None),
         resume=resume,

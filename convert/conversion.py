@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from fer_edge.convert import verify
 from fer_edge.convert.equalize import equalize
 from fer_edge.convert.export import export_float, export_int8, export_post_training
 from fer_edge.convert.finetune import Progress, Tuning, finetune
+from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
 from fer_edge.convert.quantization import fake_quantized
 from fer_edge.convert.ranges import calibrate
@@ -39,6 +40,7 @@ PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-
 class Job:
     """What to make of a source. kinds: of int8, ptq, float32, float16, dynamic. limit: faces to calibrate on.
 
+    fold: make a graph of the 48-px gray face, the upscaling in its first convolution (see fold.py).
     other_python: an interpreter with tflite-runtime, verified in too. resume: start from the last fine-tuning's best.
     """
 
@@ -46,6 +48,7 @@ class Job:
     tuning: Tuning = field(default_factory=Tuning)
     limit: int = 512
     limits: verify.Limits = field(default_factory=verify.Limits)
+    fold: bool = True
     other_python: Path | None = None
     resume: bool = False
 
@@ -65,6 +68,8 @@ def convert(
         verify.check_other_runtime(job.other_python)  # now, not after hours of fine-tuning
     reference = predict_logits(source.model, val.faces)
     echo(f"{source.name}: float accuracy on val {np.mean(reference.argmax(axis=1) == val.labels):.4f}")
+    if job.fold:
+        source = replace(source, model=folded(source.model))
     chosen = _sample(train, job.limit, job.tuning.seed)
     written = []
     for kind in job.kinds:
@@ -121,6 +126,8 @@ def debug(
 ) -> tuple[Path, str]:
     """Measure what each int8 tensor costs before fine-tuning (with job.resume: after); the CSV's path and a table."""
     train = data.split("train")
+    if job.fold:
+        source = replace(source, model=folded(source.model))
     student, _ = _prepared(source, _sample(train, job.limit, job.tuning.seed), echo, progress)
     if job.resume:
         _resume(student, source.path.parent / CHECKPOINT, echo)
@@ -232,6 +239,7 @@ def _write(
         name=path.stem,
         architecture=source.name,
         sha256=hashlib.sha256(content).hexdigest(),
+        colour="gray" if job.fold else "gray replicated to RGB",
         quantization=kind,
         accuracy=figures,
         training=source.training

@@ -26,11 +26,11 @@ def export_int8(fake_quantized: Any) -> bytes:
 
 def export_post_training(model: Any, faces: NDArray[np.uint8]) -> bytes:
     """A float model to full int8 with TFLite's own calibration on (N, 48, 48) uint8 faces."""
-    size = int(model.input_shape[1])
+    shape = model.input_shape[2:]
 
     def representative() -> Iterator[list[NDArray[np.float32]]]:
         for face in faces:
-            yield [network_input(face[None], size)]
+            yield [network_input(face[None], *shape)]
 
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

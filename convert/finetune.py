@@ -68,7 +68,7 @@ def finetune(
     best = student.get_weights()
     for epoch in range(tuning.epochs):
         began, losses = time.monotonic(), []
-        for views, labels in _batches(train, int(student.input_shape[1]), tuning, epoch, steps):
+        for views, labels in _batches(train, student.input_shape[2:], tuning, epoch, steps):
             optimizer.learning_rate.assign(_rate(tuning, done, total))
             losses.append(float(step_of(views, labels)))
             done += 1
@@ -118,17 +118,17 @@ def _train_step(student: Any, teacher: Any, optimizer: Any, tuning: Tuning) -> C
 
 def _scorer(model: Any, split: Split, batch: int = 64) -> Callable[[], float]:
     """A function giving the model's accuracy on a split, 0..1."""
-    size = int(model.input_shape[1])
+    size, channels = model.input_shape[2:]
     forward = tf.function(
         lambda views: model(views, training=False),
-        input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)],
+        input_signature=[tf.TensorSpec((None, size, size, channels), tf.float32)],
         autograph=False,
     )
 
     def score() -> float:
         hits = 0
         for i in range(0, len(split), batch):
-            logits = forward(tf.constant(network_input(split.faces[i : i + batch], size))).numpy()
+            logits = forward(tf.constant(network_input(split.faces[i : i + batch], size, channels))).numpy()
             hits += int(np.sum(logits.argmax(axis=1) == split.labels[i : i + batch]))
         return round(hits / len(split), 5)
 
@@ -136,9 +136,10 @@ def _scorer(model: Any, split: Split, batch: int = 64) -> Callable[[], float]:
 
 
 def _batches(
-    train: Split, size: int, tuning: Tuning, epoch: int, steps: int
+    train: Split, shape: tuple[int, int], tuning: Tuning, epoch: int, steps: int
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """Shuffled batches with gentle augmentation, made one ahead in a thread; the same for the same seed."""
+    size, channels = shape
     rng = np.random.default_rng([tuning.seed, epoch])
     order = rng.permutation(len(train))
     chunks = [order[i * tuning.batch_size : (i + 1) * tuning.batch_size] for i in range(steps)]
@@ -148,7 +149,7 @@ def _batches(
             views = waiting.result()
             if following is not None:
                 waiting = ahead.submit(augment, train.faces[following], size, GENTLE, rng)
-            yield views, train.labels[chunk]
+            yield views[..., :channels], train.labels[chunk]
 
 
 def _rate(tuning: Tuning, step: int, total: int) -> float:

@@ -14,7 +14,7 @@ IMAGE = "image_int8"
 """The layer that stands for the quantized input."""
 
 KNOWN = (
-    "Activation", "Add", "BatchNormalization", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout",
+    "Activation", "Add", "BatchNormalization", "Borders", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout",
     "GlobalAveragePooling2D", "InputLayer", "Multiply", "ReLU", "ZeroPadding2D",
 )  # fmt: skip
 
@@ -39,12 +39,12 @@ def unfold(model: Any) -> Any:
     for layer in model.layers:
         if layer.__class__.__name__ not in KNOWN:
             raise ModelError(f"layer {layer.name} is a {layer.__class__.__name__}; convert knows {', '.join(KNOWN)}")
-    return _replay(model, _unfolded)
+    return replay(model, _unfolded)
 
 
 def rewrap(model: Any, wrap: Callable[[Any], Any]) -> Any:
     """A copy of an unfolded model, every layer but the input put through wrap(layer with its weights)."""
-    return _replay(model, lambda layer, inputs: _call(wrap(copied(layer)), inputs))
+    return replay(model, lambda layer, inputs: _call(wrap(copied(layer)), inputs))
 
 
 def consumers(layer: Any) -> list[Any]:
@@ -62,11 +62,12 @@ def copied(layer: Any, **changes: Any) -> Any:
     return new
 
 
-def _replay(model: Any, emit: Callable[[Any, list[Any]], Any]) -> Any:
+def replay(model: Any, emit: Callable[[Any, list[Any]], Any], shape: tuple[int, ...] | None = None) -> Any:
+    """A new model of what emit(layer, its inputs) makes of every layer but the input, which may get another shape."""
     tensors: dict[str, Any] = {}
     for layer in model.layers:
         if layer.__class__.__name__ == "InputLayer":
-            image = tensors[layer.name] = tf_keras.layers.Input(layer.input_shape[0][1:], name=layer.name)
+            image = tensors[layer.name] = tf_keras.layers.Input(shape or layer.input_shape[0][1:], name=layer.name)
             continue
         entries = layer.input if isinstance(layer.input, list) else [layer.input]
         tensors[layer.name] = emit(layer, [tensors[producer(entry).name] for entry in entries])

@@ -11,6 +11,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from fer_edge.convert.equalize import producer
+from fer_edge.convert.fold import BORDERS
 from fer_edge.convert.graph import IMAGE, consumers
 from fer_edge.edge.preprocess import network_input
 
@@ -54,7 +55,7 @@ def calibrate(
     Two passes: extremes, then histograms of 2,048 bins. clip narrows a range where the squared error of 8-bit
     rounding falls by more than clipping adds; the logits keep their extremes. Both ends always enclose 0.
     """
-    fixed = {IMAGE: IMAGE_RANGE}
+    fixed = {IMAGE: IMAGE_RANGE, BORDERS: IMAGE_RANGE}
     fixed |= {
         layer.name: SIGMOID_RANGE
         for layer in model.layers
@@ -62,7 +63,7 @@ def calibrate(
     }
     open_layers = [layer for layer in quantized_layers(model) if layer.name not in fixed]
     taps = tf_keras.Model(model.input, [layer.output for layer in open_layers])
-    size = int(model.input_shape[1])
+    shape = model.input_shape[2:]
     starts = range(0, len(faces), batch)
 
     @tf.function(autograph=False)
@@ -77,12 +78,12 @@ def calibrate(
 
     low, high = np.zeros(len(open_layers), np.float32), np.full(len(open_layers), 1e-6, np.float32)
     for step, start in enumerate(starts, start=1):
-        small, large = extremes(network_input(faces[start : start + batch], size))
+        small, large = extremes(network_input(faces[start : start + batch], *shape))
         low, high = np.minimum(low, small.numpy()), np.maximum(high, large.numpy())
         progress("ranges: extremes", step, len(starts))
     found = np.zeros((len(open_layers), BINS), np.int64)
     for step, start in enumerate(starts, start=1):
-        found += counts(network_input(faces[start : start + batch], size), low, high).numpy()
+        found += counts(network_input(faces[start : start + batch], *shape), low, high).numpy()
         progress("ranges: histograms", step, len(starts))
 
     logits = model.layers[-1].name

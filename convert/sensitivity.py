@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.convert.quantization import only, quantizers
-from fer_edge.edge.ensemble import softmax
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.preprocess import network_input
+from fer_edge.edge.scores import softmax
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def sensitivity(
 
     faces: (N, 48, 48) uint8. The model runs once for every quantizer.
     """
-    views = network_input(faces, int(student.input_shape[1]))
+    views = network_input(faces, *student.input_shape[2:])
 
     def run(kept: set[tuple[str, str]]) -> NDArray[np.float32]:
         with only(student, kept.__contains__):

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.classifier import TFLiteClassifier
-from fer_edge.edge.ensemble import softmax
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import open_interpreter
 from fer_edge.edge.preprocess import upscale
 from fer_edge.edge.quantize import gray_table
+from fer_edge.edge.scores import softmax
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data import Split
 from fer_edge.train.metrics import measure

@@ -33,15 +33,17 @@ def shrink(gray: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.uint8]:
 
 def upscale(face: NDArray[np.uint8], size: int = INPUT_SIZE) -> NDArray[np.uint8]:
     """(48, 48) uint8 face to (size, size) uint8, bilinear with half-pixel centres."""
+    if face.shape == (size, size):
+        return face
     return np.asarray(cv2.resize(face, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def normalize(gray: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(…, H, W) uint8 to (…, H, W, 3) float32 in [-1, 1], the gray value replicated to three channels."""
+def normalize(gray: NDArray[np.uint8], channels: int = 3) -> NDArray[np.float32]:
+    """(…, H, W) uint8 to (…, H, W, channels) float32 in [-1, 1], the gray value in every channel."""
     scaled = gray.astype(np.float32) / np.float32(127.5) - np.float32(1)
-    return np.repeat(scaled[..., None], 3, axis=-1)
+    return np.repeat(scaled[..., None], channels, axis=-1)
 
 
-def network_input(faces: NDArray[np.uint8], size: int = INPUT_SIZE) -> NDArray[np.float32]:
-    """(N, 48, 48) uint8 faces to (N, size, size, 3) float32 in [-1, 1]."""
-    return normalize(np.stack([upscale(face, size) for face in faces]))
+def network_input(faces: NDArray[np.uint8], size: int = INPUT_SIZE, channels: int = 3) -> NDArray[np.float32]:
+    """(N, 48, 48) uint8 faces to (N, size, size, channels) float32 in [-1, 1]."""
+    return normalize(np.stack([upscale(face, size) for face in faces]), channels)

@@ -15,6 +15,7 @@ from fer_edge.convert.conversion import Job, convert
 from fer_edge.convert.equalize import DEPTHWISE_PEAK, equalize
 from fer_edge.convert.export import export_float, export_int8, export_post_training
 from fer_edge.convert.finetune import Tuning
+from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
 from fer_edge.convert.quantization import fake_quantized, quantizers
 from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, _swish, calibrate, narrowed, pooled
@@ -26,6 +27,7 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import open_interpreter
+from fer_edge.edge.preprocess import FACE_SIZE, INPUT_SIZE, normalize
 from fer_edge.train import architectures
 from fer_edge.train.architectures.layers import head, squeeze_excite
 from fer_edge.train.data import Dataset, Split
@@ -60,7 +62,7 @@ def _faces(count=24, seed=0):
     return np.kron(coarse, np.ones((8, 8), np.uint8))
 
 
-def _tiny(size=SIZE):
+def _tiny(size=INPUT_SIZE):
     """One of every construction that the three networks have: ReLU6 and swish, both gates, residual, dropout, head."""
     tf_keras.utils.set_random_seed(1)
     layers = tf_keras.layers
@@ -88,7 +90,7 @@ def tiny():
 
 @pytest.fixture(scope="module")
 def fake(tiny):
-    unfolded = unfold(tiny)
+    unfolded = unfold(folded(tiny))
     return fake_quantized(unfolded, calibrate(unfolded, _faces()))
 
 
@@ -155,6 +157,34 @@ def test_equalizing_takes_keras_3_too():
     before = predict_logits(model, _faces(4))
     assert equalize(model) == 52
     np.testing.assert_allclose(predict_logits(model, _faces(4)), before, atol=1e-4)
+
+
+# --- fold ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_folded_input_is_the_same_function_borders_too(name):
+    """Beside exact bilinear upscaling, not OpenCV's, which rounds to whole gray levels."""
+    model = _unsettle(architectures.build(name, tf_keras))
+    faces = np.random.default_rng(5).integers(0, 256, (3, 48, 48), np.uint8)
+    upscaled = tf_keras.layers.UpSampling2D(2, interpolation="bilinear")(normalize(faces))
+    stem = next(layer for layer in model.layers if layer.__class__.__name__ == "BatchNormalization").name
+    small = folded(model)
+    assert small.input_shape == (None, FACE_SIZE, FACE_SIZE, 1)
+    for layer in (stem, "head_logits"):
+        expected, found = (
+            tf_keras.Model(net.input, net.get_layer(layer).output)(pixels).numpy()
+            for net, pixels in ((model, upscaled), (small, normalize(faces, 1)))
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
+
+
+def test_what_cannot_be_folded_says_so():
+    layers = tf_keras.layers
+    inputs = layers.Input((96, 96, 3))
+    for net in (_tiny(32), tf_keras.Model(inputs, layers.Conv2D(4, 5, strides=2)(inputs))):
+        with pytest.raises(ModelError, match="--no-fold"):
+            folded(net)
 
 
 # --- unfold, ranges --------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from conftest import SHORT
 
 from fer_edge.edge.cli import main
-from fer_edge.edge.ensemble import softmax
 from fer_edge.edge.errors import DataError
+from fer_edge.edge.scores import softmax
 from fer_edge.train import loop, targets
 from fer_edge.train.data import load
 from fer_edge.train.recipes import Recipe, recipe
@@ -118,15 +118,23 @@ def test_a_student_learns_from_a_teacher_and_votes(finished_run: Path, synthetic
 
 
 def test_the_mean_of_the_weights_is_what_is_validated() -> None:
-    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
+    layers = keras.layers
+    model = keras.Sequential([layers.Input((3,)), layers.Dense(2, use_bias=False), layers.BatchNormalization()])
     optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
     model.compile(optimizer, "mse")
-    inputs, wanted = np.ones((4, 3), np.float32), np.zeros((4, 2), np.float32)
+    inputs = np.random.default_rng(1).normal(1, 1, (2, 8, 3)).astype(np.float32)
+    wanted = np.random.default_rng(2).normal(0, 3, (8, 2)).astype(np.float32)
     mean = None
     for _ in range(4):
-        model.train_on_batch(inputs, wanted)
+        model.train_on_batch(inputs[0], wanted)
         now = model.get_weights()[0]
         mean = now if mean is None else (mean + now) / 2
-    with loop._averaged(model, optimizer):
+    before = model.get_weights()
+    batches = [Batch(views, np.zeros((8, 15), np.float32), np.ones(8, np.float32)) for views in inputs]
+    with loop._averaged(model, optimizer, batches):
         assert np.allclose(model.get_weights()[0], mean, atol=1e-6)
-    assert np.array_equal(model.get_weights()[0], now) and not np.allclose(now, mean, atol=1e-3)
+        mixed = inputs @ mean  # (batches, faces, 2)
+        statistics = [mixed.mean(axis=1).mean(axis=0), mixed.var(axis=1).mean(axis=0)]
+        assert np.allclose(model.get_weights()[3:], statistics, atol=1e-5)
+    assert all(np.array_equal(now, then) for now, then in zip(model.get_weights(), before, strict=True))
+    assert not np.allclose(before[0], mean, atol=1e-3)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from fer_edge.train.fused import training_keras
 from fer_edge.train.recipes import Phase, Recipe
 from fer_edge.train.targets import Batch, Lessons, mixed
 from fer_edge.train.weights import start
+
+SETTLING = 32
+"""Batches over which batch norm's statistics are gathered for averaged weights."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (label, steps done, steps in all) after every step."""
@@ -77,7 +81,7 @@ def fit(
             epoch = state.epoch
             began = time.monotonic()
             losses = _one_epoch(model, optimizer, lessons, phase, recipe, state, epoch, progress)
-            with _averaged(model, optimizer):
+            with _averaged(model, optimizer, islice(_batches(lessons, phase.size, recipe, epoch), SETTLING)):
                 row = _validate(model, val)
                 better = phase.size == full_size and row["val_accuracy"] > state.best_accuracy
                 best = model.get_weights() if better else best
@@ -106,10 +110,10 @@ def fit(
 
 
 def predict_logits(model: Any, faces: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:
-    """(N, 48, 48) uint8 faces to (N, 7) float32 logits, at the model's own input size."""
-    size = int(model.input_shape[1])
+    """(N, 48, 48) uint8 faces to (N, 7) float32 logits, at the model's own input size and channels."""
+    shape = model.input_shape[2:]
     parts = [
-        np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(network_input(faces[i : i + batch], size))))
+        np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(network_input(faces[i : i + batch], *shape))))
         for i in range(0, len(faces), batch)
     ]
     return np.concatenate(parts).astype(np.float32)
@@ -183,20 +187,33 @@ def _validate(model: Any, val: Split) -> dict[str, float]:
 
 
 @contextmanager
-def _averaged(model: Any, optimizer: Any) -> Iterator[None]:
+def _averaged(model: Any, optimizer: Any, batches: Iterable[Batch]) -> Iterator[None]:
     """The model with the moving average of its weights, where the recipe keeps one, and back."""
     if not optimizer.use_ema:
         yield
         return
-    current = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+    current = model.get_weights()
     optimizer.finalize_variable_values(model.trainable_variables)
     for variable in model.trainable_variables:  # a copy: JAX would take the optimizer's own buffer away
         variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
+    _settle(model, batches)
     try:
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, current, strict=True):
-            variable.assign(value)
+        model.set_weights(current)
+
+
+def _settle(model: Any, batches: Iterable[Batch]) -> None:
+    """Batch norm's statistics anew, as their mean over some batches: averaged weights never saw one
+    (Izmailov et al. 2018, arXiv:1803.05407)."""
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [norm.momentum for norm in norms]
+    for done, batch in enumerate(batches):
+        for norm in norms:
+            norm.momentum = done / (done + 1)
+        model(batch.views, training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 # --- rates, phases, stopping -----------------------------------------------------------------------------------
