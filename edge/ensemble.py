@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.classifier import TFLiteClassifier, open_member
+from fer_edge.edge.cascade import Cascade, CascadeClassifier, cascade_from, mean_time, member_times, within
+from fer_edge.edge.classifier import Classifier, TFLiteClassifier, open_member
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_json
+from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
 
 NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
@@ -22,6 +25,7 @@ class EnsembleConfig:
     """What `ensemble.json` holds. members: .tflite files beside it. weights sum to 1.
 
     temperature divides every member's logits in the ensemble; alone has each member's where it runs by itself.
+    cascade: how it may stop early, its members being in the order in which they are asked.
     """
 
     members: tuple[str, ...]
@@ -29,26 +33,16 @@ class EnsembleConfig:
     temperature: float
     alone: tuple[float, ...]
     fitted_on: str = ""
-
-
-def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(…, 7) logits to probabilities, float32."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float32)
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
-
-
-def fuse(logits: NDArray[np.floating], weights: NDArray[np.floating], temperature: float) -> NDArray[np.float32]:
-    """(M, N, 7) members' logits to (N, 7) probabilities: the weighted mean of softmax(logits / temperature)."""
-    return np.asarray(np.tensordot(weights, softmax(logits / np.float32(temperature)), axes=1), np.float32)
+    cascade: Cascade | None = None
 
 
 class Ensemble:
     """Several members as one classifier; a single model is an ensemble of one."""
 
-    def __init__(self, members: list[TFLiteClassifier], weights: list[float], temperature: float) -> None:
+    def __init__(self, members: list[TFLiteClassifier], weights: Sequence[float], temperature: float) -> None:
         self.members = members
         self.temperature = temperature
-        self._weights = np.asarray(weights, np.float32)
+        self.weights = np.asarray(weights, np.float32)
 
     @property
     def description(self) -> str:
@@ -64,7 +58,7 @@ class Ensemble:
 
     def fused(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """The members' (M, N, 7) logits to (N, 7) probabilities."""
-        return fuse(logits, self._weights, self.temperature)
+        return fuse(logits, self.weights, self.temperature)
 
 
 def open_classifier(spec: str = "ensemble", threads: int = 1) -> Ensemble:
@@ -100,7 +94,32 @@ def temperature_alone(path: Path) -> float:
 def _open_ensemble(path: Path, threads: int) -> Ensemble:
     config = read_ensemble(path)
     members = [open_member(path.parent / name, threads)[0] for name in config.members]
-    return Ensemble(members, list(config.weights), config.temperature)
+    return Ensemble(members, config.weights, config.temperature)
+
+
+def open_cascade(spec: str = "ensemble", threads: int = 1, budget: float | None = None) -> Classifier:
+    """The same as `open_classifier`, with an ensemble that stops as early as its file says.
+
+    budget: milliseconds of classification a face on average; the members are timed here and now. ModelError where
+    there is a budget and no cascade to fit into it. A single model, or an ensemble without a cascade, runs as it is.
+    """
+    whole = open_classifier(spec, threads)
+    path = FOLDER / "ensemble.json" if spec == "ensemble" else Path(spec)
+    cascade = read_ensemble(path).cascade if path.suffix == ".json" else None
+    if cascade is None:
+        if budget is not None:
+            raise ModelError(
+                f"--budget: {spec} has no cascade; expected ensemble, or what 'fer-edge ensemble fit' wrote"
+            )
+        return whole
+    point = cascade.points[cascade.chosen]
+    if budget is not None:
+        times = member_times(whole.members)
+        point = within(cascade, times, budget)
+        least = mean_time(point, times)
+        if least > budget:
+            raise ModelError(f"--budget {budget:g}: a face takes at least {least:.2f} ms here; expected more than that")
+    return CascadeClassifier(whole.members, whole.weights, cascade, point, whole.description)
 
 
 def read_ensemble(path: Path) -> EnsembleConfig:
@@ -113,10 +132,11 @@ def read_ensemble(path: Path) -> EnsembleConfig:
             float(stored["temperature"]),
             tuple(float(temperature) for temperature in stored["alone"]),
             str(stored.get("fitted_on", "")),
+            cascade_from(stored["cascade"], len(stored["members"])) if stored.get("cascade") else None,
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}; 'fer-edge ensemble fit' writes it") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is no ensemble file: {error!r}; 'fer-edge ensemble fit' writes it") from None
     if not len(config.members) == len(config.weights) == len(config.alone) > 0:
         raise ModelError(f"{path}: expected as many weights and temperatures as members, and at least one")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.detector import open_detector
 from fer_edge.edge.draw import annotate
-from fer_edge.edge.ensemble import open_classifier
+from fer_edge.edge.ensemble import open_cascade, open_classifier
 from fer_edge.edge.errors import SinkError, SourceError
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.preprocess import shrink, to_gray
@@ -30,6 +30,7 @@ from fer_edge.edge.types import Box, Face, Frame, Prediction
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--faces-cropped", is_flag=True, help="Every picture is one face, already cut out.")
 @click.option("--model", default="ensemble", help="ensemble, a shipped model's name, or a .tflite file.")
+@click.option("--cascade/--no-cascade", default=False, help="Ask the ensemble's later members only where in doubt.")
 @click.option("--detector", default="blazeface", help="Face detector.")
 @click.option("--jsonl", metavar="PATH", help="Write one JSON line a picture instead of text; - is stdout.")
 @click.option("--save", metavar="DIR", type=click.Path(path_type=Path), help="Write annotated PNGs into this folder.")
@@ -38,6 +39,7 @@ def predict(
     paths: tuple[Path, ...],
     faces_cropped: bool,
     model: str,
+    cascade: bool,
     detector: str,
     jsonl: str | None,
     save: Path | None,
@@ -49,7 +51,7 @@ def predict(
     """
     quiet_opencv()
     pictures = [picture for path in paths for picture in list_pictures(path)]
-    classifier = open_classifier(model, threads)
+    classifier = (open_cascade if cascade else open_classifier)(model, threads)
     if faces_cropped:
         look = _whole_picture(classifier)
     else:

@@ -10,13 +10,15 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.cascade import mean_time, member_times
 from fer_edge.edge.catalog import model_file
 from fer_edge.edge.classifier import open_member
 from fer_edge.edge.ensemble import EnsembleConfig, read_ensemble, write_ensemble
 from fer_edge.edge.errors import ModelError
+from fer_edge.train.cascade import DROP, fit_cascade
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data import SPLITS, Split, fingerprint, load
-from fer_edge.train.evaluation import collect, fit_ensemble, open_logits, probabilities, temperature
+from fer_edge.train.evaluation import cascaded, collect, fit_ensemble, open_logits, probabilities, temperature
 from fer_edge.train.metrics import measure
 from fer_edge.train.progress import say
 from fer_edge.train.report import confusion_table, metrics_table, plot_confusion, plot_reliability
@@ -36,6 +38,7 @@ from fer_edge.train.report import confusion_table, metrics_table, plot_confusion
     type=click.Path(path_type=Path),
     help="ensemble.json whose weights and temperature to use.",
 )
+@click.option("--cascade", is_flag=True, help="Measure the cascade of --ensemble too.")
 @click.option("--threads", type=click.IntRange(1), default=2, help="Threads of the TFLite interpreter.")
 @click.option("--plots", type=click.Path(file_okay=False, path_type=Path), help="Draw confusion and reliability here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of tables.")
@@ -46,11 +49,21 @@ def evaluate(
     split: str,
     tta: str,
     ensemble_path: Path | None,
+    cascade: bool,
     threads: int,
     plots: Path | None,
     as_json: bool,
 ) -> None:
     """Measure MODELS (names, .tflite, .keras or run folders) on a split; several are also measured as an ensemble."""
+    config = read_ensemble(ensemble_path) if ensemble_path else None
+    if config and len(config.members) != len(models):
+        raise ModelError(
+            f"{ensemble_path} has {len(config.members)} members; expected {len(models)}, in the order given"
+        )
+    if cascade and tta != "none":
+        raise ModelError("--cascade and --tta exclude each other: a cascade stops before the second view")
+    if cascade and (config is None or config.cascade is None):
+        raise ModelError("--cascade needs --ensemble with a cascade in it, as 'fer-edge ensemble fit' writes it")
     part = load(data_path, skip_bad=skip_bad, progress=say).split(split)
     shown = _Shown(part, split, tta, plots, as_json)
     views = []
@@ -59,12 +72,13 @@ def evaluate(
         shown(spec, probabilities(views[-1:], [1.0], temperature(spec)))
     if len(models) > 1:
         weights, shared = tuple(1 / len(models) for _ in models), 1.0
-        if ensemble_path:
-            config = read_ensemble(ensemble_path)
+        if config:
             weights, shared = config.weights, config.temperature
-        if len(weights) != len(models):
-            raise ModelError(f"{ensemble_path} has {len(weights)} members; expected {len(models)}, in the order given")
         shown("ensemble", probabilities(views, weights, shared))
+    if cascade and config and config.cascade:
+        scores, asked = cascaded(views, config.weights, config.cascade)
+        say(f"cascade: {asked.mean():.2f} members a face")
+        shown("cascade", scores)
 
 
 @dataclass(frozen=True)
@@ -95,7 +109,7 @@ class _Shown:
 
 @click.group()
 def ensemble() -> None:
-    """Fit an ensemble's weights and temperature."""
+    """Fit an ensemble's weights, temperature and cascade."""
 
 
 @ensemble.command("fit")
@@ -111,9 +125,17 @@ def ensemble() -> None:
     default="equal",
     help="Equal weights, or a grid search in steps of 0.1.",
 )
+@click.option(
+    "--drop",
+    type=click.FloatRange(0, 100),
+    default=100 * DROP,
+    help="Percentage points that the cascade may lose against the whole ensemble.",
+)
 @click.option("--threads", type=click.IntRange(1), default=2, help="Threads of the TFLite interpreter.")
-def fit_command(models: tuple[str, ...], data_path: str, skip_bad: bool, out: Path, weights: str, threads: int) -> None:
-    """Fit temperature (and weights) of MODELS on the val split by negative log-likelihood, and write OUT."""
+def fit_command(
+    models: tuple[str, ...], data_path: str, skip_bad: bool, out: Path, weights: str, drop: float, threads: int
+) -> None:
+    """Fit temperature, weights and cascade of MODELS, the cheapest first, on the val split, and write OUT."""
     files = [model_file(spec) for spec in models]
     strangers = [str(file) for file in files if file.resolve().parent != out.resolve().parent]
     if strangers:
@@ -121,19 +143,29 @@ def fit_command(models: tuple[str, ...], data_path: str, skip_bad: bool, out: Pa
             f"{strangers[0]} does not lie beside {out}; expected the members in the folder of the ensemble file"
         )
     part = load(data_path, skip_bad=skip_bad, progress=say).split("val")
-    views = [open_member(file, threads)[0].logits(part.faces)[None] for file in files]
+    members = [open_member(file, threads)[0] for file in files]
+    times = member_times(members)
+    views = [member.logits(part.faces)[None] for member in members]
     chosen, temperature = fit_ensemble(np.concatenate(views), part.labels, equal=weights == "equal")
     alone = tuple(fit_ensemble(view, part.labels)[1] for view in views)
+    cascade = fit_cascade(np.concatenate(views), part.labels, chosen, times, drop / 100)
     config = EnsembleConfig(
         tuple(file.name for file in files),
         chosen,
         temperature,
         alone,
         f"val split, {len(part)} pictures, sha256 {fingerprint(part)}",
+        cascade,
     )
     write_ensemble(out, config)
     metrics = measure(probabilities(views, chosen, temperature), part.labels)
     click.echo(
         f"{out}: weights {', '.join(f'{weight:.3f}' for weight in chosen)}, temperature {temperature:.3f}, "
         f"accuracy {100 * metrics.accuracy:.2f} %, ECE {metrics.ece:.4f} on the split it was fitted on"
+    )
+    point = cascade.points[cascade.chosen]
+    click.echo(
+        f"cascade: {100 * point.accuracy:.2f} %, members asked "
+        f"{', '.join(f'{100 * share:.0f} %' for share in point.reach)}, "
+        f"{sum(times) / mean_time(point, times):.2f} times cheaper here"
     )

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.cascade import Cascade, staged
 from fer_edge.edge.catalog import model_file
 from fer_edge.edge.classifier import open_member
-from fer_edge.edge.ensemble import NAMES, fuse, temperature_alone
+from fer_edge.edge.ensemble import NAMES, temperature_alone
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.scores import fuse
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, 48, 48) uint8 faces to (N, 7) float32 logits."""
@@ -74,6 +76,19 @@ def probabilities(
     return fuse(logits, np.repeat(np.asarray(weights, np.float32), count) / count, temperature)
 
 
+def cascaded(
+    views: list[NDArray[np.float32]], weights: Sequence[float], cascade: Cascade
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Members' (V, N, 7) logits to (N, 7) probabilities and (N,) members asked, by the first view alone."""
+    return staged(
+        lambda member, chosen: views[member][0, chosen],
+        views[0].shape[1],
+        np.asarray(weights, np.float32),
+        cascade.temperatures,
+        cascade.points[cascade.chosen].thresholds,
+    )
+
+
 def fit_ensemble(
     logits: NDArray[np.float32], labels: NDArray[np.int64], *, equal: bool = True, step: float = 0.1
 ) -> tuple[tuple[float, ...], float]:
@@ -85,15 +100,15 @@ def fit_ensemble(
     members = len(logits)
     even = tuple(1 / members for _ in range(members))
     grid = [even] if equal else [even, *_simplex(members, round(1 / step))]
-    fits = [(*_fit_temperature(logits, labels, np.asarray(weights, np.float32)), weights) for weights in grid]
+    fits = [(*fit_temperature(logits, labels, np.asarray(weights, np.float32)), weights) for weights in grid]
     _, temperature, weights = min(fits)
     return weights, temperature
 
 
-def _fit_temperature(
+def fit_temperature(
     logits: NDArray[np.float32], labels: NDArray[np.int64], weights: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """(loss, temperature) by golden-section search between 0.2 and 5."""
+    """(loss, temperature) of (M, N, 7) logits fused by weight: a golden-section search between 0.2 and 5."""
 
     def loss(temperature: float) -> float:
         chosen = fuse(logits, weights, temperature)[np.arange(len(labels)), labels]

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.ensemble import softmax
 from fer_edge.edge.errors import DataError
+from fer_edge.edge.scores import softmax
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data import Split
 from fer_edge.train.recipes import Recipe

@@ -1,0 +1,161 @@
+"""The cascade: what it asks, what it answers, and how its thresholds are chosen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_edge.edge.cascade import Cascade, CascadeClassifier, Point, mean_time, member_times, staged, within
+from fer_edge.edge.cli import main
+from fer_edge.edge.ensemble import open_cascade, open_classifier, read_ensemble
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.scores import fuse
+from fer_edge.models import FOLDER
+from fer_edge.train.cascade import fit_cascade
+from fer_edge.train.evaluation import cascaded, fit_ensemble
+
+EVEN = (1 / 3, 1 / 3, 1 / 3)
+
+
+def made(count: int = 400, seed: int = 0, members: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Members of like strength whose errors differ, and the labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 7, count)
+    return rng.normal(0, 1, (members, count, 7)).astype(np.float32) + 2 * np.eye(7, dtype=np.float32)[labels], labels
+
+
+class Told:
+    """A member that answers from a table of logits, by the number that is the crop's first pixel."""
+
+    def __init__(self, logits: np.ndarray) -> None:
+        self.table, self.asked = logits, 0
+
+    def logits(self, crops: np.ndarray) -> np.ndarray:
+        self.asked += len(crops)
+        return self.table[crops[:, 0, 0].astype(int)]
+
+
+def crops(count: int) -> np.ndarray:
+    pictures = np.zeros((count, 48, 48), np.uint8)
+    pictures[:, 0, 0] = np.arange(count)
+    return pictures
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.tuples(st.floats(0.1, 1.05), st.floats(0.1, 1.05)), st.integers(0, 60), st.integers(0, 9))
+def test_every_face_stops_at_the_first_sure_answer(thresholds: tuple[float, float], count: int, seed: int) -> None:
+    logits, _ = made(count, seed)
+    temperatures = (0.9, 1.1, 1.0)
+    scores, asked = staged(
+        lambda member, chosen: logits[member, chosen], count, np.array(EVEN), temperatures, thresholds
+    )
+    for face in range(count):
+        for stop in (1, 2, 3):
+            expected = fuse(logits[:stop, face : face + 1], np.full(stop, 1 / stop), temperatures[stop - 1])[0]
+            if stop == 3 or expected.max() >= thresholds[stop - 1]:
+                break
+        assert asked[face] == stop
+        assert np.allclose(scores[face], expected, atol=1e-6)
+
+
+def test_only_the_undecided_are_shown_to_the_next_member() -> None:
+    logits, labels = made(200)
+    members = [Told(table) for table in logits]
+    cascade = fit_cascade(logits, labels, EVEN, (1.0, 1.0, 2.0))
+    classifier = CascadeClassifier(members, np.array(EVEN), cascade, cascade.points[cascade.chosen], "told")
+    scores = classifier(crops(200))
+    assert [member.asked for member in members] == [round(200 * share) for share in classifier.point.reach]
+    assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(classifier.point.accuracy, abs=1e-5)
+    assert (classifier.faces, classifier.invocations) == (200, sum(member.asked for member in members))
+    classifier.depth = 1
+    classifier(crops(200))
+    assert members[0].asked == 400 and members[1].asked + members[2].asked == classifier.invocations - 400
+    assert classifier(crops(0)).shape == (0, 7)
+
+
+def test_the_chosen_point_is_the_cheapest_that_loses_no_more_than_allowed() -> None:
+    logits, labels = made(3000)
+    times = (1.0, 1.1, 2.0)
+    _, temperature = fit_ensemble(logits, labels)
+    whole = (fuse(logits, np.array(EVEN), temperature).argmax(axis=1) == labels).mean()
+    cascade = fit_cascade(logits, labels, EVEN, times, drop=0.002)
+    costs = [mean_time(point, times) for point in cascade.points]
+    accuracies = [point.accuracy for point in cascade.points]
+    assert costs == sorted(costs) and accuracies == sorted(set(accuracies))
+    enough = [point for point in cascade.points if point.accuracy >= whole - 0.002 - 1e-5]
+    assert cascade.points[cascade.chosen] == enough[0]
+    scores, asked = cascaded([member[None] for member in logits], EVEN, cascade)
+    assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(enough[0].accuracy, abs=1e-5)
+    assert 1 <= asked.mean() < 3
+
+
+def test_a_budget_buys_the_most_accurate_point_it_can() -> None:
+    points = (Point((0.2,), (1.0, 0.1), 0.6), Point((0.5,), (1.0, 0.5), 0.7), Point((1.01,), (1.0, 1.0), 0.72))
+    cascade = Cascade((1.0, 1.0), points, 1)
+    assert within(cascade, (1.0, 2.0), 2.5) == points[1]
+    assert within(cascade, (1.0, 2.0), 9.0) == points[2]
+    assert within(cascade, (1.0, 2.0), 0.1) == points[0]
+
+
+# --- the shipped ensemble ----------------------------------------------------------------------------------------
+
+
+def test_the_shipped_cascade_answers_as_its_members_do() -> None:
+    config = read_ensemble(FOLDER / "ensemble.json")
+    assert config.cascade is not None
+    faces = np.random.default_rng(3).integers(0, 256, (12, 48, 48), np.uint8)
+    whole, cascade = open_classifier(), open_cascade()
+    assert isinstance(cascade, CascadeClassifier)
+    views = [member.logits(faces)[None] for member in whole.members]
+    scores, asked = cascaded(views, config.weights, config.cascade)
+    assert np.allclose(cascade(faces), scores, atol=1e-6) and cascade.invocations == asked.sum()
+    cascade.point = replace(cascade.point, thresholds=(1.01, 1.01))
+    assert np.allclose(cascade(faces), whole(faces), atol=1e-3)
+
+
+def test_a_single_model_runs_as_it_is_and_has_no_budget() -> None:
+    faces = np.random.default_rng(3).integers(0, 256, (2, 48, 48), np.uint8)
+    assert np.array_equal(open_cascade("mobilenet_v2")(faces), open_classifier("mobilenet_v2")(faces))
+    with pytest.raises(ModelError, match="has no cascade"):
+        open_cascade("mobilenet_v2", budget=5.0)
+
+
+def test_a_budget_is_measured_here_and_now() -> None:
+    assert all(time > 0 for time in member_times(open_classifier().members, rounds=3))
+    rich = open_cascade(budget=1e6)
+    assert isinstance(rich, CascadeClassifier) and rich.point == rich.cascade.points[-1]
+    with pytest.raises(ModelError, match="expected more than that"):
+        open_cascade(budget=1e-6)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"temperatures": [1, 1]},
+        {"points": []},
+        {"points": [{"thresholds": [0.5], "reach": [1, 1, 1], "accuracy": 1}]},
+        {"chosen": 99},
+        {"temperatures": [1, 0, 1]},
+        5,
+    ],
+)
+def test_a_broken_cascade_is_one_line(broken: object, tmp_path: Path) -> None:
+    path = shutil.copy(FOLDER / "ensemble.json", tmp_path)
+    stored = json.loads(Path(path).read_text())
+    stored["cascade"] = {**stored["cascade"], **broken} if isinstance(broken, dict) else broken
+    Path(path).write_text(json.dumps(stored))
+    with pytest.raises(ModelError, match="is no ensemble file"):
+        read_ensemble(Path(path))
+
+
+def test_a_budget_without_a_cascade_is_refused() -> None:
+    result = CliRunner().invoke(main, ["run", "--budget", "3", "--no-cascade"])
+    assert result.exit_code == 2 and "exclude each other" in result.stderr
