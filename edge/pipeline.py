@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.crop import face_crop
 from fer_edge.edge.detector import Detector
+from fer_edge.edge.smoother import Smoother
 from fer_edge.edge.tracker import Tracker
 from fer_edge.edge.types import Frame, Prediction
 
-STAGES = ("detect", "track", "crop", "classify")
+STAGES = ("detect", "track", "crop", "classify", "smooth")
 
 
 class Pipeline:
     """Frame in, predictions out, in the detector's order of faces.
 
-    tracker: None where frames have nothing to do with each other. stages: seconds that each stage of the last
-    frame took; a stage that had nothing to do took 0.
+    tracker: None where frames have nothing to do with each other. smoother: what steadies its tracks' scores.
+    stages: seconds that each stage of the last frame took; a stage that had nothing to do took 0.
     """
 
-    def __init__(self, detector: Detector, classifier: Classifier, tracker: Tracker | None = None) -> None:
-        self.detector, self.classifier, self.tracker = detector, classifier, tracker
+    def __init__(
+        self,
+        detector: Detector,
+        classifier: Classifier,
+        tracker: Tracker | None = None,
+        smoother: Smoother | None = None,
+    ) -> None:
+        self.detector, self.classifier, self.tracker, self.smoother = detector, classifier, tracker, smoother
         self.stages: dict[str, float] = dict.fromkeys(STAGES, 0.0)
 
     def process(self, frame: Frame) -> list[Prediction]:
@@ -41,7 +49,14 @@ class Pipeline:
         with self._timed("crop"):
             crops = np.stack([face_crop(frame, face) for face in faces])  # (N, 48, 48)
         with self._timed("classify"):
-            scores = self.classifier(crops)  # (N, 7)
+            scores: Iterable[NDArray[np.float32]] = self.classifier(crops)  # (N, 7)
+        if self.smoother is not None and self.tracker is not None:
+            with self._timed("smooth"):
+                self.smoother.keep(self.tracker.tracks)
+                scores = [
+                    self.smoother.update(face.track or 0, row, frame.time)
+                    for face, row in zip(faces, scores, strict=True)
+                ]
         return [Prediction(face, row) for face, row in zip(faces, scores, strict=True)]
 
     @contextmanager

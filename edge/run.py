@@ -5,24 +5,32 @@ from __future__ import annotations
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import click
 
+from fer_edge.edge.ahead import Ahead
+from fer_edge.edge.cascade import CascadeClassifier
+from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.detector import open_detector
-from fer_edge.edge.ensemble import open_classifier
+from fer_edge.edge.ensemble import open_cascade, open_classifier
 from fer_edge.edge.errors import SourceError
+from fer_edge.edge.follower import EVERY, Follower
+from fer_edge.edge.heat import Heat, Reading
 from fer_edge.edge.pipeline import STAGES, Pipeline
 from fer_edge.edge.sinks import Sink, ViewerGone
+from fer_edge.edge.smoother import SECONDS, Smoother
 from fer_edge.edge.sources import Source, open_source
 from fer_edge.edge.tracker import Tracker
 from fer_edge.edge.types import Frame, Prediction
+
+T = TypeVar("T")
 
 REMEMBERED = 3600
 """Frames over which stage times are summed up at the end: bounded, for a program that may run for months."""
@@ -32,7 +40,11 @@ REMEMBERED = 3600
 @click.option("--camera", metavar="C", help="N, /dev/videoN or picamera2[:N]; 0 without --source.")
 @click.option("--source", metavar="S", help="Video, picture, folder of pictures, http or rtsp address.")
 @click.option("--model", default="ensemble", help="ensemble, a shipped model's name, or a .tflite file.")
+@click.option("--cascade/--no-cascade", default=True, help="Ask the ensemble's later members only where in doubt.")
+@click.option("--budget", type=click.FloatRange(0, min_open=True), help="Milliseconds of networks a face, on average.")
 @click.option("--detector", default="blazeface", help="Face detector.")
+@click.option("--detect-every", type=click.IntRange(1), default=EVERY, help="Frames; in between faces are followed.")
+@click.option("--smooth", type=click.FloatRange(0), default=SECONDS, help="Time constant of the scores, s; 0 is none.")
 @click.option("--show", type=click.Choice(["auto", "window", "text", "none"]), default="auto", help="Display.")
 @click.option("--jsonl", metavar="PATH", help="Write one JSON line a frame; - is stdout.")
 @click.option("--save-video", type=click.Path(path_type=Path), help="Write an annotated .mp4 or .avi.")
@@ -59,25 +71,25 @@ def run(
         raise click.UsageError("--camera and --source exclude each other")
     if options["jsonl"] == "-" and options["show"] == "text":
         raise click.UsageError("--show text and --jsonl - both use stdout; use --show none or --jsonl PATH")
+    if options["budget"] is not None and not options["cascade"]:
+        raise click.UsageError("--budget and --no-cascade exclude each other")
     with _Stop() as stop, ExitStack() as closing:
         opened = closing.enter_context(open_source(camera, source, width, height))
-        pipeline = Pipeline(
-            open_detector(options["detector"], options["threads"]),
-            open_classifier(options["model"], options["threads"]),
-            Tracker() if opened.continuous else None,
-        )
+        pipeline = _pipeline(opened.continuous, options)
         sinks = list(_open_sinks(closing, opened, options))
         _log(f"source: {opened.name}")
         _log(f"model: {options['model']}: {pipeline.classifier.description}")
         _log(f"detector: {getattr(pipeline.detector, 'description', options['detector'])}")
+        closing.callback(Heat(lambda level, now: _pace(pipeline, options, level, now)).close)
         tally = _Tally()
         closing.callback(lambda: tally.tell(opened))
         try:
-            for frame in _until(stop, opened, max_frames, duration):
-                predictions = pipeline.process(frame)
-                tally.add(predictions, pipeline.stages)
-                for sink in sinks:
-                    sink.show(frame, predictions)
+            frames = _until(stop, opened, max_frames, duration)
+            with Ahead(frames, lambda frame: (pipeline.process(frame), pipeline.stages)) as results:
+                for frame, (predictions, stages) in stop.waiting(results):
+                    with tally.sinking(predictions, stages):
+                        for sink in sinks:
+                            sink.show(frame, predictions)
         except ViewerGone as gone:
             _log(f"ended: {gone}")
         if opened.problem:
@@ -86,17 +98,41 @@ def run(
 
 def _until(stop: _Stop, source: Source, max_frames: int | None, duration: float | None) -> Iterator[Frame]:
     """The source's frames until it ends, the user stops, or a limit is reached."""
-    frames = iter(source)
-    taken, start = 0, 0.0
-    while not stop.requested and taken != max_frames:
-        frame = stop.wait(frames)
-        if frame is None:
+    start = None
+    for taken, frame in enumerate(source, start=1):
+        start = frame.time if start is None else start
+        if stop.requested or (duration is not None and frame.time - start >= duration):
             return
-        start = frame.time if taken == 0 else start
-        if duration is not None and frame.time - start >= duration:
-            return
-        taken += 1
         yield frame
+        if taken == max_frames:
+            return
+
+
+def _pipeline(continuous: bool, options: dict[str, Any]) -> Pipeline:
+    detector, classifier = open_detector(options["detector"], options["threads"]), _classifier(options)
+    if not continuous:
+        return Pipeline(detector, classifier)
+    return Pipeline(Follower(detector, options["detect_every"]), classifier, Tracker(), Smoother(options["smooth"]))
+
+
+def _pace(pipeline: Pipeline, options: dict[str, Any], level: int, now: Reading) -> None:
+    """Look half as often and ask one network less with each level of heat."""
+    told = []
+    if isinstance(pipeline.detector, Follower):
+        pipeline.detector.every = options["detect_every"] * 2**level
+        told.append(f"detecting every {pipeline.detector.every} frames")
+    if isinstance(pipeline.classifier, CascadeClassifier):
+        members = len(pipeline.classifier.members)
+        pipeline.classifier.depth = max(1, members - level)
+        told.append(f"up to {pipeline.classifier.depth} of {members} networks a face")
+    if told:
+        _log(f"{now}: {', '.join(told)}")
+
+
+def _classifier(options: dict[str, Any]) -> Classifier:
+    if options["cascade"]:
+        return open_cascade(options["model"], options["threads"], options["budget"])
+    return open_classifier(options["model"], options["threads"])
 
 
 def _open_sinks(closing: ExitStack, source: Source, options: dict[str, Any]) -> Iterator[Sink]:
@@ -134,7 +170,7 @@ def _open_sinks(closing: ExitStack, source: Source, options: dict[str, Any]) -> 
 
 
 class _Stop:
-    """SIGINT, SIGTERM and SIGHUP as a wish to end: at once while waiting for a frame, else after this one.
+    """SIGINT, SIGTERM and SIGHUP as a wish to end: at once while waiting for a result, else after this one.
 
     So no sink is interrupted in the middle of a line or a video frame. A third signal interrupts anything.
     """
@@ -156,17 +192,19 @@ class _Stop:
         if self._waiting or self.requested >= 3:
             raise KeyboardInterrupt
 
-    def wait(self, frames: Iterator[Frame]) -> Frame | None:
-        """The next frame; None at the end of the frames or when a signal came."""
-        try:
-            self._waiting = True
-            frame = next(frames, None)
-            self._waiting = False
-            return frame
-        except KeyboardInterrupt:
-            return None
-        finally:
-            self._waiting = False
+    def waiting(self, results: Iterable[T]) -> Iterator[T]:
+        """The results until they end or a signal comes."""
+        coming = iter(results)
+        while not self.requested:
+            try:
+                self._waiting = True
+                result = next(coming)
+                self._waiting = False
+            except (KeyboardInterrupt, StopIteration):
+                return
+            finally:
+                self._waiting = False
+            yield result
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -184,17 +222,23 @@ class _Tally:
         self._stages: deque[dict[str, float]] = deque(maxlen=REMEMBERED)
         self._start = self._end = perf_counter()
 
-    def add(self, predictions: list[Prediction], stages: dict[str, float]) -> None:
+    @contextmanager
+    def sinking(self, predictions: list[Prediction], stages: dict[str, float]) -> Iterator[None]:
+        """Counts a frame, and times what is done with it."""
+        began = perf_counter()
         self.frames += 1
         self.faces += len(predictions)
-        self._stages.append(stages)
-        self._end = perf_counter()
+        try:
+            yield
+        finally:
+            self._end = perf_counter()
+            self._stages.append({**stages, "sinks": self._end - began})
 
     def tell(self, source: Source) -> None:
         rate = self.frames / (self._end - self._start) if self.frames else 0.0
         _log(f"{self.frames} frames, {self.faces} faces, {rate:.1f} frames/s, {source.dropped} frames dropped")
         if self._stages:
-            times = (f"{stage} {1000 * median(s[stage] for s in self._stages):.1f}" for stage in STAGES)
+            times = (f"{stage} {1000 * median(s[stage] for s in self._stages):.1f}" for stage in (*STAGES, "sinks"))
             _log(f"p50 of a frame in ms: {', '.join(times)}")
 
 

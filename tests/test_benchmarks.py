@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from fer_edge.benchmarks import latency, machine, record, table
 from fer_edge.edge.card import sha256
 from fer_edge.edge.cli import main
-from fer_edge.edge.ensemble import softmax
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
+from fer_edge.edge.scores import softmax
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 from fer_edge.train.data import load
@@ -197,23 +197,6 @@ def test_facts_of_a_machine_that_tells_nothing(tmp_path: Path) -> None:
     assert found["celsius"] is None
     assert found["python"]
     json.dumps(found)
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        ("throttled=0x0", []),
-        (
-            "throttled=0x50005",
-            ["under-voltage now", "throttled now", "under-voltage since boot", "throttled since boot"],
-        ),
-        ("throttled=0x80008", ["soft temperature limit now", "soft temperature limit since boot"]),
-        ("VCHI initialization failed", None),
-        (None, None),
-    ],
-)
-def test_throttle_bits(answer: str | None, words: list[str] | None) -> None:
-    assert machine.throttled(answer) == words
 
 
 # --- tables ------------------------------------------------------------------------------------------------------

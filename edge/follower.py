@@ -1,0 +1,157 @@
+"""Faces followed from frame to frame without the detector, which looks only now and then.
+
+Between two looks each face is found again by normalized cross-correlation of a small patch about the place where its
+motion leads: microseconds instead of the detector's milliseconds. The patch is the last look's, so nothing drifts
+further than one interval. Where a patch is not found well enough, the detector looks at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.detector import Detector
+from fer_edge.edge.preprocess import to_gray
+from fer_edge.edge.types import Box, Face, Frame
+
+PATCH = 24
+"""Side of the patch in pixels, whatever the face's size: its scale is chosen for that."""
+
+REACH = 0.4
+"""How far from the foreseen place a face is looked for, in box sides."""
+
+WEAK = 0.6
+"""Correlation, -1..1, under which a face counts as lost. A still face stays above 0.95, a stranger's is below 0.4."""
+
+EVERY = 4
+"""Frames from one look to the next where all is well."""
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """A face as the last look found it, what was seen there, and how far it has moved since, in pixels."""
+
+    look: Face
+    patch: NDArray[np.uint8]  # (PATCH, PATCH)
+    corner: tuple[int, int]  # the patch's place in the frame of the look
+    scale: float  # frame pixels a patch pixel
+    moved: tuple[float, float] = (0.0, 0.0)
+    motion: tuple[float, float] = (0.0, 0.0)  # a frame
+
+    @property
+    def face(self) -> Face:
+        """The face where it is now."""
+        (along, down), box = self.moved, self.look.box
+        eyes = self.look.eyes and _shifted_eyes(self.look.eyes, along, down)
+        return replace(self.look, box=replace(box, x=round(box.x + along), y=round(box.y + down)), eyes=eyes)
+
+
+class Follower:
+    """A detector that asks another one every `every` frames and follows its faces in between.
+
+    Frames must come in order, from one scene. While no face is known every frame is looked at: somebody may come.
+    looks: how often the other detector was asked.
+    """
+
+    def __init__(self, detector: Detector, every: int = EVERY) -> None:
+        self.detector, self.every = detector, every
+        self.looks = 0
+        self._known: list[_Followed] = []
+        self._since = 0
+        self._shape: tuple[int, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """The other detector, and how often it looks."""
+        name = getattr(self.detector, "description", type(self.detector).__name__)
+        return f"{name}, every {self.every} frames" if self.every > 1 else str(name)
+
+    def detect(self, frame: Frame) -> list[Face]:
+        """The frame's faces, largest first, as the detector found them or moved to where they are now."""
+        self._since += 1
+        if self._known and self._since < self.every and frame.pixels.shape == self._shape:
+            found = [_found(frame, followed) for followed in self._known]
+            if all(found):
+                self._known = [followed for followed in found if followed]
+                return [followed.face for followed in self._known]
+        return self._look(frame)
+
+    def _look(self, frame: Frame) -> list[Face]:
+        faces = self.detector.detect(frame)
+        self.looks += 1
+        before = self._known
+        self._known = [known for face in faces if (known := _learned(frame, face, before)) is not None]
+        if len(self._known) < len(faces):  # one that cannot be followed must be looked at
+            self._known = []
+        self._since, self._shape = 0, frame.pixels.shape
+        return faces
+
+
+def _learned(frame: Frame, face: Face, before: Sequence[_Followed]) -> _Followed | None:
+    """A face that was just looked at, its motion that of the one known nearest to it; None where too little shows."""
+    box, side = face.box, max(PATCH, round((face.box.width + face.box.height) / 2))
+    corner = round(box.x + (box.width - side) / 2), round(box.y + (box.height - side) / 2)
+    patch = _sampled(frame, *corner, side, PATCH)
+    if patch is None:
+        return None
+    known = _Followed(face, patch, corner, side / PATCH)
+    near = [(gap, each.motion) for each in before if (gap := _gap(each.face.box, box)) < side / 2]
+    return replace(known, motion=min(near)[1]) if near else known
+
+
+def _found(frame: Frame, known: _Followed) -> _Followed | None:
+    """The face where it is in this frame; None where it is not found well enough."""
+    margin = round(REACH * PATCH)
+    foreseen = (known.moved[0] + known.motion[0], known.moved[1] + known.motion[1])
+    left, top = (round(at + by - margin * known.scale) for at, by in zip(known.corner, foreseen, strict=True))
+    count = PATCH + 2 * margin
+    window = _sampled(frame, left, top, round(count * known.scale), count)
+    if window is None:
+        return None
+    match = cv2.matchTemplate(window, known.patch, cv2.TM_CCOEFF_NORMED)  # (2 margin + 1, 2 margin + 1)
+    _, peak, _, (u, v) = cv2.minMaxLoc(match)
+    if not peak >= WEAK:  # not a number where a patch is all one gray
+        return None
+    along = left + (u + _between(match[v], u)) * known.scale - known.corner[0]
+    down = top + (v + _between(match[:, u], v)) * known.scale - known.corner[1]
+    # half of what was known and half of what was seen: steady under the jitter of one frame
+    motion = (known.motion[0] + along - known.moved[0]) / 2, (known.motion[1] + down - known.moved[1]) / 2
+    return replace(known, moved=(along, down), motion=motion)
+
+
+def _between(row: NDArray[np.float32], peak: int) -> float:
+    """Where between the samples a parabola through the peak and its neighbours has its top, -0.5..0.5."""
+    if not 0 < peak < len(row) - 1:
+        return 0.0
+    before, here, after = (float(value) for value in row[peak - 1 : peak + 2])
+    bend = before - 2 * here + after
+    return 0.5 * (before - after) / bend if bend < 0 else 0.0
+
+
+def _sampled(frame: Frame, left: int, top: int, extent: int, count: int) -> NDArray[np.uint8] | None:
+    """(count, count) gray means over a square of the frame, whose border is repeated; None where most is outside."""
+    inside = frame.pixels[max(0, top) : max(0, top + extent), max(0, left) : max(0, left + extent)]
+    if 4 * inside.shape[0] < extent or 4 * inside.shape[1] < extent:
+        return None
+    gray = to_gray(inside)
+    above, before = max(0, -top), max(0, -left)
+    below, behind = extent - above - gray.shape[0], extent - before - gray.shape[1]
+    if above or below or before or behind:
+        gray = np.asarray(cv2.copyMakeBorder(gray, above, below, before, behind, cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(cv2.resize(gray, (count, count), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _gap(a: Box, b: Box) -> float:
+    """The distance of two boxes' centres, pixels."""
+    return float(np.hypot(a.x - b.x + (a.width - b.width) / 2, a.y - b.y + (a.height - b.height) / 2))
+
+
+def _shifted_eyes(
+    eyes: tuple[tuple[float, float], tuple[float, float]], along: float, down: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    (x0, y0), (x1, y1) = eyes
+    return (x0 + along, y0 + down), (x1 + along, y1 + down)

@@ -1,0 +1,85 @@
+"""Less work before the board slows itself down.
+
+A Raspberry Pi throttles from 80 °C, all of it and at once; a detector that looks less often and a cascade that stops
+earlier cost little accuracy and no late frames.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_edge.edge.board import celsius, throttling
+
+WARM, HOT = 75.0, 80.0
+"""Degrees Celsius from which the first and the second level hold; the firmware's own limits are 80 and 85."""
+
+COOLER = 5.0
+"""Degrees below a level's threshold at which it ends, so that it does not come and go."""
+
+INTERVAL = 2.0
+"""Seconds from one reading to the next."""
+
+LEVELS = 2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """celsius: None where unknown. held: what the firmware holds back now, in words."""
+
+    celsius: float | None
+    held: tuple[str, ...]
+
+    def __str__(self) -> str:
+        degrees = f"{self.celsius:.0f} °C" if self.celsius is not None else ""
+        return ", ".join(part for part in (degrees, *self.held) if part)
+
+
+def reading(root: Path = Path("/")) -> Reading:
+    """The board's condition now; what held it back earlier does not count."""
+    words = throttling(root) or []
+    return Reading(celsius(root), tuple(word for word in words if word.endswith(" now")))
+
+
+def level(now: Reading, before: int = 0) -> int:
+    """0 for all is well, 1 for warm or a soft limit, 2 for hot or held back; it falls one step at a time.
+
+    before: the level so far, left only when it is cooler by a margin and nothing is held back.
+    """
+    degrees = now.celsius if now.celsius is not None else -273.0
+    hard = [word for word in now.held if not word.startswith("soft")]
+    wanted = 2 if hard or degrees >= HOT else 1 if now.held or degrees >= WARM else 0
+    if wanted >= before:
+        return wanted
+    return before - 1 if degrees < (WARM, HOT)[before - 1] - COOLER else before
+
+
+class Heat:
+    """Reads the board's condition in a thread and calls `changed(level, reading)` when the level changes."""
+
+    def __init__(
+        self, changed: Callable[[int, Reading], None], root: Path = Path("/"), interval: float = INTERVAL
+    ) -> None:
+        self.level = 0
+        self._changed, self._root, self._interval = changed, root, interval
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="heat", daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            now = reading(self._root)
+            new = level(now, self.level)
+            if new != self.level:
+                self.level = new
+                self._changed(new, now)
+            if now == Reading(None, ()):  # neither a thermal zone nor a firmware to ask: a virtual machine
+                return
+            self._ended.wait(self._interval)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        self._thread.join(1.0)

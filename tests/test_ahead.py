@@ -1,0 +1,60 @@
+"""Work in a thread: all of it, in order, errors where they are seen, and an end that comes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fer_edge.edge.ahead import Ahead
+from fer_edge.edge.errors import SourceError
+
+
+def test_everything_comes_in_order() -> None:
+    with Ahead(range(50), lambda item: item * item) as results:
+        assert list(results) == [(item, item * item) for item in range(50)]
+
+
+def test_work_goes_on_while_a_result_is_used_but_not_far() -> None:
+    done: list[int] = []
+    with Ahead(range(50), done.append, room=2) as results:
+        for item, _ in results:
+            deadline = time.monotonic() + 5
+            while len(done) < min(50, item + 4) and time.monotonic() < deadline:
+                time.sleep(0.001)  # one in use, two that wait, one that waits for room
+            assert min(50, item + 4) == len(done)
+            if item == 10:
+                break
+
+
+@pytest.mark.parametrize("where", ["items", "work"])
+def test_errors_reach_whoever_takes_the_results(where: str) -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        if where == "items":
+            raise SourceError("unplugged")
+        yield 2
+
+    def work(item: int) -> int:
+        if item == 2:
+            raise SourceError("unplugged")
+        return item
+
+    with Ahead(items(), work) as results:
+        taken = iter(results)
+        assert next(taken) == (1, 1)
+        with pytest.raises(SourceError, match="unplugged"):
+            next(taken)
+
+
+def test_closing_ends_the_thread_and_starts_nothing_more() -> None:
+    before = threading.active_count()
+    done: list[int] = []
+    with Ahead(iter(int, 1), done.append) as results:
+        next(iter(results))
+    assert threading.active_count() == before
+    count = len(done)
+    time.sleep(0.05)
+    assert len(done) == count

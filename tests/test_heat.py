@@ -1,0 +1,109 @@
+"""Heat: recorded answers of a Raspberry Pi's firmware, a made-up /sys, and what the run does about it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_edge.edge import board, run
+from fer_edge.edge.cascade import CascadeClassifier
+from fer_edge.edge.ensemble import open_cascade
+from fer_edge.edge.follower import Follower
+from fer_edge.edge.heat import COOLER, HOT, WARM, Heat, Reading, level, reading
+from fer_edge.edge.pipeline import Pipeline
+from fer_edge.edge.types import Face, Frame
+
+
+def sys_tree(root: Path, millidegrees: int, throttled: str | None = None) -> Path:
+    zone = root / "sys/class/thermal/thermal_zone0/temp"
+    zone.parent.mkdir(parents=True, exist_ok=True)
+    zone.write_text(f"{millidegrees}\n")
+    if throttled is not None:
+        file = root / board.THROTTLED_FILE
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{throttled}\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("throttled=0x0", []),
+        (
+            "throttled=0x50005",
+            ["under-voltage now", "throttled now", "under-voltage since boot", "throttled since boot"],
+        ),
+        ("throttled=0x80008", ["soft temperature limit now", "soft temperature limit since boot"]),
+        ("VCHI initialization failed", None),
+        (None, None),
+    ],
+)
+def test_throttle_bits(answer: str | None, words: list[str] | None) -> None:
+    assert board.throttled(answer) == words
+
+
+def test_the_firmware_is_asked_by_file_or_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "bin" / "vcgencmd"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho throttled=0x20002\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    assert reading(sys_tree(tmp_path, 61_250)) == Reading(61.2, ("frequency capped now",))
+    assert reading(sys_tree(tmp_path, 85_000, "80008")) == Reading(85.0, ("soft temperature limit now",))
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert reading(tmp_path / "bare") == Reading(None, ())
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "expected"),
+    [
+        (Reading(50.0, ()), 0, 0),
+        (Reading(WARM, ()), 0, 1),
+        (Reading(60.0, ("soft temperature limit now",)), 0, 1),
+        (Reading(HOT, ()), 0, 2),
+        (Reading(60.0, ("throttled now",)), 0, 2),
+        (Reading(None, ("under-voltage now",)), 0, 2),
+        (Reading(HOT - 1, ()), 2, 2),
+        (Reading(HOT - COOLER - 1, ()), 2, 1),
+        (Reading(WARM - 1, ()), 1, 1),
+        (Reading(WARM - COOLER - 1, ()), 1, 0),
+        (Reading(None, ()), 2, 1),
+    ],
+)
+def test_levels(now: Reading, before: int, expected: int) -> None:
+    assert level(now, before) == expected
+
+
+@given(st.lists(st.floats(20, 100), min_size=1, max_size=40))
+def test_heat_raises_at_once_and_cooling_lowers_step_by_step(temperatures: list[float]) -> None:
+    before = 0
+    for degrees in temperatures:
+        now = level(Reading(degrees, ()), before)
+        assert now >= before - 1 and (now == 2 or degrees < HOT) and (now <= before or degrees >= WARM)
+        before = now
+
+
+def test_a_hot_board_does_less_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Nobody:
+        def detect(self, frame: Frame) -> list[Face]:
+            return []
+
+    cascade = open_cascade()
+    assert isinstance(cascade, CascadeClassifier)
+    follower = Follower(Nobody(), 4)
+    pipeline, options = Pipeline(follower, cascade), {"detect_every": 4}
+    heat = Heat(lambda *now: run._pace(pipeline, options, *now), sys_tree(tmp_path, 81_000, "0"), interval=0.01)
+    for millidegrees, every, depth in ((81_000, 16, 1), (73_000, 8, 2), (60_000, 4, 3)):
+        sys_tree(tmp_path, millidegrees, "0")
+        deadline = time.monotonic() + 5
+        while (follower.every, cascade.depth) != (every, depth) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert (follower.every, cascade.depth) == (every, depth)
+    heat.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "81 °C: detecting every 16 frames, up to 1 of 3 networks a face"
+    assert lines[-1].endswith("detecting every 4 frames, up to 3 of 3 networks a face")

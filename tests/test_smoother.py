@@ -1,0 +1,76 @@
+"""Smoothing in time: independent of the frame rate, steady under noise, and hardly late at a change."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_edge.edge.smoother import Smoother
+
+HAPPY, SAD, NEUTRAL = (np.eye(7, dtype=np.float32)[i] * 0.93 + np.float32(0.01) for i in (3, 4, 6))
+
+
+def mixed(share: float) -> np.ndarray:
+    return np.asarray((1 - share) * NEUTRAL + share * HAPPY, np.float32)
+
+
+@given(st.floats(0.01, 0.2), st.floats(0.1, 2.0))
+def test_the_time_constant_is_in_seconds(step: float, seconds: float) -> None:
+    """A small lasting change is shown to 1 - 1/e after the time constant, at any frame rate."""
+    smoother, time = Smoother(seconds), 0.0
+    smoother.update(1, mixed(0.0), time)
+    while time < seconds:
+        time += step
+        shown = smoother.update(1, mixed(0.3), time)
+    expected = 1 - math.exp(-time / seconds)
+    assert (shown[3] - NEUTRAL[3]) / (mixed(0.3)[3] - NEUTRAL[3]) == pytest.approx(expected, abs=1e-3)
+    assert shown.sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("rate", [5, 15, 30])
+def test_a_step_is_shown_one_frame_late(rate: int) -> None:
+    smoother = Smoother(0.5)
+    for index in range(rate):
+        smoother.update(1, SAD, index / rate)
+    first = smoother.update(1, HAPPY, 1.0)
+    second = smoother.update(1, HAPPY, 1.0 + 1 / rate)
+    assert first.argmax() == SAD.argmax() and np.array_equal(second, HAPPY)
+
+
+def test_flicker_of_single_frames_is_not_shown() -> None:
+    smoother = Smoother(0.5)
+    shown = [smoother.update(1, HAPPY if index % 5 == 4 else SAD, index / 30) for index in range(60)]
+    assert {int(scores.argmax()) for scores in shown} == {int(SAD.argmax())}
+
+
+def test_noise_shrinks_by_what_the_filter_promises() -> None:
+    """Of a first-order low-pass with share a, the variance of white noise is a / (2 - a) of it."""
+    rng = np.random.default_rng(0)
+    smoother, seen, shown = Smoother(0.3), [], []
+    for index in range(4000):
+        scores = mixed(float(np.clip(rng.normal(0.3, 0.05), 0, 1)))
+        seen.append(scores[3])
+        shown.append(smoother.update(1, scores, index / 30)[3])
+    share = 1 - math.exp(-1 / 30 / 0.3)
+    assert np.var(shown[100:]) / np.var(seen[100:]) == pytest.approx(share / (2 - share), rel=0.15)
+
+
+def test_tracks_are_apart_and_forgotten() -> None:
+    smoother = Smoother(0.5)
+    smoother.update(1, SAD, 0.0)
+    assert np.array_equal(smoother.update(2, HAPPY, 0.0), HAPPY)
+    smoother.keep({2})
+    assert np.array_equal(smoother.update(1, HAPPY, 0.1), HAPPY)
+
+
+def test_none_at_all_and_time_that_starts_over() -> None:
+    smoother = Smoother(0.0)
+    smoother.update(1, SAD, 5.0)
+    assert np.allclose(smoother.update(1, mixed(0.5), 5.1), mixed(0.5))
+    slow = Smoother(9.0)
+    slow.update(1, SAD, 5.0)
+    assert np.array_equal(slow.update(1, NEUTRAL, 0.0), NEUTRAL)
