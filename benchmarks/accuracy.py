@@ -77,6 +77,7 @@ def measured(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str,
             "runtime": f"{here.name} {here.version}",
             "threads": threads,
             **measure(probabilities, part.labels).to_dict(),
+            "right": "".join(str(int(right)) for right in probabilities.argmax(axis=1) == part.labels),
         }
         for flipped, probabilities in views.items()
     ]

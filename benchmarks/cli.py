@@ -9,8 +9,12 @@ import click
 
 COMMANDS = {
     "accuracy": "fer_edge.benchmarks.accuracy",
+    "cascade": "fer_edge.benchmarks.cascade",
+    "compare": "fer_edge.benchmarks.compare",
     "latency": "fer_edge.benchmarks.latency",
     "margin": "fer_edge.benchmarks.margin",
+    "pipeline": "fer_edge.benchmarks.pipeline",
+    "report": "fer_edge.benchmarks.report",
     "robustness": "fer_edge.benchmarks.robustness",
     "table": "fer_edge.benchmarks.table",
 }

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -30,7 +31,7 @@ from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Frame
 
-ROUNDS = 5
+ROUNDS = 10
 """How many turns every model takes."""
 
 SEED = 0
@@ -86,12 +87,14 @@ def _measure(specs: tuple[str, ...], threads: int, runs: int, warmup: int, frame
         row["warmup_mean"] = round(means["classifier"], 4)
     steady: list[dict[str, list[float]]] = [{name: [] for name in calls} for calls in models]
     for turn in range(ROUNDS):
-        share = runs // ROUNDS + (turn < runs % ROUNDS)
         for calls, times in zip(models, steady, strict=True):
             for name, call in calls.items():
-                times[name] += timed(call, share)
+                times[name] += timed(call, _share(runs, turn))
     for row, times in zip(rows, steady, strict=True):
-        row |= {name: summary(each) for name, each in times.items()}
+        row |= {name: {**summary(each), "percentiles": percentiles(each)} for name, each in times.items()}
+        row["rounds"] = {
+            name: [round(median(turn), 4) for turn in turns] for name, turns in _turns(times, runs).items()
+        }
         row["ratio"] = round(row["classifier"]["p50"] / rows[0]["classifier"]["p50"], 3)
     return rows
 
@@ -141,6 +144,24 @@ def summary(times: list[float] | NDArray[np.floating]) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in figures.items()}
 
 
+def percentiles(times: list[float]) -> list[float]:
+    """The 0th, 1st … 100th percentile, linear between neighbours: what a distribution is drawn from."""
+    return [round(float(value), 4) for value in np.percentile(times, range(101))]
+
+
+def _turns(times: dict[str, list[float]], runs: int) -> dict[str, list[list[float]]]:
+    """Each call's times by the turn in which they were taken."""
+    ends = np.cumsum([_share(runs, turn) for turn in range(ROUNDS)])
+    return {
+        name: [each[end - _share(runs, turn) : end] for turn, end in enumerate(ends)] for name, each in times.items()
+    }
+
+
+def _share(runs: int, turn: int) -> int:
+    """How many of the calls fall on a turn."""
+    return runs // ROUNDS + (turn < runs % ROUNDS)
+
+
 def _fresh(spec: str, threads: int) -> dict[str, Any]:
     """Opening and first call in ms, peak memory in MiB, of a process that does nothing else."""
     command = [sys.executable, "-m", "fer_edge.benchmarks.latency", spec, str(threads)]
@@ -152,7 +173,7 @@ def _fresh(spec: str, threads: int) -> dict[str, Any]:
     return measured
 
 
-def _peak_mib() -> float | None:
+def peak_mib() -> float | None:
     """This process's peak resident memory. ru_maxrss would not do: it is inherited from the parent over exec."""
     for line in Path("/proc/self/status").read_text("utf-8").splitlines():
         if line.startswith("VmHWM:"):
@@ -165,7 +186,7 @@ def _report(spec: str, threads: int) -> None:
     opened = []
     (opening,) = timed(lambda: opened.append(open_classifier(spec, threads)), 1)
     (first,) = timed(lambda: opened[0](crop), 1)
-    print(json.dumps({"open": round(opening, 3), "first": round(first, 3), "peak_mib": _peak_mib()}))
+    print(json.dumps({"open": round(opening, 3), "first": round(first, 3), "peak_mib": peak_mib()}))
 
 
 if __name__ == "__main__":

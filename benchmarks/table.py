@@ -123,6 +123,22 @@ def _robustness(result: dict[str, Any]) -> str:
     return f"{result['runtime']}, {_measured_on(result)}\n\n{_markdown(columns, rows)}"
 
 
+def _cascade(result: dict[str, Any]) -> str:
+    rows = [
+        (
+            row["how"],
+            _percent(row["accuracy"]),
+            f"{row['members']:.2f}",
+            *(f"{row['ms'][name]:.2f}" for name in ("mean", "p50", "p90", "p99")),
+            f"{result['rows'][0]['ms']['mean'] / row['ms']['mean']:.2f}",
+        )
+        for row in result["rows"]
+    ]
+    columns = ("members asked", "accuracy", "a face", "mean ms", "p50", "p90", "p99", "times cheaper")
+    head = f"{result['runtime']}, threads: {result['threads']}, {_measured_on(result)}"
+    return f"{head}\n\n{_markdown(columns, rows)}"
+
+
 def _latency(result: dict[str, Any]) -> str:
     head = f"Milliseconds for one face, {result['runs']} calls after {result['warmup']}; {_machine(result)}"
     rows = [
@@ -145,6 +161,35 @@ def _latency(result: dict[str, Any]) -> str:
 def _measured_on(result: dict[str, Any]) -> str:
     data = result["data"]
     return f"{data['name']}, split `{data['split']}`, {data['pictures']} pictures; {_machine(result)}"
+
+
+def _pipeline(result: dict[str, Any]) -> str:
+    head = f"p50 of {result['frames']} frames in milliseconds; {_machine(result)}"
+    shown = ("capture", "detect", "crop", "classify", "draw", "sink")
+    rows = [
+        (
+            f"{row['width']}x{row['height']}, {row['faces']} {'face' if row['faces'] == 1 else 'faces'}",
+            str(row["threads"]),
+            *(f"{row['stages'][name]['p50']:.2f}" for name in shown),
+            f"{row['stages']['detect']['p90']:.2f}",
+            f"{1000 * row['cpu_seconds']:.1f}",
+            f"{row['rate']:.0f}",
+            f"{row['camera']['dropped']} of {row['camera']['taken'] + row['camera']['dropped']}",
+            f"{row['peak_mib']:.0f} MiB",
+        )
+        for row in result["rows"]
+    ]
+    columns = (
+        "clip",
+        "threads",
+        *shown,
+        "detect p90",
+        "CPU ms a frame",
+        "frames/s",
+        "dropped at 30 frames/s",
+        "peak memory",
+    )
+    return f"{head}\n\n{_markdown(columns, rows)}"
 
 
 def _machine(result: dict[str, Any]) -> str:
@@ -181,5 +226,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "accuracy": ("accuracy", _accuracy),
     "recall": ("accuracy", _recall),
     "robustness": ("robustness", _robustness),
+    "cascade": ("cascade", _cascade),
     "latency": ("latency", _latency),
+    "pipeline": ("pipeline", _pipeline),
 }

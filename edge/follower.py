@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -123,7 +124,7 @@ def _found(frame: Frame, known: _Followed) -> _Followed | None:
     return replace(known, moved=(along, down), motion=motion)
 
 
-def _between(row: NDArray[np.float32], peak: int) -> float:
+def _between(row: NDArray[Any], peak: int) -> float:
     """Where between the samples a parabola through the peak and its neighbours has its top, -0.5..0.5."""
     if not 0 < peak < len(row) - 1:
         return 0.0

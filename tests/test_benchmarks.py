@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fer_edge.benchmarks import latency, machine, record, table
+from fer_edge.benchmarks import compare, latency, machine, record, table
 from fer_edge.edge.card import sha256
 from fer_edge.edge.cli import main
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
@@ -92,7 +92,7 @@ def test_a_missing_model_is_one_line(synthetic_csv: Path) -> None:
 
 def test_latency_keeps_the_phases_apart(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "latency.json"
-    done = run("latency", tiny, tiny, "--threads", "1,2", "--runs", "7", "--warmup", "2", "--out", out)
+    done = run("latency", tiny, tiny, "--threads", "1,2", "--runs", "23", "--warmup", "2", "--out", out)
     assert done.exit_code == 0, done.output
     rows = json.loads(out.read_text())["rows"]
     assert [row["threads"] for row in rows] == [1, 1, 2, 2]
@@ -111,7 +111,7 @@ def test_latency_keeps_the_phases_apart(tiny: Path, tmp_path: Path) -> None:
 def test_latency_of_a_whole_frame_includes_detection(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "latency.json"
     portrait = ROOT / "examples" / "astronaut.jpg"
-    done = run("latency", tiny, "--threads", "1", "--runs", "5", "--warmup", "1", "--picture", portrait, "--out", out)
+    done = run("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1", "--picture", portrait, "--out", out)
     assert done.exit_code == 0, done.output
     (row,) = json.loads(out.read_text())["rows"]
     assert row["frame"]["p50"] > row["classifier"]["p50"] > row["invoke"]["p50"]
@@ -122,7 +122,7 @@ def test_a_picture_without_a_face_is_one_line(pixels: int | None, tiny: Path, tm
     picture, out = tmp_path / "empty.png", tmp_path / "latency.json"
     if pixels is not None:
         cv2.imwrite(str(picture), np.full((240, 320, 3), pixels, np.uint8))
-    done = run("latency", tiny, "--threads", "1", "--runs", "5", "--warmup", "1", "--picture", picture, "--out", out)
+    done = run("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1", "--picture", picture, "--out", out)
     assert done.exit_code == 2
     assert "expected a picture of one face" in done.stderr.splitlines()[-1]
     assert not out.exists()
@@ -199,6 +199,97 @@ def test_facts_of_a_machine_that_tells_nothing(tmp_path: Path) -> None:
     json.dumps(found)
 
 
+# --- compare -----------------------------------------------------------------------------------------------------
+
+
+def test_compare_pairs_accuracy_by_picture(tmp_path: Path) -> None:
+    paths = [tmp_path / "old.json", tmp_path / "new.json"]
+    for path, right in zip(paths, ("1" * 60 + "0" * 40, "0" * 5 + "1" * 75 + "0" * 20), strict=True):
+        kept = result()
+        kept["rows"][0] |= {"right": right, "accuracy": right.count("1") / 100}
+        path.write_text(json.dumps(kept))
+    done = run("compare", *paths)
+    assert done.exit_code == 0, done.output
+    assert "+15.00 [" in done.stdout and "20 gained, 5 lost, p = 0.004" in done.stdout
+    assert run("compare", paths[0], paths[0]).stdout.count("p = 1.000") == 1
+
+
+def test_compare_gives_a_ratio_and_its_interval(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latency.json"
+    assert run("latency", tiny, "--threads", "1", "--runs", "20", "--warmup", "1", "--out", out).exit_code == 0
+    slower = json.loads(out.read_text())
+    row = slower["rows"][0]
+    for name in ("classifier", "invoke"):
+        row[name]["p50"] *= 2
+        row["rounds"][name] = [2 * each for each in row["rounds"][name]]
+    (tmp_path / "slower.json").write_text(json.dumps(slower))
+    done = run("compare", tmp_path / "slower.json", out)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("2.00x [") == 2
+
+
+def test_what_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(result()))
+    (tmp_path / "b.json").write_text(json.dumps(result("latency")))
+    other = result()
+    other["data"]["sha256"] = "another"
+    (tmp_path / "c.json").write_text(json.dumps(other))
+    for name, expected in (
+        ("b.json", "two of one kind"),
+        ("c.json", "different pictures"),
+        ("a.json", "run its command"),
+    ):
+        done = run("compare", tmp_path / "a.json", tmp_path / name)
+        assert done.exit_code == 2 and expected in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("gained", "lost", "expected"), [(0, 0, 1.0), (5, 5, 1.0), (10, 0, 2 / 1024), (0, 1, 1.0)])
+def test_sign_test(gained: int, lost: int, expected: float) -> None:
+    assert compare.sign_test(gained, lost) == pytest.approx(expected)
+
+
+# --- pipeline ----------------------------------------------------------------------------------------------------
+
+
+def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
+    out = tmp_path / "pipeline.json"
+    done = run("pipeline", "--faces", "2", "--sizes", "640x480", "--frames", "12", "--out", out)
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["faces_found"] == 2 and row["looks"] < 1
+    assert set(row["stages"]) >= {"capture", "detect", "track", "crop", "classify", "fuse", "draw", "sink"}
+    assert row["models"]["mobilenet_v2_int8"]["p50"] > 0 and 0 < row["outside"] < 1
+    assert row["camera"]["taken"] + row["camera"]["dropped"] <= 4 * 30
+    assert row["rate"] > 0 and row["cpu_seconds"] > 0 and row["peak_mib"] > 0
+
+
+@pytest.mark.parametrize("words", [("--sizes", "640"), ("--sizes", "10x10"), ("--faces", "0"), ("--faces", "x")])
+def test_pipeline_refuses_what_is_no_clip(words: tuple[str, str]) -> None:
+    done = run("pipeline", *words)
+    assert done.exit_code == 2 and "expected" in done.stderr
+
+
+# --- report ------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_needs_nothing_but_itself(tiny: Path, synthetic_csv: Path, tmp_path: Path) -> None:
+    """Tables, pictures and the commands of real results, in one file that loads nothing."""
+    made = [
+        ("accuracy", tiny, "--data", synthetic_csv),
+        ("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1"),
+        ("pipeline", "--faces", "1", "--sizes", "320x240", "--frames", "6"),
+    ]
+    paths = [tmp_path / f"{words[0]}.json" for words in made]
+    for words, path in zip(made, paths, strict=True):
+        assert run(*words, "--out", path).exit_code == 0
+    done = run("report", *paths, "--out", tmp_path / "report.html")
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<table>") == 4 and page.count("src='data:image/png;base64,") == 3
+    assert "fer-edge bench pipeline --faces 1" in page
+    assert not re.search(r"(src|href)=.?http", page) and "<script" not in page
+
+
 # --- tables ------------------------------------------------------------------------------------------------------
 
 
@@ -243,7 +334,7 @@ def test_recall_table_counts_what_goes_wrong() -> None:
 
 def test_a_measured_latency_becomes_a_table(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "latency.json"
-    assert run("latency", tiny, "--threads", "1", "--runs", "5", "--warmup", "1", "--out", out).exit_code == 0
+    assert run("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1", "--out", out).exit_code == 0
     done = run("table", out)
     assert done.exit_code == 0, done.output
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("| tiny")]

@@ -20,6 +20,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train.cascade import fit_cascade
+from fer_edge.train.data import load
 from fer_edge.train.evaluation import cascaded, fit_ensemble
 
 EVEN = (1 / 3, 1 / 3, 1 / 3)
@@ -159,3 +160,20 @@ def test_a_broken_cascade_is_one_line(broken: object, tmp_path: Path) -> None:
 def test_a_budget_without_a_cascade_is_refused() -> None:
     result = CliRunner().invoke(main, ["run", "--budget", "3", "--no-cascade"])
     assert result.exit_code == 2 and "exclude each other" in result.stderr
+
+
+def test_bench_cascade_counts_what_it_did(synthetic_csv: Path, tmp_path: Path) -> None:
+    out, plot = tmp_path / "cascade.json", tmp_path / "cascade.png"
+    words = ["bench", "cascade", "--data", str(synthetic_csv), "--out", str(out), "--plot", str(plot)]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    result = json.loads(out.read_text())
+    part, config = load(synthetic_csv).split("val"), read_ensemble(FOLDER / "ensemble.json")
+    assert config.cascade is not None
+    views = [member.logits(part.faces)[None] for member in open_classifier().members]
+    scores, asked = cascaded(views, config.weights, config.cascade)
+    whole, early = result["rows"]
+    assert (whole["members"], early["members"]) == (3, round(float(asked.mean()), 4))
+    assert early["accuracy"] == round(float((scores.argmax(1) == part.labels).mean()), 5)
+    assert result["curve"][-1]["members"] >= early["members"] >= result["curve"][0]["members"]
+    assert plot.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,167 @@
+"""The cascade against the whole ensemble: accuracy and time, face by face, on a labelled split."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.benchmarks.latency import summary
+from fer_edge.benchmarks.machine import condition
+from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, write
+from fer_edge.edge.cascade import Cascade, CascadeClassifier, staged
+from fer_edge.edge.ensemble import Ensemble, open_cascade, open_classifier
+from fer_edge.edge.files import write_bytes
+from fer_edge.edge.interpreter import runtime
+from fer_edge.train.data import SPLITS, Split
+from fer_edge.train.progress import Progress
+
+BLOCK = 32
+"""Faces that one of the two classifies before it is the other's turn."""
+
+
+@click.command(cls=Recorded)
+@click.argument("spec", default="ensemble", metavar="[ENSEMBLE]")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="FER2013 CSV or class-folder tree.")
+@click.option("--split", type=click.Choice(SPLITS), default="val", help="Labelled pictures.")
+@click.option("--threads", type=click.IntRange(1), default=1, help="Interpreter threads.")
+@click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw accuracy over time (.png).")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+def cascade(
+    spec: str, data: Path, split: str, threads: int, limit: int | None, plot: Path | None, out: Path | None
+) -> None:
+    """Measure what the cascade of ENSEMBLE (default: the shipped one) saves and what it costs.
+
+    Every face is classified by the whole ensemble and by the cascade, in turns, and by each member alone.
+    """
+    about, whole, early = identity(spec), open_classifier(spec, threads), open_cascade(spec, threads)
+    if not isinstance(early, CascadeClassifier):
+        raise ResultError(f"{spec} has no cascade; expected ensemble, or what 'fer-edge ensemble fit' wrote")
+    part, described = labelled(data, split, limit)
+    before = condition()
+    here = runtime()
+    body = {
+        "data": described,
+        "runtime": f"{here.name} {here.version}",
+        "threads": threads,
+        "before": before,
+        **_measured(whole, early, part),
+        "after": condition(),
+    }
+    body["rows"] = [{**about, **row} for row in body["rows"]]
+    path = write("cascade", body, out)
+    if plot:
+        write_bytes(plot, curve(body))
+    for row in body["rows"]:
+        ms = row["ms"]
+        click.echo(
+            f"{row['how']:10} {100 * row['accuracy']:6.2f} %  mean {ms['mean']:.3f} ms  p50 {ms['p50']:.3f}  "
+            f"p99 {ms['p99']:.3f}  {row['members']:.2f} members a face"
+        )
+    click.echo(f"the cascade is {body['ratio']:.2f} times cheaper, {100 * body['drop']:.2f} points below")
+    click.echo(f"wrote {path}", err=True)
+
+
+def _measured(whole: Ensemble, early: CascadeClassifier, part: Split) -> dict[str, Any]:
+    """Both on every face, the members' logits and times, and from these the points of the cascade."""
+    count, members = len(part), whole.members
+    logits = np.empty((len(members), count, 7), np.float32)
+    alone = np.empty((len(members), count))
+    scores: dict[str, NDArray[np.float32]] = {name: np.empty((count, 7), np.float32) for name in ("whole", "cascade")}
+    times = {name: np.empty(count) for name in scores}
+    for classifier in (whole, early):
+        classifier(part.faces[:BLOCK])  # warm
+    early.faces = early.invocations = 0
+    with Progress() as progress:
+        for start in range(0, count, BLOCK):
+            chosen = range(start, min(count, start + BLOCK))
+            for name, call in (("whole", whole), ("cascade", early)):
+                for face in chosen:
+                    times[name][face], scores[name][face : face + 1] = _timed(call, part.faces[face : face + 1])
+            for index, member in enumerate(members):
+                for face in chosen:
+                    alone[index, face], logits[index, face : face + 1] = _timed(
+                        member.logits, part.faces[face : face + 1]
+                    )
+            progress("faces", chosen.stop, count)
+    accuracy = {name: float(np.mean(found.argmax(axis=1) == part.labels)) for name, found in scores.items()}
+    asked = {"whole": float(len(members)), "cascade": early.invocations / max(1, early.faces)}
+    rows = [
+        {
+            "how": name,
+            "accuracy": round(accuracy[name], 5),
+            "members": round(asked[name], 4),
+            "ms": summary(times[name]),
+        }
+        for name in scores
+    ]
+    return {
+        "rows": rows,
+        "ratio": round(float(times["whole"].sum() / times["cascade"].sum()), 3),
+        "drop": round(accuracy["whole"] - accuracy["cascade"], 5),
+        "curve": _points(whole, early.cascade, logits, alone, part),
+    }
+
+
+def _timed(
+    call: Callable[[NDArray[np.uint8]], NDArray[np.float32]], face: NDArray[np.uint8]
+) -> tuple[float, NDArray[np.float32]]:
+    start = perf_counter()
+    answer = call(face)
+    return 1000 * (perf_counter() - start), answer
+
+
+def _points(
+    whole: Ensemble, fitted: Cascade, logits: NDArray[np.float32], alone: NDArray[np.floating], part: Split
+) -> list[dict[str, float]]:
+    """Each of the cascade's points on these faces: accuracy, mean time of its members in ms, members a face."""
+    points = []
+    for point in fitted.points:
+        scores, asked = staged(
+            lambda member, chosen: logits[member, chosen],
+            len(part),
+            whole.weights,
+            fitted.temperatures,
+            point.thresholds,
+        )
+        seen = np.arange(len(logits))[:, None] < asked  # (M, N)
+        points.append(
+            {
+                "accuracy": round(float(np.mean(scores.argmax(axis=1) == part.labels)), 5),
+                "ms": round(float((alone * seen).sum(axis=0).mean()), 4),
+                "members": round(float(asked.mean()), 4),
+            }
+        )
+    return points
+
+
+def curve(result: dict[str, Any]) -> bytes:
+    """Accuracy over mean time, the chosen point and the whole ensemble marked; a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    points = result["curve"]
+    axis.plot(
+        [p["ms"] for p in points], [100 * p["accuracy"] for p in points], color="#1f6feb", marker="o", ms=3, lw=1.2
+    )
+    for row, colour in zip(result["rows"], ("#57606a", "#d1242f"), strict=True):
+        axis.plot(row["ms"]["mean"], 100 * row["accuracy"], "o", ms=9, color=colour, label=row["how"])
+    axis.set_xlabel("mean time of a face, ms")
+    axis.set_ylabel("accuracy, %")
+    axis.set_xlim(left=0)
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="lower right")
+    content = io.BytesIO()
+    figure.savefig(content, dpi=120, format="png")
+    return content.getvalue()

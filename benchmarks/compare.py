@@ -1,0 +1,106 @@
+"""Two results side by side: what changed, and whether it is more than chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.benchmarks.accuracy import label
+from fer_edge.benchmarks.record import ResultError, read
+
+RESAMPLES = 4000
+"""Bootstrap resamples of an interval."""
+
+
+@click.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+def compare(before: Path, after: Path) -> None:
+    """Compare two accuracy results or two latency results, BEFORE and AFTER, row by row, with 95 % intervals.
+
+    Accuracy is paired by picture, so both must be of one split. Latency is paired by row; its interval comes from
+    the rounds in which it was measured, and tells nothing of two machines that were busy in different ways.
+    """
+    old, new = read(before), read(after)
+    if old["kind"] != new["kind"] or old["kind"] not in _COMPARE:
+        raise ResultError(
+            f"{before} is a {old['kind']} result and {after} a {new['kind']} result; "
+            f"expected two of one kind: {', '.join(_COMPARE)}"
+        )
+    if old.get("data", {}).get("sha256") != new.get("data", {}).get("sha256"):
+        raise ResultError(f"{before} and {after} were measured on different pictures; expected one split")
+    if old["machine"]["cpu"] != new["machine"]["cpu"]:
+        click.echo(f"note: measured on {old['machine']['cpu']} and {new['machine']['cpu']}", err=True)
+    key, line = _COMPARE[old["kind"]]
+    rows = {key(row): row for row in old["rows"]}
+    matched = [(rows[key(row)], row) for row in new["rows"] if key(row) in rows]
+    if not matched:
+        raise ResultError(f"{before} and {after} have no row in common")
+    for pair in matched:
+        click.echo(line(*pair))
+
+
+def _accuracy(old: dict[str, Any], new: dict[str, Any]) -> str:
+    right = [_right(row) for row in (old, new)]
+    low, high = paired_interval(*right)
+    gained, lost = int(np.sum(right[1] & ~right[0])), int(np.sum(right[0] & ~right[1]))
+    return (
+        f"{label(new):28} {new['runtime']:22} {100 * old['accuracy']:6.2f} → {100 * new['accuracy']:6.2f} %  "
+        f"{100 * (new['accuracy'] - old['accuracy']):+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] points, "
+        f"{gained} gained, {lost} lost, p = {sign_test(gained, lost):.3f}"
+    )
+
+
+def _right(row: dict[str, Any]) -> NDArray[np.bool_]:
+    """Which pictures a row had right."""
+    if "right" not in row:
+        raise ResultError(f"the row of {row['model']} does not say which pictures were right; run its command again")
+    return np.array([mark == "1" for mark in row["right"]])
+
+
+def _latency(old: dict[str, Any], new: dict[str, Any]) -> str:
+    parts = []
+    for name in ("classifier", "invoke", "frame"):
+        if name in old and name in new:
+            low, high = ratio_interval(old["rounds"][name], new["rounds"][name])
+            ratio = old[name]["p50"] / new[name]["p50"]
+            parts.append(
+                f"{name} {old[name]['p50']:.3f} → {new[name]['p50']:.3f} ms, {ratio:.2f}x [{low:.2f}, {high:.2f}]"
+            )
+    return f"{new['model']:28} {new['threads']} thr  {'; '.join(parts)}"
+
+
+def paired_interval(old: NDArray[np.bool_], new: NDArray[np.bool_]) -> tuple[float, float]:
+    """The 95 % interval of a difference of two shares of the same pictures: normal, from the paired differences."""
+    change = new.astype(np.float64) - old
+    half = 1.96 * float(np.std(change)) / math.sqrt(len(change))
+    return float(change.mean()) - half, float(change.mean()) + half
+
+
+def sign_test(gained: int, lost: int) -> float:
+    """McNemar's exact test, two-sided: how often chance alone moves as many answers one way."""
+    total, few = gained + lost, min(gained, lost)
+    tail = sum(math.comb(total, count) for count in range(few + 1)) / 2**total
+    return min(1.0, 2 * tail)
+
+
+def ratio_interval(old: list[float], new: list[float]) -> tuple[float, float]:
+    """The 95 % interval of median(old) / median(new), from resampled rounds (percentile bootstrap)."""
+    rng = np.random.default_rng(0)
+    medians = [np.median(rng.choice(rounds, (RESAMPLES, len(rounds))), axis=1) for rounds in (old, new)]
+    low, high = np.percentile(medians[0] / medians[1], (2.5, 97.5))
+    return float(low), float(high)
+
+
+_COMPARE: dict[
+    str, tuple[Callable[[dict[str, Any]], tuple[Any, ...]], Callable[[dict[str, Any], dict[str, Any]], str]]
+] = {
+    "accuracy": (lambda row: (row["model"], row["flip"], row["runtime"].split()[0]), _accuracy),
+    "latency": (lambda row: (row["model"], row["threads"]), _latency),
+}

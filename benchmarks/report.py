@@ -1,0 +1,184 @@
+"""Result files as one page with pictures, that needs nothing else to be read."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fer_edge.benchmarks import cascade, robustness
+from fer_edge.benchmarks.record import RESULTS, ResultError, read
+from fer_edge.benchmarks.table import tables
+from fer_edge.edge.files import write_bytes
+
+TITLES = {
+    "accuracy": "Accuracy",
+    "recall": "What it confuses",
+    "robustness": "Robustness",
+    "cascade": "The cascade",
+    "latency": "Latency",
+    "pipeline": "The whole pipeline",
+    "peers": "Beside other packages",
+}
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #1f2328 }
+h1, h2 { line-height: 1.2 } h2 { margin-top: 3rem }
+.wide { overflow-x: auto } img { max-width: 100%; background: #fff }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0 }
+th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #d0d7de; white-space: nowrap }
+th:first-child, td:first-child { text-align: left } code { background: #f6f8fa; padding: .1rem .3rem }
+@media (prefers-color-scheme: dark) { body { background: #0d1117; color: #e6edf3 } th, td { border-color: #30363d }
+code { background: #161b22 } a { color: #4493f8 } }
+"""
+
+
+@click.command()
+@click.argument("results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULT.json]...")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The .html page to write.")
+def report(results: tuple[Path, ...], out: Path) -> None:
+    """Make one HTML page, tables and pictures, of RESULT files (default: all of benchmarks/results)."""
+    paths = list(results) or sorted(RESULTS.glob("*.json"))
+    rendered = tables(paths)
+    if not rendered:
+        raise ResultError(f"no results with a table in {RESULTS}; 'fer-edge bench accuracy' writes one")
+    write_bytes(out, page(rendered, [read(path) for path in paths]).encode())
+    click.echo(f"wrote {out}", err=True)
+
+
+def page(rendered: dict[str, str], results: list[dict[str, Any]]) -> str:
+    """The page's HTML, its pictures in it."""
+    drawn: dict[str, list[str]] = {}
+    for result in results:
+        for kind, title, draw in _PICTURES:
+            if kind == result["kind"] and (picture := draw(result)) is not None:
+                drawn.setdefault(kind, []).append(_image(picture, title))
+    pareto = _pareto(results)
+    if pareto is not None:
+        drawn.setdefault("latency", []).append(_image(pareto, "Accuracy over latency"))
+    parts = [
+        f"<h2 id={name}>{TITLES[name]}</h2>\n{_html(rendered[name])}\n{''.join(drawn.get(name, []))}"
+        for name in TITLES
+        if name in rendered
+    ]
+    commands = "".join(f"<li><code>{html.escape(result.get('command', ''))}</code></li>" for result in results)
+    return (
+        "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content='width=device-width'>\n"
+        f"<title>fer-edge: measurements</title>\n<style>{STYLE}</style>\n<h1>fer-edge: measurements</h1>\n"
+        f"<p>Each figure was measured by one of these commands:</p>\n<ul>{commands}</ul>\n"
+        f"{''.join(parts)}</html>\n"
+    )
+
+
+def _image(picture: bytes, title: str) -> str:
+    data = base64.b64encode(picture).decode()
+    return f"<p><img alt='{html.escape(title)}' src='data:image/png;base64,{data}'></p>\n"
+
+
+def _html(markdown: str) -> str:
+    """Tables and paragraphs as benchmarks.table writes them; no other Markdown."""
+    blocks = []
+    for block in re.split(r"\n{2,}", markdown):
+        lines = block.splitlines()
+        if not lines[0].startswith("|"):
+            blocks.append(f"<p>{html.escape(block)}</p>")
+            continue
+        rows = [[html.escape(cell.strip()) for cell in line.strip("|").split("|")] for line in lines]
+        head = "".join(f"<th>{cell}</th>" for cell in rows[0])
+        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in rows[2:])
+        blocks.append(f"<div class=wide><table>\n<tr>{head}</tr>\n{body}</table></div>")
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", "\n".join(blocks))
+
+
+# --- pictures ----------------------------------------------------------------------------------------------------
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure, axis
+
+
+def _png(figure: Any) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, dpi=120, format="png")
+    return content.getvalue()
+
+
+def distribution(result: dict[str, Any]) -> bytes | None:
+    """The share of calls that took no longer than so many ms, a line per model and thread count."""
+    rows = [row for row in result["rows"] if "percentiles" in row["classifier"]]
+    if not rows:
+        return None
+    figure, axis = _figure(7.5, 4)
+    for row in rows:
+        axis.plot(row["classifier"]["percentiles"], range(101), label=f"{row['model']}, {row['threads']} thr", lw=1.5)
+    axis.set_xscale("log")
+    axis.set_xlabel("one face, crop to probabilities, ms")
+    axis.set_ylabel("share of calls, %")
+    axis.legend(frameon=False, fontsize=8)
+    return _png(figure)
+
+
+def stages(result: dict[str, Any]) -> bytes | None:
+    """The mean time of each stage as a bar, a bar per case."""
+    figure, axis = _figure(9, 0.55 * len(result["rows"]) + 1.4)
+    shown = ("capture", "detect", "track", "crop", "classify", "smooth", "draw", "sink")
+    names = [f"{row['width']}x{row['height']}, {row['faces']} faces, {row['threads']} thr" for row in result["rows"]]
+    left = [0.0] * len(names)
+    for index, stage in enumerate(shown):
+        means = [row["stages"][stage]["mean"] for row in result["rows"]]
+        axis.barh(names, means, left=left, label=stage, color=f"C{index}")
+        left = [start + mean for start, mean in zip(left, means, strict=True)]
+    axis.invert_yaxis()
+    axis.set_xlabel("mean of a frame, ms")
+    axis.legend(frameon=False, fontsize=8, ncols=len(shown), loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    return _png(figure)
+
+
+def _pareto(results: list[dict[str, Any]]) -> bytes | None:
+    """Accuracy over the median latency on one thread, of the models that have both."""
+    accuracy = {
+        row["model"]: row["accuracy"]
+        for result in results
+        if result["kind"] == "accuracy"
+        for row in result["rows"]
+        if not row["flip"] and row["runtime"].startswith("LiteRT")
+    }
+    points = {
+        row["model"]: (row["classifier"]["p50"], 100 * accuracy[row["model"]])
+        for result in results
+        if result["kind"] == "latency"
+        for row in result["rows"]
+        if row["threads"] == 1 and row["model"] in accuracy
+    }
+    if not points:
+        return None
+    figure, axis = _figure(6, 4)
+    for name, (x, y) in points.items():
+        axis.plot(x, y, "o", ms=8)
+        axis.annotate(name, (x, y), xytext=(8, 4), textcoords="offset points")
+    axis.set_xlim(0, 1.35 * max(x for x, _ in points.values()))
+    axis.set_xlabel("one face, one thread, p50, ms")
+    axis.set_ylabel("accuracy, %")
+    return _png(figure)
+
+
+_PICTURES: tuple[tuple[str, str, Callable[[dict[str, Any]], bytes | None]], ...] = (
+    ("latency", "Distribution of latency", distribution),
+    ("pipeline", "Stages of a frame", stages),
+    ("cascade", "Accuracy over mean time", cascade.curve),
+    ("robustness", "Accuracy under degradation", lambda result: robustness.curves(result["rows"])),
+)
