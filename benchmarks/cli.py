@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": "fer_edge.benchmarks.compare",
     "latency": "fer_edge.benchmarks.latency",
     "margin": "fer_edge.benchmarks.margin",
+    "peers": "fer_edge.benchmarks.peers",
     "pipeline": "fer_edge.benchmarks.pipeline",
     "report": "fer_edge.benchmarks.report",
     "robustness": "fer_edge.benchmarks.robustness",

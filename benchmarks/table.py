@@ -192,6 +192,25 @@ def _pipeline(result: dict[str, Any]) -> str:
     return f"{head}\n\n{_markdown(columns, rows)}"
 
 
+def _peers(result: dict[str, Any]) -> str:
+    ours = next(row for row in result["rows"] if row["name"] == "run")
+    rows = [
+        (
+            row["name"],
+            row["package"],
+            _percent(row["accuracy"]),
+            *(f"{row['frame'][name]:.1f}" for name in ("mean", "p50", "p90", "p99")),
+            f"{row['frame']['mean'] / ours['frame']['mean']:.1f}",
+            f"{row['classifier']['p50']:.2f}",
+            f"{row['first_ms']:.0f}",
+            f"{row['peak_mib']:.0f} MiB",
+        )
+        for row in result["rows"]
+    ]
+    timed = ("frame mean", "p50", "p90", "p99", "mean of run's", "network p50", "first answer", "peak memory")
+    return f"Milliseconds on one core; {_measured_on(result)}\n\n{_markdown(('', 'package', 'accuracy', *timed), rows)}"
+
+
 def _machine(result: dict[str, Any]) -> str:
     machine = result["machine"]
     software = ", ".join(
@@ -229,4 +248,5 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "cascade": ("cascade", _cascade),
     "latency": ("latency", _latency),
     "pipeline": ("pipeline", _pipeline),
+    "peers": ("peers", _peers),
 }

