@@ -130,8 +130,7 @@ def test_the_mean_of_the_weights_is_what_is_validated() -> None:
         now = model.get_weights()[0]
         mean = now if mean is None else (mean + now) / 2
     before = model.get_weights()
-    batches = [Batch(views, np.zeros((8, 15), np.float32), np.ones(8, np.float32)) for views in inputs]
-    with loop._averaged(model, optimizer, batches):
+    with loop._averaged(model, optimizer, inputs):
         assert np.allclose(model.get_weights()[0], mean, atol=1e-6)
         mixed = inputs @ mean  # (batches, faces, 2)
         statistics = [mixed.mean(axis=1).mean(axis=0), mixed.var(axis=1).mean(axis=0)]

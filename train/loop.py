@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ def fit(
             epoch = state.epoch
             began = time.monotonic()
             losses = _one_epoch(model, optimizer, lessons, phase, recipe, state, epoch, progress)
-            with _averaged(model, optimizer, islice(_batches(lessons, phase.size, recipe, epoch), SETTLING)):
+            with _averaged(model, optimizer, _plain(lessons, phase.size, recipe)):
                 row = _validate(model, val)
                 better = phase.size == full_size and row["val_accuracy"] > state.best_accuracy
                 best = model.get_weights() if better else best
@@ -187,7 +186,7 @@ def _validate(model: Any, val: Split) -> dict[str, float]:
 
 
 @contextmanager
-def _averaged(model: Any, optimizer: Any, batches: Iterable[Batch]) -> Iterator[None]:
+def _averaged(model: Any, optimizer: Any, batches: Iterable[NDArray[np.float32]]) -> Iterator[None]:
     """The model with the moving average of its weights, where the recipe keeps one, and back."""
     if not optimizer.use_ema:
         yield
@@ -203,15 +202,22 @@ def _averaged(model: Any, optimizer: Any, batches: Iterable[Batch]) -> Iterator[
         model.set_weights(current)
 
 
-def _settle(model: Any, batches: Iterable[Batch]) -> None:
+def _plain(lessons: Lessons, size: int, recipe: Recipe) -> Iterator[NDArray[np.float32]]:
+    """Some batches of faces as a device sees them, (B, S, S, 3): not augmented."""
+    rng = np.random.default_rng(recipe.seed)
+    for _ in range(SETTLING):
+        yield network_input(lessons.faces[rng.integers(0, len(lessons), recipe.batch_size)], size)
+
+
+def _settle(model: Any, batches: Iterable[NDArray[np.float32]]) -> None:
     """Batch norm's statistics anew, as their mean over some batches: averaged weights never saw one
     (Izmailov et al. 2018, arXiv:1803.05407)."""
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [norm.momentum for norm in norms]
-    for done, batch in enumerate(batches):
+    for done, views in enumerate(batches):
         for norm in norms:
             norm.momentum = done / (done + 1)
-        model(batch.views, training=True)
+        model(views, training=True)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
