@@ -130,6 +130,7 @@ def _points(
             whole.weights,
             fitted.temperatures,
             point.thresholds,
+            whole.offsets,
         )
         seen = np.arange(len(logits))[:, None] < asked  # (M, N)
         points.append(

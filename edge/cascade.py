@@ -57,7 +57,12 @@ class Member(Protocol):
 
 
 def staged(
-    ask: Ask, count: int, weights: NDArray[np.floating], temperatures: Sequence[float], thresholds: Sequence[float]
+    ask: Ask,
+    count: int,
+    weights: NDArray[np.floating],
+    temperatures: Sequence[float],
+    thresholds: Sequence[float],
+    offsets: Sequence[float] | NDArray[np.floating] = (0.0,),
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """(count, 7) probabilities, and how many members each face was shown to, (count,)."""
     members = len(temperatures)
@@ -70,7 +75,7 @@ def staged(
         logits[member, undecided] = ask(member, undecided)
         asked[undecided] += 1
         share = weights[: member + 1] / weights[: member + 1].sum()
-        scores[undecided] = fuse(logits[: member + 1, undecided], share, temperature)
+        scores[undecided] = fuse(logits[: member + 1, undecided], share, temperature, offsets)
         if member < members - 1:
             undecided = undecided[scores[undecided].max(axis=1) < thresholds[member]]
     return scores, asked
@@ -80,7 +85,13 @@ class CascadeClassifier:
     """An ensemble's members asked one after another, as far as needed."""
 
     def __init__(
-        self, members: Sequence[Member], weights: NDArray[np.floating], cascade: Cascade, point: Point, name: str
+        self,
+        members: Sequence[Member],
+        weights: NDArray[np.floating],
+        offsets: NDArray[np.floating],
+        cascade: Cascade,
+        point: Point,
+        name: str,
     ) -> None:
         self.members = list(members)
         self.cascade, self.point = cascade, point
@@ -88,7 +99,7 @@ class CascadeClassifier:
         """At most so many members are asked: fewer where the machine is too hot for all."""
         self.faces = self.invocations = 0
         """Faces seen and members asked since the start."""
-        self._weights, self._name = weights, name
+        self._weights, self._offsets, self._name = weights, offsets, name
 
     @property
     def description(self) -> str:
@@ -104,6 +115,7 @@ class CascadeClassifier:
             self._weights,
             self.cascade.temperatures[: self.depth],
             self.point.thresholds[: self.depth - 1],
+            self._offsets,
         )
         self.faces += len(crops)
         self.invocations += int(asked.sum())

@@ -15,6 +15,7 @@ from fer_edge.edge.classifier import Classifier, TFLiteClassifier, open_member
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_json
 from fer_edge.edge.scores import fuse
+from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 
 NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
@@ -25,6 +26,7 @@ class EnsembleConfig:
     """What `ensemble.json` holds. members: .tflite files beside it. weights sum to 1.
 
     temperature divides every member's logits in the ensemble; alone has each member's where it runs by itself.
+    offsets: (7,) what is added to each class's softened logit in the ensemble, for the rare ones' sake.
     cascade: how it may stop early, its members being in the order in which they are asked.
     """
 
@@ -32,6 +34,7 @@ class EnsembleConfig:
     weights: tuple[float, ...]
     temperature: float
     alone: tuple[float, ...]
+    offsets: tuple[float, ...] = (0.0,) * len(EMOTIONS)
     fitted_on: str = ""
     cascade: Cascade | None = None
 
@@ -39,9 +42,16 @@ class EnsembleConfig:
 class Ensemble:
     """Several members as one classifier; a single model is an ensemble of one."""
 
-    def __init__(self, members: list[TFLiteClassifier], weights: Sequence[float], temperature: float) -> None:
+    def __init__(
+        self,
+        members: list[TFLiteClassifier],
+        weights: Sequence[float],
+        temperature: float,
+        offsets: Sequence[float] = (0.0,),
+    ) -> None:
         self.members = members
         self.temperature = temperature
+        self.offsets = np.asarray(offsets, np.float32)
         self.weights = np.asarray(weights, np.float32)
 
     @property
@@ -58,7 +68,7 @@ class Ensemble:
 
     def fused(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """The members' (M, N, 7) logits to (N, 7) probabilities."""
-        return fuse(logits, self.weights, self.temperature)
+        return fuse(logits, self.weights, self.temperature, self.offsets)
 
 
 def open_classifier(spec: str = "ensemble", threads: int = 1) -> Ensemble:
@@ -94,7 +104,7 @@ def temperature_alone(path: Path) -> float:
 def _open_ensemble(path: Path, threads: int) -> Ensemble:
     config = read_ensemble(path)
     members = [open_member(path.parent / name, threads)[0] for name in config.members]
-    return Ensemble(members, config.weights, config.temperature)
+    return Ensemble(members, config.weights, config.temperature, config.offsets)
 
 
 def open_cascade(spec: str = "ensemble", threads: int = 1, budget: float | None = None) -> Classifier:
@@ -119,7 +129,7 @@ def open_cascade(spec: str = "ensemble", threads: int = 1, budget: float | None 
         least = mean_time(point, times)
         if least > budget:
             raise ModelError(f"--budget {budget:g}: a face takes at least {least:.2f} ms here; expected more than that")
-    return CascadeClassifier(whole.members, whole.weights, cascade, point, whole.description)
+    return CascadeClassifier(whole.members, whole.weights, whole.offsets, cascade, point, whole.description)
 
 
 def read_ensemble(path: Path) -> EnsembleConfig:
@@ -131,6 +141,7 @@ def read_ensemble(path: Path) -> EnsembleConfig:
             tuple(float(weight) for weight in stored["weights"]),
             float(stored["temperature"]),
             tuple(float(temperature) for temperature in stored["alone"]),
+            tuple(float(offset) for offset in stored["offsets"]),
             str(stored.get("fitted_on", "")),
             cascade_from(stored["cascade"], len(stored["members"])) if stored.get("cascade") else None,
         )
@@ -140,6 +151,8 @@ def read_ensemble(path: Path) -> EnsembleConfig:
         raise ModelError(f"{path} is no ensemble file: {error!r}; 'fer-edge ensemble fit' writes it") from None
     if not len(config.members) == len(config.weights) == len(config.alone) > 0:
         raise ModelError(f"{path}: expected as many weights and temperatures as members, and at least one")
+    if len(config.offsets) != len(EMOTIONS):
+        raise ModelError(f"{path}: expected {len(EMOTIONS)} offsets, one for each class, found {len(config.offsets)}")
     if min(config.temperature, *config.alone) <= 0:
         raise ModelError(f"{path}: a temperature is {min(config.temperature, *config.alone)}, expected more than 0")
     return config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,16 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
-def fuse(logits: NDArray[np.floating], weights: NDArray[np.floating], temperature: float) -> NDArray[np.float32]:
-    """(M, N, 7) members' logits to (N, 7) probabilities: the weighted mean of softmax(logits / temperature)."""
-    return np.asarray(np.tensordot(weights, softmax(logits / np.float32(temperature)), axes=1), np.float32)
+def fuse(
+    logits: NDArray[np.floating],
+    weights: NDArray[np.floating],
+    temperature: float,
+    offsets: Sequence[float] | NDArray[np.floating] = (0.0,),
+) -> NDArray[np.float32]:
+    """(M, N, 7) members' logits to (N, 7) probabilities: the weighted mean of softmax(logits / temperature + offsets).
+
+    offsets: (7,) or one, what is added for a class that is rarer than it should weigh (Menon et al. 2021,
+    arXiv:2007.07314).
+    """
+    scaled = logits / np.float32(temperature) + np.asarray(offsets, np.float32)
+    return np.asarray(np.tensordot(weights, softmax(scaled), axes=1), np.float32)

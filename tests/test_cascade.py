@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fer_edge.edge.cascade import Cascade, CascadeClassifier, Point, mean_time, member_times, staged, within
 from fer_edge.edge.cli import main
-from fer_edge.edge.ensemble import open_cascade, open_classifier, read_ensemble
+from fer_edge.edge.ensemble import NAMES, open_cascade, open_classifier, read_ensemble
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
@@ -71,7 +71,8 @@ def test_only_the_undecided_are_shown_to_the_next_member() -> None:
     logits, labels = made(200)
     members = [Told(table) for table in logits]
     cascade = fit_cascade(logits, labels, EVEN, (1.0, 1.0, 2.0))
-    classifier = CascadeClassifier(members, np.array(EVEN), cascade, cascade.points[cascade.chosen], "told")
+    point = cascade.points[cascade.chosen]
+    classifier = CascadeClassifier(members, np.array(EVEN), np.zeros(7), cascade, point, "told")
     scores = classifier(crops(200))
     assert [member.asked for member in members] == [round(200 * share) for share in classifier.point.reach]
     assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(classifier.point.accuracy, abs=1e-5)
@@ -93,7 +94,7 @@ def test_the_chosen_point_is_the_cheapest_that_loses_no_more_than_allowed() -> N
     assert costs == sorted(costs) and accuracies == sorted(set(accuracies))
     enough = [point for point in cascade.points if point.accuracy >= whole - 0.002 - 1e-5]
     assert cascade.points[cascade.chosen] == enough[0]
-    scores, asked = cascaded([member[None] for member in logits], EVEN, cascade)
+    scores, asked = cascaded([member[None] for member in logits], EVEN, (0.0,), cascade)
     assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(enough[0].accuracy, abs=1e-5)
     assert 1 <= asked.mean() < 3
 
@@ -116,7 +117,7 @@ def test_the_shipped_cascade_answers_as_its_members_do() -> None:
     whole, cascade = open_classifier(), open_cascade()
     assert isinstance(cascade, CascadeClassifier)
     views = [member.logits(faces)[None] for member in whole.members]
-    scores, asked = cascaded(views, config.weights, config.cascade)
+    scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
     assert np.allclose(cascade(faces), scores, atol=1e-6) and cascade.invocations == asked.sum()
     cascade.point = replace(cascade.point, thresholds=(1.01, 1.01))
     assert np.allclose(cascade(faces), whole(faces), atol=1e-3)
@@ -171,9 +172,33 @@ def test_bench_cascade_counts_what_it_did(synthetic_csv: Path, tmp_path: Path) -
     part, config = load(synthetic_csv).split("val"), read_ensemble(FOLDER / "ensemble.json")
     assert config.cascade is not None
     views = [member.logits(part.faces)[None] for member in open_classifier().members]
-    scores, asked = cascaded(views, config.weights, config.cascade)
+    scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
     whole, early = result["rows"]
     assert (whole["members"], early["members"]) == (3, round(float(asked.mean()), 4))
     assert early["accuracy"] == round(float((scores.argmax(1) == part.labels).mean()), 5)
     assert result["curve"][-1]["members"] >= early["members"] >= result["curve"][0]["members"]
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_evaluate_tells_of_the_cascade_too(synthetic_csv: Path) -> None:
+    config = FOLDER / "ensemble.json"
+    words = ["evaluate", *NAMES, "--data", str(synthetic_csv), "--ensemble", str(config), "--cascade", "--json"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert [json.loads(line)["model"] for line in done.stdout.splitlines()] == [*NAMES, "ensemble", "cascade"]
+    assert "members a face" in done.stderr
+    for wrong in ([*words, "--tta", "flip"], [*words[:5], "--data", str(synthetic_csv), "--cascade"]):
+        assert CliRunner().invoke(main, wrong).exit_code == 2
+
+
+def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path) -> None:
+    for name in NAMES:
+        for suffix in ("tflite", "json"):
+            shutil.copy(FOLDER / f"{name}_int8.{suffix}", tmp_path)
+    files = [str(tmp_path / f"{name}_int8.tflite") for name in NAMES]
+    words = ["ensemble", "fit", *files, "--data", str(synthetic_csv), "--out", str(tmp_path / "ensemble.json")]
+    done = CliRunner().invoke(main, [*words, "--drop", "100"])
+    assert done.exit_code == 0, done.output
+    cascade = read_ensemble(tmp_path / "ensemble.json").cascade
+    assert cascade is not None and cascade.chosen == 0, "whatever it costs in accuracy, the cheapest"
+    assert "times cheaper here" in done.stdout

@@ -25,7 +25,7 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.quantize import dequantize, gray_table, quantize
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
-from fer_edge.train.evaluation import fit_ensemble
+from fer_edge.train.evaluation import fit_ensemble, rare_class_offsets
 
 PORTRAIT = str(FOLDER.parent / "examples" / "astronaut.jpg")
 INT8 = Tensor("x", 0, (1,), np.dtype(np.int8), 0.0078, -1)
@@ -57,7 +57,7 @@ def test_ensemble_is_the_members_fused() -> None:
     config = read_ensemble(FOLDER / "ensemble.json")
     logits = np.stack([TFLiteClassifier(FOLDER / name).logits(faces()) for name in config.members])
     scores = open_classifier("ensemble")(faces())
-    assert np.allclose(scores, fuse(logits, np.array(config.weights), config.temperature), atol=1e-6)
+    assert np.allclose(scores, fuse(logits, np.array(config.weights), config.temperature, config.offsets), atol=1e-6)
     assert scores.dtype == np.float32 and np.allclose(scores.sum(axis=1), 1, atol=1e-5)
     assert open_classifier("ensemble")(faces(0)).shape == (0, 7)
 
@@ -94,6 +94,17 @@ def test_gray_table_is_monotonic_and_spans_the_range() -> None:
 def test_fused_scores_are_probabilities(logits: np.ndarray, temperature: float) -> None:
     scores = fuse(logits, np.array([0.25, 0.75]), temperature)
     assert scores.shape == (5, 7) and np.allclose(scores.sum(axis=1), 1, atol=1e-5) and scores.min() >= 0
+
+
+@given(LOGITS)
+def test_rare_classes_gain_by_their_frequency(logits: np.ndarray) -> None:
+    counts = np.array([1000, 10, 1000, 1000, 1000, 1000, 1000])
+    even = np.full(len(logits), 1 / len(logits))
+    plain, favoured = (fuse(logits, even, 1.0, rare_class_offsets(counts, strength)) for strength in (0, 0.5))
+    assert np.allclose(plain, fuse(logits, even, 1.0))
+    assert np.all(favoured[:, 1] >= plain[:, 1]) and np.allclose(favoured.sum(axis=1), 1, atol=1e-5)
+    odds = rare_class_offsets(counts, 0.5)
+    assert odds[1] - odds[0] == pytest.approx(np.log(10), abs=1e-4) and sum(odds) == pytest.approx(0, abs=1e-4)
 
 
 def test_fitted_temperature_undoes_a_known_one() -> None:
@@ -164,7 +175,7 @@ def test_impossible_ensembles_are_refused(copied: Path, change: dict[str, object
 
 
 def test_ensemble_file_round_trip(tmp_path: Path) -> None:
-    config = EnsembleConfig(("a.tflite", "b.tflite"), (0.4, 0.6), 1.25, (1.1, 0.9), "val split")
+    config = EnsembleConfig(("a.tflite", "b.tflite"), (0.4, 0.6), 1.25, (1.1, 0.9), (0.1,) * 7, "val split")
     assert read_ensemble(write_ensemble(tmp_path / "ensemble.json", config)) == config
 
 

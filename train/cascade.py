@@ -25,6 +25,7 @@ def fit_cascade(
     weights: Sequence[float],
     times: Sequence[float],
     drop: float = DROP,
+    offsets: Sequence[float] = (0.0,),
 ) -> Cascade:
     """(M, N, 7) logits of members in the order in which they are asked, to a cascade of them.
 
@@ -33,8 +34,11 @@ def fit_cascade(
     """
     members, weighted = len(logits), np.asarray(weights, np.float32)
     shares = [weighted[:count] / weighted[:count].sum() for count in range(1, members + 1)]
-    temperatures = [fit_temperature(logits[:count], labels, shares[count - 1])[1] for count in range(1, members + 1)]
-    scores = [fuse(logits[:count], shares[count - 1], temperatures[count - 1]) for count in range(1, members + 1)]
+    temperatures = [fit_temperature(logits[: len(each)], labels, each, offsets)[1] for each in shares]
+    scores = [
+        fuse(logits[: len(each)], each, temperature, offsets)
+        for each, temperature in zip(shares, temperatures, strict=True)
+    ]
     right = np.stack([score.argmax(axis=1) == labels for score in scores])  # (M, N)
     sure = np.stack([score.max(axis=1) for score in scores[:-1]]) if members > 1 else np.empty((0, len(labels)))
     points = [_point(right, sure, chosen) for chosen in product(THRESHOLDS, repeat=members - 1)]

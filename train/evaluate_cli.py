@@ -18,7 +18,15 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.train.cascade import DROP, fit_cascade
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data import SPLITS, Split, fingerprint, load
-from fer_edge.train.evaluation import cascaded, collect, fit_ensemble, open_logits, probabilities, temperature
+from fer_edge.train.evaluation import (
+    cascaded,
+    collect,
+    fit_ensemble,
+    open_logits,
+    probabilities,
+    rare_class_offsets,
+    temperature,
+)
 from fer_edge.train.metrics import measure
 from fer_edge.train.progress import say
 from fer_edge.train.report import confusion_table, metrics_table, plot_confusion, plot_reliability
@@ -71,12 +79,11 @@ def evaluate(
         views.append(collect(open_logits(spec, threads), part.faces, flip=tta == "flip"))
         shown(spec, probabilities(views[-1:], [1.0], temperature(spec)))
     if len(models) > 1:
-        weights, shared = tuple(1 / len(models) for _ in models), 1.0
-        if config:
-            weights, shared = config.weights, config.temperature
-        shown("ensemble", probabilities(views, weights, shared))
+        even = tuple(1 / len(models) for _ in models)
+        fused = (config.weights, config.temperature, config.offsets) if config else (even, 1.0)
+        shown("ensemble", probabilities(views, *fused))
     if cascade and config and config.cascade:
-        scores, asked = cascaded(views, config.weights, config.cascade)
+        scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
         say(f"cascade: {asked.mean():.2f} members a face")
         shown("cascade", scores)
 
@@ -126,6 +133,12 @@ def ensemble() -> None:
     help="Equal weights, or a grid search in steps of 0.1.",
 )
 @click.option(
+    "--balance",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="How far rare classes are favoured: 0 not at all, 1 by the inverse of their frequency in train.",
+)
+@click.option(
     "--drop",
     type=click.FloatRange(0, 100),
     default=100 * DROP,
@@ -133,7 +146,14 @@ def ensemble() -> None:
 )
 @click.option("--threads", type=click.IntRange(1), default=2, help="Threads of the TFLite interpreter.")
 def fit_command(
-    models: tuple[str, ...], data_path: str, skip_bad: bool, out: Path, weights: str, drop: float, threads: int
+    models: tuple[str, ...],
+    data_path: str,
+    skip_bad: bool,
+    out: Path,
+    weights: str,
+    balance: float,
+    drop: float,
+    threads: int,
 ) -> None:
     """Fit temperature, weights and cascade of MODELS, the cheapest first, on the val split, and write OUT."""
     files = [model_file(spec) for spec in models]
@@ -142,26 +162,29 @@ def fit_command(
         raise ModelError(
             f"{strangers[0]} does not lie beside {out}; expected the members in the folder of the ensemble file"
         )
-    part = load(data_path, skip_bad=skip_bad, progress=say).split("val")
+    data = load(data_path, skip_bad=skip_bad, progress=say)
+    part, offsets = data.split("val"), rare_class_offsets(data.split("train").counts(), balance)
     members = [open_member(file, threads)[0] for file in files]
     times = member_times(members)
     views = [member.logits(part.faces)[None] for member in members]
-    chosen, temperature = fit_ensemble(np.concatenate(views), part.labels, equal=weights == "equal")
+    chosen, temperature = fit_ensemble(np.concatenate(views), part.labels, equal=weights == "equal", offsets=offsets)
     alone = tuple(fit_ensemble(view, part.labels)[1] for view in views)
-    cascade = fit_cascade(np.concatenate(views), part.labels, chosen, times, drop / 100)
+    cascade = fit_cascade(np.concatenate(views), part.labels, chosen, times, drop / 100, offsets)
     config = EnsembleConfig(
         tuple(file.name for file in files),
         chosen,
         temperature,
         alone,
+        offsets,
         f"val split, {len(part)} pictures, sha256 {fingerprint(part)}",
         cascade,
     )
     write_ensemble(out, config)
-    metrics = measure(probabilities(views, chosen, temperature), part.labels)
+    metrics = measure(probabilities(views, chosen, temperature, offsets), part.labels)
     click.echo(
         f"{out}: weights {', '.join(f'{weight:.3f}' for weight in chosen)}, temperature {temperature:.3f}, "
-        f"accuracy {100 * metrics.accuracy:.2f} %, ECE {metrics.ece:.4f} on the split it was fitted on"
+        f"accuracy {100 * metrics.accuracy:.2f} %, balanced {100 * metrics.balanced_accuracy:.2f} %, "
+        f"ECE {metrics.ece:.4f} on the split it was fitted on"
     )
     point = cascade.points[cascade.chosen]
     click.echo(

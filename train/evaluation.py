@@ -68,16 +68,16 @@ def temperature(spec: str) -> float:
 
 
 def probabilities(
-    views: list[NDArray[np.float32]], weights: Sequence[float], temperature: float
+    views: list[NDArray[np.float32]], weights: Sequence[float], temperature: float, offsets: Sequence[float] = (0.0,)
 ) -> NDArray[np.float32]:
     """Members' (V, N, 7) logits to (N, 7) probabilities: members by weight, views equally."""
     count = views[0].shape[0]
     logits = np.concatenate(views)  # (M * V, N, 7)
-    return fuse(logits, np.repeat(np.asarray(weights, np.float32), count) / count, temperature)
+    return fuse(logits, np.repeat(np.asarray(weights, np.float32), count) / count, temperature, offsets)
 
 
 def cascaded(
-    views: list[NDArray[np.float32]], weights: Sequence[float], cascade: Cascade
+    views: list[NDArray[np.float32]], weights: Sequence[float], offsets: Sequence[float], cascade: Cascade
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Members' (V, N, 7) logits to (N, 7) probabilities and (N,) members asked, by the first view alone."""
     return staged(
@@ -86,11 +86,17 @@ def cascaded(
         np.asarray(weights, np.float32),
         cascade.temperatures,
         cascade.points[cascade.chosen].thresholds,
+        offsets,
     )
 
 
 def fit_ensemble(
-    logits: NDArray[np.float32], labels: NDArray[np.int64], *, equal: bool = True, step: float = 0.1
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    *,
+    equal: bool = True,
+    step: float = 0.1,
+    offsets: Sequence[float] = (0.0,),
 ) -> tuple[tuple[float, ...], float]:
     """(M, N, 7) logits to (weights, temperature) that minimize the negative log-likelihood.
 
@@ -100,18 +106,27 @@ def fit_ensemble(
     members = len(logits)
     even = tuple(1 / members for _ in range(members))
     grid = [even] if equal else [even, *_simplex(members, round(1 / step))]
-    fits = [(*fit_temperature(logits, labels, np.asarray(weights, np.float32)), weights) for weights in grid]
+    fits = [(*fit_temperature(logits, labels, np.asarray(weights, np.float32), offsets), weights) for weights in grid]
     _, temperature, weights = min(fits)
     return weights, temperature
 
 
+def rare_class_offsets(counts: NDArray[np.int64], strength: float) -> tuple[float, ...]:
+    """(7,) offsets that weigh classes by their frequency to the power of -strength; their mean is 0."""
+    logs = -strength * np.log(np.maximum(counts, 1))
+    return tuple(round(float(value), 5) for value in logs - logs.mean())
+
+
 def fit_temperature(
-    logits: NDArray[np.float32], labels: NDArray[np.int64], weights: NDArray[np.float32]
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    offsets: Sequence[float] = (0.0,),
 ) -> tuple[float, float]:
     """(loss, temperature) of (M, N, 7) logits fused by weight: a golden-section search between 0.2 and 5."""
 
     def loss(temperature: float) -> float:
-        chosen = fuse(logits, weights, temperature)[np.arange(len(labels)), labels]
+        chosen = fuse(logits, weights, temperature, offsets)[np.arange(len(labels)), labels]
         return float(-np.mean(np.log(np.maximum(chosen, 1e-9))))
 
     low, high, ratio = 0.2, 5.0, (5**0.5 - 1) / 2
