@@ -182,10 +182,21 @@ def test_bench_cascade_counts_what_it_did(synthetic_csv: Path, tmp_path: Path) -
 
 def test_evaluate_tells_of_the_cascade_too(synthetic_csv: Path) -> None:
     config = FOLDER / "ensemble.json"
-    words = ["evaluate", *NAMES, "--data", str(synthetic_csv), "--ensemble", str(config), "--cascade", "--json"]
+    words = [
+        "evaluate",
+        *reversed(NAMES),
+        "--data",
+        str(synthetic_csv),
+        "--ensemble",
+        str(config),
+        "--cascade",
+        "--json",
+    ]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
-    assert [json.loads(line)["model"] for line in done.stdout.splitlines()] == [*NAMES, "ensemble", "cascade"]
+    told = [json.loads(line)["model"] for line in done.stdout.splitlines()]
+    members = [member.removesuffix("_int8.tflite") for member in read_ensemble(config).members]
+    assert told == [*members, "ensemble", "cascade"], "in the ensemble's order"
     assert "members a face" in done.stderr
     for wrong in ([*words, "--tta", "flip"], [*words[:5], "--data", str(synthetic_csv), "--cascade"]):
         assert CliRunner().invoke(main, wrong).exit_code == 2
@@ -195,10 +206,12 @@ def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path) -> N
     for name in NAMES:
         for suffix in ("tflite", "json"):
             shutil.copy(FOLDER / f"{name}_int8.{suffix}", tmp_path)
-    files = [str(tmp_path / f"{name}_int8.tflite") for name in NAMES]
+    files = [str(tmp_path / f"{name}_int8.tflite") for name in reversed(NAMES)]
     words = ["ensemble", "fit", *files, "--data", str(synthetic_csv), "--out", str(tmp_path / "ensemble.json")]
     done = CliRunner().invoke(main, [*words, "--drop", "100"])
     assert done.exit_code == 0, done.output
-    cascade = read_ensemble(tmp_path / "ensemble.json").cascade
+    config = read_ensemble(tmp_path / "ensemble.json")
+    assert config.members[-1] == "efficientnet_b0_int8.tflite", "the slowest is asked last"
+    cascade = config.cascade
     assert cascade is not None and cascade.chosen == 0, "whatever it costs in accuracy, the cheapest"
     assert "times cheaper here" in done.stdout

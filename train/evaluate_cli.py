@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.cascade import mean_time, member_times
 from fer_edge.edge.catalog import model_file
 from fer_edge.edge.classifier import open_member
-from fer_edge.edge.ensemble import EnsembleConfig, read_ensemble, write_ensemble
+from fer_edge.edge.ensemble import NAMES, EnsembleConfig, read_ensemble, write_ensemble
 from fer_edge.edge.errors import ModelError
 from fer_edge.train.cascade import DROP, fit_cascade
 from fer_edge.train.cli import data_option, skip_option
@@ -44,7 +44,7 @@ from fer_edge.train.report import confusion_table, metrics_table, plot_confusion
     "--ensemble",
     "ensemble_path",
     type=click.Path(path_type=Path),
-    help="ensemble.json whose weights and temperature to use.",
+    help="ensemble.json whose weights, temperature and offsets to use.",
 )
 @click.option("--cascade", is_flag=True, help="Measure the cascade of --ensemble too.")
 @click.option("--threads", type=click.IntRange(1), default=2, help="Threads of the TFLite interpreter.")
@@ -72,6 +72,7 @@ def evaluate(
         raise ModelError("--cascade and --tta exclude each other: a cascade stops before the second view")
     if cascade and (config is None or config.cascade is None):
         raise ModelError("--cascade needs --ensemble with a cascade in it, as 'fer-edge ensemble fit' writes it")
+    models = _in_order(models, config)
     part = load(data_path, skip_bad=skip_bad, progress=say).split(split)
     shown = _Shown(part, split, tta, plots, as_json)
     views = []
@@ -86,6 +87,14 @@ def evaluate(
         scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
         say(f"cascade: {asked.mean():.2f} members a face")
         shown("cascade", scores)
+
+
+def _in_order(models: tuple[str, ...], config: EnsembleConfig | None) -> tuple[str, ...]:
+    """The models in the ensemble's order where they are its members, else as they were given."""
+    names = {model_file(spec).name: spec for spec in models if spec in NAMES or spec.endswith(".tflite")}
+    if config is None or set(names) != set(config.members):
+        return models
+    return tuple(names[member] for member in config.members)
 
 
 @dataclass(frozen=True)
@@ -155,7 +164,7 @@ def fit_command(
     drop: float,
     threads: int,
 ) -> None:
-    """Fit temperature, weights and cascade of MODELS, the cheapest first, on the val split, and write OUT."""
+    """Fit temperature, weights and cascade of MODELS on the val split, and write OUT; the fastest is asked first."""
     files = [model_file(spec) for spec in models]
     strangers = [str(file) for file in files if file.resolve().parent != out.resolve().parent]
     if strangers:
@@ -165,13 +174,14 @@ def fit_command(
     data = load(data_path, skip_bad=skip_bad, progress=say)
     part, offsets = data.split("val"), rare_class_offsets(data.split("train").counts(), balance)
     members = [open_member(file, threads)[0] for file in files]
-    times = member_times(members)
+    cheapest = sorted(zip(member_times(members), members, strict=True), key=lambda pair: pair[0])
+    times, members = [time for time, _ in cheapest], [member for _, member in cheapest]
     views = [member.logits(part.faces)[None] for member in members]
     chosen, temperature = fit_ensemble(np.concatenate(views), part.labels, equal=weights == "equal", offsets=offsets)
     alone = tuple(fit_ensemble(view, part.labels)[1] for view in views)
     cascade = fit_cascade(np.concatenate(views), part.labels, chosen, times, drop / 100, offsets)
     config = EnsembleConfig(
-        tuple(file.name for file in files),
+        tuple(member.path.name for member in members),
         chosen,
         temperature,
         alone,
