@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, shipped, write
+from fer_edge.benchmarks.elsewhere import python_option, rows_from
+from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
 from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.errors import DataError
@@ -31,13 +29,7 @@ _BATCH = 256  # pictures between two progress steps
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Interpreter threads.")
 @click.option("--flip", is_flag=True, help="Measure each model once more with the mirrored face averaged in.")
 @click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
-@click.option(
-    "--python",
-    "pythons",
-    multiple=True,
-    metavar="PATH",
-    help="Another environment's Python, measured too: its TFLite runtime may differ. Repeatable.",
-)
+@python_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
 def accuracy(
     models: tuple[str, ...],
@@ -54,7 +46,10 @@ def accuracy(
     part, described = labelled(data, split, limit)
     rows = [each for spec in specs for each in measured(spec, part, threads, flip)]
     for python in pythons:
-        rows += _elsewhere(python, specs, data, split, threads, flip, limit)
+        words = ["accuracy", *specs, "--data", str(data), "--split", split, "--threads", str(threads)]
+        words += ["--flip"] if flip else []
+        words += ["--limit", str(limit)] if limit else []
+        rows += rows_from(python, words)
     path = write("accuracy", {"data": described, "rows": rows}, out)
     for each in rows:
         click.echo(f"{label(each):28} {each['runtime']:24} {100 * each['accuracy']:6.2f} %")
@@ -96,24 +91,3 @@ def _predict(classifier: Classifier, faces: NDArray[np.uint8], label: str) -> ND
     stderr = sys.stderr
     with click.progressbar(starts, label=label, file=stderr, hidden=not stderr.isatty()) as steps:
         return np.concatenate([classifier(faces[start : start + _BATCH]) for start in steps])
-
-
-def _elsewhere(
-    python: str, specs: tuple[str, ...], data: Path, split: str, threads: int, flip: bool, limit: int | None
-) -> list[dict[str, Any]]:
-    """The same measurement by another environment's interpreter; ResultError says why it failed."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "rows.json"
-        command = [python, "-m", "fer_edge.edge.cli", "bench", "accuracy", *specs]
-        command += ["--data", str(data), "--split", split, "--threads", str(threads), "--out", str(out)]
-        command += ["--flip"] if flip else []
-        command += ["--limit", str(limit)] if limit else []
-        try:
-            done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        except OSError as error:
-            raise ResultError(f"--python {python} cannot be run: {error.strerror}; expected a Python") from None
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise ResultError(f"--python {python} failed: {last}; it needs fer-edge and a TFLite runtime")
-        rows: list[dict[str, Any]] = json.loads(out.read_text("utf-8"))["rows"]
-        return rows

@@ -17,6 +17,7 @@ COMMANDS = {
     "pipeline": "fer_edge.benchmarks.pipeline",
     "report": "fer_edge.benchmarks.report",
     "robustness": "fer_edge.benchmarks.robustness",
+    "start": "fer_edge.benchmarks.start",
     "table": "fer_edge.benchmarks.table",
 }
 

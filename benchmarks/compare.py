@@ -87,7 +87,7 @@ def sign_test(gained: int, lost: int) -> float:
     """McNemar's exact test, two-sided: how often chance alone moves as many answers one way."""
     total, few = gained + lost, min(gained, lost)
     tail = sum(math.comb(total, count) for count in range(few + 1)) / 2**total
-    return min(1.0, 2 * tail)
+    return float(min(1.0, 2 * tail))
 
 
 def ratio_interval(old: list[float], new: list[float]) -> tuple[float, float]:
@@ -102,5 +102,5 @@ _COMPARE: dict[
     str, tuple[Callable[[dict[str, Any]], tuple[Any, ...]], Callable[[dict[str, Any], dict[str, Any]], str]]
 ] = {
     "accuracy": (lambda row: (row["model"], row["flip"], row["runtime"].split()[0]), _accuracy),
-    "latency": (lambda row: (row["model"], row["threads"]), _latency),
+    "latency": (lambda row: (row["model"], row["threads"], row["runtime"].split()[0]), _latency),
 }

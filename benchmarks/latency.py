@@ -22,11 +22,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.benchmarks.elsewhere import python_option, rows_from
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, shipped, write
 from fer_edge.edge.detector import open_detector
 from fer_edge.edge.ensemble import open_classifier
-from fer_edge.edge.interpreter import open_interpreter
+from fer_edge.edge.interpreter import open_interpreter, runtime
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Frame
@@ -53,9 +54,16 @@ def _threads(ctx: click.Context, option: click.Parameter, value: str) -> tuple[i
 @click.option(
     "--picture", type=click.Path(path_type=Path), help="Time a whole frame too: this picture, detection included."
 )
+@python_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
 def latency(
-    models: tuple[str, ...], threads: tuple[int, ...], runs: int, warmup: int, picture: Path | None, out: Path | None
+    models: tuple[str, ...],
+    threads: tuple[int, ...],
+    runs: int,
+    warmup: int,
+    picture: Path | None,
+    pythons: tuple[str, ...],
+    out: Path | None,
 ) -> None:
     """Measure milliseconds per face of MODELs (default: the shipped ones and the ensemble).
 
@@ -66,6 +74,13 @@ def latency(
     frame = _read(picture) if picture else None
     before = condition()
     rows = [row for count in threads for row in _measure(specs, count, runs, warmup, frame)]
+    for python in pythons:
+        words = ["latency", *specs, "--threads", ",".join(map(str, threads)), "--runs", str(runs)]
+        words += ["--warmup", str(warmup), *(("--picture", str(picture)) if picture else ())]
+        rows += rows_from(python, words)
+    for row in rows:
+        alike = (each for each in rows if each["threads"] == row["threads"])
+        row["ratio"] = round(row["classifier"]["p50"] / next(alike)["classifier"]["p50"], 3)
     body = {"runs": runs, "warmup": warmup, "before": before, "after": condition(), "rows": rows}
     path = write("latency", body, out)
     for row in rows:
@@ -95,7 +110,7 @@ def _measure(specs: tuple[str, ...], threads: int, runs: int, warmup: int, frame
         row["rounds"] = {
             name: [round(median(turn), 4) for turn in turns] for name, turns in _turns(times, runs).items()
         }
-        row["ratio"] = round(row["classifier"]["p50"] / rows[0]["classifier"]["p50"], 3)
+        row["runtime"] = f"{runtime().name} {runtime().version}"
     return rows
 
 

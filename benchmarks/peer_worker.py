@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -59,9 +60,9 @@ def _fer() -> tuple[Any, Any, Any]:
     """PyPI's fer: Haar cascade and its bundled 64-px TFLite model, as the constructor gives them."""
     import cv2
     import numpy as np
-    from fer.fer import FER  # the package itself exports nothing since 25.10
 
-    whole, bare = FER(), FER(offsets=(0, 0))
+    opened = import_module("fer.fer").FER  # the package itself exports nothing since 25.10
+    whole, bare = opened(), opened(offsets=(0, 0))
 
     def face(pixels: Any) -> int:
         rows = [(0, 0, pixels.shape[1], pixels.shape[0])]
@@ -75,9 +76,8 @@ def _fer() -> tuple[Any, Any, Any]:
 def _facex() -> tuple[Any, Any, Any]:
     """PyPI's facex: Haar cascade and its bundled 200-px TFLite model."""
     import numpy as np
-    from facex import PoolManager
 
-    worker = PoolManager(pool_size=1).get_classifier()
+    worker = import_module("facex").PoolManager(pool_size=1).get_classifier()
     names = dict(zip(("anger", "disgust", "fear", "happy", "neutral", "sadness", "surprised"), ORDER, strict=True))
     names |= {"neutral": "neutral", "sadness": "sad", "surprised": "surprise"}
 
@@ -110,12 +110,10 @@ def _ours(model: str, running: bool) -> Callable[[], tuple[Any, Any, Any]]:
         if model.endswith(".tflite"):
             single = TFLiteClassifier(model)
             return (lambda frame: 1), (lambda face: int(single.logits(face[None])[0].argmax())), _alone([single])
+        classifier: Any = (open_cascade if running else open_classifier)(model)
+        pipeline = Pipeline(open_detector(), classifier)
         if running:
-            classifier = open_cascade(model)
             pipeline = Pipeline(Follower(open_detector()), classifier, Tracker(), Smoother())
-        else:
-            classifier = open_classifier(model)
-            pipeline = Pipeline(open_detector(), classifier)
         return (
             lambda frame: len(pipeline.process(Frame(np.asarray(frame), time=time.perf_counter()))),
             lambda face: int(classifier(face[None])[0].argmax()),

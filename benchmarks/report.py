@@ -23,6 +23,7 @@ TITLES = {
     "robustness": "Robustness",
     "cascade": "The cascade",
     "latency": "Latency",
+    "start": "From nothing to the first answer",
     "pipeline": "The whole pipeline",
     "peers": "Beside other packages",
 }

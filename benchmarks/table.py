@@ -144,6 +144,7 @@ def _latency(result: dict[str, Any]) -> str:
     rows = [
         (
             row["model"],
+            row["runtime"],
             str(row["threads"]),
             f"{row['open']:.1f}",
             f"{row['first']:.1f}",
@@ -154,7 +155,8 @@ def _latency(result: dict[str, Any]) -> str:
         )
         for row in result["rows"]
     ]
-    columns = ("model", "threads", "open", "first", "p50", "p90", "p99", "invoke", "frame", "ratio", "peak memory")
+    timed = ("open", "first", "p50", "p90", "p99", "invoke", "frame", "ratio", "peak memory")
+    columns = ("model", "runtime", "threads", *timed)
     return f"{head}\n\n{_markdown(columns, rows)}"
 
 
@@ -211,6 +213,15 @@ def _peers(result: dict[str, Any]) -> str:
     return f"Milliseconds on one core; {_measured_on(result)}\n\n{_markdown(('', 'package', 'accuracy', *timed), rows)}"
 
 
+def _start(result: dict[str, Any]) -> str:
+    head = f"Milliseconds from process to end, {result['runs']} processes each; {_machine(result)}"
+    rows = [
+        (row["model"], *(f"{row['ms'][name]:.0f}" for name in ("p50", "p90", "p99")), f"{row['ratio']:.2f}")
+        for row in result["rows"]
+    ]
+    return f"{head}\n\n{_markdown(('what', 'p50', 'p90', 'p99', 'ratio'), rows)}"
+
+
 def _machine(result: dict[str, Any]) -> str:
     machine = result["machine"]
     software = ", ".join(
@@ -247,6 +258,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "robustness": ("robustness", _robustness),
     "cascade": ("cascade", _cascade),
     "latency": ("latency", _latency),
+    "start": ("start", _start),
     "pipeline": ("pipeline", _pipeline),
     "peers": ("peers", _peers),
 }

@@ -29,12 +29,13 @@ def fit_cascade(
 ) -> Cascade:
     """(M, N, 7) logits of members in the order in which they are asked, to a cascade of them.
 
+    Temperatures are fitted as without offsets, which shift answers for the rare classes' sake and not for truth's.
     times: (M,) what each member costs, in any unit. Its points are those that no other beats in both mean cost and
     accuracy; the chosen one is the cheapest that loses at most `drop` against all members.
     """
     members, weighted = len(logits), np.asarray(weights, np.float32)
     shares = [weighted[:count] / weighted[:count].sum() for count in range(1, members + 1)]
-    temperatures = [fit_temperature(logits[: len(each)], labels, each, offsets)[1] for each in shares]
+    temperatures = [fit_temperature(logits[: len(each)], labels, each)[1] for each in shares]
     scores = [
         fuse(logits[: len(each)], each, temperature, offsets)
         for each, temperature in zip(shares, temperatures, strict=True)

@@ -177,7 +177,7 @@ def fit_command(
     cheapest = sorted(zip(member_times(members), members, strict=True), key=lambda pair: pair[0])
     times, members = [time for time, _ in cheapest], [member for _, member in cheapest]
     views = [member.logits(part.faces)[None] for member in members]
-    chosen, temperature = fit_ensemble(np.concatenate(views), part.labels, equal=weights == "equal", offsets=offsets)
+    chosen, temperature = fit_ensemble(np.concatenate(views), part.labels, equal=weights == "equal")
     alone = tuple(fit_ensemble(view, part.labels)[1] for view in views)
     cascade = fit_cascade(np.concatenate(views), part.labels, chosen, times, drop / 100, offsets)
     config = EnsembleConfig(

@@ -91,12 +91,7 @@ def cascaded(
 
 
 def fit_ensemble(
-    logits: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    *,
-    equal: bool = True,
-    step: float = 0.1,
-    offsets: Sequence[float] = (0.0,),
+    logits: NDArray[np.float32], labels: NDArray[np.int64], *, equal: bool = True, step: float = 0.1
 ) -> tuple[tuple[float, ...], float]:
     """(M, N, 7) logits to (weights, temperature) that minimize the negative log-likelihood.
 
@@ -106,7 +101,7 @@ def fit_ensemble(
     members = len(logits)
     even = tuple(1 / members for _ in range(members))
     grid = [even] if equal else [even, *_simplex(members, round(1 / step))]
-    fits = [(*fit_temperature(logits, labels, np.asarray(weights, np.float32), offsets), weights) for weights in grid]
+    fits = [(*fit_temperature(logits, labels, np.asarray(weights, np.float32)), weights) for weights in grid]
     _, temperature, weights = min(fits)
     return weights, temperature
 
@@ -118,15 +113,12 @@ def rare_class_offsets(counts: NDArray[np.int64], strength: float) -> tuple[floa
 
 
 def fit_temperature(
-    logits: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    weights: NDArray[np.float32],
-    offsets: Sequence[float] = (0.0,),
+    logits: NDArray[np.float32], labels: NDArray[np.int64], weights: NDArray[np.float32]
 ) -> tuple[float, float]:
     """(loss, temperature) of (M, N, 7) logits fused by weight: a golden-section search between 0.2 and 5."""
 
     def loss(temperature: float) -> float:
-        chosen = fuse(logits, weights, temperature, offsets)[np.arange(len(labels)), labels]
+        chosen = fuse(logits, weights, temperature)[np.arange(len(labels)), labels]
         return float(-np.mean(np.log(np.maximum(chosen, 1e-9))))
 
     low, high, ratio = 0.2, 5.0, (5**0.5 - 1) / 2
