@@ -30,8 +30,7 @@ def table(results: tuple[Path, ...], write: Path | None) -> None:
     if write is None:
         click.echo("\n\n".join(rendered.values()))
         return
-    replace(write, rendered)
-    click.echo(f"wrote {', '.join(rendered)} into {write}", err=True)
+    click.echo(f"wrote {', '.join(replace(write, rendered))} into {write}", err=True)
 
 
 def tables(paths: list[Path]) -> dict[str, str]:
@@ -52,18 +51,20 @@ def insert(page: str, rendered: dict[str, str]) -> str:
     )
 
 
-def replace(path: Path, rendered: dict[str, str]) -> None:
-    """Fill a page's tables on disk, complete or not at all; ResultError where it has a marker for none."""
+def replace(path: Path, rendered: dict[str, str]) -> list[str]:
+    """Fill a page's tables on disk, complete or not at all; which they were. ResultError where it has none of them."""
     try:
         page = path.read_text("utf-8")
     except OSError as error:
         raise ResultError(f"{path} cannot be read: {error.strerror}; expected a Markdown page") from None
-    if not rendered.keys() & {found[1] for found in _MARKER.findall(page)}:
+    filled = [found[1] for found in _MARKER.findall(page) if found[1] in rendered]
+    if not filled:
         raise ResultError(
             f"{path} has no place for {', '.join(sorted(rendered))}; "
             "expected <!-- table:NAME --> and <!-- /table --> on lines of their own"
         )
     write_bytes(path, insert(page, rendered).encode())
+    return filled
 
 
 def _accuracy(result: dict[str, Any]) -> str:
