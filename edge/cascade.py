@@ -109,12 +109,13 @@ class CascadeClassifier:
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 48, 48) uint8 gray faces to (N, 7) float32 probabilities."""
+        depth = self.depth  # once: the watch on heat may change it from its own thread
         scores, asked = staged(
             lambda member, chosen: self.members[member].logits(crops[chosen]),
             len(crops),
             self._weights,
-            self.cascade.temperatures[: self.depth],
-            self.point.thresholds[: self.depth - 1],
+            self.cascade.temperatures[:depth],
+            self.point.thresholds[: depth - 1],
             self._offsets,
         )
         self.faces += len(crops)

@@ -199,7 +199,6 @@ class _Stop:
             try:
                 self._waiting = True
                 result = next(coming)
-                self._waiting = False
             except (KeyboardInterrupt, StopIteration):
                 return
             finally:
