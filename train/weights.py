@@ -46,6 +46,7 @@ def start(name: str, model: Any, weights: str, keras: Any) -> None:
 
 def _reference(name: str, weights: str, keras: Any) -> Any:
     applications = {
+        "mobilenet": keras.applications.MobileNet,
         "mobilenet_v2": keras.applications.MobileNetV2,
         "se_mobilenet_v2": keras.applications.MobileNetV2,
         "efficientnet_b0": keras.applications.EfficientNetB0,
