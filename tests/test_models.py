@@ -18,7 +18,7 @@ from fer_edge.edge.card import card_path, checked_card, write_card
 from fer_edge.edge.catalog import shipped
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.cli import main
-from fer_edge.edge.ensemble import NAMES, EnsembleConfig, open_classifier, read_ensemble, write_ensemble
+from fer_edge.edge.ensemble import NAMES, EnsembleConfig, open_classifier, read_ensemble, share_out, write_ensemble
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import Tensor, open_interpreter, runtime
 from fer_edge.edge.preprocess import network_input
@@ -63,8 +63,18 @@ def test_ensemble_is_the_members_fused() -> None:
 
 
 def test_threads_change_nothing() -> None:
-    one, two = (open_classifier("mobilenet_v2", threads)(faces()) for threads in (1, 2))
-    assert np.array_equal(one, two)
+    for name in ("mobilenet_v2", "ensemble"):
+        one, *more = (open_classifier(name, threads)(faces()) for threads in (1, 2, 3, 5))
+        assert all(np.array_equal(one, other) for other in more), name
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(1, 7))
+def test_lanes_share_the_members_out(costs: list[int], threads: int) -> None:
+    lanes = share_out(costs, threads)
+    assert len(lanes) == min(threads, len(costs)) and all(lanes)
+    assert sorted(member for lane in lanes for member in lane) == list(range(len(costs)))
+    loads = [sum(costs[member] for member in lane) for lane in lanes]
+    assert max(loads) <= sum(costs) / len(lanes) + max(costs)
 
 
 def test_lookup_equals_quantizing_the_network_input() -> None:
