@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import cv2
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import Interpreter, open_interpreter
+from fer_edge.models import FOLDER
 
 MAX_LOGIT = 80.0
 """Logits are clipped here before the sigmoid: exp(-80) is still a normal float32."""
@@ -159,11 +159,8 @@ class BlazeFace:
         return laid.restore(blend(raw))
 
 
-def open_blazeface(variant: Variant, threads: int = 1, folder: Path | None = None) -> BlazeFace:
+def open_blazeface(variant: Variant, threads: int = 1, folder: Path = FOLDER / "face") -> BlazeFace:
     """Open a variant's file from folder, or the package's; ModelError where it is missing or altered."""
-    if folder is None:
-        with as_file(files("fer_edge.models") / "face") as packaged:
-            return open_blazeface(variant, threads, packaged)
     path = folder / variant.file
     try:
         expected = json.loads((folder / "faces.json").read_text())[variant.file]["sha256"]

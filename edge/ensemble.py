@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from fer_edge.edge.files import write_json
 from fer_edge.edge.scores import fuse
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
 
@@ -59,7 +62,13 @@ class Ensemble:
         self.offsets = np.asarray(offsets, np.float32)
         self.weights = np.asarray(weights, np.float32)
         self._own, *self._others = lanes or [range(len(members))]
-        self._pool = ThreadPoolExecutor(len(self._others), "member") if self._others else None
+        self._pool = self._workers(len(self._others)) if self._others else None
+
+    @staticmethod
+    def _workers(count: int) -> Executor:
+        from concurrent.futures import ThreadPoolExecutor  # here: every start would wait for it
+
+        return ThreadPoolExecutor(count, "member")
 
     @property
     def description(self) -> str:

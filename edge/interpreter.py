@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +37,21 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Runtime:
-    """An installed TFLite runtime: its name, its version, and its interpreter module."""
+    """An installed TFLite runtime: its name, its package on PyPI, and its interpreter module."""
 
     name: str
-    version: str
+    package: str
     module: Any
+
+    @cached_property
+    def version(self) -> str:
+        """The package's version; looked up when it is asked for: importlib.metadata is slow to import."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version(self.package)
+        except PackageNotFoundError:
+            return "unknown"
 
     @property
     def xnnpack(self) -> bool:
@@ -61,10 +70,7 @@ def runtime() -> Runtime:
             if not isinstance(error, ModuleNotFoundError):
                 reasons.append(f"{package} does not load: {str(error).splitlines()[0]}")
             continue
-        try:
-            return Runtime(name, version(package), loaded)
-        except PackageNotFoundError:
-            return Runtime(name, "unknown", loaded)
+        return Runtime(name, package, loaded)
     why = "; ".join(reasons) or "neither ai-edge-litert nor tflite-runtime is installed"
     raise ModelError(f"no TFLite runtime: {why}; run pip install ai-edge-litert")
 
