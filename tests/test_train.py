@@ -95,11 +95,14 @@ def test_evaluate_reads_run_folders_and_ensembles(finished_run: Path, synthetic_
     assert {path.name for path in plots.iterdir()} >= {"ensemble-confusion.png", "ensemble-reliability.png"}
 
 
-def test_network_learns_what_can_be_learnt(synthetic_csv: Path, tmp_path: Path) -> None:
-    chosen = replace(CALM, warmup_epochs=0, small_epochs=6, small_size=32, top_epochs=0, full_epochs=0, batch_size=14)
-    _, state = loop.fit("mobilenet_v2", load(synthetic_csv), chosen, tmp_path, weights="none", echo=lambda _: None)
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_network_learns_what_can_be_learnt(synthetic_csv: Path, tmp_path: Path, precision: str) -> None:
+    steps = {"warmup_epochs": 0, "small_epochs": 6, "small_size": 32, "top_epochs": 0, "full_epochs": 0}
+    chosen = replace(CALM, **steps, batch_size=14, precision=precision)
+    model, state = loop.fit("mobilenet_v2", load(synthetic_csv), chosen, tmp_path, weights="none", echo=lambda _: None)
     losses = [float(row["loss"]) for row in state.history]
     assert losses[-1] < losses[0] - 0.2
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}, "whatever it was trained in"
 
 
 @pytest.mark.parametrize("name", architectures.ARCHITECTURES)

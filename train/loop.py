@@ -52,10 +52,28 @@ def fit(
     killed the run. Raises DataError where the data has no train or val split or the checkpoint is another run's.
     """
     lessons, val = targets.lessons(data.split("train"), recipe, votes, teacher), data.split("val")
+    with _precision(recipe.precision):
+        best, state = _phases(name, lessons, val, recipe, out / "checkpoint.npz", weights, resume, echo, progress)
+    finished = architectures.build(name, keras)
+    finished.set_weights(best)
+    return finished, state
+
+
+def _phases(
+    name: str,
+    lessons: Lessons,
+    val: Split,
+    recipe: Recipe,
+    checkpoint: Path,
+    weights: str,
+    resume: bool,
+    echo: Callable[[str], None],
+    progress: Progress,
+) -> tuple[list[NDArray[np.float32]], State]:
+    """The recipe's phases from the beginning or the checkpoint; the best weights at full size, and the state."""
     full_size = architectures.size(name)
     keras.utils.set_random_seed(recipe.seed)
     model = architectures.build(name, training_keras())
-    checkpoint = out / "checkpoint.npz"
     state, best = State(), None
     if resume and checkpoint.exists():
         state, arrays, best = read_checkpoint(checkpoint, name, recipe)
@@ -103,9 +121,18 @@ def fit(
                 echo(f"early stopping of phase {phase.name}: no lower validation loss in {state.since_best} epochs")
                 state.epoch = last
             write_checkpoint(checkpoint, name, recipe, state, model, optimizer, best)
-    finished_model = architectures.build(name, keras)
-    finished_model.set_weights(model.get_weights() if best is None else best)
-    return finished_model, state
+    return model.get_weights() if best is None else best, state
+
+
+@contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    """Layers are built to compute so; weights stay float32."""
+    kept = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(kept)
 
 
 def predict_logits(model: Any, faces: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:

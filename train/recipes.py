@@ -25,6 +25,8 @@ class Recipe:
     name: str = "best"
     seed: int = 1
     batch_size: int = 64
+    # or mixed_bfloat16: twice as fast for dense convolutions where the processor has AMX, slower for depthwise ones
+    precision: str = "float32"
     # phase 1: the head alone, the backbone frozen
     warmup_epochs: int = 1
     warmup_rate: float = 1e-3
@@ -138,6 +140,7 @@ _FOR_NETWORK: dict[str, dict[str, object]] = {
 }
 
 _CHOICES = {
+    "precision": ("float32", "mixed_bfloat16"),
     "schedule": ("cosine", "constant"),
     "optimizer": ("adamw", "adam", "sgd"),
     "class_weights": ("none", "sqrt", "balanced"),

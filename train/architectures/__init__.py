@@ -11,7 +11,15 @@ from types import ModuleType
 from typing import Any
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.train.architectures import efficientnet_b0, mobilenet, mobilenet_v2, se_mobilenet_v2, se_resnet18, vgg
+from fer_edge.train.architectures import (
+    efficientnet_b0,
+    face_resnet,
+    mobilenet,
+    mobilenet_v2,
+    se_mobilenet_v2,
+    se_resnet18,
+    vgg,
+)
 
 ARCHITECTURES: dict[str, ModuleType] = {
     "mobilenet_v2": mobilenet_v2,
@@ -19,6 +27,7 @@ ARCHITECTURES: dict[str, ModuleType] = {
     "efficientnet_b0": efficientnet_b0,
     # teachers: too large for a device; the latter two are trained from nothing on the pictures as they are
     "mobilenet": mobilenet,
+    "face_resnet": face_resnet,
     "se_resnet18": se_resnet18,
     "vgg": vgg,
 }

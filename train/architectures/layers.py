@@ -45,4 +45,4 @@ def head(keras: Any, x: Any) -> Any:
     x = layers.GlobalAveragePooling2D(name="head_pool")(x)
     x = layers.Dense(512, activation="relu", name="head_dense")(x)
     x = layers.Dropout(0.5, name="head_dropout")(x)
-    return layers.Dense(len(EMOTIONS), name="head_logits")(x)
+    return layers.Dense(len(EMOTIONS), dtype="float32", name="head_logits")(x)
