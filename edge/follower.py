@@ -2,7 +2,8 @@
 
 Between two looks each face is found again by normalized cross-correlation of a small patch about the place where its
 motion leads: microseconds instead of the detector's milliseconds. The patch is the last look's, so nothing drifts
-further than one interval. Where a patch is not found well enough, the detector looks at once.
+further than one interval. Where a patch is not found well enough, the detector looks at once; where a look only
+confirms what was followed, the next one may wait longer.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.detector import Detector
 from fer_edge.edge.preprocess import to_gray
+from fer_edge.edge.tracker import overlap
 from fer_edge.edge.types import Box, Face, Frame
 
 PATCH = 24
@@ -29,7 +31,16 @@ WEAK = 0.6
 """Correlation, -1..1, under which a face counts as lost. A still face stays above 0.95, a stranger's is below 0.4."""
 
 EVERY = 4
-"""Frames from one look to the next where all is well."""
+"""Frames from one look to the next."""
+
+PATIENCE = 4
+"""An interval grows up to so many times its length, twofold with each look that changes nothing …"""
+
+LONGEST = 0.4
+"""… but not beyond so many seconds: as late is a newcomer seen."""
+
+CONFIRMED = 0.6
+"""Overlap, 0..1, of a face that was looked at with one that was followed, from which nothing has changed."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,8 @@ class _Followed:
 class Follower:
     """A detector that asks another one every `every` frames and follows its faces in between.
 
-    Frames must come in order, from one scene. While no face is known every frame is looked at: somebody may come.
+    Where nothing changes it asks up to PATIENCE times less often, but for every = 1, which is always. While no face is
+    known every frame is looked at: somebody may come. Frames must come in order, from one scene.
     looks: how often the other detector was asked.
     """
 
@@ -62,34 +74,47 @@ class Follower:
         self.detector, self.every = detector, every
         self.looks = 0
         self._known: list[_Followed] = []
-        self._since = 0
+        self._since, self._looked, self._patience = 0, 0.0, 1
         self._shape: tuple[int, ...] = ()
 
     @property
     def description(self) -> str:
         """The other detector, and how often it looks."""
         name = getattr(self.detector, "description", type(self.detector).__name__)
-        return f"{name}, every {self.every} frames" if self.every > 1 else str(name)
+        return f"{name}, every {self.every} to {PATIENCE * self.every} frames" if self.every > 1 else str(name)
 
     def detect(self, frame: Frame) -> list[Face]:
         """The frame's faces, largest first, as the detector found them or moved to where they are now."""
         self._since += 1
-        if self._known and self._since < self.every and frame.pixels.shape == self._shape:
+        expected = not self._known or frame.pixels.shape != self._shape or self._due(frame)
+        if not expected:
             found = [_found(frame, followed) for followed in self._known]
             if all(found):
                 self._known = [followed for followed in found if followed]
                 return [followed.face for followed in self._known]
-        return self._look(frame)
+        return self._look(frame, expected)
 
-    def _look(self, frame: Frame) -> list[Face]:
+    def _due(self, frame: Frame) -> bool:
+        late = not 0 <= frame.time - self._looked < LONGEST
+        return self._since >= (self.every if late or self.every == 1 else self.every * self._patience)
+
+    def _look(self, frame: Frame, expected: bool) -> list[Face]:
         faces = self.detector.detect(frame)
         self.looks += 1
         before = self._known
+        self._patience = min(PATIENCE, 2 * self._patience) if expected and _confirmed(before, faces) else 1
         self._known = [known for face in faces if (known := _learned(frame, face, before)) is not None]
         if len(self._known) < len(faces):  # one that cannot be followed must be looked at
             self._known = []
-        self._since, self._shape = 0, frame.pixels.shape
+        self._since, self._looked, self._shape = 0, frame.time, frame.pixels.shape
         return faces
+
+
+def _confirmed(before: Sequence[_Followed], faces: Sequence[Face]) -> bool:
+    """Whether each face that was followed is where it was thought, and no other is there."""
+    boxes = [face.box for face in faces]
+    there = [max((overlap(each.face.box, box) for box in boxes), default=0.0) >= CONFIRMED for each in before]
+    return len(before) == len(faces) and all(there)
 
 
 def _learned(frame: Frame, face: Face, before: Sequence[_Followed]) -> _Followed | None:

@@ -43,7 +43,12 @@ REMEMBERED = 3600
 @click.option("--cascade/--no-cascade", default=True, help="Ask the ensemble's later members only where in doubt.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), help="Milliseconds of networks a face, on average.")
 @click.option("--detector", default="blazeface", help="Face detector.")
-@click.option("--detect-every", type=click.IntRange(1), default=EVERY, help="Frames; in between faces are followed.")
+@click.option(
+    "--detect-every",
+    type=click.IntRange(1),
+    default=EVERY,
+    help="Frames between looks for faces; more while nothing changes.",
+)
 @click.option("--smooth", type=click.FloatRange(0), default=SECONDS, help="Time constant of the scores, s; 0 is none.")
 @click.option("--show", type=click.Choice(["auto", "window", "text", "none"]), default="auto", help="Display.")
 @click.option("--jsonl", metavar="PATH", help="Write one JSON line a frame; - is stdout.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 import pytest
@@ -17,13 +19,13 @@ PORTRAIT = cv2.resize(cv2.imread(str(FOLDER.parent / "examples" / "astronaut.jpg
 FACE = Box(170, 68, 95, 95)
 
 
-def scene(x: float, y: float, noise: int = 0) -> Frame:
+def scene(x: float, y: float, noise: int = 0, time: float = 0.0) -> Frame:
     """(480, 640, 3) with the portrait moved by (x, y) pixels."""
     moved = np.array([[1, 0, x], [0, 1, y]], np.float32)
     pixels = cv2.warpAffine(PORTRAIT, moved, (640, 480), borderMode=cv2.BORDER_REPLICATE)
     if noise:
         pixels = np.clip(pixels + np.random.default_rng(abs(int(x))).normal(0, noise, pixels.shape), 0, 255)
-    return Frame(np.asarray(pixels, np.uint8))
+    return Frame(np.asarray(pixels, np.uint8), time=time)
 
 
 class Knowing:
@@ -50,12 +52,35 @@ def test_a_face_is_found_where_it_moved(by: tuple[int, int]) -> None:
     assert np.allclose(np.subtract(face.eyes[0], (FACE.x + 30, FACE.y + 30)), by, atol=2)
 
 
-def test_the_detector_looks_every_so_many_frames() -> None:
-    detector = Knowing(FACE)
-    follower = Follower(detector, every=4)
-    for _ in range(9):
-        follower.detect(scene(0, 0))
-    assert detector.asked == follower.looks == 3
+def looks(follower: Follower, frames: Iterable[Frame]) -> list[int]:
+    """At which of the frames the detector was asked."""
+    before, at = follower.looks, []
+    for index, frame in enumerate(frames):
+        follower.detect(frame)
+        if follower.looks > before:
+            before, at = follower.looks, [*at, index]
+    return at
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(1000, [0, 4, 12, 28, 44]), (30, [0, 4, 12, 24, 36, 48]), (8, [*range(0, 50, 4)])]
+)
+def test_the_detector_looks_less_often_while_nothing_changes(rate: int, expected: list[int]) -> None:
+    still = [scene(0, 0, time=index / rate + 1e-6 * index) for index in range(50)]
+    assert looks(Follower(Knowing(FACE), every=4), still) == expected
+
+
+def test_whatever_changes_brings_the_detector_back() -> None:
+    """A newcomer, a face that grew, a face that was lost for a frame: the intervals begin anew."""
+    newcomer = Box(380, 300, 90, 90)
+    for change in ((FACE, newcomer), (Box(150, 50, 135, 135),)):
+        detector = Knowing(FACE)
+        follower = Follower(detector, every=4)
+        assert looks(follower, [scene(0, 0)] * 28) == [0, 4, 12]
+        detector.boxes = change
+        assert looks(follower, [scene(0, 0)] * 14) == [0, 4, 12], "at its time, then as at first"
+    follower = Follower(Knowing(FACE), every=4)
+    assert looks(follower, [*[scene(0, 0)] * 13, scene(300, 0), *[scene(300, 0)] * 5]) == [0, 4, 12, 13, 17]
 
 
 def test_every_one_is_every_frame() -> None:
