@@ -68,8 +68,7 @@ def convert(
         verify.check_other_runtime(job.other_python)  # now, not after hours of fine-tuning
     reference = predict_logits(source.model, val.faces)
     echo(f"{source.name}: float accuracy on val {np.mean(reference.argmax(axis=1) == val.labels):.4f}")
-    if job.fold:
-        source = replace(source, model=folded(source.model))
+    source = _as_exported(source, job)
     chosen = _sample(train, job.limit, job.tuning.seed)
     written = []
     for kind in job.kinds:
@@ -126,8 +125,7 @@ def debug(
 ) -> tuple[Path, str]:
     """Measure what each int8 tensor costs before fine-tuning (with job.resume: after); the CSV's path and a table."""
     train = data.split("train")
-    if job.fold:
-        source = replace(source, model=folded(source.model))
+    source = _as_exported(source, job)
     student, _ = _prepared(source, _sample(train, job.limit, job.tuning.seed), echo, progress)
     if job.resume:
         _resume(student, source.path.parent / CHECKPOINT, echo)
@@ -135,6 +133,11 @@ def debug(
     path = source.path.parent / "sensitivity.csv"
     write_table(path, costs)
     return path, table(together, costs)
+
+
+def _as_exported(source: Source, job: Job) -> Source:
+    """The network as it will be exported: with gray and upscaling folded into its first convolution, if wanted."""
+    return replace(source, model=folded(source.model)) if job.fold else source
 
 
 def _resume(student: Any, checkpoint: Path, echo: Callable[[str], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> Path:
-    """Write readable JSON whole or not at all, and return where; SinkError."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    """Write readable JSON whole or not at all, a list of plain values on one line, and return where; SinkError."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # no string has a line break of its own: JSON escapes it
+    text = re.sub(r"\[\n\s+([^][{}]+?)\n\s+\]", lambda found: "[" + re.sub(r",\n\s+", ", ", found[1]) + "]", text)
+    write_bytes(path, (text + "\n").encode())
     return path

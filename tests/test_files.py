@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import whole, write_bytes
+from fer_edge.edge.files import whole, write_bytes, write_json
 
 
 def test_an_interrupt_leaves_the_old_file(tmp_path: Path) -> None:
@@ -45,3 +49,21 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SinkError, match="cannot be written"):
         write_bytes(tmp_path / "file" / "a.bin", b"")
+
+
+VALUES = st.recursive(
+    st.none() | st.integers() | st.text(st.sampled_from('a,[]{}"\\\n ')),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_json_says_what_was_given(value: object) -> None:
+    with TemporaryDirectory() as folder:
+        assert json.loads(write_json(Path(folder) / "a.json", value).read_text("utf-8")) == value
+
+
+def test_a_list_of_numbers_is_one_line(tmp_path: Path) -> None:
+    text = write_json(tmp_path / "a.json", {"a": [1, 2.5, "x, y"], "b": [[1], []]}).read_text("utf-8")
+    assert text.splitlines()[1] == '  "a": [1, 2.5, "x, y"],'
