@@ -27,6 +27,7 @@ from fer_edge.train.fused import training_keras
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
 from fer_edge.train.weights import load_half, save_half, start
 
+FACES = np.random.default_rng(4).integers(0, 256, (8, 48, 48), np.uint8)
 CALM = replace(Recipe(), flip=0.0, rotation=0.0, zoom=0.0, shift=0.0, contrast=0.0, brightness=0.0)
 
 
@@ -129,7 +130,7 @@ def test_imagenet_layout_is_taken_over_exactly(name: str, tmp_path: Path) -> Non
     path = tmp_path / "backbone.weights.h5"
     reference.save_weights(path)
     model = architectures.build(name, keras)
-    start(name, model, str(path), keras)
+    start(name, model, str(path), keras, FACES)
     inputs = network_input(np.random.default_rng(2).integers(0, 256, (2, 48, 48), np.uint8))
     raw = (inputs + 1) * 127.5 if name == "efficientnet_b0" else inputs
     if name == "se_mobilenet_v2":  # its gates have no counterpart there: they start almost open
@@ -152,7 +153,7 @@ def test_weights_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "damaged.weights.h5").write_bytes(b"nothing")
     for weights in ("missing.weights.h5", str(tmp_path / "other.npz"), str(tmp_path / "damaged.weights.h5")):
         with pytest.raises(FerEdgeError) as caught:
-            start("mobilenet_v2", model, weights, keras)
+            start("mobilenet_v2", model, weights, keras, FACES)
         assert "\n" not in str(caught.value)
 
 

@@ -80,7 +80,7 @@ def _phases(
         model.set_weights(arrays["weights"])
     else:
         arrays = {}
-        start(name, model, weights, keras)
+        start(name, model, weights, keras, lessons.faces)
 
     finished = 0
     for phase in recipe.phases(full_size):

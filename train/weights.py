@@ -11,22 +11,28 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import whole
-from fer_edge.train import architectures
+from fer_edge.train import architectures, recognizer
 
 
-def start(name: str, model: Any, weights: str, keras: Any) -> None:
+def start(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uint8]) -> None:
     """Set a new network's weights: 'imagenet', 'none', or a file.
 
-    A file is a Keras 3 `.weights.h5` of keras.applications' backbone (include_top=False), or weights that this
-    project saved itself (`.npz` in half precision, see save_half).
+    A file is a Keras 3 `.weights.h5` of keras.applications' backbone (include_top=False), weights that this project
+    saved itself (`.npz` in half precision, see save_half), or a face recognizer's `.json` (see recognizer.py), which
+    is fitted to (N, 48, 48) uint8 faces.
     """
     if weights == "none":
         return
     if weights.endswith(".npz"):
         load_half(model, Path(weights))
         return
+    if weights.endswith(".json"):
+        recognizer.start(name, model, Path(weights), faces, keras)
+        return
     if weights != "imagenet" and not Path(weights).is_file():
-        raise ModelError(f"--weights {weights}: no such file; expected imagenet, none, or a .weights.h5 or .npz file")
+        raise ModelError(
+            f"--weights {weights}: no such file; expected imagenet, none, or a .weights.h5, .npz or .json file"
+        )
     reference = _reference(name, weights, keras)
     taken = 0
     for layer in model.layers:
