@@ -58,11 +58,9 @@ def start(name: str, model: Any, path: Path, faces: NDArray[np.uint8], keras: An
 def _measure(model: Any, convolutions: list[_Convolution], views: NDArray[np.float32], keras: Any) -> None:
     """Statistics into the batch norms and kernels whose channels have variance 1; the function stays as it is."""
     inner = keras.Model(model.input, [model.get_layer(each.layer).output for each in convolutions])
-    batches = [
-        [np.asarray(part) for part in inner.predict_on_batch(views[at : at + 64])] for at in range(0, len(views), 64)
-    ]
-    for index, each in enumerate(convolutions):
-        seen = np.concatenate([batch[index].reshape(-1, batch[index].shape[-1]) for batch in batches])  # (pixels, C)
+    outputs = inner.predict(views, batch_size=64, verbose=0)
+    for each, output in zip(convolutions, outputs, strict=True):
+        seen = np.asarray(output).reshape(-1, output.shape[-1])  # (pixels, C)
         mean, variance = seen.mean(axis=0), seen.var(axis=0)
         deviation = np.sqrt(np.maximum(variance, 1e-4 * variance.mean() + 1e-12))  # a dead channel stays one
         layer, norm = model.get_layer(each.layer), model.get_layer(each.norm)
