@@ -27,6 +27,8 @@ _EXTRAS = {
     "h5py": ("h5py", "train"),
     "tf_keras": ("tf_keras", "convert"),
     "tensorflow_model_optimization": ("tensorflow-model-optimization", "convert"),
+    "starlette": ("Starlette", "web"),
+    "uvicorn": ("uvicorn", "web"),
 }
 
 

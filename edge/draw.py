@@ -26,8 +26,8 @@ PANELS = 3
 """So many faces, the largest, get score bars; more would cover the picture."""
 
 
-def annotate(frame: Frame, predictions: Sequence[Prediction]) -> NDArray[np.uint8]:
-    """A (H, W, 3) uint8 BGR copy of the frame with a box, a label and score bars for every face.
+def annotate(frame: Frame, predictions: Sequence[Prediction], panels: int = PANELS) -> NDArray[np.uint8]:
+    """A (H, W, 3) uint8 BGR copy of the frame with a box and a label for every face, and score bars for `panels`.
 
     Everything is sized by the frame's height: readable at 320x240, not clumsy at 1080p.
     """
@@ -38,7 +38,7 @@ def annotate(frame: Frame, predictions: Sequence[Prediction]) -> NDArray[np.uint
     by_size = sorted(predictions, key=lambda p: p.face.box.width * p.face.box.height)
     for rank, prediction in enumerate(by_size):  # the largest last, on top
         _draw_box(canvas, prediction)
-        if rank >= len(by_size) - PANELS:
+        if rank >= len(by_size) - panels:
             _draw_bars(canvas, prediction)
     for prediction in by_size:
         _draw_label(canvas, prediction)

@@ -57,12 +57,16 @@ def level(now: Reading, before: int = 0) -> int:
 
 
 class Heat:
-    """Reads the board's condition in a thread and calls `changed(level, reading)` when the level changes."""
+    """Reads the board's condition in a thread and calls `changed(level, reading)` when the level changes.
+
+    now: the newest reading. level: 0 to LEVELS.
+    """
 
     def __init__(
         self, changed: Callable[[int, Reading], None], root: Path = Path("/"), interval: float = INTERVAL
     ) -> None:
         self.level = 0
+        self.now = Reading(None, ())
         self._changed, self._root, self._interval = changed, root, interval
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="heat", daemon=True)
@@ -70,7 +74,7 @@ class Heat:
 
     def _watch(self) -> None:
         while not self._ended.is_set():
-            now = reading(self._root)
+            now = self.now = reading(self._root)
             new = level(now, self.level)
             if new != self.level:
                 self.level = new

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
-from time import perf_counter
+from time import sleep
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
@@ -23,17 +21,25 @@ from fer_edge.edge.ensemble import open_cascade, open_classifier
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.follower import EVERY, Follower
 from fer_edge.edge.heat import Heat, Reading
-from fer_edge.edge.pipeline import STAGES, Pipeline
+from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.sinks import Sink, ViewerGone
 from fer_edge.edge.smoother import SECONDS, Smoother
 from fer_edge.edge.sources import Source, open_source
+from fer_edge.edge.tally import Tally
 from fer_edge.edge.tracker import Tracker
-from fer_edge.edge.types import Frame, Prediction
+from fer_edge.edge.types import Frame
+
+if TYPE_CHECKING:
+    from fer_edge.edge.web.sink import WebSink
 
 T = TypeVar("T")
 
-REMEMBERED = 3600
-"""Frames over which stage times are summed up at the end: bounded, for a program that may run for months."""
+STORED = {
+    "jsonl": "results as JSON lines",
+    "save_video": "annotated video",
+    "save_picture": "the last picture with a face",
+}
+"""Options that keep something on this device, in words for the live page."""
 
 
 @click.command()
@@ -54,6 +60,19 @@ REMEMBERED = 3600
 @click.option("--jsonl", metavar="PATH", help="Write one JSON line a frame; - is stdout.")
 @click.option("--save-video", type=click.Path(path_type=Path), help="Write an annotated .mp4 or .avi.")
 @click.option("--save-picture", type=click.Path(path_type=Path), help="Write the last frame with a face.")
+@click.option(
+    "--web",
+    metavar="[HOST:]PORT",
+    is_flag=False,
+    flag_value="127.0.0.1:8080",
+    help="Serve a live page; 127.0.0.1:8080 without a value.",
+)
+@click.option(
+    "--web-token",
+    envvar="FER_EDGE_WEB_TOKEN",
+    show_envvar=True,
+    help="What the live page asks for; needed beyond this machine, and made up there where it is not given.",
+)
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after so many frames.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="End after so many seconds.")
 @click.option("--threads", type=click.IntRange(min=1), default=2, help="Threads of each network.")
@@ -81,13 +100,18 @@ def run(
     with _Stop() as stop, ExitStack() as closing:
         opened = closing.enter_context(open_source(camera, source, width, height))
         pipeline = _pipeline(opened.continuous, options)
-        sinks = list(_open_sinks(closing, opened, options))
+        tally = Tally()
+        heat = Heat(lambda level, now: _pace(pipeline, options, level, now))
+        closing.callback(heat.close)
+        page = _open_page(closing, opened, tally, heat, options) if options["web"] else None
+        writing = closing.enter_context(ExitStack())
+        sinks = [*([page] if page else []), *_open_sinks(writing, opened, options)]
         _log(f"source: {opened.name}")
         _log(f"model: {options['model']}: {pipeline.classifier.description}")
         _log(f"detector: {getattr(pipeline.detector, 'description', options['detector'])}")
-        closing.callback(Heat(lambda level, now: _pace(pipeline, options, level, now)).close)
-        tally = _Tally()
-        closing.callback(lambda: tally.tell(opened))
+        if page:
+            _log(f"live page: {page.link}")
+        closing.callback(lambda: _log("\n".join(tally.lines(opened.dropped))))
         try:
             frames = _until(stop, opened, max_frames, duration)
             with Ahead(frames, lambda frame: (pipeline.process(frame), pipeline.stages)) as results:
@@ -95,6 +119,11 @@ def run(
                     with tally.sinking(predictions, stages):
                         for sink in sinks:
                             sink.show(frame, predictions)
+            if page and not (opened.live or opened.problem or max_frames or duration or stop.requested):
+                page.end()
+                writing.close()
+                _log("the source has ended; the live page stays until Ctrl-C or SIGTERM")
+                stop.wait()
         except ViewerGone as gone:
             _log(f"ended: {gone}")
         if opened.problem:
@@ -138,6 +167,17 @@ def _classifier(options: dict[str, Any]) -> Classifier:
     if options["cascade"]:
         return open_cascade(options["model"], options["threads"], options["budget"])
     return open_classifier(options["model"], options["threads"])
+
+
+def _open_page(closing: ExitStack, source: Source, tally: Tally, heat: Heat, options: dict[str, Any]) -> WebSink:
+    from fer_edge.edge.web.sink import WebSink
+    from fer_edge.edge.web.state import Run
+
+    kept = {what: options[name] for name, what in STORED.items() if options[name] and options[name] != "-"}
+    stored = tuple(f"{what} ({Path(path).name})" for what, path in kept.items())
+    page = WebSink(options["web"], options["web_token"], Run(source, options["model"], stored, tally, heat))
+    closing.callback(page.close)
+    return page
 
 
 def _open_sinks(closing: ExitStack, source: Source, options: dict[str, Any]) -> Iterator[Sink]:
@@ -210,40 +250,23 @@ class _Stop:
                 self._waiting = False
             yield result
 
+    def wait(self) -> None:
+        """Until a signal comes."""
+        try:
+            self._waiting = True
+            while not self.requested:
+                sleep(1.0)
+        except KeyboardInterrupt:
+            return
+        finally:
+            self._waiting = False
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         return kind is KeyboardInterrupt and self.requested < 3
-
-
-class _Tally:
-    """What is told at the end."""
-
-    def __init__(self) -> None:
-        self.frames = self.faces = 0
-        self._stages: deque[dict[str, float]] = deque(maxlen=REMEMBERED)
-        self._start = self._end = perf_counter()
-
-    @contextmanager
-    def sinking(self, predictions: list[Prediction], stages: dict[str, float]) -> Iterator[None]:
-        """Counts a frame, and times what is done with it."""
-        began = perf_counter()
-        self.frames += 1
-        self.faces += len(predictions)
-        try:
-            yield
-        finally:
-            self._end = perf_counter()
-            self._stages.append({**stages, "sinks": self._end - began})
-
-    def tell(self, source: Source) -> None:
-        rate = self.frames / (self._end - self._start) if self.frames else 0.0
-        _log(f"{self.frames} frames, {self.faces} faces, {rate:.1f} frames/s, {source.dropped} frames dropped")
-        if self._stages:
-            times = (f"{stage} {1000 * median(s[stage] for s in self._stages):.1f}" for stage in (*STAGES, "sinks"))
-            _log(f"p50 of a frame in ms: {', '.join(times)}")
 
 
 def _log(line: str) -> None:

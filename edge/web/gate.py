@@ -1,0 +1,110 @@
+"""Who may see the live page: the Host header, the token, and what browsers are told to refuse."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlencode
+
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fer_edge.edge.web.pages import STATIC
+
+OPEN = frozenset(("/healthz", "/static/page.css", "/static/icon.svg"))
+"""Paths that need no token: they say nothing about anybody."""
+
+PROTECTION = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",  # or any web page could show a camera that listens on loopback
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+COOKIE_SECONDS = 30 * 24 * 3600
+
+LOCAL = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?", re.IGNORECASE)
+
+
+class Gate:
+    """ASGI middleware. token: None where none is needed. local: only names of this machine are answered.
+
+    A page of another site that rebinds its own name to 127.0.0.1 still says its name in the Host header.
+    cookie: the name under which a browser keeps that it was let in.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, local: bool, cookie: str) -> None:
+        self._app, self._token, self._local, self._cookie = app, token, local, cookie
+        self._seal = _seal(token) if token is not None else ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+
+        async def protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(PROTECTION)
+            await send(message)
+
+        refusal = self._refusal(scope)
+        await (self._app if refusal is None else refusal)(scope, receive, protected)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """What is answered in the app's place; None for who may pass."""
+        headers, query = Headers(scope=scope), QueryParams(scope["query_string"])
+        if self._local and not LOCAL.fullmatch(headers.get("host", "")):
+            return PlainTextResponse("This page answers to localhost and 127.0.0.1 alone.\n", 403)
+        if self._token is None or scope["path"] in OPEN:
+            return None
+        given = query.get("token")
+        if given is not None:
+            return self._admitted(scope["path"], query) if _same(given, self._token) else _unknown(headers)
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and _same(bearer.strip(), self._token):
+            return None
+        return None if _same(_cookies(headers, self._cookie), self._seal) else _unknown(headers)
+
+    def _admitted(self, path: str, query: QueryParams) -> Response:
+        """Off to the same address without the token, which then stands in no history and no bookmark."""
+        rest = urlencode([(name, value) for name, value in query.multi_items() if name != "token"])
+        answer = RedirectResponse(_local_path(path) + (f"?{rest}" if rest else ""), 303)
+        answer.set_cookie(self._cookie, self._seal, max_age=COOKIE_SECONDS, httponly=True, samesite="strict")
+        return answer
+
+
+def _seal(token: str) -> str:
+    """What the cookie holds: made from the token, of characters that a cookie may have."""
+    return hashlib.sha256(b"fer-edge cookie " + token.encode()).hexdigest()
+
+
+def _same(given: str, wanted: str) -> bool:
+    """Compared in a time that does not tell how much of it is right."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode("utf-8", "surrogateescape"))
+
+
+def _local_path(path: str) -> str:
+    """A path that stays on this host: two leading slashes would name another."""
+    return "/" + path.lstrip("/\\")
+
+
+def _cookies(headers: Headers, name: str) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def _unknown(headers: Headers) -> Response:
+    """401, as a page with a field for the token where a browser asks for a page."""
+    challenge = {"WWW-Authenticate": "Bearer"}
+    if "text/html" in headers.get("accept", ""):
+        return FileResponse(STATIC / "token.html", 401, headers=challenge)
+    return PlainTextResponse("A token is needed: Authorization: Bearer TOKEN\n", 401, headers=challenge)

@@ -1,0 +1,74 @@
+"""All that the page says about a run, as JSON can hold it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fer_edge.edge.heat import Heat
+from fer_edge.edge.sinks.jsonl import face_record
+from fer_edge.edge.sources import Source
+from fer_edge.edge.tally import Tally
+from fer_edge.edge.web.live import Live
+
+STALE = 10.0
+"""Seconds without a frame after which a run that has not ended is no longer healthy."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the page shows. stored: what is kept of it on this device, in words."""
+
+    source: Source
+    model: str
+    stored: tuple[str, ...]
+    tally: Tally
+    heat: Heat
+
+
+def installed() -> str:
+    """fer-edge's version; 'unknown' where it runs without being installed."""
+    try:
+        return version("fer-edge")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def waiting(live: Live) -> float:
+    """Seconds since the newest frame, or since the start where there was none."""
+    return live.age() - (live.newest.at if live.newest else 0.0)
+
+
+def status(live: Live) -> str:
+    """running, waiting (for a frame, too long), or ended."""
+    if live.ended:
+        return "ended"
+    return "running" if waiting(live) < STALE else "waiting"
+
+
+def state(run: Run, live: Live, viewers: int) -> dict[str, Any]:
+    """Times are in seconds, stage times in mean milliseconds a frame, boxes in pixels of the frame."""
+    shown, (rate, stages) = live.newest, run.tally.now()
+    return {
+        "version": installed(),
+        "status": status(live),
+        "source": run.source.name,
+        "live": run.source.live,
+        "model": run.model,
+        "stored": list(run.stored),
+        "uptime": round(live.age(), 1),
+        "waiting": round(waiting(live), 2),
+        "frame": shown.frame.index if shown else None,
+        "time": round(shown.frame.time, 4) if shown else None,
+        "size": [shown.frame.pixels.shape[1], shown.frame.pixels.shape[0]] if shown else None,
+        "faces": [face_record(prediction) for prediction in shown.predictions] if shown else [],
+        "rate": round(rate, 2),
+        "frames": run.tally.frames,
+        "dropped": run.source.dropped,
+        "stages": {stage: round(1000 * seconds, 3) for stage, seconds in stages.items()},
+        "celsius": run.heat.now.celsius,
+        "throttling": list(run.heat.now.held),
+        "heat_level": run.heat.level,
+        "viewers": viewers,
+    }
