@@ -42,10 +42,11 @@ def drawn(shown: Shown) -> Picture:
 
 
 class Pictures:
-    """What viewers are given: each the newest picture, when it has taken its last one."""
+    """What viewers are given: each the newest picture, when it has taken its last one. made: how many so far."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
+        self.made = 0
         self._thread = ThreadPoolExecutor(1, "jpeg")
         self._newest = Picture(0, b"")
         self._making: asyncio.Task[None] | None = None
@@ -56,7 +57,7 @@ class Pictures:
         shown = await self._live.after(number, patience)
         if shown is None:
             return None
-        while self._newest.number in (0, number):
+        while self._newest.number < shown.number:
             if self._making is None or self._making.done():
                 self._making = asyncio.create_task(self._make())
             await asyncio.shield(self._making)  # one viewer that leaves must not stop what others wait for
@@ -68,6 +69,7 @@ class Pictures:
         shown = self._live.newest
         if shown is not None and shown.number != self._newest.number:
             self._newest = await asyncio.get_running_loop().run_in_executor(self._thread, drawn, shown)
+            self.made += 1
 
     def close(self) -> None:
         """End the thread."""

@@ -3,6 +3,7 @@
 import { EMOTIONS, colour, percent } from "./emotions.js";
 
 const SHORTEST = 60; // seconds that the axis shows at least
+const HELD = 3; // seconds that a point stands for where a slow source gives no other
 const BELOW = 22; // pixels for the axis
 
 const canvas = document.getElementById("chart");
@@ -66,19 +67,23 @@ function draw() {
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round((height + BELOW) * ratio);
   pen.scale(ratio, ratio);
-  const x = (second) => width * (1 - (now - second) / span());
+  const x = (second) => Math.round(ratio * width * (1 - (now - second) / span())) / ratio; // whole pixels: no seams
   pen.fillStyle = colour("track");
   pen.fillRect(0, 0, width, height);
   const stroke = EMOTIONS.map(colour);
-  for (const [second, point] of points) {
-    if (!point.scores || x(second + 1) < 0) continue;
+  const all = [...points];
+  all.forEach(([second, point], index) => {
+    const next = index + 1 < all.length ? all[index + 1][0] : second + 1;
+    const left = x(second);
+    const right = x(next - second <= HELD ? next : second + 1);
+    if (!point.scores || right < 0) return;
     let base = height;
-    point.scores.forEach((share, index) => {
-      pen.fillStyle = stroke[index];
-      pen.fillRect(x(second), base - share * height, x(second + 1) - x(second) + 0.5, share * height + 0.5);
+    point.scores.forEach((share, which) => {
+      pen.fillStyle = stroke[which];
+      pen.fillRect(left, base - share * height, right - left, share * height + 0.5);
       base -= share * height;
     });
-  }
+  });
   axis(x, width, height);
   if (chosen !== null) {
     const at = Math.min(width - 1, Math.max(1, x(now - chosen + 0.5)));

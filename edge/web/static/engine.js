@@ -39,7 +39,7 @@ function row(stage) {
 // state: as in /api/state.
 export function showEngine(state) {
   put("rate", state.rate.toFixed(1));
-  put("celsius", state.celsius === null ? "unknown" : `${state.celsius.toFixed(0)} °C`);
+  put("celsius", state.celsius === null ? "–" : `${state.celsius.toFixed(0)} °C`);
   put("frames", state.frames.toLocaleString("en"));
   put("dropped", state.dropped.toLocaleString("en"));
   put("uptime", duration(state.uptime));

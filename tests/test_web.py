@@ -1,0 +1,366 @@
+"""The live page, asked over HTTP while a real `fer-edge run` looks at a camera on the network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+from viewing import Watched, moving, network_camera, until
+
+from fer_edge.edge.draw import COLOURS
+from fer_edge.edge.errors import SinkError
+from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
+from fer_edge.edge.web.address import parse
+from fer_edge.edge.web.history import SECONDS, History
+from fer_edge.edge.web.live import Live
+from fer_edge.edge.web.pages import STATIC
+from fer_edge.edge.web.pictures import WIDEST, Pictures
+
+PATHS = ("/", "/frame.jpg", "/stream.mjpg", "/api/state", "/api/history", "/api/events", "/metrics", "/static/page.js")
+
+
+@pytest.fixture(scope="module")
+def camera() -> Iterator[str]:
+    with network_camera() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def page(camera: str) -> Iterator[Watched]:
+    """A run that only this machine can look at."""
+    with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
+        until(lambda: watched.state()["faces"])
+        yield watched
+
+
+@pytest.fixture(scope="module")
+def guarded(camera: str) -> Iterator[Watched]:
+    """A run that listens on all addresses."""
+    with Watched("--source", camera, "--web", "0.0.0.0:0") as watched:
+        yield watched
+
+
+def prediction(emotion: str) -> Prediction:
+    scores = np.full(7, 0.05, np.float32)
+    scores[EMOTIONS.index(emotion)] = 0.7
+    return Prediction(Face(Box(10, 10, 40, 40), 0.9, track=1), scores)
+
+
+# --- the address ---------------------------------------------------------------------------------------------
+
+
+@given(st.text() | st.from_regex(r"[a-z0-9.:\[\]]*:?[0-9]{0,6}", fullmatch=True))
+@example("[::]:8080")
+@example("٨٠٨٠")
+def test_an_address_is_understood_or_refused_in_one_line(text: str) -> None:
+    try:
+        host, port = parse(text)
+    except SinkError:
+        return
+    assert host and 0 <= port <= 65535
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("8080", ("127.0.0.1", 8080)), ("0.0.0.0:0", ("0.0.0.0", 0)), ("[::1]:80", ("::1", 80)), ("pi:81", ("pi", 81))],
+)
+def test_addresses(text: str, wanted: tuple[str, int]) -> None:
+    assert parse(text) == wanted
+
+
+def mistake(*words: str, environment: dict[str, str] | None = None) -> str:
+    """The one line that a mistake costs."""
+    command = [sys.executable, "-m", "fer_edge.edge.cli", "run", "--source", str(STATIC.parents[2] / "examples")]
+    done = subprocess.run(
+        [*command, "--show", "none", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **(environment or {})},
+    )
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("fer-edge: ")]
+    assert len(lines) == 1 and "Traceback" not in done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--web", "pi"), "expected [HOST:]PORT"),
+        (("--web", "127.0.0.1:70000"), "expected [HOST:]PORT"),
+        (("--web", "192.0.2.7:8080"), "no address of this machine"),
+        (("--web", "a..b:8080"), "no address of this machine"),
+        (("--web", "127.0.0.1:0", "--web-token", "short"), "expected 8 characters or more"),
+    ],
+)
+def test_mistakes_cost_one_line(words: tuple[str, ...], told: str) -> None:
+    assert told in mistake(*words)
+
+
+def test_a_port_in_use_costs_one_line(page: Watched) -> None:
+    assert "another program listens there" in mistake("--web", f"127.0.0.1:{urlsplit(page.url).port}")
+
+
+@pytest.mark.parametrize("library", ["starlette", "uvicorn"])
+def test_without_the_extra_there_is_one_line(library: str) -> None:
+    code = f"import sys; sys.modules['{library}'] = None; from fer_edge.edge.cli import main; main()"
+    source = str(STATIC.parents[2] / "examples" / "astronaut.jpg")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "--source", source, "--web"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    assert "pip install 'fer-edge[web]'" in done.stderr.splitlines()[-1]
+
+
+def test_a_run_without_a_page_loads_no_server() -> None:
+    code = "import sys, fer_edge.edge.run; print([n for n in ('starlette', 'uvicorn', 'asyncio') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+# --- what it answers -----------------------------------------------------------------------------------------
+
+
+def test_state(page: Watched) -> None:
+    state = page.state()
+    assert state["status"] == "running" and state["live"] and state["stored"] == []
+    assert state["size"] == [320, 240] and state["frames"] > 0 and state["rate"] > 0
+    assert set(state["stages"]) == {"detect", "track", "crop", "classify", "smooth", "sinks"}
+    (face,) = state["faces"]
+    assert list(face["scores"]) == list(EMOTIONS)
+    assert sum(face["scores"].values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_next_picture_is_another_one(page: Watched) -> None:
+    first = page.get("/frame.jpg")
+    second = page.get("/frame.jpg", params={"after": first.headers["X-Frame"]})
+    assert int(second.headers["X-Frame"]) > int(first.headers["X-Frame"])
+    pictures = [cv2.imdecode(np.frombuffer(each.content, np.uint8), cv2.IMREAD_COLOR) for each in (first, second)]
+    assert pictures[0].shape == (240, 320, 3)
+    assert (pictures[0] != pictures[1]).any()
+    assert page.get("/frame.jpg", params={"after": "-1"}).status_code == 400
+
+
+def test_opencv_plays_the_stream(page: Watched) -> None:
+    capture = cv2.VideoCapture(f"{page.url}stream.mjpg", cv2.CAP_FFMPEG)
+    pictures = [capture.read()[1] for _ in range(5)]
+    capture.release()
+    assert all(picture.shape == (240, 320, 3) for picture in pictures)
+    assert any((pictures[0] != picture).any() for picture in pictures[1:])
+
+
+def test_events_begin_with_the_history_and_go_on_with_frames(page: Watched) -> None:
+    until(lambda: page.get("/api/history").json()["points"])
+    events = list(page.events(8))
+    name, history = events[0]
+    assert name == "history" and history["all"] and history["points"]
+    point = history["points"][0]
+    assert point["faces"] == pytest.approx(1, abs=0.5) and len(point["scores"]) == 7
+    frames = [state["frame"] for name, state in events if name == "state"]
+    assert frames == sorted(frames) and frames[0] < frames[-1]
+
+
+def test_metrics_are_prometheus_own(page: Watched) -> None:
+    answers = [page.get("/metrics"), until(lambda: page.state()["frames"] and page.get("/metrics"))]
+    assert answers[0].headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    before, after = ({family.name: family for family in text_string_to_metric_families(a.text)} for a in answers)
+    kinds = {name: family.type for name, family in after.items()}
+    assert kinds["fer_edge_frames"] == "counter" and kinds["fer_edge_frame_age_seconds"] == "gauge"
+    assert kinds["fer_edge_stage_seconds"] == "summary"
+    assert all(family.documentation and family.type != "unknown" for family in after.values())
+    assert after["fer_edge_frames"].samples[0].value >= before["fer_edge_frames"].samples[0].value > 0
+    counts = [sample for sample in after["fer_edge_stage_seconds"].samples if sample.name.endswith("_count")]
+    assert {sample.labels["stage"] for sample in counts} == set(page.state()["stages"])
+
+
+def test_health(page: Watched) -> None:
+    assert (page.get("/healthz").status_code, page.get("/healthz").text) == (200, "running\n")
+
+
+@pytest.mark.parametrize("path", ["/", "/static/page.js", "/api/state", "/no-such-page"])
+def test_browsers_are_told_what_to_refuse(page: Watched, path: str) -> None:
+    headers = page.get(path).headers
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin" and headers["Cache-Control"] == "no-store"
+
+
+def test_the_page_names_no_other_host() -> None:
+    for file in STATIC.iterdir():
+        assert set(re.findall(r"https?://[^\s\"')]+", file.read_text("utf-8"))) <= {"http://www.w3.org/2000/svg"}
+
+
+def test_the_dark_page_has_the_pictures_colours() -> None:
+    dark = (STATIC / "page.css").read_text("utf-8").partition("prefers-color-scheme: dark")[2]
+    for name, (blue, green, red) in COLOURS.items():
+        assert re.search(rf"--{name}: #{red:02x}{green:02x}{blue:02x};", dark), name
+
+
+# --- who may look --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [("evil.example", 403), ("localhost.evil.example:80", 403), ("", 403), ("LOCALHOST:99", 200), ("[::1]:8080", 200)],
+)
+def test_on_loopback_other_names_are_refused(page: Watched, host: str, code: int) -> None:
+    assert page.get("/api/state", headers={"Host": host}).status_code == code
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_beyond_loopback_everything_needs_the_token(guarded: Watched, path: str) -> None:
+    assert guarded.get(path, bare=True).status_code == 401
+
+
+@pytest.mark.parametrize("wrong", ["", "wrong", "ü", "{}x", "{}{}"])
+def test_a_wrong_token_opens_nothing(guarded: Watched, wrong: str) -> None:
+    wrong = wrong.format(guarded.token, guarded.token)
+    headers = {"Authorization": f"Bearer {wrong}".strip().encode()}, {"Cookie": f"{guarded.cookie}={wrong}".encode()}
+    codes = {guarded.get("/api/state", bare=True, headers=each).status_code for each in headers}
+    assert codes == {401} == {guarded.get("/", bare=True, params={"token": wrong}).status_code}
+
+
+def test_the_token_opens_as_header_link_and_cookie(guarded: Watched) -> None:
+    assert len(guarded.token) >= 32
+    assert guarded.get("/api/state", bare=True, headers={"Authorization": f"bearer {guarded.token}"}).status_code == 200
+    answer = guarded.get("/", bare=True, params={"token": guarded.token, "a": "b c"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/?a=b+c")
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=strict" in cookie and guarded.token not in cookie
+    assert guarded.get("/", bare=True, headers={"Cookie": cookie.partition(";")[0]}).status_code == 200
+    away = guarded.get("//evil.example/", bare=True, params={"token": guarded.token})
+    assert not away.headers["Location"].startswith("//")
+
+
+def test_health_says_nothing_and_needs_no_token(guarded: Watched) -> None:
+    assert guarded.get("/healthz", bare=True).text in ("running\n", "waiting\n")
+
+
+def test_the_token_is_told_once(guarded: Watched) -> None:
+    assert "".join(guarded.errors).count(guarded.token) == 1
+
+
+def test_a_token_of_ones_own_is_asked_for_and_never_told(camera: str) -> None:
+    os.environ["FER_EDGE_WEB_TOKEN"] = "correct horse; ü"
+    try:
+        with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
+            assert watched.token == ""
+            assert watched.get("/api/state").status_code == 401
+            assert watched.get("/", params={"token": "correct horse; ü"}).status_code == 303
+            assert watched.get("/api/state").status_code == 200  # by the cookie
+            assert "horse" not in "".join(watched.errors)
+    finally:
+        del os.environ["FER_EDGE_WEB_TOKEN"]
+
+
+# --- slow viewers --------------------------------------------------------------------------------------------
+
+
+def test_viewers_that_never_read_hold_nothing_up(page: Watched) -> None:
+    where = urlsplit(page.url)
+    deaf = [socket.create_connection((where.hostname, where.port)) for _ in range(8)]
+    try:
+        for index, each in enumerate(deaf):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            path = ("stream.mjpg", "api/events")[index % 2]
+            each.sendall(f"GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        before = page.state()["frames"]
+        until(lambda: page.state()["frames"] > before + 100)
+        newest = page.state()["frames"]
+        assert int(page.get("/frame.jpg").headers["X-Frame"]) >= newest - 2  # not one from before
+    finally:
+        for each in deaf:
+            each.close()
+
+
+def test_a_picture_is_made_once_for_all_and_only_when_asked_for() -> None:
+    async def look() -> None:
+        live = Live()
+        pictures = Pictures(live)
+        for index in range(3):
+            live.put(Frame(np.full((48, 64, 3), 60 * index, np.uint8), index), [prediction("happy")])
+        assert pictures.made == 0
+        got = await asyncio.gather(*(pictures.after(0) for _ in range(5)))
+        assert pictures.made == 1
+        assert {id(each) for each in got} == {id(got[0])} and got[0] is not None and got[0].number == 3
+        waiting = asyncio.create_task(pictures.after(3))
+        await asyncio.sleep(0)
+        live.put(Frame(np.zeros((700, 2 * WIDEST, 3), np.uint8), 3), [])
+        newer = await waiting
+        assert newer is not None and newer.number == 4
+        assert cv2.imdecode(np.frombuffer(newer.jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (350, WIDEST, 3)
+        live.end(closing=True)
+        assert await pictures.after(4) is None
+        pictures.close()
+
+    asyncio.run(look())
+
+
+# --- the history ---------------------------------------------------------------------------------------------
+
+
+def test_history_is_a_mean_by_the_second_and_forgets() -> None:
+    history = History()
+    for time, faces in [(0.1, ["happy"]), (0.9, ["happy", "sad"]), (1.5, []), (3.0, ["fear"]), (4.0, [])]:
+        history.add(time, [prediction(name) for name in faces])
+    first, second, third = history.since(-1)
+    assert first["faces"] == 1.5
+    assert first["scores"][EMOTIONS.index("happy")] == pytest.approx((0.7 + 0.7 + 0.05) / 3, abs=1e-3)
+    assert second == {"second": 1, "faces": 0.0, "scores": None}
+    assert third["second"] == 3 and history.since(1) == [third]
+    for second in range(10, 20 + 2 * SECONDS):
+        history.add(second, [])
+    assert len(history.since(-1)) == SECONDS
+
+
+# --- the end -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (320, 240))
+    for picture in moving(20):
+        writer.write(picture)
+    writer.release()
+    return path
+
+
+def test_after_the_sources_end_the_page_stays_and_files_are_whole(clip: Path, tmp_path: Path) -> None:
+    outputs = ("--save-video", str(tmp_path / "v.mp4"), "--jsonl", str(tmp_path / "o.jsonl"))
+    with Watched("--source", str(clip), "--web", "127.0.0.1:0", *outputs) as watched:
+        until(lambda: "the source has ended" in "".join(watched.errors))
+        assert sorted(os.listdir(tmp_path)) == ["o.jsonl", "v.mp4"]
+        state = watched.state()
+        assert (state["status"], state["frames"], len(state["faces"])) == ("ended", 20, 1)
+        assert state["stored"] == ["results as JSON lines (o.jsonl)", "annotated video (v.mp4)"]
+        assert watched.get("/frame.jpg").headers["X-Frame"] == "20"
+        assert watched.get("/healthz").text == "ended\n"
+        watched.process.send_signal(signal.SIGTERM)
+        assert watched.process.wait(60) == 0
+
+
+def test_a_limit_ends_page_and_all_and_viewers_are_told(camera: str) -> None:
+    with Watched("--source", camera, "--web", "127.0.0.1:0", "--max-frames", "40") as watched:
+        with httpx.stream("GET", f"{watched.url}api/events", timeout=60) as answer:
+            told = answer.read().decode()
+        assert told.endswith("event: stopped\ndata: {}\n\n")
+        assert watched.process.wait(60) == 0
+    assert "Traceback" not in "".join(watched.errors)
+    assert json.dumps(40) in "".join(line for line in watched.errors if " frames/s" in line)

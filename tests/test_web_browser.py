@@ -1,0 +1,194 @@
+"""The live page in Debian's chromium, as a person with a mouse, a keyboard or a phone meets it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from viewing import Watched, network_camera, until
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+)
+PIXELS = "return document.getElementById('picture').toDataURL('image/jpeg', 0.3)"
+BARS = "return [...document.querySelectorAll('.face .bar > i')].map(bar => bar.style.transform).join()"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    driver.set_script_timeout(120)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def camera() -> Iterator[str]:
+    with network_camera() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def page(camera: str) -> Iterator[Watched]:
+    with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
+        yield watched
+
+
+@pytest.fixture
+def at(browser: webdriver.Chrome, page: Watched) -> Iterator[webdriver.Chrome]:
+    """The browser on the running page, showing a face; no error in its console afterwards."""
+    browser.get_log("browser")
+    browser.get_log("performance")
+    opened(browser, page.url)
+    yield browser
+    assert browser.get_log("browser") == []
+
+
+def opened(browser: webdriver.Chrome, url: str) -> None:
+    browser.get(url)
+    until(lambda: browser.execute_script(BARS))
+
+
+def text(browser: webdriver.Chrome, name: str) -> str:
+    return browser.find_element(By.ID, name).text
+
+
+def emulate(browser: webdriver.Chrome, width: int, scheme: str = "light") -> None:
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+
+
+def changes(browser: webdriver.Chrome, script: str) -> bool:
+    """Waits until what the script returns is another thing."""
+    before = browser.execute_script(script)
+    return bool(until(lambda: browser.execute_script(script) != before))
+
+
+def test_picture_bars_and_figures_move(at: webdriver.Chrome) -> None:
+    until(lambda: int(at.find_element(By.ID, "picture").get_attribute("data-frame") or 0) > 1)
+    assert changes(at, PIXELS)
+    assert changes(at, BARS)
+    assert changes(at, "return document.getElementById('frames').textContent")
+    assert text(at, "status") == "live"
+    assert float(text(at, "rate")) > 0
+    assert len(at.find_elements(By.CSS_SELECTOR, "#stages tr")) == 6
+
+
+def test_nothing_comes_from_another_host(at: webdriver.Chrome, page: Watched) -> None:
+    events: list[dict[str, Any]] = [json.loads(entry["message"])["message"] for entry in at.get_log("performance")]
+    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert len(urls) > 8
+    assert {urlsplit(url).netloc for url in urls} == {urlsplit(page.url).netloc}
+
+
+def test_it_says_that_nothing_is_stored(at: webdriver.Chrome) -> None:
+    assert text(at, "privacy").startswith("Nothing is stored.")
+
+
+def test_bars_are_meters_with_names_and_values(at: webdriver.Chrome) -> None:
+    (meters,) = [at.find_elements(By.CSS_SELECTOR, "[role=meter]")]
+    names = [meter.get_attribute("aria-label") for meter in meters]
+    assert len(set(names)) == len(names) >= 7
+    assert all(0 <= int(meter.get_attribute("aria-valuenow") or -1) <= 100 for meter in meters)
+
+
+def test_pause_by_keyboard_stops_the_picture_and_its_making(at: webdriver.Chrome, page: Watched) -> None:
+    at.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    assert at.switch_to.active_element.get_attribute("id") == "pause"
+    at.switch_to.active_element.send_keys(Keys.SPACE)
+    until(lambda: at.execute_script(PIXELS) == (at.execute_script(PIXELS)))
+    still = until(lambda: _still(at))
+    before = page.state()["frames"]
+    until(lambda: page.state()["frames"] > before + 10)
+    assert at.execute_script(PIXELS) == still
+    assert changes(at, BARS)
+    at.switch_to.active_element.send_keys(Keys.SPACE)
+    assert changes(at, PIXELS)
+
+
+def _still(browser: webdriver.Chrome) -> str | None:
+    """The picture, if it does not change for a moment."""
+    script = (
+        "const [look, done] = [() => document.getElementById('picture').toDataURL('image/jpeg', 0.3), arguments[0]];"
+    )
+    script += "const before = look(); setTimeout(() => done(look() === before ? before : null), 500)"
+    found: str | None = browser.execute_async_script(script)
+    return found
+
+
+def test_the_chart_is_read_with_arrow_keys(at: webdriver.Chrome, page: Watched) -> None:
+    until(lambda: len(page.get("/api/history").json()["points"]) > 3)
+    opened(at, page.url)
+    chart = at.find_element(By.ID, "chart")
+    until(lambda: int(chart.get_attribute("aria-valuenow") or 0) > 0)
+    chart.send_keys(Keys.ARROW_LEFT)
+    until(lambda: "one face: " in text(at, "moment") or not chart.send_keys(Keys.ARROW_LEFT) and False)
+    assert "%" in (chart.get_attribute("aria-valuetext") or "")
+
+
+@pytest.mark.parametrize("width", [320, 390, 820, 1600])
+def test_it_fits_every_width(at: webdriver.Chrome, width: int) -> None:
+    emulate(at, width)
+    assert at.execute_script("return document.documentElement.scrollWidth") <= width
+    boxes = [at.find_element(By.ID, name).rect for name in ("live", "people", "past", "engine")]
+    if width < 500:  # one under the other, what matters first
+        assert [box["y"] for box in boxes] == sorted(box["y"] for box in boxes)
+        assert len({box["x"] for box in boxes}) == 1
+    button = at.find_element(By.ID, "pause").rect
+    assert button["height"] >= 44 and button["width"] >= 44  # for thumbs
+
+
+def test_light_and_dark(at: webdriver.Chrome) -> None:
+    grounds = []
+    for scheme in ("light", "dark"):
+        emulate(at, 1280, scheme)
+        grounds.append(at.execute_script("return getComputedStyle(document.documentElement).backgroundColor"))
+    light, dark = [sum(map(int, ground[4:-1].split(","))) for ground in grounds]
+    assert light > 600 and dark < 100
+    emulate(at, 1280)
+
+
+def test_the_token_is_asked_for_and_leaves_the_address(browser: webdriver.Chrome, camera: str) -> None:
+    with Watched("--source", camera, "--web", "0.0.0.0:0") as guarded:
+        browser.get(guarded.url)
+        assert browser.find_elements(By.ID, "picture") == []
+        field = browser.find_element(By.ID, "token")
+        field.send_keys("wrong-token", Keys.ENTER)
+        assert browser.find_element(By.TAG_NAME, "h1").text == "A token is needed"
+        browser.find_element(By.ID, "token").send_keys(guarded.token, Keys.ENTER)
+        until(lambda: browser.execute_script(BARS))
+        assert browser.current_url == guarded.url
+        assert guarded.token not in browser.execute_script("return document.cookie + document.body.innerHTML")
+        opened(browser, guarded.url)  # by the cookie
+
+
+def test_what_is_stored_and_the_end_are_told(browser: webdriver.Chrome, camera: str, tmp_path: Path) -> None:
+    with Watched("--source", camera, "--web", "127.0.0.1:0", "--jsonl", str(tmp_path / "o.jsonl")) as watched:
+        opened(browser, watched.url)
+        assert text(browser, "privacy").startswith("Stored on the device: results as JSON lines (o.jsonl).")
+        watched.process.send_signal(signal.SIGTERM)
+        until(lambda: text(browser, "status") == "stopped")
+        assert "started again" in text(browser, "notice")
+        assert watched.process.wait(60) == 0
