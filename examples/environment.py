@@ -80,7 +80,7 @@ def make(folder: Path) -> None:
     inside = str(folder / "bin" / "python")
     limits = constraints(version(python)) if picamera2 else []
     root = str(Path(__file__).resolve().parent.parent)
-    run(inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", root, *limits)
+    run(inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", f"{root}[web]", *limits)
     for code in [*NEEDED, *(["import picamera2"] if picamera2 else [])]:
         done = subprocess.run([inside, "-c", code], capture_output=True, text=True)
         if done.returncode:

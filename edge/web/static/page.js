@@ -37,7 +37,7 @@ function tellStored(what) {
   stored = what.join();
   const head = document.createElement("strong");
   head.textContent = what.length ? `Stored on the device: ${what.join(", ")}.` : "Nothing is stored.";
-  privacy.replaceChildren(head, " Pictures stay on the device: they are shown to those who have this page open, and sent to nobody else.");
+  privacy.replaceChildren(head, " The pictures go to those who have this page open, and to nobody else.");
 }
 
 function told(state) {
