@@ -11,6 +11,7 @@ from fer_edge.edge.errors import FerEdgeError
 COMMANDS = {
     "run": ("fer_edge.edge.run:run", "Recognize expressions live, from a camera or a file."),
     "predict": ("fer_edge.edge.predict:predict", "Recognize expressions in pictures."),
+    "cameras": ("fer_edge.edge.cameras:cameras", "List the cameras, and what to type for each."),
     "models": ("fer_edge.edge.catalog:models", "List, show and verify the models."),
     "data": ("fer_edge.train.cli:data", "Prepare and inspect data sets."),
     "train": ("fer_edge.train.cli:train", "Train a float model."),
