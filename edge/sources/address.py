@@ -13,6 +13,6 @@ def shown(address: str) -> str:
     Rather too much than too little: a password may hold an @ or a slash that its owner forgot to encode.
     """
     bare = re.sub(r"://[^\s!]*@", "://", address)
-    bare = re.sub(r"^[^/\s]+:\S*@", "", bare)  # an address whose rtsp:// was forgotten
+    bare = re.sub(r"^\S+:\S*@", "", bare)  # an address whose rtsp:// was forgotten
     bare = re.sub(r"(://[^\s!?]*)\?[^\s!]*", r"\1?…", bare)
     return _SECRET.sub(r"\1…", bare)
