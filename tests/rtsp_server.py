@@ -29,8 +29,8 @@ def serve(port: str, login: str | None) -> None:
         token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, "viewer")
         access.add_basic(GstRtspServer.RTSPAuth.make_basic(*login.split(":")), token)
         server.set_auth(access)
-        for right in (GstRtspServer.RTSP_PERM_MEDIA_FACTORY_ACCESS, GstRtspServer.RTSP_PERM_MEDIA_FACTORY_CONSTRUCT):
-            factory.add_role_from_structure(Gst.Structure.new_from_string(f"viewer, {right}=(boolean)true"))
+        rights = "media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
+        factory.add_role_from_structure(Gst.Structure.from_string(f"viewer, {rights};")[0])
     server.get_mount_points().add_factory("/live", factory)
     if not server.attach(None):
         sys.exit(f"port {port} is taken")
