@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -48,6 +53,14 @@ class _Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().main(*args, **extra)
+        except SystemExit as leaving:
+            if not args and not extra:  # called as a program, not by another
+                _leave_threads(leaving.code)
+            raise
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
@@ -55,6 +68,18 @@ class _Lazy(click.Group):
             raise _OneLine(str(error)) from error
         except ImportError as error:
             raise _OneLine(_missing(error)) from error
+
+
+def _leave_threads(code: object) -> None:
+    """End here where a thread still waits in a camera's driver or in FFmpeg; all that was open has been closed.
+
+    Such a thread cannot be woken, and one that wakes in an interpreter which is being taken down aborts the process.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 class _OneLine(click.ClickException):

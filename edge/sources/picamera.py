@@ -133,11 +133,14 @@ def import_picamera2() -> Any:
 
 
 def small_size(width: int, height: int) -> tuple[int, int] | None:
-    """The size of the second stream: halved as often as the detector loses nothing by it; None for not at all."""
+    """The size of the second stream: halved as often as the detector loses nothing by it; None where that is once.
+
+    Each small picture is converted, but only one in four to sixteen is looked at: halved once, that costs as much.
+    """
     halvings = 0
     while min(width, height) >> (halvings + 1) >= SMALL_SIDE:
         halvings += 1
-    return ((width >> halvings) & ~1, (height >> halvings) & ~1) if halvings else None
+    return ((width >> halvings) & ~1, (height >> halvings) & ~1) if halvings > 1 else None
 
 
 def _started(picamera2: Any, number: int, streams: dict[str, Any], fps: float | None, flips: tuple[bool, bool]) -> Any:
