@@ -1,6 +1,7 @@
 # make demo    the ensemble on the first camera, or on a short clip where there is none
 # make test    all tests, in an environment of their own
 # make lint    ruff and mypy
+# make test-device  a V4L2 camera listed, filmed with, unplugged and plugged in again, in a virtual machine; minutes
 # make clean   remove what the above made
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ PYTEST ?=
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-device lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -25,6 +26,9 @@ ifeq ($(HAS_TFLITE),)
 endif
 	FER_EDGE_TFLITE_PYTHON=$(if $(HAS_TFLITE),$(abspath $(VENV_TFLITE))/bin/python) \
 	TF_CPP_MIN_LOG_LEVEL=2 $(VENV_TEST)/bin/python -m pytest $(PYTEST)
+
+test-device: $(VENV)/ready
+	tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py
 
 # mypy finds the package, whose folder is this one, through a link of the package's name
 lint: $(VENV_TEST)/ready

@@ -19,10 +19,17 @@ class Ahead(Generic[Item, Result]):
     """Iterates over (item, work(item)) in order; nothing is lost, and the thread is at most `room` results ahead.
 
     An error in items or work is raised where the results are taken. Closing waits for the item in hand.
+    stop: called on closing, ends a wait of the items for their next one.
     """
 
-    def __init__(self, items: Iterable[Item], work: Callable[[Item], Result], room: int = 2) -> None:
-        self._items, self._work = items, work
+    def __init__(
+        self,
+        items: Iterable[Item],
+        work: Callable[[Item], Result],
+        room: int = 2,
+        stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._items, self._work, self._stop = items, work, stop
         self._done: Queue[tuple[Item, Result] | BaseException | None] = Queue(room)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._go, name="inference", daemon=True)
@@ -55,6 +62,7 @@ class Ahead(Generic[Item, Result]):
     def close(self, patience: float = 10.0) -> None:
         """End the thread after the item in hand; one that hangs is left behind, as a daemon, after `patience` s."""
         self._closing.set()
+        self._stop()
         try:
             while True:
                 self._done.get_nowait()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -11,6 +16,7 @@ from fer_edge.edge.errors import FerEdgeError
 COMMANDS = {
     "run": ("fer_edge.edge.run:run", "Recognize expressions live, from a camera or a file."),
     "predict": ("fer_edge.edge.predict:predict", "Recognize expressions in pictures."),
+    "cameras": ("fer_edge.edge.cameras:cameras", "List the cameras, and what to type for each."),
     "models": ("fer_edge.edge.catalog:models", "List, show and verify the models."),
     "data": ("fer_edge.train.cli:data", "Prepare and inspect data sets."),
     "train": ("fer_edge.train.cli:train", "Train a float model."),
@@ -49,6 +55,14 @@ class _Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().main(*args, **extra)
+        except SystemExit as leaving:
+            if not args and not extra:  # called as a program, not by another
+                _leave_threads(leaving.code)
+            raise
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
@@ -56,6 +70,18 @@ class _Lazy(click.Group):
             raise _OneLine(str(error)) from error
         except ImportError as error:
             raise _OneLine(_missing(error)) from error
+
+
+def _leave_threads(code: object) -> None:
+    """End here where a thread still waits in a camera's driver or in FFmpeg; all that was open has been closed.
+
+    Such a thread cannot be woken, and one that wakes in an interpreter which is being taken down aborts the process.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 class _OneLine(click.ClickException):

@@ -124,11 +124,16 @@ class BlazeFaceDetector:
 
     def detect(self, frame: Frame) -> list[Face]:
         """The frame's faces, largest first, each with its eyes."""
-        pixels = to_bgr(frame.pixels)
+        height, width = frame.pixels.shape[:2]
+        pixels = to_bgr(frame.pixels if frame.small is None else frame.small)
+        across, down = width / pixels.shape[1], height / pixels.shape[0]  # from the small picture to the frame
         rows = self._network.detect(pixels)
-        squares = tiles(pixels.shape[1], pixels.shape[0]) if self._tiled else []
+        squares = tiles(width, height) if self._tiled else []
         if squares:
+            squares = [(int(x / across), int(y / down), int(side / down)) for x, y, side in squares]
             rows = blend(np.concatenate([rows, *(self._in_tile(pixels, *square) for square in squares)]))
+        rows[:, 0:-1:2] *= across
+        rows[:, 1:-1:2] *= down
         return largest_first(
             [Face(box_of(*row[:4].tolist()), float(row[-1]), eyes_of(row[4:6], row[6:8])) for row in rows]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -43,8 +44,8 @@ STORED = {
 
 
 @click.command()
-@click.option("--camera", metavar="C", help="N, /dev/videoN or picamera2[:N]; 0 without --source.")
-@click.option("--source", metavar="S", help="Video, picture, folder of pictures, http or rtsp address.")
+@click.option("--camera", metavar="C", help="N, /dev/… or picamera2[:N]; 0 without --source; see fer-edge cameras.")
+@click.option("--source", metavar="S", help="Video, picture, folder of pictures, address, GStreamer pipeline.")
 @click.option("--model", default="ensemble", help="ensemble, a shipped model's name, or a .tflite file.")
 @click.option("--cascade/--no-cascade", default=True, help="Ask the ensemble's later members only where in doubt.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), help="Milliseconds of networks a face, on average.")
@@ -78,13 +79,21 @@ STORED = {
 @click.option("--threads", type=click.IntRange(min=1), default=2, help="Threads of each network.")
 @click.option("--width", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
 @click.option("--height", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
+@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames a second to ask of the camera.")
+@click.option("--rotate", type=click.Choice(["0", "90", "180", "270"]), default="0", help="Degrees clockwise.")
+@click.option("--mirror", is_flag=True, help="Swap left and right, after --rotate.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(0),
+    default=math.inf,
+    show_default="for ever",
+    help="Seconds to wait for a camera or stream that was lost; 0 ends at once.",
+)
 def run(
     camera: str | None,
     source: str | None,
     max_frames: int | None,
     duration: float | None,
-    width: int | None,
-    height: int | None,
     **options: Any,
 ) -> None:
     """Recognize expressions live, from a camera or a file; q, Ctrl-C or SIGTERM ends cleanly.
@@ -98,7 +107,8 @@ def run(
     if options["budget"] is not None and not options["cascade"]:
         raise click.UsageError("--budget and --no-cascade exclude each other")
     with _Stop() as stop, ExitStack() as closing:
-        opened = closing.enter_context(open_source(camera, source, width, height))
+        asked = {name: options[name] for name in ("width", "height", "fps", "mirror", "patience")}
+        opened = closing.enter_context(open_source(camera, source, rotate=int(options["rotate"]), tell=_told, **asked))
         pipeline = _pipeline(opened.continuous, options)
         tally = Tally()
         heat = Heat(lambda level, now: _pace(pipeline, options, level, now))
@@ -114,7 +124,7 @@ def run(
         closing.callback(lambda: _log("\n".join(tally.lines(opened.dropped))))
         try:
             frames = _until(stop, opened, max_frames, duration)
-            with Ahead(frames, lambda frame: (pipeline.process(frame), pipeline.stages)) as results:
+            with Ahead(frames, lambda frame: (pipeline.process(frame), pipeline.stages), stop=opened.stop) as results:
                 for frame, (predictions, stages) in stop.waiting(results):
                     with tally.sinking(predictions, stages):
                         for sink in sinks:
@@ -267,6 +277,10 @@ class _Stop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         return kind is KeyboardInterrupt and self.requested < 3
+
+
+def _told(line: str) -> None:
+    _log(f"source: {line}")
 
 
 def _log(line: str) -> None:

@@ -16,12 +16,14 @@ class Frame:
     """One picture from a source.
 
     pixels: (H, W, 3) uint8 BGR, or (H, W) uint8 gray. index: counts from 0. time: seconds, since the source
-    started for a live source, media time for a file.
+    started for a live source, media time for a file. small: the same view in fewer pixels, (h, w, 3) uint8 BGR, where
+    the source has it for nothing; enough to find faces in.
     """
 
     pixels: NDArray[np.uint8]
     index: int = 0
     time: float = 0.0
+    small: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,20 @@ def test_everything_comes_in_order() -> None:
         assert list(results) == [(item, item * item) for item in range(50)]
 
 
+def test_closing_ends_a_wait_for_the_next_item() -> None:
+    wanted = threading.Event()
+
+    def camera() -> Iterator[int]:
+        yield 0
+        wanted.wait()
+
+    start = time.monotonic()
+    with Ahead(camera(), lambda item: item, stop=wanted.set) as results:
+        assert next(iter(results)) == (0, 0)
+    assert wanted.is_set()
+    assert time.monotonic() - start < 10  # close's patience with a thread that hangs
+
+
 def test_work_goes_on_while_a_result_is_used_but_not_far() -> None:
     done: list[int] = []
     with Ahead(range(50), done.append, room=2) as results:

@@ -102,6 +102,22 @@ def test_a_tilted_head_is_found_and_its_tilt_known(spec: str, angle: int) -> Non
     assert np.degrees(np.arctan2(y1 - y0, x1 - x0)) == pytest.approx(-angle, abs=12)
 
 
+@pytest.mark.parametrize(("width", "height", "halvings"), [(1280, 720, 1), (1920, 1080, 2)])
+@pytest.mark.parametrize("faces", [[(700.0, 300.0, 160.0)], [(200.0, 300.0, 90.0), (1000.0, 400.0, 150.0)]])
+def test_faces_found_in_the_small_picture_are_placed_in_the_frame(
+    width: int, height: int, halvings: int, faces: list[tuple[float, float, float]]
+) -> None:
+    pixels = canvas(width, height)
+    for face in faces:
+        paste(pixels, *face)
+    size = (width >> halvings, height >> halvings)
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    found = detector().detect(Frame(pixels, small=small))
+    assert len(found) == len(faces)
+    for face, known in zip(found, sorted(faces, key=lambda each: -each[2]), strict=True):
+        assert near(face.box, *known)
+
+
 def test_a_face_of_40_pixels() -> None:
     pixels = canvas()
     paste(pixels, 320, 240, 40)

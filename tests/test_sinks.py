@@ -20,7 +20,7 @@ from fer_edge.edge.sinks import Sink, ViewerGone, stdout_guarded
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sinks.picture import PictureSink
 from fer_edge.edge.sinks.text import TextSink
-from fer_edge.edge.sinks.video import VideoSink
+from fer_edge.edge.sinks.video import LONGEST_GAP, VideoSink
 from fer_edge.edge.sinks.window import WindowSink
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
 
@@ -117,6 +117,14 @@ def test_live_video_runs_at_the_pace_of_the_world(tmp_path: Path) -> None:
     assert float(pictures[30].mean()) == pytest.approx(120, abs=4)
 
 
+def test_live_video_leaves_out_the_hours_without_a_camera(tmp_path: Path) -> None:
+    sink = VideoSink(tmp_path / "out.avi", None)
+    for when in (*(index / 10 for index in range(15)), *(5000 + index / 10 for index in range(15))):
+        sink.show(Frame(np.zeros((48, 64, 3), np.uint8), 0, when), [])
+    sink.close()
+    assert len(decoded(tmp_path / "out.avi")[0]) == pytest.approx(15 + 10 * LONGEST_GAP + 15, abs=2)
+
+
 def test_short_live_video_is_written(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "out.mp4", None)
     for index in range(3):
@@ -153,7 +161,7 @@ def test_video_that_cannot_be_written(tmp_path: Path) -> None:
 
 FULL_DISK = """
 import sys; from pathlib import Path; import numpy as np
-from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.video import VideoSink
+from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.video import LONGEST_GAP, VideoSink
 from fer_edge.edge.sources.capture import quiet_opencv; from fer_edge.edge.types import Frame
 quiet_opencv()
 sink = VideoSink(Path(sys.argv[1]), 10.0); rng = np.random.default_rng(0)

@@ -8,17 +8,21 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from standins import Picamera2, install, scene
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
+from fer_edge.edge.sources.address import shown
 from fer_edge.edge.sources.capture import Closing
 from fer_edge.edge.sources.latest import Latest
+from fer_edge.edge.sources.picamera import SMALL_SIDE, small_size
 from fer_edge.edge.sources.pictures import list_pictures, read_picture
 from fer_edge.edge.types import Frame
 
@@ -232,7 +236,7 @@ def test_latest_tells_an_unforeseen_error() -> None:
 def test_latest_gives_up_on_silence_and_closes_when_it_hangs() -> None:
     hang = threading.Event()
     try:
-        with Latest.started(Endless(frames=3, then=lambda: bool(hang.wait(30))), patience=0.2) as latest:
+        with Latest.started(Endless(frames=3, then=lambda: bool(hang.wait(30))), silence=0.2) as latest:
             with pytest.raises(SourceError, match=r"no picture for 0\.2 s"):
                 list(latest)
             start = time.monotonic()
@@ -244,7 +248,7 @@ def test_latest_gives_up_on_silence_and_closes_when_it_hangs() -> None:
 def test_latest_needs_a_first_picture() -> None:
     silent = Endless(pace=0.5)
     with pytest.raises(SourceError, match="gave no picture"):
-        Latest.started(silent, patience=0.1)
+        Latest.started(silent, silence=0.1)
     assert silent.closed.wait(5)
     with pytest.raises(SourceError, match="before its first picture"):
         Latest.started(Endless(frames=0))
@@ -286,7 +290,7 @@ def server() -> Iterator[str]:
 
 
 def test_stream_is_read_to_its_end(server: str) -> None:
-    with open_source(source=f"{server}/live") as source:
+    with open_source(source=f"{server}/live", patience=0) as source:
         assert source.live
         assert "secret" not in source.name
         frames = list(source)
@@ -298,85 +302,89 @@ def test_stream_is_read_to_its_end(server: str) -> None:
 
 
 def test_stream_that_falls_silent(server: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with open_source(source=f"{server}/hang", patience=0.6) as source, pytest.raises(SourceError, match="no picture"):
+    with (
+        open_source(source=f"{server}/hang", silence=0.6, patience=0) as source,
+        pytest.raises(SourceError, match="no picture"),
+    ):
         list(source)
     assert capfd.readouterr().err == ""
 
 
 def test_stream_that_is_not_there(server: str) -> None:
     with pytest.raises(SourceError, match="cannot be opened") as told:
-        open_source(source=f"{server}/none", patience=2)
+        open_source(source=f"{server}/none", silence=2)
     assert "secret" not in str(told.value)
     with pytest.raises(SourceError, match="cannot be opened"):
-        open_source(source="http://127.0.0.1:9/x", patience=1)
-
-
-class FakePicamera2:
-    """What PiCamera touches of picamera2.Picamera2; `lacks` names formats that fail at start."""
-
-    lacks: tuple[str, ...] = ()
-    alive: list[FakePicamera2]
-
-    @staticmethod
-    def global_camera_info() -> list[dict[str, str]]:
-        return [{"Model": "imx708"}]
-
-    def __init__(self, number: int) -> None:
-        assert not self.alive, "the camera is busy"
-        self.alive.append(self)
-
-    def create_video_configuration(self, main: dict[str, Any]) -> dict[str, Any]:
-        return {"main": main}
-
-    def configure(self, configuration: dict[str, Any]) -> None:
-        self._main = configuration["main"]
-
-    def camera_configuration(self) -> dict[str, Any]:
-        return {"main": self._main | {"size": (640, 400)}}
-
-    def start(self) -> None:
-        if self._main["format"] in self.lacks:
-            raise RuntimeError("Failed to start camera:\nInvalid argument")
-
-    def capture_array(self, name: str) -> np.ndarray:
-        time.sleep(0.005)
-        channels = {"RGB888": 3, "XRGB8888": 4}[self._main["format"]]
-        return np.broadcast_to(np.array([10, 20, 30, 255][:channels], np.uint8), (400, 640, channels)).copy()
-
-    def close(self) -> None:
-        self.alive.remove(self)
+        open_source(source="http://127.0.0.1:9/x", silence=1)
 
 
 @pytest.fixture
-def picamera2(monkeypatch: pytest.MonkeyPatch) -> type[FakePicamera2]:
-    module = ModuleType("picamera2")
-    fake = type("Picamera2", (FakePicamera2,), {"alive": []})
-    module.Picamera2 = fake  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "picamera2", module)
-    return fake
+def picamera2(monkeypatch: pytest.MonkeyPatch) -> type[Picamera2]:
+    return install(monkeypatch)
 
 
 @pytest.mark.parametrize("lacks", [(), ("RGB888",)])
 @pytest.mark.parametrize("camera", ["picamera2", "picamera2:0", "0"])
-def test_picamera(
-    picamera2: type[FakePicamera2], lacks: tuple[str, ...], camera: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_picamera(picamera2: type[Picamera2], lacks: tuple[str, ...], camera: str) -> None:
     """Camera 0 falls through to libcamera where V4L2 has none; XRGB8888 where RGB888 does not start."""
-    from fer_edge.edge.sources import camera as v4l2
-
-    monkeypatch.setattr(v4l2, "os", SimpleNamespace(path=SimpleNamespace(exists=lambda _: False)))
+    if camera == "0" and Path("/dev/video0").exists():
+        pytest.skip("this computer has a camera 0")
     picamera2.lacks = lacks
-    with open_source(camera=camera, width=640, height=480) as source:
+    with open_source(camera=camera, width=642, height=480) as source:
         frame = next(iter(source))
-    assert frame.pixels.shape == (400, 640, 3)
-    assert frame.pixels[0, 0].tolist() == [10, 20, 30]
+    assert (frame.pixels == scene(642, 480)).all()  # a copy: the camera has written there since
     assert frame.pixels.flags.c_contiguous
-    assert "640x400" in source.name
-    time.sleep(0.02)
-    assert not picamera2.alive
+    assert frame.small is None
+    assert "imx708, 642x480, 30 fps" in source.name
+    wait_until(lambda: not picamera2.alive)
+    assert picamera2.lent == 0
 
 
-def test_picamera_that_does_not_start(picamera2: type[FakePicamera2]) -> None:
+@pytest.mark.parametrize(("rotate", "mirror"), [(r, m) for r in (0, 90, 180, 270) for m in (False, True)])
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_picamera_turns(picamera2: type[Picamera2], rotate: int, mirror: bool, stubborn: bool) -> None:
+    """By the image processor where it can, else while copying; the small stream with it."""
+    picamera2.stubborn = stubborn
+    picamera2.lacks = () if mirror else ("RGB888",)
+    with open_source(camera="picamera2", width=1440, height=1080, rotate=rotate, mirror=mirror) as source:
+        frame = next(iter(source))
+    turned = np.rot90(scene(1440, 1080), -rotate // 90)
+    assert (frame.pixels == (turned[:, ::-1] if mirror else turned)).all()
+    assert frame.small is not None
+    assert frame.small.shape[:2] == ((360, 270) if rotate in (90, 270) else (270, 360))
+    bright = frame.small[..., 0] > 150
+    dark_first = bright[0, 0] < bright[-1, -1]
+    assert dark_first == {0: not mirror, 90: True, 180: mirror, 270: False}[rotate]
+
+
+def test_picamera_rate_and_what_became_of_it(picamera2: type[Picamera2]) -> None:
+    with open_source(camera="picamera2", fps=10) as source:
+        assert source.fps == pytest.approx(10)
+        assert "10 fps)" in source.name
+    wait_until(lambda: not picamera2.alive)
+    with open_source(camera="picamera2", fps=100) as source:
+        assert "56 fps instead of 100" in source.name
+
+
+def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
+    picamera2.usb = True
+    with open_source(camera="picamera2", width=1920, height=1080, fps=5) as source:
+        frame = next(iter(source))
+    assert frame.pixels.shape == (1080, 1920, 3)
+    assert frame.small is None
+    assert "5 fps were asked" in source.name
+
+
+def test_picamera_that_falls_silent(picamera2: type[Picamera2]) -> None:
+    with open_source(camera="picamera2", silence=0.2, patience=0) as source:
+        frames = iter(source)
+        next(frames)
+        picamera2.silent = True
+        with pytest.raises(SourceError, match=r"no picture for 0\.2 s; is its cable loose"):
+            list(frames)
+
+
+def test_picamera_that_does_not_start(picamera2: type[Picamera2]) -> None:
     picamera2.lacks = ("RGB888", "XRGB8888")
     with pytest.raises(SourceError, match=r"RGB888: Failed to start camera: Invalid argument; XRGB8888") as told:
         open_source(camera="picamera2")
@@ -384,3 +392,67 @@ def test_picamera_that_does_not_start(picamera2: type[FakePicamera2]) -> None:
     assert not picamera2.alive
     with pytest.raises(SourceError, match="there is no camera 1; libcamera sees 1"):
         open_source(camera="picamera2:1")
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720), (1920, 1080), (2304, 1296), (720, 1280), (513, 511)])
+def test_small_stream_is_enough_for_the_detector(size: tuple[int, int]) -> None:
+    small = small_size(*size)
+    if small is None:
+        assert min(size) < 4 * SMALL_SIDE
+    else:
+        assert 2 * SMALL_SIDE > min(small) >= SMALL_SIDE - 1
+        assert all(side % 2 == 0 for side in small)
+        assert small[0] / small[1] == pytest.approx(size[0] / size[1], rel=0.01)
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (720, 1280)])
+@pytest.mark.parametrize(("rotate", "mirror"), [(r, m) for r in (0, 90, 180, 270) for m in (False, True)])
+def test_pictures_are_turned_exactly(tmp_path: Path, shape: tuple[int, int], rotate: int, mirror: bool) -> None:
+    pixels = scene(shape[1], shape[0])
+    cv2.imwrite(str(tmp_path / "p.png"), pixels)
+    with open_source(source=str(tmp_path / "p.png"), rotate=rotate, mirror=mirror) as source:
+        (frame,) = source
+    turned = np.rot90(pixels, -rotate // 90)
+    assert (frame.pixels == (turned[:, ::-1] if mirror else turned)).all()
+    assert source.problem is None
+
+
+def test_pipeline_without_gstreamer_costs_one_line() -> None:
+    if cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
+        pytest.skip("this OpenCV has GStreamer")
+    for pipeline in ("gst:rtspsrc location=rtsp://me:secret@host user-pw=secret", "v4l2src ! appsink"):
+        with pytest.raises(SourceError, match="no GStreamer") as told:
+            open_source(source=pipeline)
+        assert "secret" not in str(told.value)
+
+
+WORDS = st.text(st.characters(codec="ascii", exclude_characters=" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f!"), min_size=1)
+
+
+@given(user=WORDS, scheme=st.sampled_from(["rtsp", "http", "rtmp"]), rest=st.text("abc/._-", max_size=9))
+def test_no_address_shows_its_password(user: str, scheme: str, rest: str) -> None:
+    secret = f"{user}S3CRET{user}"
+    for address in (
+        f"{scheme}://{user}:{secret}@camera:554/{rest}",
+        f"{user.strip('/')}x:{secret}@camera/{rest}",
+        f"{scheme}://camera/{rest}?user=me&pwd=S3CRET",
+        f"{scheme}://camera/{rest}?S3CRET",
+        f"{scheme}://camera/user=me_password=S3CRET_channel=1.sdp",
+        f"rtspsrc location={scheme}://{user}:{secret}@camera user-id=me user-pw=S3CRET ! appsink",
+    ):
+        assert "S3CRET" not in shown(address), shown(address)
+
+
+@pytest.mark.parametrize(
+    "plain", ["rtsp://camera:554/live", "http://192.168.1.7/video.mjpg", "v4l2src device=/dev/video0 ! appsink"]
+)
+def test_an_address_without_secrets_is_shown_as_it_is(plain: str) -> None:
+    assert shown(plain) == plain
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """For what another thread is about to do."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)

@@ -22,6 +22,9 @@ CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 MEASURED = 10
 """Live frames held back until the rate is known from their times; at 640x480 that is 9 MB."""
 
+LONGEST_GAP = 2.0
+"""Seconds without a frame that a live video still fills with the last picture; a lost camera's hours are left out."""
+
 SPARE_BYTES = 4 << 20
 """Free space below which writing stops, so that what is there can still be closed properly."""
 
@@ -45,7 +48,7 @@ class VideoSink:
         self._held: list[tuple[float, NDArray[np.uint8]]] = []
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
-        self._start = 0.0
+        self._start = self._last = 0.0
         self._count = 0
         self._closed = False
 
@@ -68,7 +71,7 @@ class VideoSink:
 
     def _open(self, when: float, picture: NDArray[np.uint8]) -> cv2.VideoWriter:
         height, width = picture.shape[0] // 2 * 2, picture.shape[1] // 2 * 2  # codecs want even sides
-        self._size, self._start = (max(2, width), max(2, height)), when
+        self._size, self._start, self._last = (max(2, width), max(2, height)), when, when
         codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
         writer = cv2.VideoWriter(str(self._part), codec, self._fps or 25.0, self._size)
         if not writer.isOpened():
@@ -80,6 +83,9 @@ class VideoSink:
             self._writer = self._open(when, picture)
         if shutil.disk_usage(self._path.parent).free < SPARE_BYTES:
             raise SinkError(f"{self._path}: the disk is full after {self._count} frames")
+        if when - self._last > LONGEST_GAP:
+            self._start += when - self._last - LONGEST_GAP
+        self._last = when
         due = round((when - self._start) * (self._fps or 25.0)) + 1 if self._live else self._count + 1
         fitted = _fit(picture, self._size)
         while self._count < due:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -24,14 +25,19 @@ class Source(Protocol):
     continuous: bool
     name: str
     fps: float | None
-    problem: str | None
-    dropped: int
 
+    @property
+    def problem(self) -> str | None: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def away(self) -> bool: ...
     def __iter__(self) -> Iterator[Frame]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+    def stop(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -40,58 +46,48 @@ def open_source(
     source: str | None = None,
     width: int | None = None,
     height: int | None = None,
-    patience: float = 5.0,
+    fps: float | None = None,
+    rotate: int = 0,
+    mirror: bool = False,
+    silence: float = 5.0,
+    patience: float = math.inf,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Source:
-    """Open a camera (N, /dev/videoN, picamera2[:N]) or a source (video, picture, folder, http or rtsp address).
+    """Open a camera (N, /dev/…, picamera2[:N]) or a source (video, picture, folder, address, GStreamer pipeline).
 
-    Neither given means camera 0. width, height: pixels asked of a camera, which may give others.
-    patience: seconds without a picture after which a live source is given up. Raises SourceError.
+    Neither given means camera 0. width, height, fps: pixels and frames a second asked of a camera, which may give
+    others. rotate: 0, 90, 180 or 270 degrees clockwise; mirror: left to right, after that.
+    silence: seconds without a picture after which a live source is lost. patience: seconds for which one that gave
+    pictures before is waited for, 0 not at all. tell: takes a line when it is lost and when it is back.
+    Raises SourceError.
     """
+    from fer_edge.edge.sources.address import shown
     from fer_edge.edge.sources.capture import quiet_opencv
+    from fer_edge.edge.sources.live import Live
+    from fer_edge.edge.sources.wish import Wish
 
     if camera is not None and source is not None:
-        raise SourceError(f"camera {camera!r} and source {source!r} were both given; give one of them")
+        raise SourceError(f"camera {camera!r} and source {shown(source)!r} were both given; give one of them")
     quiet_opencv()
+    live = Live(Wish(width, height, fps), rotate, mirror, silence, patience, tell)
     if source is None:
-        return _open_camera("0" if camera is None else camera, width, height, patience)
-    if "://" in source:
-        from fer_edge.edge.sources.latest import Latest
-        from fer_edge.edge.sources.stream import Stream
+        return live.camera("0" if camera is None else camera)
+    if re.match(r"/dev/(video\d+$|v4l/)", source):
+        return live.camera(source)
+    from fer_edge.edge.sources.stream import is_pipeline
 
-        stream = Stream(source, patience)
-        return Latest.started(stream, patience) if stream.live else stream
-    if re.fullmatch(r"/dev/video\d+", source):
-        return _open_camera(source, width, height, patience)
-    return _open_file(source)
+    if "://" in source or is_pipeline(source):
+        return live.stream(source)
+    return live.turned(_open_file(source))
 
 
 def _open_file(source: str) -> Source:
+    from fer_edge.edge.sources.address import shown
     from fer_edge.edge.sources.pictures import SUFFIXES, Pictures
     from fer_edge.edge.sources.video import Video
 
     path = Path(source)
     if not path.exists():
         hint = f"; for a camera use --camera {source}" if source.isdigit() else ""
-        raise SourceError(f"{source}: no such file or folder{hint}")
+        raise SourceError(f"{shown(source)}: no such file or folder{hint}")
     return Pictures(path) if path.is_dir() or path.suffix.lower() in SUFFIXES else Video(path)
-
-
-def _open_camera(camera: str, width: int | None, height: int | None, patience: float) -> Source:
-    """A numbered camera is V4L2's where that gives pictures, else libcamera's; both reasons are told if neither."""
-    from fer_edge.edge.sources.camera import Camera
-    from fer_edge.edge.sources.latest import Latest
-    from fer_edge.edge.sources.picamera import PiCamera
-
-    if match := re.fullmatch(r"picamera2?(?::(\d+))?", camera):
-        return Latest.started(PiCamera(int(match[1] or 0), width, height), patience)
-    if camera.startswith("/dev/"):
-        return Latest.started(Camera(camera, width, height), patience)
-    if not re.fullmatch(r"\d+", camera):
-        raise SourceError(f"camera {camera!r} is not a number, /dev/videoN or picamera2[:N]")
-    try:
-        return Latest.started(Camera(f"/dev/video{int(camera)}", width, height), patience)
-    except SourceError as v4l2:
-        try:
-            return Latest.started(PiCamera(int(camera), width, height), patience)
-        except SourceError as libcamera:
-            raise SourceError(f"camera {camera} gives no pictures: V4L2: {v4l2}; libcamera: {libcamera}") from None

@@ -4,40 +4,56 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 
 from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources import v4l2
 from fer_edge.edge.sources.capture import Closing, open_capture, read
+from fer_edge.edge.sources.devices import Identity, holders, refusal, whereabouts
+from fer_edge.edge.sources.wish import NONE, Wish
 from fer_edge.edge.types import Frame
+
+USUAL = (640, 480, 30.0)
+"""Width, height and frames a second that OpenCV and most cameras start with."""
 
 
 class Camera(Closing):
     """The V4L2 device at `path`; frames carry seconds since it was opened. Raises SourceError.
 
-    A driver takes a size as a wish (320x240 was seen to become 320x180 with success reported), so the size that
-    was negotiated is read back into `size` (width, height) and told in `name`.
+    A driver takes size and rate as wishes (320x240 was seen to become 320x180 with success reported), so what was
+    negotiated is read back into `size` (width, height) and `fps`, and told in `name`.
     """
 
     live = True
 
-    def __init__(self, path: str, width: int | None = None, height: int | None = None) -> None:
+    def __init__(self, path: str, wish: Wish = NONE) -> None:
         if not os.path.exists(path):
-            raise SourceError(f"{path} does not exist; `ls /dev/video*` shows the cameras there are")
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise SourceError(f"{path} may not be opened by this user; run `sudo usermod -aG video $USER`")
+            raise SourceError(f"{path} does not exist; `fer-edge cameras` shows the cameras there are")
+        if (why := refusal(path)) is not None:
+            raise SourceError(f"{path} {why}")
+        motion_jpeg = motion_jpeg_pays(_formats(path), wish)
         capture = open_capture(path, cv2.CAP_V4L2)
         if capture is None:
-            raise SourceError(f"{path} cannot be opened as a V4L2 camera; it may be in use or no camera")
-        for prop, wish in ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height)):
-            if wish is not None:
-                capture.set(prop, wish)
+            users = ", ".join(holders(path))
+            by = f"it is in use by {users}" if users else "it may be in use or no camera"
+            raise SourceError(f"{path} cannot be opened as a V4L2 camera; {by}")
+        if motion_jpeg:
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        for prop, wished in (
+            (cv2.CAP_PROP_FRAME_WIDTH, wish.width),
+            (cv2.CAP_PROP_FRAME_HEIGHT, wish.height),
+            (cv2.CAP_PROP_FPS, wish.fps),  # last: a new size resets it
+        ):
+            if wished is not None:
+                capture.set(prop, wished)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # fewer stale pictures where the driver allows it
         self._capture, self._path = capture, path
         self.size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-        self.fps = capture.get(cv2.CAP_PROP_FPS) or None
-        self.name = f"{path} (V4L2, {self.size[0]}x{self.size[1]}{_wished(self.size, width, height)})"
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = rate if rate > 0 else None
+        self.name = f"{path} (V4L2, {'MJPG, ' if motion_jpeg else ''}{wish.told(self.size, self.fps)})"
         self._start = time.monotonic()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -51,8 +67,27 @@ class Camera(Closing):
         self._capture.release()
 
 
-def _wished(size: tuple[int, int], width: int | None, height: int | None) -> str:
-    """What to add to the size when the camera did not follow the wish."""
-    if (width or size[0], height or size[1]) == size:
-        return ""
-    return f" instead of {width or 'any'}x{height or 'any'}"
+def find_again(known: Identity, wish: Wish) -> Camera:
+    """The same camera, whatever its number has become; SourceError while it is away."""
+    place = whereabouts(known)
+    if place is None:
+        raise SourceError(f"{known.path} is not connected")
+    return Camera(place, wish)
+
+
+def motion_jpeg_pays(formats: Sequence[v4l2.Format], wish: Wish) -> bool:
+    """Whether only compressed pictures come at the wished size and rate: USB 2 carries 1280x720 raw at 10 a second."""
+    width, height = wish.width or USUAL[0], wish.height or USUAL[1]
+    raw = max((each.rate(width, height) for each in formats if not each.compressed), default=0.0)
+    compressed = max((each.rate(width, height) for each in formats if each.code == "MJPG"), default=0.0)
+    return wish != NONE and raw < min(wish.fps or USUAL[2], compressed)
+
+
+def _formats(path: str) -> tuple[v4l2.Format, ...]:
+    """The camera's formats; none where it does not answer, which opening it will tell."""
+    try:
+        with v4l2.asking(path) as ask:
+            said = v4l2.capability(ask)
+            return () if said is None else v4l2.formats(ask, said.flags)
+    except OSError:
+        return ()

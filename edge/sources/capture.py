@@ -60,6 +60,7 @@ class Closing:
     fps: float | None = None
     problem: str | None = None
     dropped = 0
+    away = False
     name = ""
 
     def __iter__(self) -> Iterator[Frame]:
@@ -72,6 +73,9 @@ class Closing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def stop(self) -> None:
+        """No more frames are wanted: an iteration that waits for a live one ends. Any thread may say so."""
 
     def close(self) -> None:
         """Let go of the device or file; closing twice does no harm."""

@@ -18,15 +18,15 @@ class Latest(Closing):
     """A live source whose thread reads on and keeps one frame, the newest.
 
     dropped: frames replaced before anybody took them, counted from the first `iter`. Iterating raises SourceError
-    when the source fails, or gives nothing for `patience` seconds. Only the thread touches the source, and it
-    closes it too: releasing a capture under another thread's read crashes OpenCV.
+    when the source fails, or gives nothing for `silence` seconds without being away. Only the thread touches the
+    source, and it closes it too: releasing a capture under another thread's read crashes OpenCV.
     """
 
     live = True
 
-    def __init__(self, source: Source, patience: float = 5.0) -> None:
+    def __init__(self, source: Source, silence: float = 5.0) -> None:
         self.name, self.fps, self.continuous = source.name, source.fps, source.continuous
-        self._source, self._patience = source, patience
+        self._source, self._silence = source, silence
         self._news = threading.Condition()
         self._frame: Frame | None = None
         self._ended = self._closing = False
@@ -35,9 +35,9 @@ class Latest(Closing):
         self._thread.start()
 
     @classmethod
-    def started(cls, source: Source, patience: float = 5.0) -> Self:
-        """A reader that has its first picture; SourceError, and all closed, when none comes in `patience` seconds."""
-        latest = cls(source, patience)
+    def started(cls, source: Source, silence: float = 5.0) -> Self:
+        """A reader that has its first picture; SourceError, and all closed, when none comes in `silence` seconds."""
+        latest = cls(source, silence)
         try:
             with latest._news:
                 latest._wait()
@@ -54,6 +54,8 @@ class Latest(Closing):
         while True:
             with self._news:
                 self._wait()
+                if self._closing:
+                    return
                 frame, self._frame = self._frame, None
             if frame is not None:
                 yield frame
@@ -62,10 +64,15 @@ class Latest(Closing):
             else:
                 return
 
+    @property
+    def away(self) -> bool:  # type: ignore[override]
+        return self._source.away
+
     def _wait(self) -> None:
-        """Under the lock: return with a frame or at the end, or raise after `patience` seconds of neither."""
-        if not self._news.wait_for(lambda: self._frame is not None or self._ended, self._patience):
-            raise SourceError(f"{self.name} gave no picture for {self._patience:g} s; is it still connected?")
+        """Under the lock: return with a frame or at the end, or raise after `silence` seconds of neither."""
+        while not self._news.wait_for(lambda: self._frame is not None or self._ended or self._closing, self._silence):
+            if not self.away:
+                raise SourceError(f"{self.name} gave no picture for {self._silence:g} s; is it still connected?")
 
     def _read(self) -> None:
         error: SourceError | None = None
@@ -88,7 +95,13 @@ class Latest(Closing):
                 self._error, self.problem, self._ended = error, self._source.problem, True
                 self._news.notify_all()
 
+    def stop(self) -> None:
+        with self._news:
+            self._closing = True
+            self._news.notify_all()
+        self._source.stop()
+
     def close(self) -> None:
         """Stop the thread; one that hangs in the driver is left behind, as a daemon, after a second."""
-        self._closing = True
+        self.stop()
         self._thread.join(1.0)

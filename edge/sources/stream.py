@@ -1,4 +1,4 @@
-"""A network stream (http, https, rtsp, rtmp, udp …) through OpenCV's FFmpeg."""
+"""A network stream (http, https, rtsp, rtmp, udp …) through OpenCV's FFmpeg, or a GStreamer pipeline."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from collections.abc import Iterator
 import cv2
 
 from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources.address import shown
 from fer_edge.edge.sources.capture import Closing, open_capture, read
 from fer_edge.edge.types import Frame
 
+SINK = "appsink"
+
+
+def is_pipeline(source: str) -> bool:
+    """Whether the user wrote a GStreamer pipeline: gst:…, or something that ends in an appsink."""
+    return source.startswith("gst:") or re.search(rf"!\s*{SINK}\b", source) is not None
+
 
 class Stream(Closing):
-    """The stream at `url`; opening and every read give up after `patience` seconds. Raises SourceError.
+    """The stream at an address, or out of a pipeline; opening and every read of an address give up after `silence` s.
 
-    An address with a known number of frames is a recording and not live. The sender's orderly end of a stream is
-    its end; silence is an error. A password in the address is never shown.
+    One with a known number of frames is a recording and not live. The sender's orderly end of a stream is its end;
+    silence is an error. A password in the address is never shown. Raises SourceError.
     """
 
-    def __init__(self, url: str, patience: float = 5.0) -> None:
-        self.name = re.sub(r"//[^/@]*@", "//", url)
-        self._patience = patience
-        limit = round(patience * 1000)
-        capture = open_capture(
-            url,
-            cv2.CAP_FFMPEG,
-            (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit),
-        )
-        if capture is None:
-            raise SourceError(f"{self.name} cannot be opened as a stream in {patience:g} s; is the address right?")
-        self._capture = capture
-        self.live = capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
-        rate = capture.get(cv2.CAP_PROP_FPS)
+    def __init__(self, source: str, silence: float = 5.0) -> None:
+        self.name = shown(source)
+        self._silence = silence
+        self._capture = _pipeline(source) if is_pipeline(source) else _address(source, silence)
+        self.live = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = rate if rate > 0 and not self.live else None  # a live stream's rate is FFmpeg's guess
         self._start = time.monotonic()
 
@@ -46,8 +46,34 @@ class Stream(Closing):
             yield Frame(pixels, index, now - self._start if self.live else media)
             index += 1
             asked = time.monotonic()
-        if index == 0 or time.monotonic() - asked >= 0.9 * self._patience:
+        if index == 0 or time.monotonic() - asked >= 0.9 * self._silence:
             raise SourceError(f"{self.name} sent no picture for {time.monotonic() - asked:.1f} s")
 
     def close(self) -> None:
         self._capture.release()
+
+
+def _address(address: str, silence: float) -> cv2.VideoCapture:
+    limit = round(silence * 1000)
+    parameters = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit)
+    capture = open_capture(address, cv2.CAP_FFMPEG, parameters)
+    if capture is None:
+        raise SourceError(
+            f"{shown(address)} cannot be opened as a stream in {silence:g} s; are address and password right?"
+        )
+    return capture
+
+
+def _pipeline(source: str) -> cv2.VideoCapture:
+    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
+        raise SourceError(
+            f"{shown(source)} is a GStreamer pipeline and pip's OpenCV has no GStreamer; "
+            "use an address (rtsp://, http://), or apt's python3-opencv"
+        )
+    pipeline = source.removeprefix("gst:").strip()
+    if SINK not in pipeline:
+        pipeline += f" ! videoconvert ! video/x-raw,format=BGR ! {SINK} drop=true max-buffers=1"
+    capture = open_capture(pipeline, cv2.CAP_GSTREAMER)
+    if capture is None:
+        raise SourceError(f"{shown(source)} cannot be opened; try it with gst-launch-1.0, fakesink for the last part")
+    return capture

@@ -1,0 +1,103 @@
+"""A live source that is opened again when it is lost: a cable that was pulled, a server that was restarted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources.capture import Closing
+from fer_edge.edge.types import Frame
+
+if TYPE_CHECKING:
+    from fer_edge.edge.sources import Source
+
+FIRST_PAUSE = 0.5
+"""Seconds before the first attempt to open it again; each pause is twice the one before."""
+
+STEADY = 10.0
+"""Seconds of pictures after which a source that is lost again is tried at once again, not after the last pause."""
+
+
+class Lasting(Closing):
+    """A source, and what `again` opens when it is lost; frames are numbered and timed through all of them.
+
+    The first must give a picture, else its SourceError is raised: a wrong address is no loose cable.
+    patience: seconds for which a lost source is waited for, 0 not at all; SourceError after that. longest: seconds
+    that a pause between attempts grows to. tell: takes a line when the source is lost and when it is back.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        source: Source,
+        again: Callable[[], Source],
+        patience: float,
+        longest: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._source, self._again = source, again
+        self._patience, self._longest, self._tell = patience, longest, tell
+        self.name, self.fps, self.continuous = source.name, source.fps, source.continuous
+        self._stopped = threading.Event()
+        self._began = self._back = time.monotonic()
+        self._lost = 0.0
+        self._pause = FIRST_PAUSE
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        while True:
+            why: SourceError | None = None
+            try:
+                for frame in self._source:
+                    if self.away:
+                        self._welcome()
+                    yield replace(frame, index=index, time=time.monotonic() - self._began)
+                    index += 1
+            except SourceError as error:
+                why = error
+            if index == 0 or self._patience == 0:
+                if why is not None:
+                    raise why
+                return
+            if not self.away:
+                self._miss(why)
+            if not self._opened():
+                return
+
+    def _miss(self, why: SourceError | None) -> None:
+        self.away, self._lost = True, time.monotonic()
+        if self._lost - self._back >= STEADY:
+            self._pause = FIRST_PAUSE
+        self._tell(f"lost: {why or f'{self.name} ended'}; waiting for it to come back")
+
+    def _welcome(self) -> None:
+        self.away, self._back = False, time.monotonic()
+        self._tell(f"back after {self._back - self._lost:.0f} s: {self._source.name}")
+
+    def _opened(self) -> bool:
+        """Open it again, however many attempts that takes; False when stopped, SourceError when patience ends."""
+        self._source.close()
+        while True:
+            left = self._lost + self._patience - time.monotonic()
+            if left <= 0:
+                raise SourceError(f"{self.name} was lost and not back after {self._patience:g} s")
+            if self._stopped.wait(min(self._pause, left)):
+                return False
+            self._pause = min(2 * self._pause, self._longest)
+            try:
+                self._source = self._again()
+                return True
+            except SourceError:
+                continue
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._source.close()

@@ -1,0 +1,136 @@
+"""What only a V4L2 camera can show; tests/device/vm.sh runs it where there is one, as root: `make test-device`.
+
+Lists it, films with it, unplugs it in the middle of a run and plugs it in again. Prints what was seen and a line per
+check, and exits with 1 where one fails. With a file name it also records the driver's answers there, for
+tests/test_cameras.py.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from fer_edge.edge.sources import v4l2
+from fer_edge.edge.sources.devices import devices
+
+COMMAND = (sys.executable, "-m", "fer_edge.edge.cli")
+DRIVER = Path("/sys/bus/platform/drivers/vivid")
+LIGHT = ("--show", "none", "--model", "mobilenet_v2", "--detector", "blazeface-short")
+PATIENCE = 600  # seconds for anything: the machine is emulated
+failed = []
+
+
+def check(what: str, truth: bool) -> None:
+    print(f"{'ok   ' if truth else 'FAIL '} {what}", flush=True)
+    if not truth:
+        failed.append(what)
+
+
+def fer_edge(*words: object) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=PATIENCE)
+    print(f"$ fer-edge {' '.join(map(str, words))}\n{done.stdout}{done.stderr}exit code {done.returncode}", flush=True)
+    return done
+
+
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> bool:
+    """Whether it came true before the process ended or patience did."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if process.poll() is not None or time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def listing() -> None:
+    text = fer_edge("cameras")
+    check("vivid is listed with what to type", "--camera 0  vivid" in text.stdout)
+    told = json.loads(fer_edge("cameras", "--json").stdout)
+    (camera,) = told["cameras"]
+    sizes = {(size["width"], size["height"]) for each in camera["formats"] for size in each["sizes"]}
+    check("its formats have 640x480", (640, 480) in sizes)
+    check("its sizes have rates", all(size["rates"] for each in camera["formats"] for size in each["sizes"]))
+    check("its metadata node is no camera", "metadata" in {other["kind"] for other in told["others"]})
+
+
+def filming() -> None:
+    done = fer_edge("run", "--camera", 0, "--max-frames", 3, "--width", 320, "--height", 240, *LIGHT)
+    check("a size it lacks is told with the one it gave", "320x180 instead of 320x240" in done.stderr)
+    check("and filmed with", done.returncode == 0 and done.stderr.count("3 frames") == 1)
+    link = Path("/dev/v4l/by-path/platform-vivid.0-video-index0")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to("../../video0")
+    done = fer_edge("run", "--camera", link, "--fps", 5, "--max-frames", 2, "--rotate", 90, *LIGHT)
+    check("a link by path does as well, and a rate is told", done.returncode == 0 and " fps" in done.stderr)
+    link.unlink()
+    done = fer_edge("run", "--camera", 7, "--show", "none")
+    check("a camera that is not there costs one line and exit code 2", done.returncode == 2)
+
+
+def unplugging(folder: Path) -> None:
+    lines, log = folder / "o.jsonl", folder / "log"
+
+    def count() -> int:
+        return lines.read_text().count("\n") if lines.exists() else 0
+
+    with log.open("w") as errors:
+        process = subprocess.Popen([*COMMAND, "run", "--camera", "0", "--jsonl", str(lines), *LIGHT], stderr=errors)
+    try:
+        check("it films", wait_for(process, lambda: count() >= 5))
+        check("it is told to be in use, and by whom", str(process.pid) in str(devices()[0].trouble))
+        (DRIVER / "unbind").write_text("vivid.0")
+        check("unplugged: told as lost", wait_for(process, lambda: "source: lost" in log.read_text()))
+        before = count()
+        (DRIVER / "bind").write_text("vivid.0")
+        check("plugged in: told as back", wait_for(process, lambda: "source: back after" in log.read_text()))
+        check("and films again", wait_for(process, lambda: count() >= before + 5))
+        (DRIVER / "unbind").write_text("vivid.0")
+        check("lost again", wait_for(process, lambda: log.read_text().count("source: lost") == 2))
+        process.send_signal(signal.SIGINT)
+        asked = time.monotonic()
+        check("Ctrl-C ends while it waits", process.wait(PATIENCE) == 0)
+        print(f"{time.monotonic() - asked:.1f} s from Ctrl-C to the end\n{log.read_text()}", flush=True)
+    finally:
+        process.kill()
+        (DRIVER / "bind").write_text("vivid.0")
+    records: list[dict[str, Any]] = [json.loads(line) for line in lines.read_text().splitlines()]
+    rising = all(b["frame"] > a["frame"] and b["time"] > a["time"] for a, b in pairwise(records))
+    check("frames' numbers and times rise throughout", rising)
+    check("every frame was counted", f"{len(records)} frames, " in log.read_text())
+
+
+def record(path: Path) -> None:
+    """The answers to all that `fer-edge cameras` asks: request, what was asked, errno, what came; bytes as hex."""
+    answers: list[list[Any]] = []
+    with v4l2.asking("/dev/video0") as ask:
+
+        def noted(request: int, structure: bytearray) -> int:
+            asked = structure.hex()
+            error = ask(request, structure)
+            answers.append([request, asked, error, structure.hex()])
+            return error
+
+        said = v4l2.capability(noted)
+        assert said is not None
+        v4l2.formats(noted, said.flags)
+        v4l2.busy(noted, said.flags)
+    path.write_text(json.dumps(answers, separators=(",", ":")).replace("],[", "],\n[") + "\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        record(Path(sys.argv[1]))
+    with tempfile.TemporaryDirectory() as folder:
+        unplugging(Path(folder))
+    listing()
+    filming()
+    print(f"{len(failed)} checks failed" if failed else "all checks passed")
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,289 @@
+"""What cameras say of themselves, from the kernel's structures to the listing; tests/device/ has a real one."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from standins import Picamera2, install
+
+from fer_edge.edge.cli import main
+from fer_edge.edge.sources import v4l2
+from fer_edge.edge.sources.camera import motion_jpeg_pays
+from fer_edge.edge.sources.devices import Identity, devices, holders, identify, refusal, whereabouts
+from fer_edge.edge.sources.v4l2 import Capability, Format, Size
+from fer_edge.edge.sources.wish import Wish
+
+RECORDED = Path(__file__).parent / "device" / "vivid.json"
+META, IO_MC, STREAMING, THIS_NODE = 0x00800000, 0x20000000, 0x04000000, 0x80000000
+
+
+def played(path: Path) -> v4l2.Ask:
+    """A driver's recorded answers, each question asked any number of times."""
+    answers = {(request, asked): (error, came) for request, asked, error, came in json.loads(path.read_text())}
+
+    def ask(request: int, structure: bytearray) -> int:
+        error, came = answers[request, structure.hex()]
+        structure[:] = bytes.fromhex(came)
+        return int(error)
+
+    return ask
+
+
+def test_requests_have_the_kernels_numbers() -> None:
+    numbers = (v4l2.QUERYCAP, v4l2.ENUM_FMT, v4l2.REQBUFS, v4l2.ENUM_FRAMESIZES, v4l2.ENUM_FRAMEINTERVALS)
+    assert [f"{number:08x}" for number in numbers] == ["80685600", "c0405602", "c0145608", "c02c564a", "c034564b"]
+
+
+def test_vivid_as_it_answered() -> None:
+    ask = played(RECORDED)
+    said = v4l2.capability(ask)
+    assert said is not None
+    assert (said.driver, said.card, said.bus, said.kind) == ("vivid", "vivid", "platform:vivid-000", "camera")
+    formats = {each.code: each for each in v4l2.formats(ask, said.flags)}
+    assert formats["YUYV"].description == "YUYV 4:2:2"
+    assert not formats["YUYV"].compressed
+    assert {(640, 480), (1280, 720)} <= {(size.width, size.height) for size in formats["YUYV"].sizes}
+    assert formats["YUYV"].rate(640, 480) > formats["YUYV"].rate(1920, 1080) > 0
+    assert not v4l2.busy(ask, said.flags)
+
+
+class Driver:
+    """A driver of one raw and one compressed format; answers as the kernel does, longer sizes and rates are ranges."""
+
+    def __init__(self, sizes: tuple[int, ...], rates: tuple[int, ...], flags: int = 1, taken: bool = False) -> None:
+        self.sizes, self.rates, self.flags, self.taken = sizes, rates, flags, taken
+
+    def __call__(self, request: int, structure: bytearray) -> int:
+        if request == v4l2.QUERYCAP:
+            names = (b"uvcvideo", b"HD Webcam: \xff", b"usb-0000:00:14.0-1")
+            struct.pack_into("=16s32s32s3I", structure, 0, *names, 0x060100, 0x85A00001 | THIS_NODE, self.flags)
+            return 0
+        if request == v4l2.REQBUFS:
+            return errno.EBUSY if self.taken else 0
+        (index,) = struct.unpack_from("=I", structure)
+        if request == v4l2.ENUM_FMT:
+            if index > 1:
+                return errno.EINVAL
+            described = ((0, b"YUYV 4:2:2", b"YUYV"), (1, b"Motion-JPEG", b"MJPG"))[index]
+            struct.pack_into("=I32s4s", structure, 8, *described)
+        elif index > 0:
+            return errno.EINVAL
+        elif request == v4l2.ENUM_FRAMESIZES:
+            struct.pack_into(f"={1 + len(self.sizes)}I", structure, 8, 1 if len(self.sizes) == 2 else 3, *self.sizes)
+        else:
+            struct.pack_into(f"={1 + len(self.rates)}I", structure, 16, 1 if len(self.rates) == 2 else 2, *self.rates)
+        return 0
+
+
+def test_discrete_sizes_and_rates() -> None:
+    driver = Driver((1280, 720), (1, 30))
+    said = v4l2.capability(driver)
+    assert said == Capability("uvcvideo", "HD Webcam: \ufffd", "usb-0000:00:14.0-1", 1)
+    raw, compressed = v4l2.formats(driver, said.flags)
+    assert raw == Format("YUYV", "YUYV 4:2:2", False, (Size(1280, 720, (30.0,)),))
+    assert compressed.compressed
+    assert raw.rate(1280, 720) == 30
+    assert raw.rate(640, 480) == 0
+
+
+def test_ranges_of_sizes_and_rates() -> None:
+    driver = Driver((32, 2592, 2, 16, 1944, 2), (1, 90, 1, 1, 1, 1))
+    raw, _ = v4l2.formats(driver, 1)
+    assert raw.sizes == (Size(2592, 1944, (90.0, 1.0), (32, 16)),)
+    assert raw.rate(640, 480) == 90
+    assert raw.rate(2594, 1944) == 0
+
+
+def test_busy_and_mute_drivers() -> None:
+    assert v4l2.busy(Driver((), (), taken=True), 1)
+    assert v4l2.capability(lambda request, structure: errno.ENOTTY) is None
+    assert v4l2.formats(lambda request, structure: errno.ENOTTY, 1) == ()
+
+
+@given(st.binary(min_size=104, max_size=104), st.binary(min_size=64, max_size=64))
+def test_whatever_a_driver_answers_is_taken(capability: bytes, other: bytes) -> None:
+    def ask(request: int, structure: bytearray) -> int:
+        structure[:] = (capability if request == v4l2.QUERYCAP else other)[: len(structure)]
+        return 0
+
+    said = v4l2.capability(ask)
+    assert said is not None
+    assert said.kind in ("camera", "codec", "metadata", "other", "pipeline")
+    for index in range(0, 256, 255):  # one that never ends its lists
+        assert next(v4l2._rates(ask, other[:4], index, index).__iter__(), 0.0) >= 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "flags", "kind"),
+    [
+        ("uvcvideo", 1, "camera"),
+        ("uvcvideo", META, "metadata"),
+        ("bcm2835-codec", 0x4000, "codec"),
+        ("rpivid", 0x4000, "codec"),
+        ("bcm2835-isp", 1, "pipeline"),
+        ("bcm2835-isp", 2, "pipeline"),
+        ("unicam", 1, "pipeline"),
+        ("rp1-cfe", 1 | IO_MC, "pipeline"),
+        ("stm32-dcmi", 1 | IO_MC, "pipeline"),
+        ("v4l2 loopback", 3, "codec"),
+        ("em28xx", 0x10, "other"),
+    ],
+)
+def test_kinds(driver: str, flags: int, kind: str) -> None:
+    assert Capability(driver, "card", "bus", flags | STREAMING).kind == kind
+
+
+def webcam(raw: float, compressed: float) -> list[Format]:
+    """640x480 at 30 in both formats, 1280x720 at the given rates."""
+    small = Size(640, 480, (30.0,))
+    return [
+        Format("YUYV", "", False, (small, Size(1280, 720, (raw,)))),
+        Format("MJPG", "", True, (small, Size(1280, 720, (compressed,)))),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wish", "pays"),
+    [
+        (Wish(), False),
+        (Wish(640, 480), False),
+        (Wish(1280, 720), True),
+        (Wish(1280, 720, 10), False),
+        (Wish(1280, 720, 15), True),
+        (Wish(fps=60), False),
+        (Wish(320, 240), False),
+    ],
+)
+def test_motion_jpeg_where_raw_pictures_are_too_slow(wish: Wish, pays: bool) -> None:
+    assert motion_jpeg_pays(webcam(10, 30), wish) == pays
+    assert not motion_jpeg_pays(webcam(30, 30), wish)
+    assert not motion_jpeg_pays([], wish)
+
+
+@pytest.mark.parametrize(
+    ("wish", "size", "fps", "words"),
+    [
+        (Wish(), (640, 480), None, "640x480"),
+        (Wish(320, 240), (320, 180), 25.0, "320x180 instead of 320x240, 25 fps"),
+        (Wish(width=320), (640, 480), 30.0, "640x480 instead of 320xany, 30 fps"),
+        (Wish(fps=60), (640, 480), 30.0, "640x480, 30 fps instead of 60"),
+        (Wish(fps=30), (640, 480), 29.97, "640x480, 30 fps"),
+        (Wish(fps=7), (640, 480), None, "640x480, 7 fps were asked, the camera does not tell"),
+    ],
+)
+def test_what_was_given_is_told_where_it_is_not_what_was_asked(
+    wish: Wish, size: tuple[int, int], fps: float | None, words: str
+) -> None:
+    assert wish.told(size, fps) == words
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """/sys and /dev with a camera's two nodes, and one whose node is missing; plain files, no devices."""
+    for number in (0, 1, 10):
+        folder = tmp_path / f"sys/class/video4linux/video{number}"
+        folder.mkdir(parents=True)
+        (folder / "name").write_text("HD Webcam\n")
+        (folder / "index").write_text(f"{number}\n")
+    for name in STABLE:
+        (tmp_path / "dev/v4l" / name).mkdir(parents=True)
+        (tmp_path / "dev/v4l" / name / f"{name}-webcam-video-index0").symlink_to("../../video0")
+    for number in (0, 1):
+        (tmp_path / f"dev/video{number}").touch()
+    return tmp_path
+
+
+STABLE = ("by-id", "by-path")
+
+
+def test_nodes_that_do_not_answer_are_told(tree: Path) -> None:
+    first, second, third = devices(tree)
+    assert [Path(node.path).name for node in (first, second, third)] == ["video0", "video1", "video10"]
+    assert first.name == "HD Webcam"
+    assert [Path(link).parent.name for link in first.links] == ["by-id", "by-path"]
+    assert second.links == ()
+    assert first.trouble == "does not answer as a V4L2 device"
+    assert third.trouble is not None
+    assert "no node in /dev" in third.trouble
+
+
+def test_a_camera_is_the_same_by_its_link_wherever_it_is(tree: Path) -> None:
+    link = tree / "dev/v4l/by-id/by-id-webcam-video-index0"
+    by_number = Identity("/dev/video7", "HD Webcam", "usb-1", "0", (str(link),))
+    assert whereabouts(by_number, tree) == str(tree / "dev/video0")
+    link.unlink()
+    assert whereabouts(by_number, tree) is None
+    link.symlink_to("../../video1")  # another socket, another number
+    assert whereabouts(by_number, tree) == str(tree / "dev/video1")
+    by_path = Identity(str(tree / "dev/v4l/by-path/by-path-webcam-video-index0"))
+    assert whereabouts(by_path, tree) == by_path.path
+    assert identify(str(tree / "dev/video0"), tree) is None  # a plain file says nothing
+    assert identify("/dev/null", tree) is None
+
+
+def test_who_has_a_file_open(tmp_path: Path) -> None:
+    path = tmp_path / "video0"
+    path.touch()
+    assert holders(str(path)) == []
+    with path.open():
+        assert any(each.endswith(f"({os.getpid()})") for each in holders(str(path)))
+
+
+def test_who_may_not_open_a_node() -> None:
+    """As an ordinary user: root may open anything."""
+    if os.geteuid():
+        pytest.skip("needs root to become another user")
+    code = "import os, sys; from fer_edge.edge.sources.devices import refusal\n"
+    code += "os.setgroups([]); os.setgid(65534); os.setuid(65534); print(refusal(sys.argv[1]))"
+    with tempfile.NamedTemporaryFile() as node:
+        os.chown(node.name, 0, grp.getgrnam("video").gr_gid)
+        assert refusal(node.name) is None
+        for mode, words in ((0o660, "by the group video only: sudo usermod -aG video $USER"), (0o600, "by root only")):
+            os.chmod(node.name, mode)
+            command = [sys.executable, "-c", code, node.name]
+            assert words in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def listed(*words: str) -> Any:
+    done = CliRunner().invoke(main, ["cameras", *words])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_cameras_of_libcamera_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch)
+    lines = listed().stdout.splitlines()
+    at = lines.index("--camera picamera2:0  imx708 (/base/soc/i2c0mux/i2c@1/imx708@1a, rotated 180)")
+    assert lines[at + 1] == "  SRGGB10_CSI2P: 1536x864 at 120.13, 2304x1296 at 56.03"
+    (camera,) = [each for each in json.loads(listed("--json").stdout)["cameras"] if each["kind"] == "libcamera"]
+    assert camera["use"] == "--camera picamera2:0"
+    assert camera["formats"][0]["sizes"][1] == {"width": 2304, "height": 1296, "rates": [56.03], "smallest": None}
+
+
+def test_a_busy_camera_of_libcamera_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    picamera2 = install(monkeypatch)
+    with picamera2(0):
+        assert "  Camera __init__ sequence did not complete." in listed().stdout.splitlines()
+    assert isinstance(picamera2(0), Picamera2)  # closed after the listing
+
+
+def test_without_picamera2_the_rest_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    done = listed()
+    assert "libcamera was not asked: picamera2 is missing" in done.stderr
+    assert set(json.loads(listed("--json").stdout)) == {"cameras", "others"}
+    if not devices():
+        assert done.stdout.startswith("no camera was found.")

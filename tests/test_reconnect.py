@@ -1,0 +1,219 @@
+"""Live sources that are lost and come back: real HTTP and RTSP servers, killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources import Source, open_source
+from fer_edge.edge.sources.capture import Closing
+from fer_edge.edge.sources.lasting import Lasting
+from fer_edge.edge.types import Frame
+
+HERE = Path(__file__).parent
+SERVERS = {
+    "http": [sys.executable, str(HERE / "mjpeg_server.py")],
+    "rtsp": ["/usr/bin/python3", str(HERE / "rtsp_server.py")],
+}
+RUN = (sys.executable, "-m", "fer_edge.edge.cli", "run", "--show", "none")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(scheme: str, port: int, *words: str) -> Iterator[str]:
+    """A camera on the network, in a process of its own that is killed at the end; gives its address."""
+    process = subprocess.Popen([*SERVERS[scheme], str(port), *words], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "listening\n"
+        yield f"{scheme}://127.0.0.1:{port}/live"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+class Watched:
+    """A source iterated in a thread: frames are kept without their pixels, and so is what it tells."""
+
+    def __init__(self, source: Source) -> None:
+        self.seen: list[tuple[int, float]] = []
+        self.error: SourceError | None = None
+        self._thread = threading.Thread(target=self._watch, args=(source,))
+        self._thread.start()
+
+    def _watch(self, source: Source) -> None:
+        try:
+            for frame in source:
+                self.seen.append((frame.index, frame.time))
+        except SourceError as error:
+            self.error = error
+
+    def ended(self, seconds: float = 60) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_a_server_that_was_restarted(scheme: str) -> None:
+    port, told = free_port(), list[str]()
+    with serving(scheme, port) as address:
+        source = open_source(source=address, silence=2, tell=told.append)
+        watched = Watched(source)
+        wait_until(lambda: len(watched.seen) >= 5)
+        assert not source.away
+    wait_until(lambda: source.away)
+    before = len(watched.seen)
+    with serving(scheme, port):
+        wait_until(lambda: len(watched.seen) >= before + 5)
+        assert not source.away
+        source.stop()
+        assert watched.ended()
+        source.close()
+    assert watched.error is None
+    assert all(b > a for (a, _), (b, _) in pairwise(watched.seen))
+    assert all(b > a for (_, a), (_, b) in pairwise(watched.seen))
+    missed = watched.seen[-1][0] - watched.seen[0][0] + 1 - len(watched.seen)
+    assert missed <= source.dropped <= missed + 2  # one more before the first that was taken, one after the last
+    assert len(told) == 2
+    assert told[0].startswith("lost: ")
+    assert told[0].endswith("waiting for it to come back")
+    assert told[1].startswith("back after ")
+
+
+def test_patience_that_ends() -> None:
+    told = list[str]()
+    with serving("http", free_port()) as address:
+        source = open_source(source=address, silence=2, patience=1, tell=told.append)
+        watched = Watched(source)
+        wait_until(lambda: len(watched.seen) >= 3)
+    assert watched.ended()
+    source.close()
+    assert watched.error is not None
+    assert "lost and not back after 1 s" in str(watched.error)
+    assert len(told) == 1
+
+
+def test_rtsp_password_is_used_and_not_shown() -> None:
+    with serving("rtsp", free_port(), "maker:S3CRET") as address:
+        with_login = address.replace("//", "//maker:S3CRET@")
+        with open_source(source=with_login) as source:
+            assert next(iter(source)).pixels.shape == (120, 160, 3)
+            assert source.name == address
+        with pytest.raises(SourceError, match="password right") as refused:
+            open_source(source=with_login.replace("S3CRET", "WR0NG"))
+        assert "WR0NG" not in str(refused.value)
+
+
+class Numbered(Closing):
+    """A camera that gives `count` frames at each opening."""
+
+    live = True
+    name = "numbered"
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self.count):
+            yield Frame(pixels=None, index=index, time=index / 30)  # type: ignore[arg-type]
+        raise SourceError("numbered stopped")
+
+
+def test_lasting_counts_through_and_tries_until_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_edge.edge.sources.lasting.FIRST_PAUSE", 0.001)
+    openings: list[int | None] = [None, 0, 2, 1]  # not there; there without a picture; there again; there once more
+
+    def again() -> Source:
+        if not openings:
+            lasting.stop()
+            raise SourceError("gone for good")
+        count = openings.pop(0)
+        if count is None:
+            raise SourceError("not there")
+        return Numbered(count)
+
+    told = list[str]()
+    lasting = Lasting(Numbered(3), again, patience=60, longest=0.01, tell=told.append)
+    frames = list(lasting)
+    assert [frame.index for frame in frames] == list(range(6))
+    assert [line.split()[0] for line in told] == ["lost:", "back", "lost:", "back", "lost:"]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_no_patience_ends_as_the_source_does(count: int) -> None:
+    lasting = Lasting(Numbered(count), lambda: pytest.fail("opened again"), patience=0, longest=1, tell=print)
+    with pytest.raises(SourceError, match="numbered stopped"):
+        list(lasting)
+
+
+def start(*words: str | Path) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*RUN, *map(str, words)], stdout=pipe, stderr=pipe, text=True, env=environment)
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """The whole lines written so far."""
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def test_run_goes_on_and_ends_while_it_waits(tmp_path: Path) -> None:
+    """Lost, back, lost again; SIGTERM while waiting ends it at once with exit code 0 and whole files."""
+    port, lines, video = free_port(), tmp_path / "o.jsonl", tmp_path / "v.avi"
+    with serving("http", port) as address:
+        process = start("--source", address, "--jsonl", lines, "--save-video", video)
+        try:
+            wait_until(lambda: len(records(lines)) >= 12 or process.poll() is not None)
+        except BaseException:
+            process.kill()
+            raise
+    try:
+        assert process.poll() is None, process.communicate()[1]
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("source: lost"):
+            assert process.poll() is None
+        before = len(records(lines))
+        with serving("http", port):
+            wait_until(lambda: len(records(lines)) >= before + 5)
+            assert process.stderr.readline().startswith("source: back after")
+        assert process.stderr.readline().startswith("source: lost")
+        asked = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert time.monotonic() - asked < 5  # it would wait 10 s for a thread that hangs
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    seen = records(lines)
+    assert f"{len(seen)} frames, " in errors
+    assert all(b["frame"] > a["frame"] and b["time"] > a["time"] for a, b in pairwise(seen))
+    assert sorted(os.listdir(tmp_path)) == ["o.jsonl", "v.avi"]
