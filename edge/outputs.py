@@ -43,7 +43,9 @@ OPTIONS = (
         help="Run a command when an emotion begins; repeatable.",
     ),
     click.option("--hold", type=click.FloatRange(0), default=HELD, help="Seconds until an emotion has begun."),
-    click.option("--rest", type=click.FloatRange(0), default=5.0, help="Seconds between snapshots, or runs of a command."),
+    click.option(
+        "--rest", type=click.FloatRange(0), default=5.0, help="Seconds between snapshots, or a command's runs."
+    ),
     click.option("--mqtt", metavar="URL", help="Tell a broker: mqtt[s]://[user@]host[:port]/prefix."),
     click.option("--mqtt-id", metavar="NAME", help="This camera's name there.  [default: host and camera]"),
     click.option("--mqtt-ca", metavar="PATH", type=click.Path(path_type=Path), help="Certificates to trust for mqtts."),
