@@ -118,9 +118,7 @@ def _open_mqtt(source: Source, options: dict[str, Any], tell: Callable[[str], No
 
     base, prefix = f"{address.prefix}/{name}", options["mqtt_discovery"].strip("/")
     greeting = {} if prefix in ("", "none") else configurations(prefix, base, name, str(options["model"]), _version())
-    connection = Connection(address, base, name, greeting, tell, options["mqtt_ca"])
-    tell(f"mqtt: {base}/# at {address.host}")
-    return MqttSink(connection, options["hold"])
+    return MqttSink(Connection(address, name, greeting, tell, options["mqtt_ca"]), options["hold"])
 
 
 def _version() -> str:

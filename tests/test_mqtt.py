@@ -158,7 +158,7 @@ def sink(port: int, tell: Callable[[str], None] = print, name: str = "cam") -> I
     address = Address("127.0.0.1", port, "home")
     base = f"home/{name}"
     greeting = configurations("homeassistant", base, name, "ensemble", "1.2")
-    opened = MqttSink(Connection(address, base, name, greeting, lambda line: (said.append(line), tell(line))[1]))
+    opened = MqttSink(Connection(address, name, greeting, lambda line: (said.append(line), tell(line))[1]))
     try:
         until(lambda: any(line.endswith("connected") for line in said))
         yield opened
@@ -270,10 +270,10 @@ def test_what_home_assistant_shows() -> None:
 def answer(address: Address, ca: Path | None = None) -> str:
     """What is told first of a connection."""
     told: list[str] = []
-    connection = Connection(address, BASE, "cam", {}, told.append, ca)
+    connection = Connection(address, "cam", {}, told.append, ca)
     until(lambda: bool(told))
     connection.close()
-    return told[0].removeprefix(f"{address}: ")
+    return told[0].removeprefix(f"{address}/cam: ")
 
 
 def test_a_password_right_and_wrong(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_password_right_and_wrong(tmp_path: Path) -> None:
         wrong, right = (answer(Address("127.0.0.1", running.port, "home", False, "me", word)) for word in ("no", "ö 1"))
         with listening(running.port, user="me", password="ö 1") as listener:
             listener.wait(f"{BASE}/availability", lambda text: text == "offline")
-    assert wrong == "the broker refuses (Not authorized); are user, password and id right?; trying on"
+    assert wrong == "the broker refuses (Not authorized); are user and password right?; trying on"
     assert right == "connected"
 
 
@@ -354,7 +354,7 @@ def test_a_run_is_online_until_it_ends_however(mosquitto: Broker, stream: str, n
         listener.wait(f"{BASE}/availability", lambda text: text == "offline")
         _, errors = process.communicate(timeout=60)
         assert process.returncode == (0 if number == signal.SIGTERM else -9)
-        assert f"mqtt://127.0.0.1:{mosquitto.port}/home: connected" in errors
+        assert f"mqtt://127.0.0.1:{mosquitto.port}/home/cam: connected" in errors
         assert "Traceback" not in errors
         kinds = [event["event_type"] for event in listener.said(f"{BASE}/event")]
         assert kinds[:2] == ["face_came", "emotion"]
@@ -372,7 +372,7 @@ def test_a_broker_that_comes_back_knows_everything_again(mosquitto: Broker, stre
             listener.wait("homeassistant/sensor/fer_edge_cam_emotion/config", lambda config: config["device"])
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
-    told = [line.partition("/home: ")[2] for line in errors.splitlines() if "/home: " in line]
+    told = [line.partition("/home/cam: ")[2] for line in errors.splitlines() if "/home/cam: " in line]
     assert [line.partition(" (")[0] for line in told if "reached" not in line] == [
         "connected",
         "connection lost",

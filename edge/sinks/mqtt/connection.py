@@ -29,12 +29,14 @@ SLOWEST = 60
 WAITING = 100
 """Messages that wait for the broker's word at most; further ones are lost."""
 
+REFUSED = "the broker refuses"
+
 FAREWELL = 2.0
 """Seconds for the last message, and for the thread's end."""
 
 
 class Connection:
-    """Publishes below `base`; `greeting` (topic to payload) is retained, and published anew with every connection.
+    """Publishes below prefix/name; `greeting` (topic to payload) is retained, and said anew with every connection.
 
     tell: takes a line when something changes: connected, lost, refused (once, not with every attempt). What is
     published while there is no connection is lost, but for the newest state. Raises SinkError for a bad ca file.
@@ -43,13 +45,13 @@ class Connection:
     def __init__(
         self,
         address: Address,
-        base: str,
         name: str,
         greeting: dict[str, dict[str, Any]],
         tell: Callable[[str], None],
         ca: Path | None = None,
     ) -> None:
-        self._address, self._base, self._greeting = address, base, greeting
+        self._name = f"{address}/{name}"
+        self._base, self._greeting = f"{address.prefix}/{name}", greeting
         self._tell, self._told = tell, ""
         self._state: str | None = None
         self._sending: MQTTMessageInfo | None = None
@@ -59,7 +61,7 @@ class Connection:
             client.tls_set_context(_context(ca))
         if address.user is not None:
             client.username_pw_set(address.user, address.password)
-        client.will_set(f"{base}/availability", "offline", qos=1, retain=True)
+        client.will_set(f"{self._base}/availability", "offline", qos=1, retain=True)
         client.max_queued_messages_set(WAITING)
         client.reconnect_delay_set(1, SLOWEST)
         client.on_connect = self._connected
@@ -83,7 +85,7 @@ class Connection:
         self, client: Client, _: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._say(f"the broker refuses ({reason}); are user, password and id right?")
+            self._say(f"{REFUSED} ({reason}); are user and password right?")
             return
         self._say("connected")
         for topic, config in self._greeting.items():
@@ -102,13 +104,13 @@ class Connection:
     def _disconnected(
         self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
-        if reason.is_failure and self._told == "connected":
+        if reason.is_failure and not self._told.startswith(REFUSED):  # a refusal closes the connection, too
             self._say(f"connection lost ({reason})")
 
     def _say(self, what: str) -> None:
         if what != self._told:
             self._told = what
-            self._tell(f"{self._address}: {what}" + ("" if what == "connected" else "; trying on"))
+            self._tell(f"{self._name}: {what}" + ("" if what == "connected" else "; trying on"))
 
     def close(self) -> None:
         """Publish 'offline', disconnect, and end the thread; one that hangs in the network is left as a daemon."""
