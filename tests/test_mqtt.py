@@ -10,10 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 from urllib.parse import quote
 
@@ -33,7 +34,9 @@ from fer_edge.edge.sinks.mqtt.discovery import configurations
 from fer_edge.edge.sinks.mqtt.record import event_record, state_record
 from fer_edge.edge.sinks.mqtt.sink import MqttSink
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.models import FOLDER
 
+ROOT = FOLDER.parent
 BASE = "home/cam"
 
 # the address
@@ -152,13 +155,13 @@ def mosquitto(tmp_path: Path) -> Iterator[Broker]:
 
 
 @contextmanager
-def sink(port: int, tell: Callable[[str], None] = print, name: str = "cam") -> Iterator[MqttSink]:
+def sink(port: int, name: str = "cam", user: str | None = None) -> Iterator[MqttSink]:
     """A sink that is connected, as `fer-edge run` would make it."""
     said: list[str] = []
-    address = Address("127.0.0.1", port, "home")
+    address = Address("127.0.0.1", port, "home", user=user)
     base = f"home/{name}"
     greeting = configurations("homeassistant", base, name, "ensemble", "1.2")
-    opened = MqttSink(Connection(address, name, greeting, lambda line: (said.append(line), tell(line))[1]))
+    opened = MqttSink(Connection(address, name, greeting, said.append))
     try:
         until(lambda: any(line.endswith("connected") for line in said))
         yield opened
@@ -231,12 +234,15 @@ def test_records_of_nobody_and_of_an_undecided_face() -> None:
 
 
 def test_discovery_is_retained_and_complete(mosquitto: Broker) -> None:
-    with sink(mosquitto.port), listening(mosquitto.port) as listener:
-        until(lambda: len(listener.retained()) == 8)
+    with sink(mosquitto.port):
+        with listening(mosquitto.port) as early:
+            early.wait(f"{BASE}/availability", lambda text: text == "online")  # it is said last
+        with listening(mosquitto.port) as listener:
+            until(lambda: len(listener.retained()) == 8, lambda: str(listener.retained().keys()))
         configs = {topic: value for topic, value in listener.retained().items() if topic.endswith("/config")}
     for topic, config in configs.items():
-        prefix, component, key, _ = topic.split("/")
-        assert (prefix, config["unique_id"]) == ("homeassistant", key)
+        prefix, component, name, key, _ = topic.split("/")
+        assert (prefix, name, config["unique_id"]) == ("homeassistant", "cam", key.replace("edge_", "edge_cam_"))
         assert re.fullmatch("[a-zA-Z0-9_-]+", key)
         assert component in ("sensor", "binary_sensor", "event")
         assert config["device"]["identifiers"] == ["fer_edge_cam"]
@@ -285,6 +291,26 @@ def test_a_password_right_and_wrong(tmp_path: Path) -> None:
             listener.wait(f"{BASE}/availability", lambda text: text == "offline")
     assert wrong == "the broker refuses (Not authorized); are user and password right?; trying on"
     assert right == "connected"
+
+
+def test_the_documented_access_rules(tmp_path: Path) -> None:
+    """Each camera writes under its own name, and Home Assistant reads it."""
+    (rules,) = re.findall(r"```acl\n(.*?)\n *```", (ROOT / "docs" / "mqtt.md").read_text(), re.DOTALL)
+    (tmp_path / "acl").write_text(dedent(rules) + "\n")
+    with (
+        broker(tmp_path, f"acl_file {tmp_path / 'acl'}") as running,
+        listening(running.port, user="homeassistant") as listener,
+        sink(running.port, user="cam") as opened,
+    ):
+        for index in range(10):
+            opened.show(at(index / 10), [face("happy")])
+        listener.wait(f"{BASE}/event", lambda event: event.get("emotion") == "happy")
+        listener.wait(f"{BASE}/state", lambda state: state["emotion"] == "happy")
+        with sink(running.port, name="door", user="cam"), sink(running.port, name="hall", user="hall"):
+            listener.wait("home/hall/availability", lambda text: text == "online")
+            listener.wait("homeassistant/binary_sensor/hall/fer_edge_face/config", lambda config: config["name"])
+        listener.wait("home/hall/availability", lambda text: text == "offline")
+        assert not any("door" in message.topic for message in listener.messages)
 
 
 def openssl(folder: Path, *words: str) -> None:
@@ -369,7 +395,7 @@ def test_a_broker_that_comes_back_knows_everything_again(mosquitto: Broker, stre
         with listening(mosquitto.port) as listener:
             listener.wait(f"{BASE}/availability", lambda text: text == "online")
             listener.wait(f"{BASE}/state", a_face)
-            listener.wait("homeassistant/sensor/fer_edge_cam_emotion/config", lambda config: config["device"])
+            listener.wait("homeassistant/sensor/cam/fer_edge_emotion/config", lambda config: config["device"])
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
     told = [line.partition("/home/cam: ")[2] for line in errors.splitlines() if "/home/cam: " in line]

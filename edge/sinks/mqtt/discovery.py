@@ -33,7 +33,8 @@ def configurations(discovery: str, base: str, name: str, model: str, version: st
     for (component, key), entity in _entities(base).items():
         identity = {"unique_id": f"{unique}_{key}", "qos": 1}
         seen = {} if key == "connection" else available  # a camera that is gone is disconnected, not unavailable
-        configs[f"{discovery}/{component}/{unique}_{key}/config"] = {**entity, **identity, **seen, **about}
+        # the name as a level of its own, so that a broker's access rules can hold each camera to it
+        configs[f"{discovery}/{component}/{name}/fer_edge_{key}/config"] = {**entity, **identity, **seen, **about}
     return configs
 
 
