@@ -21,7 +21,7 @@ from urllib.parse import quote
 import jinja2
 import pytest
 from broker import Broker, broker, free_port, listening, until
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_outputs import at, face
 from test_run import EndlessHandler, clip, one_line, run, start  # noqa: F401  clip is a fixture
@@ -46,6 +46,7 @@ levels = st.text(st.characters(codec="utf-8", exclude_characters="+#/", exclude_
 hosts = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?(\.[a-z]{2,5})?", fullmatch=True) | st.just("fe80::1")
 
 
+@settings(deadline=None)
 @given(
     hosts,
     st.none() | st.integers(1, 65535),
@@ -67,6 +68,7 @@ def test_an_address_is_read_as_it_was_written(
     assert parse(text, {}) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.builds("mqtt{}://{}".format, st.sampled_from(["", "s"]), st.text(max_size=60)))
 def test_anything_else_is_one_line(text: str) -> None:
     try:
@@ -119,6 +121,7 @@ def test_the_password_may_come_from_the_environment() -> None:
     assert str(parse("mqtts://me@[fe80::1]/a/b", environment)) == "mqtts://[fe80::1]:8883/a/b"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_every_source_gives_a_name_that_topics_can_hold(source: str) -> None:
     assert NAME.fullmatch(default_name(source))
@@ -358,8 +361,9 @@ def stream() -> Iterator[str]:
 
 
 @contextmanager
-def running(stream: str, port: int, name: str) -> Iterator[subprocess.Popen[str]]:
-    process = start("--source", stream, "--show", "none", "--mqtt", f"mqtt://127.0.0.1:{port}/home", "--mqtt-id", name)
+def running(stream: str, port: int, name: str, *more: str) -> Iterator[subprocess.Popen[str]]:
+    broker = ("--mqtt", f"mqtt://127.0.0.1:{port}/home", "--mqtt-id", name)
+    process = start("--source", stream, "--show", "none", *broker, *more)
     try:
         yield process
     finally:
@@ -404,6 +408,19 @@ def test_a_broker_that_comes_back_knows_everything_again(mosquitto: Broker, stre
         "connection lost",
         "connected",
     ]
+
+
+def test_a_broker_that_stops_answering_stops_nothing(mosquitto: Broker, stream: str, tmp_path: Path) -> None:
+    lines = tmp_path / "out.jsonl"
+    with running(stream, mosquitto.port, "cam", "--jsonl", str(lines)) as process:
+        with listening(mosquitto.port) as listener:
+            listener.wait(f"{BASE}/state", a_face)
+        mosquitto.send_signal(signal.SIGSTOP)
+        seen = lines.read_text().count("\n")
+        until(lambda: lines.read_text().count("\n") > seen + 10)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
 
 
 def test_two_cameras_at_one_broker(mosquitto: Broker, stream: str) -> None:

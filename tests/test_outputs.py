@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_edge.edge.aside import Aside
@@ -82,6 +82,7 @@ def all_lines(path: Path) -> list[str]:
     return [line for each in [*old, path] for line in each.read_text().splitlines()]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=60), st.integers(10, 200), st.integers(0, 4))
 def test_rotation_keeps_the_newest_lines_whole(
     tmp_path_factory: pytest.TempPathFactory, lengths: list[int], size: int, keep: int

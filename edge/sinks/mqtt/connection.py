@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessageInfo
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -54,7 +54,6 @@ class Connection:
         self._base, self._greeting = f"{address.prefix}/{name}", greeting
         self._tell, self._told = tell, ""
         self._state: str | None = None
-        self._sending: MQTTMessageInfo | None = None
         # MQTT 3.1.1, which every broker speaks; a constant id lets a broker drop this device's dead connection
         self._client = client = Client(CallbackAPIVersion.VERSION2, client_id=f"fer-edge-{name}")
         if address.tls:
@@ -71,10 +70,13 @@ class Connection:
         client.loop_start()
 
     def state(self, record: dict[str, Any]) -> None:
-        """Publish what is so now, retained. It replaces a state that waits, and may get lost: another comes soon."""
+        """Publish what is so now, retained; one may get lost, for another comes soon.
+
+        At a stalled connection they pile up for as long as it takes to notice, less than two KEEPALIVE.
+        """
         self._state = json.dumps(record)
-        if self._client.is_connected() and (self._sending is None or self._sending.is_published()):
-            self._sending = self._client.publish(f"{self._base}/state", self._state, retain=True)
+        if self._client.is_connected():
+            self._client.publish(f"{self._base}/state", self._state, retain=True)
 
     def event(self, record: dict[str, Any]) -> None:
         """Publish what happened, not retained: nobody should act on it later."""
