@@ -32,6 +32,7 @@ _EXTRAS = {
     "matplotlib": ("matplotlib", "train"),
     "h5py": ("h5py", "train"),
     "tf_keras": ("tf_keras", "convert"),
+    "paho": ("paho-mqtt", "mqtt"),
     "tensorflow_model_optimization": ("tensorflow-model-optimization", "convert"),
     "starlette": ("Starlette", "web"),
     "uvicorn": ("uvicorn", "web"),

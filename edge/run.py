@@ -22,6 +22,7 @@ from fer_edge.edge.ensemble import open_cascade, open_classifier
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.follower import EVERY, Follower
 from fer_edge.edge.heat import Heat, Reading
+from fer_edge.edge.outputs import open_outputs, output_options, rotation
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.sinks import Sink, ViewerGone
 from fer_edge.edge.smoother import SECONDS, Smoother
@@ -59,6 +60,7 @@ STORED = {
 @click.option("--smooth", type=click.FloatRange(0), default=SECONDS, help="Time constant of the scores, s; 0 is none.")
 @click.option("--show", type=click.Choice(["auto", "window", "text", "none"]), default="auto", help="Display.")
 @click.option("--jsonl", metavar="PATH", help="Write one JSON line a frame; - is stdout.")
+@output_options
 @click.option("--save-video", type=click.Path(path_type=Path), help="Write an annotated .mp4 or .avi.")
 @click.option("--save-picture", type=click.Path(path_type=Path), help="Write the last frame with a face.")
 @click.option(
@@ -200,7 +202,9 @@ def _open_sinks(closing: ExitStack, source: Source, options: dict[str, Any]) -> 
     if options["jsonl"]:
         from fer_edge.edge.sinks.jsonl import JsonlSink
 
-        yield kept(JsonlSink(options["jsonl"]))
+        yield kept(JsonlSink(options["jsonl"], rotation(options)))
+    for sink in open_outputs(source, options, _log):
+        yield kept(sink)
     if options["save_video"]:
         from fer_edge.edge.sinks.video import VideoSink
 

@@ -1,0 +1,1 @@
+"""State, events and availability of a camera for an MQTT broker, and for Home Assistant."""

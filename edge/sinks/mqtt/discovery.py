@@ -1,0 +1,102 @@
+"""A camera's entities as Home Assistant discovers them, https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery.
+
+One retained configuration an entity, which every version of Home Assistant with discovery understands.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from fer_edge.edge.events import Kind
+from fer_edge.edge.types import EMOTIONS
+
+Config = dict[str, Any]
+
+DIAGNOSTIC: Config = {"entity_category": "diagnostic"}
+
+
+def configurations(discovery: str, base: str, name: str, model: str, version: str) -> dict[str, Config]:
+    """Topic to configuration. discovery: Home Assistant's prefix. base: the camera's topic. name: the camera's."""
+    available = {"availability_topic": f"{base}/availability"}
+    unique = f"fer_edge_{name.replace('-', '_')}"
+    about = {
+        "device": {
+            "identifiers": [unique],
+            "name": f"fer-edge {name}",
+            "manufacturer": "fer-edge",
+            "model": model,
+            "sw_version": version,
+        },
+        "origin": {"name": "fer-edge", "sw_version": version},
+    }
+    configs = {}
+    for (component, key), entity in _entities(base).items():
+        identity = {"unique_id": f"{unique}_{key}", "qos": 1}
+        seen = {} if key == "connection" else available  # a camera that is gone is disconnected, not unavailable
+        # the name as a level of its own, so that a broker's access rules can hold each camera to it
+        configs[f"{discovery}/{component}/{name}/fer_edge_{key}/config"] = {**entity, **identity, **seen, **about}
+    return configs
+
+
+def _entities(base: str) -> dict[tuple[str, str], Config]:
+    state = {"state_topic": f"{base}/state"}
+    return {
+        ("sensor", "emotion"): {
+            "name": "Emotion",
+            "icon": "mdi:emoticon-outline",
+            "device_class": "enum",
+            "options": list(EMOTIONS),
+            "value_template": "{{ value_json.emotion }}",  # null becomes None, which is 'unknown'
+            "json_attributes_topic": f"{base}/state",
+            "json_attributes_template": "{{ {'track': value_json.track, 'scores': value_json.scores} | tojson }}",
+            **state,
+        },
+        ("sensor", "confidence"): {
+            "name": "Confidence",
+            "icon": "mdi:gauge",
+            "state_class": "measurement",
+            "unit_of_measurement": "%",
+            "suggested_display_precision": 0,
+            "value_template": (
+                "{{ None if value_json.confidence is none else (100 * value_json.confidence) | round(1) }}"
+            ),
+            **state,
+        },
+        ("sensor", "faces"): {
+            "name": "Faces",
+            "icon": "mdi:account-multiple",
+            "state_class": "measurement",
+            "value_template": "{{ value_json.faces }}",
+            **state,
+        },
+        ("binary_sensor", "face"): {
+            "name": "Face",
+            "device_class": "occupancy",
+            "value_template": "{{ 'ON' if value_json.faces else 'OFF' }}",
+            **state,
+        },
+        ("event", "event"): {
+            "name": "Event",
+            "icon": "mdi:face-recognition",
+            "event_types": list(get_args(Kind)),
+            "state_topic": f"{base}/event",
+        },
+        ("sensor", "fps"): {
+            "name": "Frame rate",
+            "icon": "mdi:speedometer",
+            "state_class": "measurement",
+            "unit_of_measurement": "fps",
+            "value_template": "{{ value_json.fps }}",
+            "enabled_by_default": False,
+            **DIAGNOSTIC,
+            **state,
+        },
+        ("binary_sensor", "connection"): {
+            "name": "Connection",
+            "device_class": "connectivity",
+            "payload_on": "online",
+            "payload_off": "offline",
+            "state_topic": f"{base}/availability",
+            **DIAGNOSTIC,
+        },
+    }

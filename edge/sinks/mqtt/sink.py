@@ -1,0 +1,47 @@
+"""Predictions to a broker: what is so, at a bounded rate, and what happens, at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from time import perf_counter
+
+from fer_edge.edge.events import HELD, Watch
+from fer_edge.edge.sinks.mqtt.connection import Connection
+from fer_edge.edge.sinks.mqtt.record import event_record, state_record
+from fer_edge.edge.types import Frame, Prediction
+
+WATCHED, QUIET = 0.5, 10.0
+"""Seconds from one state to the next, without an event, while faces are there and while nobody is."""
+
+RATED = 50
+"""Frames over which the frame rate is measured."""
+
+
+class MqttSink:
+    """Publishes events as they happen, and the state with each of them and now and then. Closes the connection."""
+
+    def __init__(self, connection: Connection, hold: float = HELD) -> None:
+        self._connection = connection
+        self._watch = Watch(hold)
+        self._times: deque[float] = deque(maxlen=RATED)
+        self._told = -QUIET
+
+    def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
+        now = perf_counter()
+        self._times.append(now)
+        events = self._watch.see(predictions, frame.time)
+        for event in events:
+            self._connection.event(event_record(event))
+        present = self._watch.present
+        if events or now - self._told >= (WATCHED if present else QUIET):
+            self._told = now
+            self._connection.state(state_record(present, self._rate()))
+
+    def _rate(self) -> float:
+        """Frames a second of late."""
+        took = self._times[-1] - self._times[0]
+        return (len(self._times) - 1) / took if took > 0 else 0.0
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,127 @@
+"""A Mosquitto for the tests, and somebody who listens to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "mosquitto"
+PATIENCE = 60
+"""Seconds for anything to happen; nothing takes as long but on a machine that does other things."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Broker:
+    """Mosquitto on a free port of this machine, with more lines of configuration; it stores nothing."""
+
+    def __init__(self, folder: Path, *more: str, anonymous: bool = True) -> None:
+        self.port = free_port()
+        lines = [f"listener {self.port} 127.0.0.1", f"allow_anonymous {str(anonymous).lower()}", *more]
+        if os.geteuid() == 0:
+            lines.insert(0, "user root")  # else it could not read its files here
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text("\n".join(lines) + "\n")
+        self._log = folder / "mosquitto.log"
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._config)], stderr=log, stdout=log)
+        until(self._answers, lambda: self._log.read_text())
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, self._log.read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def send_signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def broker(folder: Path, *more: str, anonymous: bool = True) -> Iterator[Broker]:
+    """A broker until the end of the block."""
+    running = Broker(folder, *more, anonymous=anonymous)
+    try:
+        yield running
+    finally:
+        running.kill()
+
+
+class Listener:
+    """Somebody who connects anew and gets every message, first the retained ones."""
+
+    def __init__(self, port: int, user: str | None = None, password: str | None = None, ca: Path | None = None) -> None:
+        self.messages: list[MQTTMessage] = []
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        if user is not None:
+            self._client.username_pw_set(user, password)
+        if ca is not None:
+            self._client.tls_set(str(ca))
+        self._client.on_message = lambda client, data, message: self.messages.append(message)
+        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def said(self, topic: str) -> list[Any]:
+        """What came under the topic so far; JSON where it is."""
+        return [_value(message.payload.decode()) for message in list(self.messages) if message.topic == topic]
+
+    def wait(self, topic: str, right: Callable[[Any], bool]) -> Any:
+        """The first payload under the topic that is right, once it is there."""
+        until(lambda: any(map(right, self.said(topic))), lambda: f"{topic}: {self.said(topic)}")
+        return next(filter(right, self.said(topic)))
+
+    def retained(self) -> dict[str, Any]:
+        """Topic to payload of what the broker had kept when we came."""
+        return {message.topic: _value(message.payload.decode()) for message in list(self.messages) if message.retain}
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@contextmanager
+def listening(port: int, **options: Any) -> Iterator[Listener]:
+    listener = Listener(port, **options)
+    try:
+        yield listener
+    finally:
+        listener.close()
+
+
+def until(condition: Callable[[], bool], otherwise: Callable[[], str] = lambda: "") -> None:
+    """Wait for a condition, and fail with what `otherwise` says."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, otherwise()
+        time.sleep(0.02)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,65 @@
+"""The LED example on gpiozero's mock pins, fed by what `fer-edge run` writes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gpiozero import RGBLED, Device
+from gpiozero.pins.mock import MockFactory, MockPWMPin
+from test_examples import EXAMPLES, example
+from test_outputs import at, face
+
+from fer_edge.edge.sinks.jsonl import JsonlSink
+from fer_edge.edge.types import EMOTIONS
+
+led = example("led")
+
+
+@pytest.fixture
+def light() -> Iterator[RGBLED]:
+    before, Device.pin_factory = Device.pin_factory, MockFactory(pin_class=MockPWMPin)
+    with RGBLED(*led.PINS) as device:
+        yield device
+    Device.pin_factory.reset()
+    Device.pin_factory = before
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> list[str]:
+    """A small happy face beside a large one of every emotion, then nobody."""
+    sink = JsonlSink(str(tmp_path / "out.jsonl"))
+    for emotion in EMOTIONS:
+        sink.show(at(0), [face("happy"), face(emotion, 2, width=90)])
+    sink.show(at(1), [])
+    sink.close()
+    return (tmp_path / "out.jsonl").read_text().splitlines(keepends=True)
+
+
+def test_the_led_has_each_emotions_colour(light: RGBLED, lines: list[str]) -> None:
+    seen = []
+
+    def watched() -> Iterator[str]:
+        for line in lines:
+            yield line
+            seen.append(tuple(Device.pin_factory.pin(number).state for number in led.PINS))
+
+    led.follow(watched(), light)
+    assert seen == [*(led.COLOURS[emotion] for emotion in EMOTIONS), led.DARK]
+    assert len(set(seen)) == len(EMOTIONS) + 1
+
+
+def test_the_led_ends_dark(light: RGBLED, lines: list[str]) -> None:
+    led.follow(lines[:1], light)
+    assert light.color == led.DARK
+
+
+def test_the_script_runs_until_its_input_ends(lines: list[str]) -> None:
+    environment = os.environ | {"GPIOZERO_PIN_FACTORY": "mock", "GPIOZERO_MOCK_PIN_CLASS": "mockpwmpin"}
+    command = [sys.executable, str(EXAMPLES / "led.py"), "--pins", "5", "6", "13"]
+    done = subprocess.run(command, input="".join(lines), capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
