@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from fer_edge.edge.config import find
 from fer_edge.edge.errors import FerEdgeError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "run": ("fer_edge.edge.run:run", "Recognize expressions live, from a camera or a file."),
@@ -18,7 +24,13 @@ COMMANDS = {
     "ensemble": ("fer_edge.train.evaluate_cli:ensemble", "Fit an ensemble's weights and temperature."),
     "convert": ("fer_edge.convert.cli:convert", "Quantize a float model to int8 TFLite, verified."),
     "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
+    "config": ("fer_edge.edge.settings:config", "Show what fer-edge.toml sets, or print one to start from."),
+    "service": ("fer_edge.edge.service:service", "Run at every start of the machine, under systemd."),
+    "doctor": ("fer_edge.edge.doctor.cli:doctor", "Look what is wrong here, and say what to do."),
 }
+
+UNCONFIGURED = ("config", "doctor")
+"""Commands that work where the configuration file does not: they say what is wrong with it."""
 
 _EXTRAS = {
     "keras": ("Keras", "train"),
@@ -43,6 +55,22 @@ class _Lazy(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name not in UNCONFIGURED and not ctx.resilient_parsing and not {"-h", "--help"} & set(rest):
+            _configure(ctx, [str(name), *rest])
+        return name, command, rest
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names and help lines without importing every command for them, as click would."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
@@ -54,6 +82,16 @@ class _Lazy(click.Group):
             raise _OneLine(str(error)) from error
         except ImportError as error:
             raise _OneLine(_missing(error)) from error
+
+
+def _configure(ctx: click.Context, words: list[str]) -> None:
+    """Give the called command the configuration file's values as its defaults. Raises ConfigError."""
+    path = find(ctx.params["config"])
+    if path is not None:
+        from fer_edge.edge.tables import settings
+
+        ctx.obj = path
+        ctx.default_map = settings(path, main, words)
 
 
 class _OneLine(click.ClickException):
@@ -81,7 +119,8 @@ def _missing(error: ImportError) -> str:
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="fer-edge")
-def main() -> None:
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration file [default: fer-edge.toml].")
+def main(config: Path | None) -> None:
     """Facial-expression recognition on the edge: train, quantize, verify, run."""
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from platform import python_version
 from statistics import median
 from time import perf_counter
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
 import click
+import cv2
+import numpy as np
 
 from fer_edge.edge.ahead import Ahead
 from fer_edge.edge.cascade import CascadeClassifier
 from fer_edge.edge.classifier import Classifier
+from fer_edge.edge.config import weaker
 from fer_edge.edge.detector import open_detector
 from fer_edge.edge.ensemble import open_cascade, open_classifier
 from fer_edge.edge.errors import SourceError
@@ -27,10 +32,15 @@ from fer_edge.edge.pipeline import STAGES, Pipeline
 from fer_edge.edge.sinks import Sink, ViewerGone
 from fer_edge.edge.smoother import SECONDS, Smoother
 from fer_edge.edge.sources import Source, open_source
+from fer_edge.edge.terminal import NORMAL, QUIET, VERBOSE, set_verbosity, status_wanted
+from fer_edge.edge.terminal import say as _log
 from fer_edge.edge.tracker import Tracker
 from fer_edge.edge.types import Frame, Prediction
 
 T = TypeVar("T")
+
+TOLD_EVERY = 10.0
+"""Seconds between two summaries with --verbose."""
 
 REMEMBERED = 3600
 """Frames over which stage times are summed up at the end: bounded, for a program that may run for months."""
@@ -59,35 +69,40 @@ REMEMBERED = 3600
 @click.option("--threads", type=click.IntRange(min=1), default=2, help="Threads of each network.")
 @click.option("--width", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
 @click.option("--height", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
+@click.option("--quiet", "-q", is_flag=True, help="Tell nothing on stderr but errors.")
+@click.option("--verbose", "-v", is_flag=True, help="Tell versions, and rate and stage times every ten seconds.")
+@click.pass_context
 def run(
-    camera: str | None,
-    source: str | None,
+    context: click.Context,
     max_frames: int | None,
     duration: float | None,
     width: int | None,
     height: int | None,
+    quiet: bool,
+    verbose: bool,
     **options: Any,
 ) -> None:
     """Recognize expressions live, from a camera or a file; q, Ctrl-C or SIGTERM ends cleanly.
 
     Results go to stdout, everything else to stderr.
     """
-    if camera is not None and source is not None:
-        raise click.UsageError("--camera and --source exclude each other")
-    if options["jsonl"] == "-" and options["show"] == "text":
-        raise click.UsageError("--show text and --jsonl - both use stdout; use --show none or --jsonl PATH")
-    if options["budget"] is not None and not options["cascade"]:
-        raise click.UsageError("--budget and --no-cascade exclude each other")
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose exclude each other")
+    set_verbosity(QUIET if quiet else VERBOSE if verbose else NORMAL)
+    _settle(options)
     with _Stop() as stop, ExitStack() as closing:
-        opened = closing.enter_context(open_source(camera, source, width, height))
+        opened = closing.enter_context(open_source(options["camera"], options["source"], width, height))
         pipeline = _pipeline(opened.continuous, options)
         sinks = list(_open_sinks(closing, opened, options))
+        if context.obj is not None:
+            _log(f"config: {context.obj}")
+        _log(f"versions: Python {python_version()}, numpy {np.__version__}, OpenCV {cv2.__version__}", VERBOSE)
         _log(f"source: {opened.name}")
         _log(f"model: {options['model']}: {pipeline.classifier.description}")
         _log(f"detector: {getattr(pipeline.detector, 'description', options['detector'])}")
         closing.callback(Heat(lambda level, now: _pace(pipeline, options, level, now)).close)
-        tally = _Tally()
-        closing.callback(lambda: tally.tell(opened))
+        tally = _Tally(opened)
+        closing.callback(tally.tell)
         try:
             frames = _until(stop, opened, max_frames, duration)
             with Ahead(frames, lambda frame: (pipeline.process(frame), pipeline.stages)) as results:
@@ -99,6 +114,24 @@ def run(
             _log(f"ended: {gone}")
         if opened.problem:
             raise SourceError(opened.problem)
+
+
+def _settle(options: dict[str, Any]) -> None:
+    """Of options that exclude each other a flag beats the configuration file; two flags are a mistake."""
+    if options["camera"] is not None and options["source"] is not None:
+        _yield(options, {"camera": None, "source": None}, "--camera and --source exclude each other")
+    if options["jsonl"] == "-" and options["show"] == "text":
+        told = "--show text and --jsonl - both use stdout; use --show none or --jsonl PATH"
+        _yield(options, {"jsonl": None, "show": "auto"}, told)
+    if options["budget"] is not None and not options["cascade"]:
+        _yield(options, {"budget": None, "cascade": True}, "--budget and --no-cascade exclude each other")
+
+
+def _yield(options: dict[str, Any], unset: dict[str, Any], told: str) -> None:
+    gone = weaker(*unset)
+    if gone is None:
+        raise click.UsageError(told)
+    options[gone] = unset[gone]
 
 
 def _until(stop: _Stop, source: Source, max_frames: int | None, duration: float | None) -> Iterator[Frame]:
@@ -172,6 +205,14 @@ def _open_sinks(closing: ExitStack, source: Source, options: dict[str, Any]) -> 
         from fer_edge.edge.sinks.window import WindowSink
 
         yield kept(WindowSink())
+    if status_wanted():
+        from fer_edge.edge.sinks.status import StatusSink
+
+        yield kept(StatusSink())
+    if "NOTIFY_SOCKET" in os.environ:
+        from fer_edge.edge.sinks.supervisor import SupervisorSink
+
+        yield kept(SupervisorSink())
 
 
 class _Stop:
@@ -219,12 +260,13 @@ class _Stop:
 
 
 class _Tally:
-    """What is told at the end."""
+    """What is told at the end, and on the way where more is wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self.frames = self.faces = 0
         self._stages: deque[dict[str, float]] = deque(maxlen=REMEMBERED)
-        self._start = self._end = perf_counter()
+        self._start = self._end = self._told = perf_counter()
 
     @contextmanager
     def sinking(self, predictions: list[Prediction], stages: dict[str, float]) -> Iterator[None]:
@@ -237,14 +279,13 @@ class _Tally:
         finally:
             self._end = perf_counter()
             self._stages.append({**stages, "sinks": self._end - began})
+            if self._end - self._told >= TOLD_EVERY:
+                self._told = self._end
+                self.tell(VERBOSE)
 
-    def tell(self, source: Source) -> None:
+    def tell(self, level: int = NORMAL) -> None:
         rate = self.frames / (self._end - self._start) if self.frames else 0.0
-        _log(f"{self.frames} frames, {self.faces} faces, {rate:.1f} frames/s, {source.dropped} frames dropped")
+        _log(f"{self.frames} frames, {self.faces} faces, {rate:.1f} frames/s, {self._source.dropped} frames dropped", level)
         if self._stages:
             times = (f"{stage} {1000 * median(s[stage] for s in self._stages):.1f}" for stage in (*STAGES, "sinks"))
-            _log(f"p50 of a frame in ms: {', '.join(times)}")
-
-
-def _log(line: str) -> None:
-    click.echo(line, err=True)
+            _log(f"p50 of a frame in ms: {', '.join(times)}", level)
