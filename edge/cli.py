@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_edge.edge.config import find
+from fer_edge.edge.config import UNCONFIGURED, find
 from fer_edge.edge.errors import FerEdgeError
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ COMMANDS = {
     "service": ("fer_edge.edge.service:service", "Run at every start of the machine, under systemd."),
     "doctor": ("fer_edge.edge.doctor.cli:doctor", "Look what is wrong here, and say what to do."),
 }
-
-UNCONFIGURED = ("config", "doctor")
-"""Commands that work where the configuration file does not: they say what is wrong with it."""
 
 _EXTRAS = {
     "keras": ("Keras", "train"),

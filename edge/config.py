@@ -17,6 +17,9 @@ from fer_edge.edge.errors import ConfigError
 
 NAME = "fer-edge.toml"
 
+UNCONFIGURED = ("config", "doctor")
+"""Commands without a table: they work where the file does not, and say what is wrong with it."""
+
 
 def places(environ: Mapping[str, str] = os.environ) -> list[Path]:
     """Where a file is looked for, in this order: the working folder, the user's, the system's."""

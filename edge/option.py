@@ -39,7 +39,9 @@ def checked(where: str, option: click.Option, value: Any, context: click.Context
 def default(option: click.Option) -> Any:
     """The built-in value, None where there is none."""
     value = option.default() if callable(option.default) else option.default
-    return value if isinstance(value, _PLAIN) else None
+    if isinstance(value, _PLAIN):
+        return value
+    return False if option.is_flag and isinstance(option.type, click.types.BoolParamType) else None
 
 
 def as_toml(value: Any) -> str:

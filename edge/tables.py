@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from fer_edge.edge.config import read
+from fer_edge.edge.config import UNCONFIGURED, read
 from fer_edge.edge.errors import ConfigError
 from fer_edge.edge.option import as_toml, checked, options
 
@@ -40,10 +40,11 @@ def _table(
             _check_name(key, known, f"{at} {key} is no option of 'fer-edge {name.replace('.', ' ')}'")
         return {str(known[key].name): checked(f"{at} {key}", known[key], value, context) for key, value in table.items()}
     prefix = f"{name}." if name else ""
+    names = [each for each in command.list_commands(context) if name or each not in UNCONFIGURED]
     for key, inner in table.items():
         if not isinstance(inner, dict):
             raise ConfigError(f"{at} {key} = {as_toml(inner)}: stands in no command's table, as in [run]")
-        _check_name(key, command.list_commands(context), f"{where} [{prefix}{key}] is no command's table")
+        _check_name(key, names, f"{where} [{prefix}{key}] is no command's table")
     called = next((word for word in words if not word.startswith("-")), "")
     inner_command = command.get_command(context, called) if called in table else None
     if inner_command is None:
