@@ -71,7 +71,7 @@ def _fits_once(option: click.Option, value: Any) -> bool:
     return right and all(_fits_type(kind, item) for kind, item in zip(types, value, strict=True))
 
 
-def _fits_type(kind: click.ParamType, value: Any) -> bool:
+def _fits_type(kind: click.ParamType[Any], value: Any) -> bool:
     if isinstance(value, bool) or isinstance(kind, click.types.BoolParamType):
         return isinstance(value, bool) and isinstance(kind, click.types.BoolParamType)
     if isinstance(kind, click.types.IntParamType):

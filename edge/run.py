@@ -74,6 +74,7 @@ REMEMBERED = 3600
 @click.pass_context
 def run(
     context: click.Context,
+    /,
     max_frames: int | None,
     duration: float | None,
     width: int | None,
@@ -285,7 +286,8 @@ class _Tally:
 
     def tell(self, level: int = NORMAL) -> None:
         rate = self.frames / (self._end - self._start) if self.frames else 0.0
-        _log(f"{self.frames} frames, {self.faces} faces, {rate:.1f} frames/s, {self._source.dropped} frames dropped", level)
+        counted = f"{self.frames} frames, {self.faces} faces, {rate:.1f} frames/s"
+        _log(f"{counted}, {self._source.dropped} frames dropped", level)
         if self._stages:
             times = (f"{stage} {1000 * median(s[stage] for s in self._stages):.1f}" for stage in (*STAGES, "sinks"))
             _log(f"p50 of a frame in ms: {', '.join(times)}", level)

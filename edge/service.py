@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from fer_edge.edge.board import output
 from fer_edge.edge.config import NAME, find, read
 from fer_edge.edge.errors import ServiceError, SinkError
 from fer_edge.edge.files import write_bytes
+from fer_edge.edge.systemd import reachable, systemctl, version
 from fer_edge.edge.tables import settings
 from fer_edge.models import FOLDER
 
@@ -36,7 +35,10 @@ def service() -> None:
 def _where(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say which installation is meant."""
     command = click.option(
-        "--root", type=click.Path(path_type=Path), default=Path("/"), help="Another system's root, as a mounted SD card."
+        "--root",
+        type=click.Path(path_type=Path),
+        default=Path("/"),
+        help="Another system's root: a mounted card.",
     )(command)
     return click.option("--user/--system", default=False, help="Your own service manager's, or the machine's.")(command)
 
@@ -72,7 +74,7 @@ def install(
         writable=tuple(path.resolve() for path in write),
         account=_checked_account(account),
         network=needs if network is None else network,
-        version=_version(),
+        version=version(),
         user=user,
     )
     if not user and account is None:
@@ -101,11 +103,11 @@ def status(user: bool, root: Path) -> None:
     click.echo(f"installed: {place if installed else 'no; install it with fer-edge service install'}")
     if not installed:
         raise SystemExit(1)
-    click.echo(f"enabled: {_systemctl(user, root, 'is-enabled', unit.NAME) or 'unknown'}")
-    if root != Path("/") or not _reachable(user):
+    click.echo(f"enabled: {systemctl(user, root, 'is-enabled', unit.NAME) or 'unknown'}")
+    if root != Path("/") or not reachable(user):
         click.echo("active: unknown, as systemd cannot be reached here")
         return
-    shown = _systemctl(user, root, "show", "--property=ActiveState,SubState,StatusText,NRestarts", unit.NAME)
+    shown = systemctl(user, root, "show", "--property=ActiveState,SubState,StatusText,NRestarts", unit.NAME)
     state = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     told = f"{state.get('ActiveState')} ({state.get('SubState')}), {state.get('NRestarts')} restarts"
     click.echo(f"active: {told}{', ' if state.get('StatusText') else ''}{state.get('StatusText', '')}")
@@ -124,29 +126,31 @@ def uninstall(user: bool, root: Path) -> None:
         raise ServiceError(f"{place} is not there; nothing is installed{'' if user else ' (or take --user)'}")
     if not os.access(place.parent, os.W_OK):
         raise ServiceError(f"{place} cannot be removed by this user; run it as root: {_as_root('uninstall')}")
-    _systemctl(user, root, "disable", unit.NAME)
-    reachable = root == Path("/") and _reachable(user)
-    if reachable:
-        _systemctl(user, root, "stop", unit.NAME)
+    systemctl(user, root, "disable", unit.NAME)
+    running = root == Path("/") and reachable(user)
+    if running:
+        systemctl(user, root, "stop", unit.NAME)
     place.unlink()
-    if reachable:
-        _systemctl(user, root, "daemon-reload")
+    if running:
+        systemctl(user, root, "daemon-reload")
     click.echo(f"removed: {place}")
 
 
 def _enable(user: bool, root: Path, start: bool) -> str:
     """Enable the unit, start it where that is wanted and possible, and tell in a line what became of it."""
     here = root == Path("/")
-    if here and _reachable(user):
-        _systemctl(user, root, "daemon-reload")
-    _systemctl(user, root, "enable", unit.NAME)
+    if here and reachable(user):
+        systemctl(user, root, "daemon-reload")
+    systemctl(user, root, "enable", unit.NAME)
     at = "you log in; 'loginctl enable-linger' makes that at boot" if user else "the machine boots"
     if not start or not here:
         return f"not started; it will be when {at}"
-    if not _reachable(user):
+    if not reachable(user):
         return f"systemd cannot be reached here, so it was not started; it will be when {at}"
-    _systemctl(user, root, "restart", "--no-block", unit.NAME)  # a start ends with the first frame, or never
-    return f"started; it will be again when {at}. 'fer-edge service status{' --user' if user else ''}' tells how it goes"
+    systemctl(user, root, "restart", "--no-block", unit.NAME)  # a start ends with the first frame, or never
+    return (
+        f"started; it will be again when {at}. 'fer-edge service status{' --user' if user else ''}' tells how it goes"
+    )
 
 
 def _unit_place(user: bool, root: Path) -> Path:
@@ -214,28 +218,3 @@ def _as_root(word: str) -> str:
 
 def _shown(user: bool, word: str) -> str:
     return f"systemctl --user {word} fer-edge" if user else f"sudo systemctl {word} fer-edge"
-
-
-def _version() -> int:
-    """systemd's, 0 where it is not there."""
-    words = (output("systemctl", "--version") or "").split()
-    return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-
-
-def _reachable(user: bool) -> bool:
-    """Whether the service manager runs: sd_booted(3), and for the user's a bus that answers."""
-    if not os.path.isdir("/run/systemd/system"):
-        return False
-    return not user or output("systemctl", "--user", "show-environment") is not None
-
-
-def _systemctl(user: bool, root: Path, *words: str) -> str:
-    """What systemctl says on stdout; its own complaint becomes a line on stderr. '' where there is no systemctl."""
-    tool = shutil.which("systemctl")
-    if tool is None:
-        return ""
-    place = ["--user"] if user else [f"--root={root}"] if root != Path("/") else []
-    done = subprocess.run([tool, *place, *words], capture_output=True, text=True, timeout=60)
-    if done.returncode and done.stderr.strip() and words[0] != "is-enabled":
-        click.echo(f"systemctl {words[0]}: {done.stderr.strip().splitlines()[-1]}", err=True)
-    return done.stdout.strip()

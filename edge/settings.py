@@ -21,7 +21,7 @@ WIDTH = 100
 
 @click.command()
 @click.argument("words", metavar="[COMMAND]...", nargs=-1)
-@click.option("--example", is_flag=True, help="Print a commented file made from the options, all of them commented out.")
+@click.option("--example", is_flag=True, help="Print a file made from the options, all of them in comments.")
 @click.pass_context
 def config(context: click.Context, words: tuple[str, ...], example: bool) -> None:
     """Show which file is in use and check all of it; with a COMMAND, the values that it would run with.
@@ -55,9 +55,7 @@ def example_file(root: click.Context, words: list[str]) -> str:
         command, name = _command(root.command, words)
         return head + "".join(_example_table(name, command))
     device = [
-        name
-        for name, (where, _) in COMMANDS.items()
-        if where.startswith("fer_edge.edge.") and name not in UNCONFIGURED
+        name for name, (where, _) in COMMANDS.items() if where.startswith("fer_edge.edge.") and name not in UNCONFIGURED
     ]
     loaded = [(name, _command(root.command, [name])[0]) for name in device]
     return head + "".join(line for name, command in loaded for line in _example_table(name, command))

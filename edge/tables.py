@@ -38,7 +38,8 @@ def _table(
         known = options(command)
         for key in table:
             _check_name(key, known, f"{at} {key} is no option of 'fer-edge {name.replace('.', ' ')}'")
-        return {str(known[key].name): checked(f"{at} {key}", known[key], value, context) for key, value in table.items()}
+        given = [(key, known[key], value) for key, value in table.items()]
+        return {str(option.name): checked(f"{at} {key}", option, value, context) for key, option, value in given}
     prefix = f"{name}." if name else ""
     names = [each for each in command.list_commands(context) if name or each not in UNCONFIGURED]
     for key, inner in table.items():

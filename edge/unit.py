@@ -86,7 +86,7 @@ class Unit:
 
 
 def _head(unit: Unit) -> str:
-    lines = "# Written by 'fer-edge service install', which overwrites it; 'systemctl edit fer-edge' keeps changes apart.\n"
+    lines = "# 'fer-edge service install' writes this and overwrites it; changes go into 'systemctl edit fer-edge'.\n"
     lines += "[Unit]\nDescription=fer-edge, facial expressions from a camera\n"
     if unit.network and not unit.user:
         lines += "Wants=network-online.target\nAfter=network-online.target\n"
@@ -119,14 +119,17 @@ def _addresses(unit: Unit) -> str:
 
 
 def _folders(unit: Unit) -> str:
-    """Homes are empty but for what the program is made of, which is shown read-only; all of them, where none is needed."""
-    shown = [path for path in unit.needed if str(path).startswith(tuple(f"{place}/" for place in HIDDEN))]
+    """Homes are empty, but for what the program is made of, read-only, and for what it may write to."""
+    shown = [path for path in unit.needed if _hidden(path)]
     lines = "ProtectHome=tmpfs\n" if shown or unit.writable else "ProtectHome=yes\n"
     lines += "".join(f"BindReadOnlyPaths={quoted(str(path))}\n" for path in outermost(shown))
     for path in outermost(unit.writable):
-        hidden = str(path).startswith(tuple(f"{place}/" for place in HIDDEN))
-        lines += f"{'BindPaths' if hidden else 'ReadWritePaths'}={quoted(str(path))}\n"
+        lines += f"{'BindPaths' if _hidden(path) else 'ReadWritePaths'}={quoted(str(path))}\n"
     return lines
+
+
+def _hidden(path: Path) -> bool:
+    return any(path.is_relative_to(place) for place in HIDDEN)
 
 
 def _devices() -> str:

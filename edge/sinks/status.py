@@ -33,8 +33,8 @@ COLOURS = {
 class StatusSink:
     """Overwrites a line on stderr, which must be a terminal, and removes it when closed."""
 
-    def __init__(self, temperature: Callable[[], float | None] = celsius, clock: Callable[[], float] = monotonic) -> None:
-        self._temperature, self._clock = temperature, clock
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._times: deque[float] = deque()
         self._shown = -INTERVAL
 
@@ -53,7 +53,7 @@ class StatusSink:
         return f"{rate:>5} frames/s"
 
     def _degrees(self) -> list[str]:
-        degrees = self._temperature()
+        degrees = celsius()
         if degrees is None:
             return []
         colour = "red" if degrees >= HOT else "yellow" if degrees >= WARM else "green"
