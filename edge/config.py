@@ -28,12 +28,8 @@ def places(environ: Mapping[str, str] = os.environ) -> list[Path]:
 
 
 def find(given: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The file in use: the given one, which must be there, else the first of `places`; None where there is none."""
-    if given is None:
-        return next((place for place in places(environ) if os.path.isfile(place)), None)
-    if not given.exists():
-        raise ConfigError(f"--config {given}: no such file; 'fer-edge config --example' prints one to start from")
-    return given
+    """The file in use: the given one, else the first of `places` that is there; None where none is."""
+    return given or next((place for place in places(environ) if os.path.isfile(place)), None)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -42,6 +38,8 @@ def read(path: Path) -> dict[str, Any]:
 
     try:
         return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; 'fer-edge config --example' prints one to start from") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

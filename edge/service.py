@@ -63,13 +63,14 @@ def install(
 ) -> None:
     """Write a unit that runs `fer-edge run` with the configuration file, and start it."""
     top = context.find_root()
-    found = find(top.params["config"])
-    config = found.resolve() if found else _config_place(user, root)
+    place, config = _unit_place(user, root), _config_place(user, root)
+    found = find(top.params["config"]) if root == Path("/") else config if config.is_file() else None
+    config = found.resolve() if found else config
     needs = _needs_network(config, top) if found else False
     account = None if user else run_as
     made = unit.Unit(
         command=(sys.executable, "-P", "-m", "fer_edge.edge.cli", "--config", unit.CONFIG, "run"),
-        config=config if found or user else Path("/") / config.relative_to(root),
+        config=Path("/") / config.relative_to(root),
         needed=_needed(),
         writable=tuple(path.resolve() for path in write),
         account=_checked_account(account),
@@ -82,7 +83,6 @@ def install(
     if dry_run:
         click.echo(made.text(), nl=False)
         return
-    place = _unit_place(user, root)
     _write(place, made.text(), user)
     if not found:
         from fer_edge.edge.settings import example_file
