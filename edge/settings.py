@@ -57,8 +57,8 @@ def example_file(root: click.Context, words: list[str]) -> str:
     device = [
         name for name, (where, _) in COMMANDS.items() if where.startswith("fer_edge.edge.") and name not in UNCONFIGURED
     ]
-    loaded = [(name, _command(root.command, [name])[0]) for name in device]
-    return head + "".join(line for name, command in loaded for line in _example_table(name, command))
+    loaded = [(name, _group(root.command).get_command(root, name)) for name in device]
+    return head + "".join(line for name, command in loaded if command for line in _example_table(name, command))
 
 
 def _example_table(name: str, command: click.Command) -> Iterator[str]:
