@@ -57,7 +57,8 @@ class SupervisorSink:
             self._told = now
         elif now - self._told >= self._interval:
             rate = (self._frames - self._before) / (now - self._told)
-            notify(f"WATCHDOG=1\nSTATUS={rate:.1f} frames/s, {len(predictions)} faces in the last")
+            faces = "1 face" if len(predictions) == 1 else f"{len(predictions)} faces"
+            notify(f"WATCHDOG=1\nSTATUS={rate:.1f} frames/s, {faces} in the last")
             self._told, self._before = now, self._frames
 
     def close(self) -> None:
