@@ -7,11 +7,16 @@ import sys
 import threading
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fer_edge.edge.config import UNCONFIGURED, find
 from fer_edge.edge.errors import FerEdgeError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "run": ("fer_edge.edge.run:run", "Recognize expressions live, from a camera or a file."),
@@ -24,6 +29,9 @@ COMMANDS = {
     "ensemble": ("fer_edge.train.evaluate_cli:ensemble", "Fit an ensemble's weights and temperature."),
     "convert": ("fer_edge.convert.cli:convert", "Quantize a float model to int8 TFLite, verified."),
     "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
+    "config": ("fer_edge.edge.settings:config", "Show what fer-edge.toml sets, or print one to start from."),
+    "service": ("fer_edge.edge.service:service", "Run at every start of the machine, under systemd."),
+    "doctor": ("fer_edge.edge.doctor.cli:doctor", "Look what is wrong here, and say what to do."),
 }
 
 _EXTRAS = {
@@ -51,6 +59,22 @@ class _Lazy(click.Group):
         module, attribute = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name not in UNCONFIGURED and not ctx.resilient_parsing and not {"-h", "--help"} & set(rest):
+            _configure(ctx, [str(name), *rest])
+        return name, command, rest
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names and help lines without importing every command for them, as click would."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -85,6 +109,16 @@ def _leave_threads(code: object) -> None:
         os._exit(code if isinstance(code, int) else int(code is not None))
 
 
+def _configure(ctx: click.Context, words: list[str]) -> None:
+    """Give the called command the configuration file's values as its defaults. Raises ConfigError."""
+    path = find(ctx.params["config"])
+    if path is not None:
+        from fer_edge.edge.tables import settings
+
+        ctx.obj = path
+        ctx.default_map = settings(path, main, words)
+
+
 class _OneLine(click.ClickException):
     """What a user can mend: one line on stderr and exit code 2."""
 
@@ -110,7 +144,8 @@ def _missing(error: ImportError) -> str:
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="fer-edge")
-def main() -> None:
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration file [default: fer-edge.toml].")
+def main(config: Path | None) -> None:
     """Facial-expression recognition on the edge: train, quantize, verify, run."""
 
 

@@ -21,5 +21,13 @@ class SinkError(FerEdgeError):
     """An output that cannot be written."""
 
 
+class ConfigError(FerEdgeError):
+    """A configuration file that cannot be read, or says what no command understands."""
+
+
+class ServiceError(FerEdgeError):
+    """A service that cannot be installed, or a service manager that refuses."""
+
+
 class MissingExtraError(FerEdgeError):
     """An optional dependency that this command needs and this environment lacks."""

@@ -17,6 +17,9 @@ TIMED = (*STAGES, "sinks")
 REMEMBERED = 3600
 """Frames over which stage times are summed up at the end: bounded, for a program that may run for months."""
 
+TOLD_EVERY = 10.0
+"""Seconds from one summary on the way to the next."""
+
 RECENT = 3.0
 """Seconds that count as now."""
 
@@ -32,7 +35,7 @@ class Tally:
         self.seconds = dict.fromkeys(TIMED, 0.0)
         self._lock = threading.Lock()
         self._past: deque[tuple[float, dict[str, float]]] = deque(maxlen=REMEMBERED)
-        self._start = self._end = perf_counter()
+        self._start = self._end = self._told = perf_counter()
 
     @contextmanager
     def sinking(self, predictions: Sequence[Prediction], stages: dict[str, float]) -> Iterator[None]:
@@ -63,8 +66,14 @@ class Tally:
         means = {stage: fmean(each[stage] for each in times) if times else 0.0 for stage in TIMED}
         return len(times) / window, means
 
+    def due(self) -> bool:
+        """Whether it is time to tell how it goes."""
+        due = self._end - self._told >= TOLD_EVERY
+        self._told = self._end if due else self._told
+        return due
+
     def lines(self, dropped: int) -> Iterator[str]:
-        """What is told at the end."""
+        """What is told at the end, or on the way."""
         rate = self.frames / (self._end - self._start) if self.frames else 0.0
         yield f"{self.frames} frames, {self.faces} faces, {rate:.1f} frames/s, {dropped} frames dropped"
         if self._past:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from fer_edge.edge.sinks import stdout_guarded
+from fer_edge.edge.terminal import erase
 from fer_edge.edge.types import Frame, Prediction
 
 
@@ -29,7 +30,7 @@ class TextSink:
         self._said = state
         what = "   ".join(describe(prediction) for prediction in order) or "no face"
         with stdout_guarded():
-            sys.stdout.write(f"{frame.time:8.2f} s  {what}\n")
+            sys.stdout.write(f"{erase(sys.stdout)}{frame.time:8.2f} s  {what}\n")
             sys.stdout.flush()
 
     def close(self) -> None:

@@ -1,0 +1,69 @@
+"""One line on the terminal that says how it goes: faces, rate, temperature."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from fer_edge.edge.board import celsius
+from fer_edge.edge.heat import HOT, WARM
+from fer_edge.edge.sinks.text import describe
+from fer_edge.edge.terminal import coloured, overwrite
+from fer_edge.edge.types import Frame, Prediction
+
+INTERVAL = 0.25
+"""Seconds between two states of the line; faster is not read."""
+
+SECONDS = 2.0
+"""What the rate is measured over."""
+
+COLOURS = {
+    "angry": "red",
+    "disgust": "green",
+    "fear": "magenta",
+    "happy": "yellow",
+    "sad": "blue",
+    "surprise": "cyan",
+    "neutral": "white",
+}
+
+
+class StatusSink:
+    """Overwrites a line on stderr, which must be a terminal, and removes it when closed."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._times: deque[float] = deque()
+        self._shown = -INTERVAL
+
+    def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
+        now = self._clock()
+        self._times.append(now)
+        while now - self._times[0] > SECONDS:
+            self._times.popleft()
+        if now - self._shown >= INTERVAL:
+            self._shown = now
+            overwrite("  ".join([self._rate(), *self._degrees(), self._faces(predictions)]))
+
+    def _rate(self) -> str:
+        elapsed = self._times[-1] - self._times[0]
+        rate = f"{(len(self._times) - 1) / elapsed:.1f}" if elapsed else "–"
+        return f"{rate:>5} frames/s"
+
+    def _degrees(self) -> list[str]:
+        degrees = celsius()
+        if degrees is None:
+            return []
+        colour = "red" if degrees >= HOT else "yellow" if degrees >= WARM else "green"
+        return [coloured(f"{degrees:.0f} °C", colour, sys.stderr)]
+
+    def _faces(self, predictions: Sequence[Prediction]) -> str:
+        if not predictions:
+            return "no face"
+        told = [coloured(describe(each), COLOURS[each.emotion], sys.stderr) for each in predictions]
+        return f"{len(told)} face{'s' if len(told) > 1 else ''}: {', '.join(told)}"
+
+    def close(self) -> None:
+        overwrite("")

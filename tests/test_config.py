@@ -1,0 +1,280 @@
+"""fer-edge.toml: found, checked, overridden by flags, and told; by real processes where it matters."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_edge.edge import config
+from fer_edge.edge.cli import COMMANDS, main
+from fer_edge.edge.option import as_toml, options
+from fer_edge.models import FOLDER
+
+PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file of this machine's user gets in the way."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / config.NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def fer_edge(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def one_line(result: Result) -> str:
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def test_the_working_folder_comes_before_the_users(tmp_path: Path) -> None:
+    assert config.find() is None or config.find() == config.places()[2]
+    mine = written(tmp_path / "user" / "fer-edge", "")
+    assert config.find() == mine
+    written(tmp_path, "")
+    assert config.find() == Path(config.NAME)
+    assert config.find(mine) == mine
+    assert config.places({"XDG_CONFIG_HOME": "/x"})[1:] == [
+        Path("/x/fer-edge/fer-edge.toml"),
+        Path("/etc/fer-edge/fer-edge.toml"),
+    ]
+
+
+def test_a_run_takes_the_file_and_flags_win(tmp_path: Path) -> None:
+    written(tmp_path, f"[run]\nsource = '{PORTRAIT}'\nshow = 'none'\njsonl = 'file.jsonl'\ncascade = false\n")
+    done = fer_edge("run")
+    assert done.exit_code == 0, done.stderr
+    assert "config: fer-edge.toml" in done.stderr
+    assert "cascade" not in done.stderr
+    assert (tmp_path / "file.jsonl").read_text().count("\n") == 1
+    assert fer_edge("run", "--jsonl", "flag.jsonl", "--cascade", "--quiet").stderr == ""
+    assert (tmp_path / "flag.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("camera = 99", ("--source", str(PORTRAIT), "--show", "none")),
+        ("jsonl = '-'", ("--source", str(PORTRAIT), "--show", "text")),
+        ("show = 'text'", ("--source", str(PORTRAIT), "--jsonl", "-")),
+        ("cascade = false", ("--source", str(PORTRAIT), "--show", "none", "--budget", "9")),
+        ("budget = 9", ("--source", str(PORTRAIT), "--show", "none", "--no-cascade")),
+    ],
+)
+def test_a_flag_beats_what_it_excludes_in_the_file(tmp_path: Path, table: str, words: tuple[str, ...]) -> None:
+    written(tmp_path, f"[run]\n{table}\n")
+    assert fer_edge("run", *words).exit_code == 0
+
+
+def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> None:
+    written(tmp_path, "[run]\ncamera = 0\nsource = 'x'\n")
+    for words in ((), ("--camera", "0", "--source", "x")):
+        assert "--camera and --source exclude each other" in fer_edge("run", *words).stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[run]\ntreads = 2", "[run] treads is no option of 'fer-edge run'; did you mean threads?"),
+        ("[run]\nsave_video = 'x.mp4'", "[run] save_video is no option of 'fer-edge run'; did you mean save-video?"),
+        ("[run]\nno-cascade = true", "no-cascade is no option of 'fer-edge run'; say cascade = false"),
+        ("[runs]\nthreads = 2", "[runs] is no command's table; did you mean run?"),
+        ("[zzz]", "[zzz] is no command's table; there are run, predict, models"),
+        ("threads = 2", "threads = 2: stands in no command's table, as in [run]"),
+        ("run = 2", "run = 2: stands in no command's table"),
+        ("[config]\nexample = true", "[config] is no command's table"),
+        ("[run]\nthreads = 0", "[run] threads = 0: 0 is not in the range x>=1"),
+        ("[run]\nthreads = '2'", '[run] threads = "2": expected a whole number'),
+        ("[run]\nthreads = true", "[run] threads = true: expected a whole number"),
+        ("[run]\nthreads = 2.5", "[run] threads = 2.5: expected a whole number"),
+        ("[run]\ncascade = 1", "[run] cascade = 1: expected true or false"),
+        ("[run]\nsmooth = 'x'", '[run] smooth = "x": expected a number'),
+        ("[run]\nsmooth = -1", "[run] smooth = -1: -1"),
+        ("[run]\nshow = 'no'", "[run] show = \"no\": 'no' is not one of"),
+        ("[run]\ncamera = [0]", "[run] camera = [0]: expected a text in quotes"),
+        ("[run]\ncamera = {a = 1}", '[run] camera = {"a" = 1}: expected a text in quotes'),
+        ("[run", "is not TOML: "),
+        ("[run]\na = 1\na = 2", "is not TOML: "),
+    ],
+)
+def test_mistakes_cost_one_line_with_file_table_and_key(tmp_path: Path, text: str, told: str) -> None:
+    path = written(tmp_path / "x", text)
+    line = one_line(fer_edge("--config", path, "run", "--source", PORTRAIT))
+    assert line.startswith(f"fer-edge: {path}")
+    assert told in line
+
+
+def test_files_that_cannot_be_read_cost_one_line(tmp_path: Path) -> None:
+    assert "no such file" in one_line(fer_edge("--config", "nowhere.toml", "run"))
+    assert "cannot be read: Is a directory" in one_line(fer_edge("--config", tmp_path, "run"))
+    (tmp_path / "latin.toml").write_bytes(b"[run]\ncamera = '\xe4'\n")
+    assert "not text in UTF-8" in one_line(fer_edge("--config", "latin.toml", "run"))
+
+
+def test_help_and_doctors_work_with_a_broken_file(tmp_path: Path) -> None:
+    written(tmp_path, "[run")
+    assert fer_edge("run", "--help").exit_code == 0
+    assert "is not TOML" in one_line(fer_edge("config"))
+
+
+def test_other_commands_tables_are_not_imported(tmp_path: Path) -> None:
+    """As is a file's reader where there is no file."""
+    code = (
+        "import sys; from fer_edge.edge.cli import main\n"
+        "try: main(['models', 'list'])\n"
+        "except SystemExit: print(*(name for name in sys.modules), sep='\\n', file=sys.stderr)"
+    )
+
+    def loaded() -> set[str]:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        return set(done.stderr.splitlines())
+
+    assert not {"tomllib", "difflib", "fer_edge.edge.tables", "fer_edge.edge.option"} & loaded()
+    written(tmp_path, "[train]\nepochs = 'nonsense'\n[run]\nthreads = 1\n[bench.latency]\nruns = 10\n")
+    names = loaded()
+    assert "fer_edge.edge.tables" in names
+    assert not {"fer_edge.train", "fer_edge.benchmarks", "fer_edge.edge.run"} & names
+
+
+def test_commands_of_groups_have_tables_of_their_own(tmp_path: Path) -> None:
+    path = written(tmp_path, "[models.list]\njson = true\n[bench.latency]\nruns = 1\n")
+    assert fer_edge("models", "list").stdout.startswith("[{")
+    assert one_line(fer_edge("bench", "latency")).endswith("[bench.latency] runs = 1: 1 is not in the range x>=10")
+    assert fer_edge("models", "show", "mobilenet_v2").exit_code == 0
+    path.write_text("[models.lists]\n")
+    assert "[models.lists] is no command's table; did you mean list?" in one_line(fer_edge("models", "list"))
+    path.write_text("[models]\nlist = 1\n")
+    assert "list = 1: stands in no command's table" in one_line(fer_edge("models", "list"))
+
+
+@click.command()
+@click.option("--word", multiple=True)
+@click.option("--on", nargs=2, multiple=True)
+@click.option("--pair", type=(str, int))
+@click.option("-v", "--verbose", count=True)
+@click.option("--home", type=click.Path(path_type=Path))
+@click.option("--required", required=True)
+def every(**options: Any) -> None:
+    """Every shape that an option may have."""
+    for name, value in options.items():
+        click.echo(f"{name}={value!r}")
+
+
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = type(sys)("fer_edge_shapes")
+    module.every = every  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "fer_edge_shapes", module)
+    monkeypatch.setitem(COMMANDS, "every", ("fer_edge_shapes:every", "Every shape."))
+
+
+@pytest.mark.usefixtures("shapes")
+def test_lists_pairs_counts_and_what_is_required(tmp_path: Path) -> None:
+    text = "word = ['a', 'b']\non = [['happy', 'x'], ['sad', 'y']]\npair = ['p', 3]\nverbose = 2\nhome = '~/x'\n"
+    path = written(tmp_path, f"[every]\n{text}required = 'r'\n")
+    done = fer_edge("every", "--word", "c")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[:4] == [
+        "word=('c',)",
+        "on=(('happy', 'x'), ('sad', 'y'))",
+        "pair=('p', 3)",
+        "verbose=2",
+    ]
+    assert str(Path.home() / "x") in done.stdout
+    for wrong, told in (
+        ("word = 'a'", "expected a list, as"),
+        ("on = ['a', 'b']", "expected a list, as"),
+        ("pair = ['a']", "expected a list of 2 values"),
+        ("pair = ['a', 'b']", "expected a list of 2 values"),
+        ("verbose = true", "expected a whole number"),
+    ):
+        path.write_text(f"[every]\n{wrong}\n")
+        assert told in one_line(fer_edge("every"))
+
+
+AWKWARD = st.text(st.sampled_from("a0 \"'\\\n\t\r\0\x7f\x85\u2028é😀[]{}=#.,"), max_size=8)
+VALUES = st.booleans() | st.integers() | st.floats(allow_nan=False) | AWKWARD
+
+
+@given(st.recursive(VALUES, lambda inner: st.lists(inner, max_size=3), max_leaves=6))
+def test_values_are_written_as_toml_reads_them(value: Any) -> None:
+    assert tomllib.loads(f"x = {as_toml(value)}")["x"] == value
+
+
+def test_config_tells_the_file_and_the_effective_values(tmp_path: Path) -> None:
+    path = written(tmp_path / "x", "[run]\nthreads = 1\n[models.list]\njson = true\n")
+    assert fer_edge("--config", path, "config").stdout == f"{path}: [run], [models.list]\n"
+    shown = fer_edge("--config", path, "config", "run").stdout
+    values = tomllib.loads(shown)["run"]
+    assert values["threads"] == 1
+    assert values["detect-every"] == 4
+    assert values["quiet"] is False
+    assert "detect-every = 4  # built in" in shown
+    assert tomllib.loads(fer_edge("config", "models", "list").stdout) == {"models": {"list": {"json": False}}}
+    assert "no file; " in fer_edge("config", "run").stdout or config.places()[2].is_file()
+
+
+def test_config_checks_every_table(tmp_path: Path) -> None:
+    path = written(tmp_path, "[run]\nthreads = 1\n[bench.latency]\nruns = 1\n")
+    assert "[bench.latency] runs = 1" in one_line(fer_edge("config"))
+    path.write_text("[predict]\nthread = 1\n")
+    assert "did you mean threads?" in one_line(fer_edge("config"))
+    assert "'dance' is no command" in one_line(fer_edge("config", "dance"))
+    assert "is a group; name one of its commands: list" in one_line(fer_edge("config", "models"))
+
+
+def test_the_example_has_every_option_and_sets_nothing(tmp_path: Path) -> None:
+    text = fer_edge("config", "--example").stdout
+    path = written(tmp_path, text)
+    tables = tomllib.loads(text)
+    assert tables["run"] == {}
+    assert set(tables) == {"run", "predict", "models", "service"}
+    assert fer_edge("config").exit_code == 0
+    commented = text.split("[run]")[1].split("[predict]")[0].splitlines()
+    keys = [line[1:].split(" = ")[0] for line in commented if line.startswith("#") and line[1] != " "]
+    run = main.get_command(click.Context(main), "run")
+    assert run is not None
+    assert keys == list(options(run))
+    path.write_text(
+        "\n".join(line[1:] if line.startswith("#") and line[1] != " " else line for line in text.split("\n"))
+    )
+    tomllib.loads(path.read_text())
+    assert "[bench.latency]" in fer_edge("config", "--example", "bench", "latency").stdout
+
+
+def test_completion_names_commands_without_importing_them() -> None:
+    code = "import sys; from fer_edge.edge.cli import main; main(prog_name='fer-edge')"
+    environment = {**os.environ, "COMP_WORDS": "fer-edge r", "COMP_CWORD": "1"}
+
+    def complete(**more: str) -> str:
+        command = [sys.executable, "-X", "importtime", "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment | more)
+        assert "fer_edge.train" not in done.stderr
+        return done.stdout
+
+    script = complete(_FER_EDGE_COMPLETE="bash_source")
+    assert "complete -o nosort -F _fer_edge_completion fer-edge" in script
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    assert complete(_FER_EDGE_COMPLETE="bash_complete").split() == ["plain,run"]
+    words = {"COMP_WORDS": "fer-edge run --sh", "COMP_CWORD": "2"}
+    assert complete(_FER_EDGE_COMPLETE="bash_complete", **words).split() == ["plain,--show"]

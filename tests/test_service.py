@@ -1,0 +1,258 @@
+"""The systemd unit, judged by systemd's own tools, and what a real run tells the supervisor that started it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_edge.edge.cli import main
+from fer_edge.edge.sinks.supervisor import PINGS, SupervisorSink, notify, watchdog_seconds
+from fer_edge.edge.types import Frame
+from fer_edge.edge.unit import CONFIG, NAME, Unit, outermost, quoted
+from fer_edge.models import FOLDER
+
+PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
+TOML = Path("/etc/fer-edge/fer-edge.toml")
+RUN = ("/usr/bin/env", "python3", "-m", "fer_edge.edge.cli", "--config", CONFIG, "run")
+VERSION = int(subprocess.run(["systemctl", "--version"], capture_output=True, text=True).stdout.split()[1])
+
+UNITS = {
+    "offline": Unit(RUN, TOML, version=VERSION),
+    "networked": Unit(RUN, TOML, network=True, version=VERSION),
+    "home": Unit(RUN, Path("/home/a b/100%$x.toml"), (Path("/home/a b/.venv"),), (Path("/srv/out"),), "root"),
+    "user": Unit(RUN, Path("/home/x/fer-edge.toml"), user=True, version=VERSION),
+}
+
+
+def fer_edge(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def analyze(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = ["systemd-analyze", "--no-pager", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environ)
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration file and no unit of this machine's user is touched."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_finds_nothing_wrong_with_the_unit(name: str, tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    path.write_text(UNITS[name].text())
+    manager = ["--user"] if UNITS[name].user else []
+    done = analyze("verify", *manager, "--man=no", path, XDG_RUNTIME_DIR=str(tmp_path))
+    about_it = [line for line in done.stderr.splitlines() if NAME in line]
+    assert (done.returncode, about_it) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize(("name", "most"), [("offline", 0.8), ("networked", 1.8)])
+def test_systemd_grades_its_exposure_as_low(name: str, most: float, tmp_path: Path) -> None:
+    """Of 10; an unhardened service has 9.6, and 2.0 is where OK begins."""
+    path = tmp_path / NAME
+    path.write_text(UNITS[name].text())
+    done = analyze("security", "--offline=true", path)
+    grade = re.search(r"Overall exposure level.*: ([\d.]+)", done.stdout)
+    assert grade, done.stderr
+    assert float(grade[1]) <= most, done.stdout
+
+
+def test_a_home_is_hidden_but_for_what_is_needed() -> None:
+    text = UNITS["home"].text()
+    for line in (
+        "ProtectHome=tmpfs",
+        'BindReadOnlyPaths="/home/a b/.venv"',
+        "ReadWritePaths=/srv/out",
+        "User=root",
+        'LoadCredential="fer-edge.toml:/home/a b/100%%$$x.toml"',
+    ):
+        assert line in text.splitlines()
+    assert "ProtectHome=yes" in UNITS["offline"].text()
+    assert "BindPaths=/home/x/out" in Unit(RUN, TOML, writable=(Path("/home/x/out"),)).text()
+
+
+def test_back_off_where_systemd_knows_it() -> None:
+    assert "RestartSteps" not in Unit(RUN, TOML, version=252).text()
+    assert "RestartMaxDelaySec=5min" in Unit(RUN, TOML, version=254).text()
+
+
+def test_paths_inside_others_are_left_out() -> None:
+    paths = [Path("/home/x/b"), Path("/home/x"), Path("/home/xy"), Path("/home/x")]
+    assert outermost(paths) == [Path("/home/x"), Path("/home/xy")]
+
+
+@given(st.text(st.sampled_from("ab/ \"'\\%$;{}~#\n\té"), min_size=1))
+def test_words_are_quoted_as_systemd_splits_them(word: str) -> None:
+    """Against systemd.syntax(7): double quotes with C escapes, %% for %, $$ for $."""
+    text = quoted(word)
+    if text.startswith('"'):
+        inner = re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text[1:-1])
+    else:
+        inner = text
+        assert not set(text) & set(" \"'\\;{}~#\n\t")
+    assert inner.replace("%%", "%").replace("$$", "$") == word
+
+
+def test_installed_told_and_uninstalled(tmp_path: Path) -> None:
+    """Below another root, where systemctl enables and disables by files."""
+    root = tmp_path / "card"
+    done = fer_edge("service", "install", "--root", root)
+    assert done.exit_code == 0, done.output
+    unit, config = root / "etc/systemd/system" / NAME, root / "etc/fer-edge/fer-edge.toml"
+    assert "[run]" in config.read_text()
+    assert "network: none" in done.stdout
+    assert "not started" in done.stdout.splitlines()[-1]
+    assert f"ExecStart={sys.executable} -P -m fer_edge.edge.cli --config %d/fer-edge.toml run\n" in unit.read_text()
+    assert "LoadCredential=fer-edge.toml:/etc/fer-edge/fer-edge.toml\n" in unit.read_text()
+    assert (root / "etc/systemd/system/multi-user.target.wants" / NAME).is_symlink()
+    told = fer_edge("service", "status", "--root", root)
+    assert told.exit_code == 0
+    assert [line.split(":")[0] for line in told.stdout.splitlines()] == ["installed", "enabled", "active"]
+    assert "enabled: enabled" in told.stdout
+    config.write_text("[run]\nsource = 'rtsp://camera/1'\n")
+    assert "network: allowed" in fer_edge("service", "install", "--root", root).stdout
+    assert "AF_INET" in unit.read_text()
+    assert sorted(os.listdir(unit.parent)) == [NAME, "multi-user.target.wants"]
+    assert fer_edge("service", "uninstall", "--root", root).exit_code == 0
+    assert not unit.exists()
+    assert not (root / "etc/systemd/system/multi-user.target.wants" / NAME).is_symlink()
+    assert config.exists()
+    again = fer_edge("service", "uninstall", "--root", root)
+    assert again.exit_code == 2
+    assert "nothing is installed" in again.stderr
+    assert fer_edge("service", "status", "--root", root).exit_code == 1
+
+
+def test_a_users_unit_lies_with_the_user(tmp_path: Path) -> None:
+    done = fer_edge("service", "install", "--user", "--no-start")
+    assert done.exit_code == 0, done.output
+    unit = tmp_path / "user/systemd/user" / NAME
+    assert f"--config {tmp_path}/user/fer-edge/fer-edge.toml run" in unit.read_text()
+    assert "WantedBy=default.target" in unit.read_text()
+    assert fer_edge("service", "status", "--user").stdout.startswith(f"installed: {unit}\n")
+    assert fer_edge("service", "uninstall", "--user").exit_code == 0
+
+
+def test_nothing_is_written_where_something_is_wrong(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[run]\ntreads = 1\n")
+    for words, told in (
+        (("--config", wrong, "service", "install", "--user"), "did you mean threads?"),
+        (("service", "install", "--root", tmp_path / "card", "--run-as", "nobody-at-all"), "there is no such user"),
+    ):
+        done = fer_edge(*words)
+        assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+        assert told in done.stderr
+    assert os.listdir(tmp_path) == ["wrong.toml"]
+    dry = fer_edge("service", "install", "--dry-run", "--root", tmp_path / "card", "--write", tmp_path, "--network")
+    assert dry.stdout.startswith("# 'fer-edge service install'")
+    assert f"Paths={tmp_path}" in dry.stdout
+    assert os.listdir(tmp_path) == ["wrong.toml"]
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[tuple[str, Callable[[], list[str]]]]:
+    """A supervisor's socket, read by a thread as systemd reads its own: its address, and what has come."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        address = str(tmp_path / "notify")
+        server.bind(address)
+        heard: list[str] = []
+
+        def listen() -> None:
+            while (message := server.recv(4096).decode()) != "end":
+                heard.append(message)
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+
+        def told() -> list[str]:
+            notify("end", {"NOTIFY_SOCKET": address})
+            thread.join(20)
+            return heard
+
+        yield address, told
+
+
+def test_a_run_tells_its_supervisor(tmp_path: Path, listener: tuple[str, Callable[[], list[str]]]) -> None:
+    address, told = listener
+    picture = cv2.resize(cv2.imread(str(PORTRAIT)), (320, 240))
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (320, 240))
+    for _ in range(300):
+        writer.write(picture)
+    writer.release()
+    environment = os.environ | {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000"}
+    command = [
+        sys.executable,
+        "-m",
+        "fer_edge.edge.cli",
+        "run",
+        "--source",
+        str(tmp_path / "clip.avi"),
+        "--show",
+        "none",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    first, *between, last = told()
+    assert first.splitlines()[0] == "READY=1"
+    assert between
+    assert all(message.startswith("WATCHDOG=1\nSTATUS=") for message in between)
+    assert "frames/s, 1 face in the last" in between[-1]
+    assert last == "STOPPING=1"
+
+
+def test_pings_come_often_enough_and_only_with_frames(
+    listener: tuple[str, Callable[[], list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, told = listener
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    now = [0.0]
+    sink = SupervisorSink(lambda: now[0])
+    frame = Frame(cv2.imread(str(PORTRAIT)))
+    for _ in range(600):
+        sink.show(frame, [])
+        now[0] += 0.1
+    pings = [message for message in told() if message.startswith("WATCHDOG")]
+    assert 60 / 30 * 2 <= 60 / 30 * PINGS <= len(pings) <= 13
+
+
+def test_nobody_listening_is_no_trouble(tmp_path: Path) -> None:
+    assert not notify("READY=1", {})
+    assert not notify("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    assert not notify("READY=1", {"NOTIFY_SOCKET": "vsock:2:1"})
+    assert watchdog_seconds({}) is None
+    assert watchdog_seconds({"WATCHDOG_USEC": "30000000"}) == 30
+    assert watchdog_seconds({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}) is None
+    assert watchdog_seconds({"WATCHDOG_USEC": "soon"}) is None
+
+
+def test_an_abstract_socket_is_reached() -> None:
+    name = f"fer-edge-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(f"\0{name}")
+        assert notify("READY=1", {"NOTIFY_SOCKET": f"@{name}"})
+        assert server.recv(100) == b"READY=1"
+
+
+def test_systemds_tools_are_here() -> None:
+    """.ci/run installs them: nothing above may pass for want of them."""
+    assert shutil.which("systemd-analyze")
