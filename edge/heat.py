@@ -37,6 +37,9 @@ class Reading:
         return ", ".join(part for part in (degrees, *self.held) if part)
 
 
+UNKNOWN = Reading(None, ())
+
+
 def reading(root: Path = Path("/")) -> Reading:
     """The board's condition now; what held it back earlier does not count."""
     words = throttling(root) or []
@@ -66,7 +69,7 @@ class Heat:
         self, changed: Callable[[int, Reading], None], root: Path = Path("/"), interval: float = INTERVAL
     ) -> None:
         self.level = 0
-        self.now = Reading(None, ())
+        self.now = UNKNOWN
         self._changed, self._root, self._interval = changed, root, interval
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="heat", daemon=True)
@@ -74,13 +77,14 @@ class Heat:
 
     def _watch(self) -> None:
         while not self._ended.is_set():
-            now = self.now = reading(self._root)
-            new = level(now, self.level)
-            if new != self.level:
-                self.level = new
-                self._changed(new, now)
-            if now == Reading(None, ()):  # neither a thermal zone nor a firmware to ask: a virtual machine
-                return
+            if (now := reading(self._root)) == UNKNOWN:
+                if self.now == UNKNOWN:  # neither a thermal zone nor a firmware to ask: a virtual machine
+                    return
+            else:  # what cannot be read once may be read the next time
+                self.now, new = now, level(now, self.level)
+                if new != self.level:
+                    self.level = new
+                    self._changed(new, now)
             self._ended.wait(self._interval)
 
     def close(self) -> None:
