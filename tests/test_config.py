@@ -77,7 +77,7 @@ def test_a_run_takes_the_file_and_flags_win(tmp_path: Path) -> None:
         ("camera = 99", ("--source", str(PORTRAIT), "--show", "none")),
         ("jsonl = '-'", ("--source", str(PORTRAIT), "--show", "text")),
         ("show = 'text'", ("--source", str(PORTRAIT), "--jsonl", "-")),
-        ("cascade = false", ("--source", str(PORTRAIT), "--show", "none", "--budget", "9")),
+        ("cascade = false", ("--source", str(PORTRAIT), "--show", "none", "--budget", "9000")),
         ("budget = 9", ("--source", str(PORTRAIT), "--show", "none", "--no-cascade")),
     ],
 )
