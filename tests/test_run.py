@@ -203,7 +203,7 @@ class EndlessHandler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=cut")
         self.end_headers()
-        pictures = [cv2.imencode(".jpg", scene(shift))[1].tobytes() for shift in range(0, 40, 4)]
+        pictures = [cv2.imencode(".jpg", scene(shift))[1].tobytes() for shift in (*range(0, 40, 4), *range(40, 0, -4))]
         try:
             for index in range(100_000):
                 data = pictures[index % len(pictures)]
