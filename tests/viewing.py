@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -84,7 +83,7 @@ class Watched:
 
     def __init__(self, *words: str) -> None:
         command = [sys.executable, "-m", "fer_edge.edge.cli", "run", "--show", "none", *words]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.errors: list[str] = []
         threading.Thread(target=self._listen, daemon=True).start()
         link = until(lambda: self.process.poll() is not None or self._link())

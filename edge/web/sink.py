@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import socket
 import threading
@@ -38,8 +39,8 @@ class WebSink:
     """
 
     def __init__(self, address: str, token: str | None, run: Run) -> None:
-        if token is not None and len(token) < SHORTEST:
-            raise SinkError(f"--web-token: expected {SHORTEST} characters or more, got {len(token)}")
+        if token is not None and not (len(token) >= SHORTEST and re.fullmatch(r"[!-~]+", token)):
+            raise SinkError(f"--web-token: expected {SHORTEST} or more characters of ASCII without spaces")
         host, port = parse(address)
         listener = bound(host, port)
         local = is_loopback(listener)

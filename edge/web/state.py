@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -27,6 +28,7 @@ class Run:
     heat: Heat
 
 
+@cache
 def installed() -> str:
     """fer-edge's version; 'unknown' where it runs without being installed."""
     try:
