@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_run import PORTRAIT, clip, one_line, run  # noqa: F401  clip is a fixture
 
 from fer_edge.edge.aside import Aside
 from fer_edge.edge.errors import SinkError
@@ -346,3 +347,40 @@ def alive(pid: int) -> bool:
 def test_what_is_no_command_is_one_line(command: str) -> None:
     with pytest.raises(SinkError, match="--on happy"):
         HookSink([("happy", command)], print)
+
+
+# the whole program
+
+
+def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:  # noqa: F811
+    files = ("--csv", tmp_path / "o.csv", "--jsonl", tmp_path / "o.jsonl", "--rotate", "0.002", "--keep", "20")
+    pictures = ("--snapshot-dir", tmp_path / "snapshots", "--snapshot-on", "happy")
+    done = run("--source", clip, "--show", "none", *files, *pictures, "--on", "happy", report(tmp_path / "told"))
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["frame"] for line in all_lines(tmp_path / "o.jsonl")] == list(range(20))
+    rows = [line.split(",") for line in all_lines(tmp_path / "o.csv") if not line.startswith("clock")]
+    assert [int(row[1]) for row in rows] == list(range(15))
+    assert snapshots(tmp_path / "snapshots") == ["happy"]
+    assert (tmp_path / "told").read_text().endswith("FER_EDGE_EMOTION=happy FER_EDGE_TRACK=1\n")
+    assert f"pictures of people are stored in {tmp_path / 'snapshots'}, up to 100 of them" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--rotate", "1"), "--rotate needs a file"),
+        (("--snapshot-on", "happy"), "--snapshot-on needs --snapshot-dir"),
+        (("--on", "joy", "true"), "'joy' is not one of"),
+        (("--on", "happy", "no-such-program-here"), "expected a program and its arguments"),
+        (("--csv", "/no/such/folder/o.csv"), "/no/such/folder/o.csv cannot be written: No such file or directory"),
+    ],
+)
+def test_mistakes_are_told(clip: Path, words: tuple[str, ...], told: str) -> None:  # noqa: F811
+    done = run("--source", clip, "--show", "none", *words)
+    assert done.returncode == 2
+    assert told in done.stderr.splitlines()[-1]
+
+
+def test_nothing_begins_in_pictures() -> None:
+    told = one_line(run("--source", PORTRAIT, "--show", "none", "--on", "happy", "true", "--snapshot-dir", "x"))
+    assert told.startswith("fer-edge: --snapshot-dir, --on: nothing begins or ends in single pictures")
