@@ -24,9 +24,6 @@ FAREWELL = 5.0
 STDERR = 2
 """Where a command's output goes: stdout is for results."""
 
-SECRETS = ("FER_EDGE_MQTT_PASSWORD",)
-"""What no command needs to know."""
-
 
 class Hook:
     """A command for an emotion, split into words as a shell would but run without one, once at a time.
@@ -54,7 +51,8 @@ class Hook:
             self._rest.begin(event.time)
 
     def _run(self, event: Event) -> None:
-        environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
+        # what is meant for us, a broker's password among it, is nobody else's
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_EDGE_")}
         environment["FER_EDGE_EMOTION"] = self.emotion
         environment["FER_EDGE_CONFIDENCE"] = f"{event.confidence:.4f}"
         environment["FER_EDGE_TRACK"] = str(event.track)

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ WAITING = 100
 """Messages that wait for the broker's word at most; further ones are lost."""
 
 REFUSED = "the broker refuses"
+
+UNTRUSTED = range(18, 22)
+"""OpenSSL's X509_V_ERR_ codes for a certificate that nobody known has signed."""
 
 FAREWELL = 2.0
 """Seconds for the last message, and for the thread's end."""
@@ -100,7 +104,9 @@ class Connection:
         """Called by paho while it handles the error, which it does not hand over."""
         error = sys.exc_info()[1]
         text = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or "no answer"
-        hint = "; is it --mqtt-ca that is missing?" if hasattr(error, "verify_message") else ""
+        hint = (
+            "; give its authority's certificate as --mqtt-ca" if getattr(error, "verify_code", 0) in UNTRUSTED else ""
+        )
         self._say(f"cannot be reached ({text}){hint}")
 
     def _disconnected(
@@ -112,13 +118,14 @@ class Connection:
     def _say(self, what: str) -> None:
         if what != self._told:
             self._told = what
-            self._tell(f"{self._name}: {what}" + ("" if what == "connected" else "; trying on"))
+            self._tell(f"{self._name}: {what}" + ("" if what == "connected" else "; trying again"))
 
     def close(self) -> None:
         """Publish 'offline', disconnect, and end the thread; one that hangs in the network is left as a daemon."""
         if self._client.is_connected():
             last = self._client.publish(f"{self._base}/availability", "offline", qos=1, retain=True)
-            last.wait_for_publish(FAREWELL)
+            with suppress(RuntimeError, ValueError):  # the connection was lost just now
+                last.wait_for_publish(FAREWELL)
         self._client.disconnect()
         ending = threading.Thread(target=self._client.loop_stop, name="mqtt's end", daemon=True)
         ending.start()

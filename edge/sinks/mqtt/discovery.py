@@ -18,7 +18,7 @@ DIAGNOSTIC: Config = {"entity_category": "diagnostic"}
 def configurations(discovery: str, base: str, name: str, model: str, version: str) -> dict[str, Config]:
     """Topic to configuration. discovery: Home Assistant's prefix. base: the camera's topic. name: the camera's."""
     available = {"availability_topic": f"{base}/availability"}
-    unique = f"fer_edge_{name.replace('-', '_')}"
+    unique = f"fer_edge_{name}"
     about = {
         "device": {
             "identifiers": [unique],
