@@ -6,14 +6,8 @@ import grp
 import os
 from pathlib import Path
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask, page
 from fer_edge.edge.doctor.nodes import Node, nodes, users
-
-NOT_THERE = "there-is-no-camera-at-all"
-WHICH = "which-number-has-my-camera"
-VENV = "no-module-named-libcamera-or-picamera2-in-a-virtual-environment"
-NUMPY = "numpy-dtype-size-changed-from-picamera2-or-simplejpeg"
-SILENT = "camera-0-opens-but-gives-no-pictures"
 
 PICAMERA2 = """
 import os
@@ -27,7 +21,7 @@ def cameras(here: Here) -> Finding:
     """The nodes that are cameras, told apart from the others."""
     found = nodes(here.root)
     if not found:
-        return Finding(WARN, "no /dev/video*", "plug a camera in; lsusb lists what is plugged in", NOT_THERE)
+        return Finding(WARN, "no /dev/video*", "plug a camera in; lsusb lists what is plugged in", page.NO_CAMERA)
     told = [f"{_path(node, here)} {node.name}" for node in found if node.kind == "camera"]
     rest = [f"{count} {kind}" for kind, count in _count(found).items() if kind != "camera"]
     summary = ", ".join(told) or "no USB camera"
@@ -35,7 +29,7 @@ def cameras(here: Here) -> Finding:
         summary += f"; beside {', '.join(rest)} nodes"
     if told or any(node.kind == "libcamera" for node in found):
         return Finding(OK, summary)
-    return Finding(WARN, summary, "none of these nodes is a camera; plug one in", NOT_THERE)
+    return Finding(WARN, summary, "none of these nodes is a camera; plug one in", page.NO_CAMERA)
 
 
 def camera_access(here: Here) -> Finding:
@@ -49,7 +43,7 @@ def camera_access(here: Here) -> Finding:
     else:
         advice = f"sudo usermod -aG {group} $USER, then log in again"
     found = f"{', '.join(str(_path(node, here)) for node in closed)} may not be opened by this user"
-    return Finding(FAIL, found, advice, "dev-video0-permission-denied")
+    return Finding(FAIL, found, advice, page.DENIED)
 
 
 def camera_use(here: Here) -> Finding:
@@ -57,7 +51,7 @@ def camera_use(here: Here) -> Finding:
     seen = [str(_path(node, here)) for node in _seen(here)]
     busy = [f"{path} by {who}" for path in seen for who in users(path, here.root)]
     if busy:
-        return Finding(WARN, f"in use: {', '.join(busy)}", "end that program first", "the-camera-is-busy")
+        return Finding(WARN, f"in use: {', '.join(busy)}", "end that program first", page.BUSY)
     return Finding(OK, "no other program of this user's has a camera open")
 
 
@@ -69,10 +63,12 @@ def camera_number(here: Here) -> Finding:
     if first is not None and first.kind == "camera":
         return Finding(OK, f"--camera 0 is {first.name}")
     if first is not None and first.kind == "libcamera":
-        return Finding(WARN, f"--camera 0 is {first.name}, libcamera's", "take --camera picamera2", SILENT)
+        return Finding(WARN, f"--camera 0 is {first.name}, libcamera's", "take --camera picamera2", page.SILENT)
     if cameras:
         advice = f"take --camera {_path(cameras[0], here)}"
-        return Finding(WARN, f"there is no camera 0, but {_path(cameras[0], here)} {cameras[0].name}", advice, WHICH)
+        return Finding(
+            WARN, f"there is no camera 0, but {_path(cameras[0], here)} {cameras[0].name}", advice, page.WHICH_CAMERA
+        )
     return Finding(OK, "--camera 0 is no V4L2 camera; a camera module is --camera picamera2")
 
 
@@ -85,17 +81,17 @@ def libcamera(here: Here) -> Finding:
         if count or not expected:
             return Finding(OK, f"picamera2 sees {count} camera{'' if count == 1 else 's'}")
         advice = "with the board off, look at the ribbon cable; then rpicam-hello --list-cameras must list it"
-        return Finding(WARN, "picamera2 sees no camera", advice, NOT_THERE)
+        return Finding(WARN, "picamera2 sees no camera", advice, page.NO_CAMERA)
     if not expected:
         return Finding(OK, "picamera2 is not here, and USB cameras do not need it")
     if "numpy" in answer.reason and "No module" not in answer.reason:
         advice = "pip install 'numpy<2' 'opencv-python<5'"
-        return Finding(WARN, f"picamera2 does not import: {answer.reason}", advice, NUMPY)
+        return Finding(WARN, f"picamera2 does not import: {answer.reason}", advice, page.NUMPY_AND_PICAMERA)
     if (here.root / "usr/lib/python3/dist-packages/picamera2").is_dir():
         advice = "make the environment again: /usr/bin/python3 -m venv --system-site-packages .venv"
-        return Finding(WARN, f"picamera2 is installed, but not seen from here: {answer.reason}", advice, VENV)
+        return Finding(WARN, f"picamera2 is installed, but not seen from here: {answer.reason}", advice, page.VENV)
     advice = "sudo apt-get install python3-picamera2 (never pip), and a venv with --system-site-packages"
-    return Finding(WARN, f"picamera2 does not import: {answer.reason}", advice, VENV)
+    return Finding(WARN, f"picamera2 does not import: {answer.reason}", advice, page.VENV)
 
 
 def _seen(here: Here) -> list[Node]:

@@ -9,10 +9,8 @@ from dataclasses import asdict
 
 import click
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, cameras, examine, machine, software
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, cameras, examine, machine, page, software
 from fer_edge.edge.terminal import coloured
-
-PAGE = "docs/troubleshooting.md"
 
 COLOURS = {OK: "green", WARN: "yellow", FAIL: "red"}
 
@@ -69,5 +67,5 @@ def told(name: str, found: Finding) -> str:
     line = f"{status}  {name:15}  {found.found}"
     if found.status == OK or not found.advice:
         return line
-    more = f" ({PAGE}#{found.answer})" if found.answer else ""
+    more = f" ({page.NAME}#{found.answer})" if found.answer else ""
     return f"{line}\n{'':21}  → {found.advice}{more}"

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from fer_edge.edge.board import celsius, read_text, throttling
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask, page
 from fer_edge.edge.heat import WARM
 
 MIB = 1 << 20
@@ -33,7 +33,7 @@ def temperature(here: Here) -> Finding:
         return Finding(OK, "cannot be read here")
     if degrees >= WARM:
         advice = "add a heat sink or a fan, or take --model mobilenet_v2"
-        return Finding(WARN, f"{degrees:.0f} °C", advice, "it-becomes-slower-after-some-minutes")
+        return Finding(WARN, f"{degrees:.0f} °C", advice, page.SLOWER)
     return Finding(OK, f"{degrees:.0f} °C")
 
 
@@ -42,7 +42,7 @@ def throttled(here: Here) -> Finding:
     words = [word for word in throttling(here.root) or [] if not word.startswith("under-voltage")]
     if words:
         advice = "add a heat sink or a fan"
-        return Finding(WARN, ", ".join(words), advice, "it-becomes-slower-after-some-minutes")
+        return Finding(WARN, ", ".join(words), advice, page.SLOWER)
     return Finding(OK, "no")
 
 
@@ -54,7 +54,7 @@ def power(here: Here) -> Finding:
     low = [word for word in words if word.startswith("under-voltage")]
     if low:
         advice = "use the board's own power supply and a short, thick cable"
-        return Finding(WARN, ", ".join(low), advice, "a-lightning-bolt-or-under-voltage")
+        return Finding(WARN, ", ".join(low), advice, page.POWER)
     return Finding(OK, "no under-voltage since boot")
 
 
@@ -68,7 +68,7 @@ def memory(here: Here) -> Finding:
     if status == OK:
         return Finding(OK, f"{free} MiB available")
     advice = "end other programs, take --model mobilenet_v2, or run without a desktop"
-    return Finding(status, f"{free} MiB available", advice, "killed-or-out-of-memory")
+    return Finding(status, f"{free} MiB available", advice, page.MEMORY)
 
 
 def disk(here: Here) -> Finding:
@@ -78,7 +78,7 @@ def disk(here: Here) -> Finding:
     status = FAIL if free < FULL else WARN if free < NARROW else OK
     if status == OK:
         return Finding(OK, f"{free} MiB free in {folder}")
-    return Finding(status, f"{free} MiB free in {folder}", "remove something, or write elsewhere", "the-disk-is-full")
+    return Finding(status, f"{free} MiB free in {folder}", "remove something, or write elsewhere", page.DISK)
 
 
 def governor(here: Here) -> Finding:
@@ -87,7 +87,7 @@ def governor(here: Here) -> Finding:
     name, driver = read_text(folder / "scaling_governor"), read_text(folder / "scaling_driver") or ""
     if name == "powersave" and "pstate" not in driver:
         advice = "echo ondemand | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
-        return Finding(WARN, f"{name}: the lowest clock", advice, "it-is-slow-from-the-start")
+        return Finding(WARN, f"{name}: the lowest clock", advice, page.SLOW)
     return Finding(OK, name or "cannot be read here")
 
 
@@ -100,8 +100,8 @@ def display(here: Here) -> Finding:
     answer = ask(here, "-c", "from fer_edge.edge.sinks.window import window_trouble as t; print(t() or '')")
     trouble = answer.reason if answer.code else answer.out
     if trouble:
-        anchor = "could-not-connect-to-display-qt-aborts-over-ssh"
+        anchor = page.QT
         if "headless" in trouble:
-            anchor = "the-function-is-not-implemented-no-window-though-there-is-a-screen"
+            anchor = page.NO_WINDOW
         return Finding(WARN, trouble, "take --show text, or --save-video", anchor)
     return Finding(OK, f"windows open on {screen}")

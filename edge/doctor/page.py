@@ -1,0 +1,27 @@
+"""The headings of docs/troubleshooting.md that answers point to, as their anchors; a test compares them."""
+
+from __future__ import annotations
+
+NAME = "docs/troubleshooting.md"
+
+NO_WHEEL = "no-matching-distribution-found-for-ai-edge-litert"
+LIBGL = "libglso1-or-libgthread-20so0-cannot-open-shared-object-file"
+VENV = "no-module-named-libcamera-or-picamera2-in-a-virtual-environment"
+NUMPY_AND_PICAMERA = "numpydtype-size-changed-from-picamera2-or-simplejpeg"
+NUMPY_AND_RUNTIME = "tflite-runtime-_array_api-not-found-or-a-crash-on-import"
+INSTRUCTION = "illegal-instruction"
+MODEL = "a-model-is-not-the-file-its-card-describes"
+CONFIG = "which-configuration-file"
+NO_CAMERA = "there-is-no-camera-at-all"
+WHICH_CAMERA = "which-number-has-my-camera"
+DENIED = "devvideo0-permission-denied"
+BUSY = "the-camera-is-busy"
+SILENT = "camera-0-opens-but-gives-no-pictures"
+STREAM = "a-stream-cannot-be-opened"
+QT = "could-not-connect-to-display-qt-aborts-over-ssh"
+NO_WINDOW = "the-function-is-not-implemented-no-window-though-there-is-a-screen"
+SLOW = "it-is-slow-from-the-start"
+SLOWER = "it-becomes-slower-after-some-minutes"
+POWER = "a-lightning-bolt-or-under-voltage"
+MEMORY = "killed-or-out-of-memory"
+DISK = "the-disk-is-full"

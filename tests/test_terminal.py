@@ -1,0 +1,90 @@
+"""What a run tells on a terminal, and keeps to itself elsewhere: a real process on a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import cv2
+import pytest
+
+from fer_edge.models import FOLDER
+
+PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
+COLOUR = re.compile(r"\x1b\[\d+m")
+STATUS = re.compile(r"\r\x1b\[K +[\d.–]+ frames/s [^\r\n]*\r")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (320, 240))
+    for _ in range(60):
+        writer.write(cv2.resize(cv2.imread(str(PORTRAIT)), (320, 240)))
+    writer.release()
+    return path
+
+
+def on_terminal(*words: str | Path, columns: int = 80, **environ: str) -> str:
+    """What `fer-edge run` writes on a terminal that is stdout and stderr alike."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "NO_COLOR", "COLUMNS")}
+    command = [sys.executable, "-m", "fer_edge.edge.cli", "run", *map(str, words)]
+    process = subprocess.Popen(
+        command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment | {"TERM": "xterm"} | environ
+    )
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            seen += os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+    os.close(ours)
+    assert process.wait(20) == 0, seen
+    return seen.decode()
+
+
+def test_a_terminal_has_a_line_that_is_overwritten(clip: Path) -> None:
+    seen = on_terminal("--source", clip, "--show", "text")
+    assert STATUS.search(seen)
+    assert "1 face: \x1b[" in seen
+    assert re.search(r"\x1b\[K +0.00 s  #1 ", seen), "a line of text starts with the removal of the status line"
+    assert seen.rstrip("\n").endswith("\r\x1b[K\r"), "and nothing of it is left"
+    assert "60 frames" in seen
+
+
+def test_no_colour_where_none_is_wanted_and_no_line_where_it_cannot_be_overwritten(clip: Path) -> None:
+    seen = on_terminal("--source", clip, "--show", "none", NO_COLOR="1")
+    assert STATUS.search(seen)
+    assert not COLOUR.search(seen)
+    assert "\x1b" not in on_terminal("--source", clip, "--show", "none", TERM="dumb")
+
+
+def test_a_narrow_terminal_gets_a_line_that_fits(clip: Path) -> None:
+    seen = on_terminal("--source", clip, "--show", "none", columns=20)
+    lines = STATUS.findall(seen)
+    assert lines
+    assert all(len(COLOUR.sub("", line).strip("\r").removeprefix("\x1b[K")) < 20 for line in lines)
+
+
+def test_quiet_tells_nothing_and_verbose_more(clip: Path) -> None:
+    assert on_terminal("--source", clip, "--show", "none", "--quiet") == ""
+    assert "versions: Python" in on_terminal("--source", clip, "--show", "none", "-v")
+
+
+def test_no_terminal_no_status(clip: Path) -> None:
+    command = [sys.executable, "-m", "fer_edge.edge.cli", "run", "--source", str(clip), "--show", "text"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "versions" not in done.stderr
+    both = subprocess.run([*command, "-q", "-v"], capture_output=True, text=True)
+    assert both.returncode == 2
+    assert "exclude each other" in both.stderr
