@@ -15,7 +15,7 @@ import click
 from fer_edge.edge import unit
 from fer_edge.edge.board import output
 from fer_edge.edge.config import NAME, find, read
-from fer_edge.edge.errors import ServiceError, SinkError
+from fer_edge.edge.errors import ConfigError, ServiceError, SinkError
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.systemd import reachable, systemctl, version
 from fer_edge.edge.tables import settings
@@ -96,13 +96,15 @@ def install(
 
 @service.command()
 @_where
-def status(user: bool, root: Path) -> None:
-    """Tell what is installed, enabled and active, and its last words; exit code 1 where it is not installed."""
+@click.pass_context
+def status(context: click.Context, /, user: bool, root: Path) -> None:
+    """Tell what is installed, configured, enabled and active, and its last words; exit code 1 where nothing is."""
     place = _unit_place(user, root)
     installed = place.is_file()
     click.echo(f"installed: {place if installed else 'no; install it with fer-edge service install'}")
     if not installed:
         raise SystemExit(1)
+    click.echo(f"configuration: {_configuration(place.read_text('utf-8'), root, context.find_root())}")
     click.echo(f"enabled: {systemctl(user, root, 'is-enabled', unit.NAME) or 'unknown'}")
     if root != Path("/") or not reachable(user):
         click.echo("active: unknown, as systemd cannot be reached here")
@@ -172,6 +174,18 @@ def _needs_network(config: Path, top: click.Context) -> bool:
     settings(config, top.command, ["run"])
     table: dict[str, Any] = read(config).get("run", {})
     return any(name in table for name in NETWORKED) or "://" in str(table.get("source", ""))
+
+
+def _configuration(text: str, root: Path, top: click.Context) -> str:
+    """The file that a unit was written for, and whether it is still right and gets the network that it asks for."""
+    path = root / text.split(unit.CONFIGURED)[-1].splitlines()[0].lstrip("/")
+    try:
+        needs = _needs_network(path, top)
+    except ConfigError as error:
+        return str(error)
+    if needs and "PrivateNetwork=yes" in text:
+        return f"{path} asks for a network, which the unit does not allow; install it again"
+    return str(path)
 
 
 def _needed() -> tuple[Path, ...]:

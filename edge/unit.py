@@ -13,6 +13,9 @@ NAME = "fer-edge.service"
 
 CONFIG = "CONFIG"
 
+CONFIGURED = "# configuration: "
+"""What the line of the unit begins with that tells `status` which file it was written for."""
+
 WATCHDOG_SECONDS = 30
 """Without a frame for so long the service is restarted; a camera that is opened anew takes a few seconds."""
 
@@ -87,6 +90,7 @@ class Unit:
 
 def _head(unit: Unit) -> str:
     lines = "# 'fer-edge service install' writes this and overwrites it; changes go into 'systemctl edit fer-edge'.\n"
+    lines += f"{CONFIGURED}{unit.config}\n"
     lines += "[Unit]\nDescription=fer-edge, facial expressions from a camera\n"
     if unit.network and not unit.user:
         lines += "Wants=network-online.target\nAfter=network-online.target\n"

@@ -124,11 +124,20 @@ def test_installed_told_and_uninstalled(tmp_path: Path) -> None:
     assert (root / "etc/systemd/system/multi-user.target.wants" / NAME).is_symlink()
     told = fer_edge("service", "status", "--root", root)
     assert told.exit_code == 0
-    assert [line.split(":")[0] for line in told.stdout.splitlines()] == ["installed", "enabled", "active"]
+    assert [line.split(":")[0] for line in told.stdout.splitlines()] == [
+        "installed",
+        "configuration",
+        "enabled",
+        "active",
+    ]
     assert "enabled: enabled" in told.stdout
+    config.write_text("[run]\ntreads = 1\n")
+    assert "did you mean threads?" in fer_edge("service", "status", "--root", root).stdout
     config.write_text("[run]\nsource = 'rtsp://camera/1'\n")
+    assert "asks for a network, which the unit does not allow" in fer_edge("service", "status", "--root", root).stdout
     assert "network: allowed" in fer_edge("service", "install", "--root", root).stdout
     assert "AF_INET" in unit.read_text()
+    assert f"configuration: {config}\n" in fer_edge("service", "status", "--root", root).stdout
     assert sorted(os.listdir(unit.parent)) == [NAME, "multi-user.target.wants"]
     assert fer_edge("service", "uninstall", "--root", root).exit_code == 0
     assert not unit.exists()

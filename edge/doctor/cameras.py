@@ -65,10 +65,9 @@ def camera_number(here: Here) -> Finding:
     if first is not None and first.kind == "libcamera":
         return Finding(WARN, f"--camera 0 is {first.name}, libcamera's", "take --camera picamera2", page.SILENT)
     if cameras:
-        advice = f"take --camera {_path(cameras[0], here)}"
-        return Finding(
-            WARN, f"there is no camera 0, but {_path(cameras[0], here)} {cameras[0].name}", advice, page.WHICH_CAMERA
-        )
+        path = _path(cameras[0], here)
+        told = f"there is no camera 0, but {path} {cameras[0].name}"
+        return Finding(WARN, told, f"take --camera {path}", page.WHICH_CAMERA)
     return Finding(OK, "--camera 0 is no V4L2 camera; a camera module is --camera picamera2")
 
 

@@ -58,10 +58,8 @@ def runtime(here: Here) -> Finding:
         advice = "this processor may be older than the wheel expects; try another runtime"
         return Finding(FAIL, answer.reason, advice, page.INSTRUCTION)
     if answer.code:
-        advice = "pip install ai-edge-litert"
-        return Finding(
-            FAIL, answer.reason.removeprefix("fer_edge.edge.errors.ModelError: "), advice, page.NUMPY_AND_RUNTIME
-        )
+        reason = answer.reason.removeprefix("fer_edge.edge.errors.ModelError: ")
+        return Finding(FAIL, reason, "pip install ai-edge-litert", page.NUMPY_AND_RUNTIME)
     if answer.out.startswith("LiteRT"):
         return Finding(OK, answer.out)
     return Finding(WARN, answer.out, "pip install ai-edge-litert: int8 models run several times faster with it")
