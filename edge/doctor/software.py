@@ -73,9 +73,8 @@ def numpy(here: Here) -> Finding:
     needs_old = _installed("tflite-runtime") and not _installed("ai-edge-litert")
     if answer.out.split(".")[0] != "1" and needs_old:
         advice = "pip install ai-edge-litert, or pip install 'numpy<2' 'opencv-python<5'"
-        return Finding(
-            FAIL, f"{answer.out}, but tflite-runtime was compiled for numpy 1", advice, page.NUMPY_AND_RUNTIME
-        )
+        found = f"{answer.out}, but tflite-runtime was compiled for numpy 1"
+        return Finding(FAIL, found, advice, page.NUMPY_AND_RUNTIME)
     return Finding(OK, answer.out)
 
 
@@ -83,11 +82,10 @@ def opencv(here: Here) -> Finding:
     """OpenCV loads, and can do what sources and the window ask of it."""
     answer = ask(here, "-c", "import cv2; print(cv2.__version__); print(cv2.getBuildInformation())")
     if answer.code:
-        if "libGL" in answer.reason or "libgthread" in answer.reason:
-            return Finding(
-                FAIL, f"does not load: {answer.reason}", "sudo apt-get install libgl1 libglib2.0-0", page.LIBGL
-            )
-        return Finding(FAIL, f"does not load: {answer.reason}", "pip install --force-reinstall opencv-python")
+        found = f"does not load: {answer.reason}"
+        if "libGL" in found or "libgthread" in found:
+            return Finding(FAIL, found, "sudo apt-get install libgl1 libglib2.0-0", page.LIBGL)
+        return Finding(FAIL, found, "pip install --force-reinstall opencv-python")
     built = build(answer.out)
     found = f"{answer.out.splitlines()[0]}; " + ", ".join(f"{key} {value}" for key, value in built.items())
     if built["FFmpeg"] == "no":
