@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from fer_edge.benchmarks.machine import facts
 from fer_edge.edge.card import sha256
 from fer_edge.edge.ensemble import NAMES, open_classifier, read_ensemble
 from fer_edge.edge.errors import FerEdgeError, ModelError
 from fer_edge.edge.files import write_json
+from fer_edge.edge.option import as_words, options
 from fer_edge.models import FOLDER
 from fer_edge.train.data import Split, fingerprint, load
 
@@ -34,9 +36,13 @@ class Recorded(click.Command):
 
 
 def command_line() -> str:
-    """The running command as one would type it again."""
+    """The running command as one would type it again, without the configuration file that it may have followed."""
     ctx = click.get_current_context()
-    return shlex.join(["fer-edge", "bench", str(ctx.info_name), *ctx.meta["fer_edge.arguments"]])
+    words = ["fer-edge", "bench", str(ctx.info_name), *ctx.meta["fer_edge.arguments"]]
+    for option in options(ctx.command).values():
+        if ctx.default_map and ctx.get_parameter_source(str(option.name)) is ParameterSource.DEFAULT_MAP:
+            words += as_words(option, ctx.default_map[option.name])
+    return shlex.join(words)
 
 
 def shipped() -> tuple[str, ...]:

@@ -44,6 +44,19 @@ def default(option: click.Option) -> Any:
     return False if option.is_flag and isinstance(option.type, click.types.BoolParamType) else None
 
 
+def as_words(option: click.Option, value: Any) -> list[str]:
+    """The option with a checked value of the file's, as one would type it."""
+    name = max(option.opts, key=len)
+    if option.is_flag:
+        return [name] if value else option.secondary_opts[:1]
+    if option.count:
+        return [name] * int(value)
+    words = []
+    for item in value if option.multiple else [value]:
+        words += [name, *map(str, item if option.nargs != 1 else [item])]
+    return words
+
+
 def as_toml(value: Any) -> str:
     """A value as TOML writes it."""
     if isinstance(value, bool):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fer_edge.edge import config
 from fer_edge.edge.cli import COMMANDS, main
-from fer_edge.edge.option import as_toml, options
+from fer_edge.edge.option import as_toml, as_words, options
 from fer_edge.models import FOLDER
 
 PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
@@ -201,6 +201,16 @@ def test_lists_pairs_counts_and_what_is_required(tmp_path: Path) -> None:
         "verbose=2",
     ]
     assert str(Path.home() / "x") in done.stdout
+    values = {"word": ["a", "b"], "on": [["happy", "x"]], "pair": ["p", 3], "verbose": 2, "home": "/x", "required": "r"}
+    words = [word for key, value in values.items() for word in as_words(options(every)[key], value)]
+    assert every.make_context("every", words).params == {
+        "word": ("a", "b"),
+        "on": (("happy", "x"),),
+        "pair": ("p", 3),
+        "verbose": 2,
+        "home": Path("/x"),
+        "required": "r",
+    }
     for wrong, told in (
         ("word = 'a'", "expected a list, as"),
         ("on = ['a', 'b']", "expected a list, as"),
