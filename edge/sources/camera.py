@@ -33,7 +33,7 @@ class Camera(Closing):
             raise SourceError(f"{path} does not exist; `fer-edge cameras` shows the cameras there are")
         if (why := refusal(path)) is not None:
             raise SourceError(f"{path} {why}")
-        motion_jpeg = motion_jpeg_pays(_formats(path), wish)
+        motion_jpeg = wish != NONE and motion_jpeg_pays(_formats(path), wish)
         capture = open_capture(path, cv2.CAP_V4L2)
         if capture is None:
             users = ", ".join(holders(path))
@@ -80,7 +80,7 @@ def motion_jpeg_pays(formats: Sequence[v4l2.Format], wish: Wish) -> bool:
     width, height = wish.width or USUAL[0], wish.height or USUAL[1]
     raw = max((each.rate(width, height) for each in formats if not each.compressed), default=0.0)
     compressed = max((each.rate(width, height) for each in formats if each.code == "MJPG"), default=0.0)
-    return wish != NONE and raw < min(wish.fps or USUAL[2], compressed)
+    return raw < min(wish.fps or USUAL[2], compressed)
 
 
 def _formats(path: str) -> tuple[v4l2.Format, ...]:
@@ -88,6 +88,6 @@ def _formats(path: str) -> tuple[v4l2.Format, ...]:
     try:
         with v4l2.asking(path) as ask:
             said = v4l2.capability(ask)
-            return () if said is None else v4l2.formats(ask, said.flags)
+            return () if said is None else tuple(v4l2.formats(ask, said.flags))
     except OSError:
         return ()

@@ -122,7 +122,7 @@ def _device(root: Path, number: int) -> Device:
             if said is None:
                 return Device(path, name, links=links, trouble="does not answer as a V4L2 device")
             taken = said.kind == "camera" and v4l2.busy(ask, said.flags)
-            formats = v4l2.formats(ask, said.flags) if said.kind == "camera" else ()
+            formats = tuple(v4l2.formats(ask, said.flags)) if said.kind == "camera" else ()
     except OSError as error:
         told = "in use by another program" if error.errno == errno.EBUSY else os.strerror(error.errno or 0)
         return Device(path, name, links=links, trouble=f"cannot be opened: {told}")

@@ -128,9 +128,15 @@ def capability(ask: Ask) -> Capability | None:
     return Capability(_text(driver), _text(card), _text(bus), flags)
 
 
-def formats(ask: Ask, flags: int) -> tuple[Format, ...]:
-    """The formats in the driver's order. flags: the capability's."""
-    return tuple(_formats(ask, _queue(flags)))
+def formats(ask: Ask, flags: int) -> Iterator[Format]:
+    """The formats in the driver's order, asked for as they are taken. flags: the capability's."""
+    for index in range(_MOST):
+        structure = bytearray(64)
+        struct.pack_into("=2I", structure, 0, index, _queue(flags))
+        if ask(ENUM_FMT, structure):
+            return
+        told, description, code = struct.unpack_from("=I32s4s", structure, 8)
+        yield Format(_letters(code), _text(description), bool(told & _COMPRESSED), tuple(_sizes(ask, code)))
 
 
 def busy(ask: Ask, flags: int) -> bool:
@@ -141,16 +147,6 @@ def busy(ask: Ask, flags: int) -> bool:
 
 def _queue(flags: int) -> int:
     return CAPTURE if flags & 1 else CAPTURE_MPLANE
-
-
-def _formats(ask: Ask, queue: int) -> Iterator[Format]:
-    for index in range(_MOST):
-        structure = bytearray(64)
-        struct.pack_into("=2I", structure, 0, index, queue)
-        if ask(ENUM_FMT, structure):
-            return
-        flags, description, code = struct.unpack_from("=I32s4s", structure, 8)
-        yield Format(_text(code), _text(description), bool(flags & _COMPRESSED), tuple(_sizes(ask, code)))
 
 
 def _sizes(ask: Ask, code: bytes) -> Iterator[Size]:
@@ -183,6 +179,11 @@ def _rates(ask: Ask, code: bytes, width: int, height: int) -> tuple[float, ...]:
         if kind != _DISCRETE:
             break
     return tuple(sorted({round(rate, 2) for rate in rates}, reverse=True))
+
+
+def _letters(code: bytes) -> str:
+    """A format's four letters, as v4l2-ctl writes them: the highest bit says that its words are big-endian."""
+    return _text(code[:3] + bytes([code[3] & 0x7F])) + ("-BE" if code[3] & 0x80 else "")
 
 
 def _text(raw: bytes) -> str:

@@ -108,7 +108,7 @@ def unplugging(folder: Path) -> None:
 
 
 def record(path: Path) -> None:
-    """The answers to all that `fer-edge cameras` asks: request, what was asked, errno, what came; bytes as hex."""
+    """The answers to what is asked up to the first format: request, question, errno, answer; bytes as hex."""
     answers: list[list[Any]] = []
     with v4l2.asking("/dev/video0") as ask:
 
@@ -120,7 +120,7 @@ def record(path: Path) -> None:
 
         said = v4l2.capability(noted)
         assert said is not None
-        v4l2.formats(noted, said.flags)
+        next(v4l2.formats(noted, said.flags))
         v4l2.busy(noted, said.flags)
     path.write_text(json.dumps(answers, separators=(",", ":")).replace("],[", "],\n[") + "\n")
 
