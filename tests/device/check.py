@@ -8,6 +8,7 @@ tests/test_cameras.py.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fer_edge.edge.sources import v4l2
+from fer_edge.edge.sources import open_source, v4l2
 from fer_edge.edge.sources.devices import devices
 
 COMMAND = (sys.executable, "-m", "fer_edge.edge.cli")
@@ -40,14 +41,26 @@ def fer_edge(*words: object) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def waited(condition: Callable[[], bool]) -> bool:
+    """Whether it came true before patience ended."""
+    end = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.2)
+    return condition()
+
+
 def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> bool:
     """Whether it came true before the process ended or patience did."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if process.poll() is not None or time.monotonic() > end:
-            return False
-        time.sleep(0.2)
-    return True
+    return waited(lambda: condition() or process.poll() is not None) and condition()
+
+
+def unplug() -> None:
+    (DRIVER / "unbind").write_text("vivid.0")
+
+
+def plug_in() -> None:
+    if not (DRIVER / "vivid.0").exists():
+        (DRIVER / "bind").write_text("vivid.0")
 
 
 def listing() -> None:
@@ -75,7 +88,31 @@ def filming() -> None:
     check("a camera that is not there costs one line and exit code 2", done.returncode == 2)
 
 
-def unplugging(folder: Path) -> None:
+def unplugging() -> None:
+    """The source alone, with no network to wait for."""
+    told: list[str] = []
+    with open_source(camera="0", tell=told.append) as source:
+        print(f"source: {source.name}", flush=True)
+        check("it is told to be in use, and by whom", str(os.getpid()) in str(devices()[0].trouble))
+        frames = iter(source)
+        seen = [next(frames) for _ in range(3)]
+        unplug()
+        check("unplugged: away", waited(lambda: source.away))
+        plug_in()
+        seen += [next(frames) for _ in range(3)]
+        check("plugged in: pictures again", not source.away)
+        rising = all(b.index > a.index and b.time > a.time for a, b in pairwise(seen))
+        check("frames' numbers and times rise throughout", rising)
+        unplug()
+        check("unplugged again: away again", waited(lambda: source.away))
+        source.stop()
+        check("it ends while it is away", next(frames, None) is None)
+    plug_in()
+    print("\n".join(told), flush=True)
+    check("all of it was told", [line.split()[0] for line in told] == ["lost:", "back", "lost:"])
+
+
+def unplugging_while_filming(folder: Path) -> None:
     lines, log = folder / "o.jsonl", folder / "log"
 
     def count() -> int:
@@ -85,14 +122,13 @@ def unplugging(folder: Path) -> None:
         process = subprocess.Popen([*COMMAND, "run", "--camera", "0", "--jsonl", str(lines), *LIGHT], stderr=errors)
     try:
         check("it films", wait_for(process, lambda: count() >= 5))
-        check("it is told to be in use, and by whom", str(process.pid) in str(devices()[0].trouble))
-        (DRIVER / "unbind").write_text("vivid.0")
+        unplug()
         check("unplugged: told as lost", wait_for(process, lambda: "source: lost" in log.read_text()))
         before = count()
-        (DRIVER / "bind").write_text("vivid.0")
+        plug_in()
         check("plugged in: told as back", wait_for(process, lambda: "source: back after" in log.read_text()))
         check("and films again", wait_for(process, lambda: count() >= before + 5))
-        (DRIVER / "unbind").write_text("vivid.0")
+        unplug()
         check("lost again", wait_for(process, lambda: log.read_text().count("source: lost") == 2))
         process.send_signal(signal.SIGINT)
         asked = time.monotonic()
@@ -100,7 +136,7 @@ def unplugging(folder: Path) -> None:
         print(f"{time.monotonic() - asked:.1f} s from Ctrl-C to the end\n{log.read_text()}", flush=True)
     finally:
         process.kill()
-        (DRIVER / "bind").write_text("vivid.0")
+        plug_in()
     records: list[dict[str, Any]] = [json.loads(line) for line in lines.read_text().splitlines()]
     rising = all(b["frame"] > a["frame"] and b["time"] > a["time"] for a, b in pairwise(records))
     check("frames' numbers and times rise throughout", rising)
@@ -128,8 +164,9 @@ def record(path: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         record(Path(sys.argv[1]))
+    unplugging()
     with tempfile.TemporaryDirectory() as folder:
-        unplugging(Path(folder))
+        unplugging_while_filming(Path(folder))
     listing()
     filming()
     print(f"{len(failed)} checks failed" if failed else "all checks passed")
