@@ -95,6 +95,23 @@ def test_cut_video_keeps_what_was_decoded(tmp_path: Path, suffix: str, share: fl
     assert f"{len(frames)} of 40" in source.problem
 
 
+def test_file_that_grows_is_read_to_where_it_then_ends(tmp_path: Path) -> None:
+    """And no further: a file is no camera that could come back."""
+    path = tmp_path / "v.mjpeg"
+    jpegs = b"".join(cv2.imencode(".jpg", picture(20 * index))[1].tobytes() for index in range(10))
+    path.write_bytes(jpegs)
+    count = 0
+    with open_source(source=str(path)) as source:
+        for frame in source:
+            assert frame.index == count
+            count += 1
+            if count == 5:
+                with path.open("ab") as more:
+                    more.write(jpegs)
+    assert 10 <= count <= 20
+    assert source.problem is None
+
+
 def test_mp4_without_its_index_is_an_error(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
