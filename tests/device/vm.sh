@@ -69,7 +69,7 @@ echo 255 >"$CACHE/exit"
 timeout "${LIMIT:-1200}" qemu-system-x86_64 -accel "${ACCEL:-tcg,thread=multi}" -cpu max -smp 2 -m 2048 \
     -nodefaults -no-reboot -display none -serial stdio \
     -kernel "$CACHE/kernel/boot/vmlinuz-$release" -initrd "$CACHE/initrd" \
-    -append "console=ttyS0 quiet panic=-1 mitigations=off" \
+    -append "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check" \
     -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
     -device virtio-9p-pci,fsdev=root,mount_tag=root \
     -fsdev local,id=work,path="$CACHE",security_model=none,multidevs=remap \
