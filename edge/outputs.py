@@ -115,7 +115,7 @@ def open_sinks(closing: ExitStack, source: Source, options: dict[str, Any]) -> l
     """
     _check(source, options)
     sinks = []
-    for sink in chain(_files(source, options), _events(source, options), _displays(options)):
+    for sink in chain(_files(source, options), _events(source, options), _displays(source, options)):
         closing.callback(sink.close)
         sinks.append(sink)
     return sinks
@@ -175,7 +175,7 @@ def _events(source: Source, options: dict[str, Any]) -> Iterator[Sink]:
         yield _open_mqtt(source, options, say)
 
 
-def _displays(options: dict[str, Any]) -> Iterator[Sink]:
+def _displays(source: Source, options: dict[str, Any]) -> Iterator[Sink]:
     show = options["show"]
     if show == "auto":
         from fer_edge.edge.sinks.window import window_trouble
@@ -196,7 +196,7 @@ def _displays(options: dict[str, Any]) -> Iterator[Sink]:
     if "NOTIFY_SOCKET" in os.environ:
         from fer_edge.edge.sinks.supervisor import SupervisorSink
 
-        yield SupervisorSink()
+        yield SupervisorSink(lambda: source.away)
 
 
 def _open_mqtt(source: Source, options: dict[str, Any], tell: Callable[[str], None]) -> Sink:

@@ -99,7 +99,7 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
         ("[run]\nsave_video = 'x.mp4'", "[run] save_video is no option of 'fer-edge run'; did you mean save-video?"),
         ("[run]\nno-cascade = true", "no-cascade is no option of 'fer-edge run'; say cascade = false"),
         ("[runs]\nthreads = 2", "[runs] is no command's table; did you mean run?"),
-        ("[zzz]", "[zzz] is no command's table; there are run, predict, models"),
+        ("[zzz]", "[zzz] is no command's table; there are run, predict, cameras, models"),
         ("threads = 2", "threads = 2: stands in no command's table, as in [run]"),
         ("run = 2", "run = 2: stands in no command's table"),
         ("[config]\nexample = true", "[config] is no command's table"),
@@ -258,7 +258,7 @@ def test_the_example_has_every_option_and_sets_nothing(tmp_path: Path) -> None:
     path = written(tmp_path, text)
     tables = tomllib.loads(text)
     assert tables["run"] == {}
-    assert set(tables) == {"run", "predict", "models", "service"}
+    assert set(tables) == {"run", "predict", "cameras", "models", "service"}
     assert fer_edge("config").exit_code == 0
     commented = text.split("[run]")[1].split("[predict]")[0].splitlines()
     keys = [line[1:].split(" = ")[0] for line in commented if line.startswith("#") and line[1] != " "]

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -235,13 +236,33 @@ def test_pings_come_often_enough_and_only_with_frames(
     monkeypatch.setenv("WATCHDOG_USEC", "30000000")
     monkeypatch.delenv("WATCHDOG_PID", raising=False)
     now = [0.0]
-    sink = SupervisorSink(lambda: now[0])
+    sink = SupervisorSink(lambda: False, lambda: now[0])
     frame = Frame(cv2.imread(str(PORTRAIT)))
     for _ in range(600):
         sink.show(frame, [])
         now[0] += 0.1
     pings = [message for message in told() if message.startswith("WATCHDOG")]
     assert 60 / 30 * 2 <= 60 / 30 * PINGS <= len(pings) <= 13
+
+
+def test_a_source_that_is_waited_for_is_no_hang(
+    listener: tuple[str, Callable[[], list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, told = listener
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    monkeypatch.setenv("WATCHDOG_USEC", "40000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    asked = threading.Event()
+
+    def away() -> bool:
+        asked.set()
+        return True
+
+    sink = SupervisorSink(away)
+    assert asked.wait(20)
+    time.sleep(0.1)
+    sink.close()
+    assert "WATCHDOG=1\nSTATUS=waiting for the source to come back" in told()
 
 
 def test_nobody_listening_is_no_trouble(tmp_path: Path) -> None:
