@@ -98,13 +98,13 @@ def test_a_hot_board_does_less_and_says_so(tmp_path: Path, capsys: pytest.Captur
     pipeline, options = Pipeline(follower, cascade), {"detect_every": 4}
     heat = Heat(lambda *now: run._pace(pipeline, options, *now), sys_tree(tmp_path, 81_000, "0"), interval=0.01)
     for millidegrees, every, depth in ((81_000, 16, 1), (73_000, 8, 2), (60_000, 4, 3)):
-        (tmp_path / "sys/class/thermal/thermal_zone0/temp").write_text("")  # unreadable for once
-        time.sleep(0.03)
         sys_tree(tmp_path, millidegrees, "0")
         deadline = time.monotonic() + 5
         while (follower.every, cascade.depth) != (every, depth) and time.monotonic() < deadline:
             time.sleep(0.005)
         assert (follower.every, cascade.depth) == (every, depth)
+        (tmp_path / "sys/class/thermal/thermal_zone0/temp").write_text("")  # unreadable for once
+        time.sleep(0.03)
     heat.close()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "81 °C: detecting every 16 frames, up to 1 of 3 networks a face"

@@ -353,7 +353,7 @@ def test_what_is_no_command_is_one_line(command: str) -> None:
 
 
 def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:  # noqa: F811
-    files = ("--csv", tmp_path / "o.csv", "--jsonl", tmp_path / "o.jsonl", "--rotate", "0.002", "--keep", "20")
+    files = ("--csv", tmp_path / "o.csv", "--jsonl", tmp_path / "o.jsonl", "--max-mb", "0.002", "--keep", "20")
     pictures = ("--snapshot-dir", tmp_path / "snapshots", "--snapshot-on", "happy")
     done = run("--source", clip, "--show", "none", *files, *pictures, "--on", "happy", report(tmp_path / "told"))
     assert done.returncode == 0, done.stderr
@@ -368,7 +368,7 @@ def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:  # noqa: F811
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--rotate", "1"), "--rotate needs a file"),
+        (("--max-mb", "1"), "--max-mb needs a file"),
         (("--snapshot-on", "happy"), "--snapshot-on needs --snapshot-dir"),
         (("--on", "joy", "true"), "'joy' is not one of"),
         (("--on", "happy", "no-such-program-here"), "expected a program and its arguments"),
