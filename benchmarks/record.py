@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from fer_edge.benchmarks.machine import facts
-from fer_edge.edge.card import sha256
+from fer_edge.edge.card import read_card, sha256
 from fer_edge.edge.ensemble import NAMES, open_classifier, read_ensemble
 from fer_edge.edge.errors import FerEdgeError, ModelError
 from fer_edge.edge.files import write_json
@@ -67,8 +67,10 @@ def identity(spec: str) -> dict[str, Any]:
     """Which model a row is about: its short name, its files' sha256 and their size in bytes."""
     open_classifier(spec)  # says in one line what is wrong with a missing or altered file
     paths = files(spec)
+    name = Path(spec).stem if spec.endswith((".tflite", ".json")) else spec
+    kinds = {read_card(path).quantization for path in paths} - {"int8"}
     return {
-        "model": Path(spec).stem if spec.endswith((".tflite", ".json")) else spec,
+        "model": f"{name} ({', '.join(sorted(kinds))})" if kinds and not spec.endswith(".tflite") else name,
         "bytes": sum(path.stat().st_size for path in paths),
         "sha256": {path.name: sha256(path) for path in paths},
     }
