@@ -177,8 +177,8 @@ def test_the_token_is_asked_for_and_leaves_the_address(browser: webdriver.Chrome
     with Watched("--source", camera, "--web", "0.0.0.0:0") as guarded:
         browser.get(guarded.url)
         assert browser.find_elements(By.ID, "picture") == []
-        field = browser.find_element(By.ID, "token")
-        field.send_keys("wrong-token", Keys.ENTER)
+        browser.find_element(By.ID, "token").send_keys("wrong-token", Keys.ENTER)
+        until(lambda: browser.execute_script("return document.readyState === 'complete' && location.search !== ''"))
         assert browser.find_element(By.TAG_NAME, "h1").text == "A token is needed"
         browser.find_element(By.ID, "token").send_keys(guarded.token, Keys.ENTER)
         until(lambda: browser.execute_script(BARS))
