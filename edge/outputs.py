@@ -61,7 +61,7 @@ OPTIONS = (
         "--web",
         metavar="[HOST:]PORT",
         is_flag=False,
-        flag_value="127.0.0.1:8080",
+        flag_value="8080",
         help="Serve a live page; 127.0.0.1:8080 without a value.",
     ),
     click.option(
@@ -210,16 +210,8 @@ def _open_mqtt(source: Source, options: dict[str, Any], tell: Callable[[str], No
     from fer_edge.edge.sinks.mqtt.connection import Connection
     from fer_edge.edge.sinks.mqtt.discovery import configurations
     from fer_edge.edge.sinks.mqtt.sink import MqttSink
+    from fer_edge.edge.version import installed
 
     base, prefix = f"{address.prefix}/{name}", options["mqtt_discovery"].strip("/")
-    greeting = {} if prefix in ("", "none") else configurations(prefix, base, name, str(options["model"]), _version())
+    greeting = {} if prefix in ("", "none") else configurations(prefix, base, name, str(options["model"]), installed())
     return MqttSink(Connection(address, name, greeting, tell, options["mqtt_ca"]), options["hold"])
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("fer-edge")
-    except PackageNotFoundError:  # run from a checkout
-        return "unknown"

@@ -17,7 +17,7 @@ CONFIGURED = "# configuration: "
 """What the line of the unit begins with that tells `status` which file it was written for."""
 
 WATCHDOG_SECONDS = 30
-"""Without a frame for so long the service is restarted; a camera that is opened anew takes a few seconds."""
+"""Without a frame for so long the service is restarted, unless it waits for a camera that was lost."""
 
 HIDDEN = ("/home", "/root", "/run/user")
 """What ProtectHome= replaces by an empty folder."""

@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from fer_edge.edge.errors import SinkError
 
 LOOPBACK = "127.0.0.1"
-DEFAULT = f"{LOOPBACK}:8080"
 
 SEND_BUFFER = 128 << 10
 """Bytes the kernel keeps for a viewer: what waits there is old by the time it is seen, and costs memory."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.edge.version import installed
 from fer_edge.edge.web.live import Live
-from fer_edge.edge.web.state import Run, installed, waiting
+from fer_edge.edge.web.state import Run, waiting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fer_edge.edge.heat import Heat
 from fer_edge.edge.sinks.jsonl import face_record
 from fer_edge.edge.sources import Source
 from fer_edge.edge.tally import Tally
+from fer_edge.edge.version import installed
 from fer_edge.edge.web.live import Live
 
 STALE = 10.0
@@ -26,15 +25,6 @@ class Run:
     stored: tuple[str, ...]
     tally: Tally
     heat: Heat
-
-
-@cache
-def installed() -> str:
-    """fer-edge's version; 'unknown' where it runs without being installed."""
-    try:
-        return version("fer-edge")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def waiting(live: Live) -> float:
