@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask, page
-from fer_edge.edge.doctor.nodes import Node, nodes, users
+from fer_edge.edge.doctor.nodes import Node, nodes
+from fer_edge.edge.sources.devices import holders
 
 PICAMERA2 = """
 import os
@@ -49,7 +50,8 @@ def camera_access(here: Here) -> Finding:
 def camera_use(here: Here) -> Finding:
     """No other program has them."""
     seen = [str(_path(node, here)) for node in _seen(here)]
-    busy = [f"{path} by {who}" for path in seen for who in users(path, here.root)]
+    found = [(path, who) for path in seen for who in holders(path, here.root / "proc")]
+    busy = [f"{path} by {who}" for path, who in found if not who.endswith(f"({os.getpid()})")]
     if busy:
         return Finding(WARN, f"in use: {', '.join(busy)}", "end that program first", page.BUSY)
     return Finding(OK, "no other program of this user's has a camera open")

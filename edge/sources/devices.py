@@ -57,7 +57,7 @@ def identify(path: str, root: Path = Path("/")) -> Identity | None:
     found = re.fullmatch(r"video(\d+)", node.name)
     if not found:
         return None
-    said = _capability(str(node))
+    said = capability(str(node))
     if said is None:
         return None
     links = tuple(link for link in _links(root, node) if "/by-id/" in link)
@@ -74,7 +74,7 @@ def whereabouts(known: Identity, root: Path = Path("/")) -> str | None:
         return known.path if os.path.exists(known.path) else None
     for number in _numbers(root):
         path = str(root / "dev" / f"video{number}")
-        said = _capability(path)
+        said = capability(path)
         same = said is not None and (said.card, said.bus) == (known.card, known.bus)
         if same and _sys(root, number, "index") == known.index:
             return path
@@ -131,7 +131,8 @@ def _device(root: Path, number: int) -> Device:
     return Device(path, said.card, said.kind, said.driver, said.bus, links, trouble, formats)
 
 
-def _capability(path: str) -> v4l2.Capability | None:
+def capability(path: str) -> v4l2.Capability | None:
+    """What the node says of itself; None where it may not be opened or is no V4L2 device. No stream is started."""
     try:
         with v4l2.asking(path) as ask:
             return v4l2.capability(ask)
