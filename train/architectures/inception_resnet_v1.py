@@ -1,7 +1,7 @@
 """Inception-ResNet v1 (Szegedy et al. 2016, arXiv:1602.07261) as FaceNet has it (Sandberg 2018): a large teacher.
 
 21 million weights that have seen faces. Layers are named as in the Keras file that the weights come from, see
-recognizer.py. Pictures of 128 pixels, where FaceNet takes 160.
+recognizer.py. Pictures of 112 pixels, where FaceNet takes 160.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from fer_edge.train.architectures.layers import head
 
 NAME = "inception_resnet_v1"
-SIZE = 128
+SIZE = 112
 TOP_FROM = "Block17_6_Branch_0_Conv2d_1x1"
 
 # name, filters, kernel, stride, padding
