@@ -28,16 +28,13 @@ from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, write
 from fer_edge.edge.ahead import Ahead
 from fer_edge.edge.cascade import CascadeClassifier
-from fer_edge.edge.detector import open_detector
 from fer_edge.edge.draw import annotate
-from fer_edge.edge.ensemble import Ensemble, open_cascade, open_classifier
+from fer_edge.edge.ensemble import Ensemble
 from fer_edge.edge.follower import EVERY, Follower
-from fer_edge.edge.pipeline import STAGES, Pipeline
+from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline
 from fer_edge.edge.sinks.jsonl import JsonlSink
-from fer_edge.edge.smoother import Smoother
 from fer_edge.edge.sources.latest import Latest
 from fer_edge.edge.sources.video import Video
-from fer_edge.edge.tracker import Tracker
 from fer_edge.edge.types import Frame
 
 WINDOW = 10.0
@@ -156,9 +153,9 @@ def measured(case: Case) -> dict[str, Any]:
 
 
 def _pipeline(case: Case) -> Pipeline:
-    classifier = (open_cascade if case.cascade else open_classifier)(case.spec, case.threads)
-    follower = Follower(open_detector(threads=case.threads), case.detect_every)
-    return Pipeline(follower, classifier, Tracker(), Smoother())
+    return open_pipeline(
+        case.spec, continuous=True, cascade=case.cascade, detect_every=case.detect_every, threads=case.threads
+    )
 
 
 def _serial(case: Case) -> dict[str, Any]:

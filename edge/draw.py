@@ -8,17 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.colours import COLOURS
 from fer_edge.edge.types import EMOTIONS, Box, Frame, Prediction
 
-COLOURS: dict[str, tuple[int, int, int]] = {  # BGR, bright enough to carry dark text
-    "angry": (96, 96, 255),
-    "disgust": (110, 190, 90),
-    "fear": (230, 130, 190),
-    "happy": (70, 215, 255),
-    "sad": (255, 170, 90),
-    "surprise": (80, 165, 255),
-    "neutral": (205, 205, 205),
-}
 DARK, LIGHT = (24, 24, 24), (240, 240, 240)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 

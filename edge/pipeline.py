@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.crop import face_crop
-from fer_edge.edge.detector import Detector
-from fer_edge.edge.smoother import Smoother
+from fer_edge.edge.detector import Detector, open_detector
+from fer_edge.edge.ensemble import open_cascade, open_classifier
+from fer_edge.edge.follower import EVERY, Follower
+from fer_edge.edge.smoother import SECONDS, Smoother
 from fer_edge.edge.tracker import Tracker
 from fer_edge.edge.types import Frame, Prediction
 
@@ -64,3 +66,31 @@ class Pipeline:
         start = perf_counter()
         yield
         self.stages[stage] = perf_counter() - start
+
+
+def open_pipeline(
+    model: str = "ensemble",
+    detector: str = "blazeface",
+    *,
+    continuous: bool = False,
+    cascade: bool | None = None,
+    budget: float | None = None,
+    detect_every: int = EVERY,
+    smooth: float = SECONDS,
+    threads: int = 2,
+) -> Pipeline:
+    """The pipeline of `fer-edge run` where frames are continuous, as a source says of its own, else of `predict`.
+
+    model: ensemble, a shipped network's name, or a path to a .tflite or an ensemble's .json file. cascade: ask the
+    ensemble's later members only where in doubt; None is for continuous frames alone. budget: milliseconds of networks
+    a face, by means of the cascade. detect_every: continuous frames from one look for faces to the next. smooth:
+    seconds over which their scores are steadied. Raises ModelError.
+    """
+    if budget is not None or (continuous if cascade is None else cascade):
+        classifier: Classifier = open_cascade(model, threads, budget)
+    else:
+        classifier = open_classifier(model, threads)
+    finder = open_detector(detector, threads)
+    if not continuous:
+        return Pipeline(finder, classifier)
+    return Pipeline(Follower(finder, detect_every), classifier, Tracker(), Smoother(smooth))

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.classifier import Classifier
-from fer_edge.edge.detector import open_detector
 from fer_edge.edge.draw import annotate
 from fer_edge.edge.ensemble import open_cascade, open_classifier
 from fer_edge.edge.errors import SinkError, SourceError
-from fer_edge.edge.pipeline import Pipeline
+from fer_edge.edge.pipeline import open_pipeline
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.sinks import ViewerGone, stdout_guarded
 from fer_edge.edge.sinks.jsonl import JsonLines, face_record
@@ -51,11 +50,10 @@ def predict(
     """
     quiet_opencv()
     pictures = [picture for path in paths for picture in list_pictures(path)]
-    classifier = (open_cascade if cascade else open_classifier)(model, threads)
     if faces_cropped:
-        look = _whole_picture(classifier)
+        look = _whole_picture((open_cascade if cascade else open_classifier)(model, threads))
     else:
-        look = Pipeline(open_detector(detector, threads), classifier).process
+        look = open_pipeline(model, detector, cascade=cascade, threads=threads).process
     album = None if save is None else _Album(save)
     lines = None if jsonl is None else JsonLines(jsonl)
     bad = 0

@@ -15,22 +15,18 @@ import numpy as np
 
 from fer_edge.edge.ahead import Ahead
 from fer_edge.edge.cascade import CascadeClassifier
-from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.config import weaker
-from fer_edge.edge.detector import open_detector
-from fer_edge.edge.ensemble import open_cascade, open_classifier
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.follower import EVERY, Follower
 from fer_edge.edge.heat import Heat, Reading
 from fer_edge.edge.outputs import open_page, open_sinks, output_options
-from fer_edge.edge.pipeline import Pipeline
+from fer_edge.edge.pipeline import Pipeline, open_pipeline
 from fer_edge.edge.sinks import ViewerGone
-from fer_edge.edge.smoother import SECONDS, Smoother
+from fer_edge.edge.smoother import SECONDS
 from fer_edge.edge.sources import Source, open_source
 from fer_edge.edge.stop import Stop
 from fer_edge.edge.tally import Tally
 from fer_edge.edge.terminal import NORMAL, QUIET, VERBOSE, say, set_verbosity
-from fer_edge.edge.tracker import Tracker
 from fer_edge.edge.types import Frame
 
 
@@ -155,16 +151,8 @@ def _worth_staying(stop: Stop, source: Source, options: dict[str, Any]) -> bool:
 
 
 def _pipeline(continuous: bool, options: dict[str, Any]) -> Pipeline:
-    detector, classifier = open_detector(options["detector"], options["threads"]), _classifier(options)
-    if not continuous:
-        return Pipeline(detector, classifier)
-    return Pipeline(Follower(detector, options["detect_every"]), classifier, Tracker(), Smoother(options["smooth"]))
-
-
-def _classifier(options: dict[str, Any]) -> Classifier:
-    if options["cascade"]:
-        return open_cascade(options["model"], options["threads"], options["budget"])
-    return open_classifier(options["model"], options["threads"])
+    asked = ("model", "detector", "cascade", "budget", "detect_every", "smooth", "threads")
+    return open_pipeline(continuous=continuous, **{name: options[name] for name in asked})
 
 
 def _pace(pipeline: Pipeline, options: dict[str, Any], level: int, now: Reading) -> None:

@@ -16,16 +16,12 @@ from contextlib import suppress
 
 from gpiozero import RGBLED
 
+import fer_edge
+
 PINS = (17, 27, 22)  # red, green, blue
 DARK = (0.0, 0.0, 0.0)
-COLOURS = {  # red, green, blue, 0..1
-    "angry": (1.0, 0.0, 0.0),
-    "disgust": (0.3, 0.8, 0.0),
-    "fear": (0.6, 0.0, 0.8),
-    "happy": (1.0, 0.7, 0.0),
-    "sad": (0.0, 0.2, 1.0),
-    "surprise": (1.0, 0.3, 0.0),
-    "neutral": (0.2, 0.2, 0.2),
+COLOURS = {  # an LED's light grows with its current, a screen's with about the 2.2th power of its pixel
+    emotion: tuple((value / 255) ** 2.2 for value in reversed(pixel)) for emotion, pixel in fer_edge.COLOURS.items()
 }
 
 

@@ -1,9 +1,11 @@
-"""What the tests share: a small FER2013-like data set and its CSV."""
+"""What the tests share: a small FER2013-like data set and its CSV, models made from it, and the wheel."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import pytest
 
 from fer_edge.edge.card import ModelCard, sha256, write_card
 from fer_edge.edge.preprocess import INPUT_SIZE
+from fer_edge.models import FOLDER
 
 SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
          "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip
+NOT_SOURCE = (".*", "build", "dist", "runs", "demo-output", "*.egg-info", "__pycache__")
 USAGES = ("Training", "PublicTest", "PrivateTest")
 
 
@@ -80,3 +84,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, weights: np.ndarray) -> Path:
     path.write_bytes(converter.convert())
     write_card(path, ModelCard("tiny", "quarters", sha256(path), quantization="float32"))
     return path
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel; built from a copy, because setuptools leaves a build folder in the tree."""
+    tree, out = tmp_path_factory.mktemp("tree") / "source", tmp_path_factory.mktemp("wheel")
+    shutil.copytree(FOLDER.parent, tree, ignore=shutil.ignore_patterns(*NOT_SOURCE))
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out), str(tree)]
+    if int(version("setuptools").split(".")[0]) >= 77:
+        build.append("--no-build-isolation")  # needs no network
+    subprocess.run(build, check=True, capture_output=True, text=True)
+    (made,) = out.glob("*.whl")
+    return made

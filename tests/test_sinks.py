@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_edge.edge.draw import COLOURS, annotate
+from fer_edge.edge.colours import COLOURS
+from fer_edge.edge.draw import annotate
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import Sink, ViewerGone, stdout_guarded
 from fer_edge.edge.sinks.jsonl import JsonlSink

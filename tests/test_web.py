@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from viewing import Watched, moving, network_camera, until
 
-from fer_edge.edge.draw import COLOURS
+from fer_edge.edge.colours import COLOURS
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
 from fer_edge.edge.web.address import parse

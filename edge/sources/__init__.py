@@ -42,8 +42,9 @@ class Source(Protocol):
 
 
 def open_source(
-    camera: str | None = None,
-    source: str | None = None,
+    *,
+    camera: str | int | None = None,
+    source: str | Path | None = None,
     width: int | None = None,
     height: int | None = None,
     fps: float | None = None,
@@ -66,6 +67,7 @@ def open_source(
     from fer_edge.edge.sources.live import Live
     from fer_edge.edge.sources.wish import Wish
 
+    camera, source = (None if given is None else str(given) for given in (camera, source))
     if camera is not None and source is not None:
         raise SourceError(f"camera {camera!r} and source {shown(source)!r} were both given; give one of them")
     quiet_opencv()

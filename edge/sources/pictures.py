@@ -17,7 +17,7 @@ SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", "
 """What counts as a picture in a folder; a file named by itself is tried whatever its name."""
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: Path | str) -> NDArray[np.uint8]:
     """The picture at `path` as (H, W, 3) uint8 BGR, turned as its EXIF says; SourceError if it is none."""
     try:
         data = np.fromfile(path, np.uint8)

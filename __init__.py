@@ -1,0 +1,48 @@
+"""Faces and their expressions out of cameras and pictures, in ten lines of Python; docs/library.md has them.
+
+A name is loaded when it is first used, so that importing the package, or a command of it, costs next to nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fer_edge.edge.colours import COLOURS as COLOURS
+    from fer_edge.edge.draw import annotate as annotate
+    from fer_edge.edge.errors import FerEdgeError as FerEdgeError
+    from fer_edge.edge.errors import ModelError as ModelError
+    from fer_edge.edge.errors import SourceError as SourceError
+    from fer_edge.edge.events import Event as Event
+    from fer_edge.edge.events import Watch as Watch
+    from fer_edge.edge.pipeline import Pipeline as Pipeline
+    from fer_edge.edge.pipeline import open_pipeline as open_pipeline
+    from fer_edge.edge.sources import Source as Source
+    from fer_edge.edge.sources import open_source as open_source
+    from fer_edge.edge.sources.pictures import read_picture as read_picture
+    from fer_edge.edge.types import EMOTIONS as EMOTIONS
+    from fer_edge.edge.types import Box as Box
+    from fer_edge.edge.types import Face as Face
+    from fer_edge.edge.types import Frame as Frame
+    from fer_edge.edge.types import Prediction as Prediction
+else:
+    _HOMES = {
+        "colours": ("COLOURS",),
+        "draw": ("annotate",),
+        "errors": ("FerEdgeError", "ModelError", "SourceError"),
+        "events": ("Event", "Watch"),
+        "pipeline": ("Pipeline", "open_pipeline"),
+        "sources": ("Source", "open_source"),
+        "sources.pictures": ("read_picture",),
+        "types": ("EMOTIONS", "Box", "Face", "Frame", "Prediction"),
+    }
+    __all__ = [name for names in _HOMES.values() for name in names]
+
+    def __getattr__(name):
+        home = next((home for home, names in _HOMES.items() if name in names), None)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(f"fer_edge.edge.{home}"), name)
+
+    def __dir__():
+        return [*globals(), *__all__]
