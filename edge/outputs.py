@@ -192,7 +192,7 @@ def _displays(source: Source, options: dict[str, Any]) -> Iterator[Sink]:
     if status_wanted():
         from fer_edge.edge.sinks.status import StatusSink
 
-        yield StatusSink()
+        yield StatusSink(source)
     if "NOTIFY_SOCKET" in os.environ:
         from fer_edge.edge.sinks.supervisor import SupervisorSink
 
@@ -214,4 +214,5 @@ def _open_mqtt(source: Source, options: dict[str, Any], tell: Callable[[str], No
 
     base, prefix = f"{address.prefix}/{name}", options["mqtt_discovery"].strip("/")
     greeting = {} if prefix in ("", "none") else configurations(prefix, base, name, str(options["model"]), installed())
-    return MqttSink(Connection(address, name, greeting, tell, options["mqtt_ca"]), options["hold"])
+    connection = Connection(address, name, greeting, tell, options["mqtt_ca"])
+    return MqttSink(connection, lambda: source.away, options["hold"])

@@ -7,25 +7,17 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from network_camera import free_port
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
+from waiting import until
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "mosquitto"
-PATIENCE = 60
-"""Seconds for anything to happen; nothing takes as long but on a machine that does other things."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Broker:
@@ -110,14 +102,6 @@ def listening(port: int, **options: Any) -> Iterator[Listener]:
         yield listener
     finally:
         listener.close()
-
-
-def until(condition: Callable[[], bool], otherwise: Callable[[], str] = lambda: "") -> None:
-    """Wait for a condition, and fail with what `otherwise` says."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, otherwise()
-        time.sleep(0.02)
 
 
 def _value(text: str) -> Any:

@@ -1,20 +1,26 @@
-"""What the tests share: a small FER2013-like data set and its CSV, models made from it, and the wheel."""
+"""What the tests share: a small FER2013-like data set and its CSV, models made from it, the wheel, a camera."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from network_camera import network_camera
+from waiting import until
 
 from fer_edge.edge.card import ModelCard, sha256, write_card
 from fer_edge.edge.preprocess import INPUT_SIZE
 from fer_edge.models import FOLDER
+
+if TYPE_CHECKING:
+    from viewing import Watched
 
 SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
          "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip
@@ -97,3 +103,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(build, check=True, capture_output=True, text=True)
     (made,) = out.glob("*.whl")
     return made
+
+
+@pytest.fixture(scope="session")
+def camera() -> Iterator[str]:
+    """The address of a camera on the network."""
+    with network_camera() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def page(camera: str) -> Iterator[Watched]:
+    """A run whose page this machine alone can look at."""
+    from viewing import Watched  # here: it needs the extra `web`
+
+    with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
+        until(lambda: watched.state()["faces"])
+        yield watched

@@ -8,12 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -21,11 +19,13 @@ from urllib.parse import quote
 
 import jinja2
 import pytest
-from broker import Broker, broker, free_port, listening, until
+from broker import Broker, broker, listening
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_camera import free_port, serving
 from test_outputs import at, face
-from test_run import EndlessHandler, clip, one_line, run, start  # noqa: F401  clip is a fixture
+from test_run import clip, one_line, run, start  # noqa: F401  clip is a fixture
+from waiting import until
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.events import Event
@@ -165,7 +165,7 @@ def sink(port: int, name: str = "cam", user: str | None = None) -> Iterator[Mqtt
     address = Address("127.0.0.1", port, "home", user=user)
     base = f"home/{name}"
     greeting = configurations("homeassistant", base, name, "ensemble", "1.2")
-    opened = MqttSink(Connection(address, name, greeting, said.append))
+    opened = MqttSink(Connection(address, name, greeting, said.append), lambda: 0.0)
     try:
         until(lambda: any(line.endswith("connected") for line in said))
         yield opened
@@ -202,7 +202,7 @@ def test_state_and_events(mosquitto: Broker) -> None:
         assert listener.said(f"{BASE}/availability") == ["online", "offline"]
     with listening(mosquitto.port) as late:
         late.wait(f"{BASE}/state", lambda state: state["emotion"] == "sad")
-        until(lambda: len(late.retained()) == 9, lambda: str(late.retained().keys()))
+        until(lambda: len(late.retained()) == 10, lambda: str(late.retained().keys()))
         assert late.retained()[f"{BASE}/availability"] == "offline"
         assert late.said(f"{BASE}/event") == []
 
@@ -229,6 +229,7 @@ def test_records_of_nobody_and_of_an_undecided_face() -> None:
         "confidence": None,
         "scores": None,
         "fps": 12.3,
+        "away": 0.0,
     }
     assert "emotion" not in event_record(Event("face_came", 1, 0.0))
     assert event_record(Event("face_left", 1, 0.0))["emotion"] is None
@@ -242,7 +243,7 @@ def test_discovery_is_retained_and_complete(mosquitto: Broker) -> None:
         with listening(mosquitto.port) as early:
             early.wait(f"{BASE}/availability", lambda text: text == "online")  # it is said last
         with listening(mosquitto.port) as listener:
-            until(lambda: len(listener.retained()) == 8, lambda: str(listener.retained().keys()))
+            until(lambda: len(listener.retained()) == 9, lambda: str(listener.retained().keys()))
         configs = {topic: value for topic, value in listener.retained().items() if topic.endswith("/config")}
     for topic, config in configs.items():
         prefix, component, name, key, _ = topic.split("/")
@@ -252,24 +253,35 @@ def test_discovery_is_retained_and_complete(mosquitto: Broker) -> None:
         assert config["device"]["identifiers"] == ["fer_edge_cam"]
         assert config["device"]["sw_version"] == config["origin"]["sw_version"] == "1.2"
         # a camera without power is disconnected, and everything else of it unavailable
-        assert ("availability_topic" in config) == (not key.endswith("_connection"))
+        topics = [each["topic"].removeprefix(BASE) for each in config.get("availability", [])]
+        topics += [config["availability_topic"].removeprefix(BASE)] if "availability_topic" in config else []
+        diagnostic = {"fer_edge_connection": [], "fer_edge_camera": ["/availability"]}
+        assert topics == diagnostic.get(key, ["/availability", "/state"])
         assert config["state_topic"].startswith(f"{BASE}/")
-    assert len({config["unique_id"] for config in configs.values()}) == len(configs) == 7
+    assert len({config["unique_id"] for config in configs.values()}) == len(configs) == 8
 
 
 def test_what_home_assistant_shows() -> None:
     """Its templates are Jinja2's; it takes 'None' for unknown."""
     configs = configurations("ha", BASE, "cam", "ensemble", "1")
     record = {"faces": 2, "track": 4, "emotion": "happy", "confidence": 0.8761, "scores": {"happy": 0.9}, "fps": 24.9}
-    nobody = {"faces": 0, "track": None, "emotion": None, "confidence": None, "scores": None, "fps": 24.9}
+    record["away"] = 0.0
+    nobody = {"faces": 0, "track": None, "emotion": None, "confidence": None, "scores": None, "fps": 0.0, "away": 2.5}
+
+    def config(kind: str) -> Any:
+        return next(config for topic, config in configs.items() if topic.endswith(f"_{kind}/config"))
+
+    def rendered(template: str, state: dict[str, Any]) -> str:
+        return jinja2.Environment().from_string(template).render(value_json=state)
 
     def shown(kind: str, state: dict[str, Any], template: str = "value_template") -> str:
-        (config,) = (config for topic, config in configs.items() if topic.endswith(f"_{kind}/config"))
-        return jinja2.Environment().from_string(config[template]).render(value_json=state)
+        return rendered(config(kind)[template], state)
 
-    kinds = ("emotion", "confidence", "faces", "face", "fps")
-    assert [shown(kind, record) for kind in kinds] == ["happy", "87.6", "2", "ON", "24.9"]
-    assert [shown(kind, nobody) for kind in kinds] == ["None", "None", "0", "OFF", "24.9"]
+    kinds = ("emotion", "confidence", "faces", "face", "fps", "camera")
+    assert [shown(kind, record) for kind in kinds] == ["happy", "87.6", "2", "ON", "24.9", "ON"]
+    assert [shown(kind, nobody) for kind in kinds] == ["None", "None", "0", "OFF", "0.0", "OFF"]
+    filming = config("emotion")["availability"][1]["value_template"]
+    assert [rendered(filming, state) for state in (record, nobody)] == ["online", "offline"]
     attributes = json.loads(shown("emotion", record, "json_attributes_template"))
     assert attributes == {"track": 4, "scores": {"happy": 0.9}}
 
@@ -354,20 +366,10 @@ def test_tls(tmp_path: Path, certificates: Path) -> None:
 # the whole program
 
 
-@pytest.fixture(scope="module")
-def stream() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), EndlessHandler) as server:
-        server.daemon_threads = True
-        server.block_on_close = False
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
 @contextmanager
-def running(stream: str, port: int, name: str, *more: str) -> Iterator[subprocess.Popen[str]]:
+def running(camera: str, port: int, name: str, *more: str) -> Iterator[subprocess.Popen[str]]:
     broker = ("--mqtt", f"mqtt://127.0.0.1:{port}/home", "--mqtt-id", name)
-    process = start("--source", stream, "--show", "none", *broker, *more)
+    process = start("--source", camera, "--show", "none", *broker, *more)
     try:
         yield process
     finally:
@@ -380,8 +382,8 @@ def a_face(state: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_run_is_online_until_it_ends_however(mosquitto: Broker, stream: str, number: signal.Signals) -> None:
-    with listening(mosquitto.port) as listener, running(stream, mosquitto.port, "cam") as process:
+def test_a_run_is_online_until_it_ends_however(mosquitto: Broker, camera: str, number: signal.Signals) -> None:
+    with listening(mosquitto.port) as listener, running(camera, mosquitto.port, "cam") as process:
         listener.wait(f"{BASE}/state", a_face)
         assert listener.said(f"{BASE}/availability") == ["online"]
         process.send_signal(number)
@@ -394,8 +396,8 @@ def test_a_run_is_online_until_it_ends_however(mosquitto: Broker, stream: str, n
         assert kinds[:2] == ["face_came", "emotion"]
 
 
-def test_a_broker_that_comes_back_knows_everything_again(mosquitto: Broker, stream: str) -> None:
-    with running(stream, mosquitto.port, "cam") as process:
+def test_a_broker_that_comes_back_knows_everything_again(mosquitto: Broker, camera: str) -> None:
+    with running(camera, mosquitto.port, "cam") as process:
         with listening(mosquitto.port) as listener:
             listener.wait(f"{BASE}/state", a_face)
         mosquitto.kill()
@@ -414,9 +416,9 @@ def test_a_broker_that_comes_back_knows_everything_again(mosquitto: Broker, stre
     ]
 
 
-def test_a_broker_that_stops_answering_stops_nothing(mosquitto: Broker, stream: str, tmp_path: Path) -> None:
+def test_a_broker_that_stops_answering_stops_nothing(mosquitto: Broker, camera: str, tmp_path: Path) -> None:
     lines = tmp_path / "out.jsonl"
-    with running(stream, mosquitto.port, "cam", "--jsonl", str(lines)) as process:
+    with running(camera, mosquitto.port, "cam", "--jsonl", str(lines)) as process:
         with listening(mosquitto.port) as listener:
             listener.wait(f"{BASE}/state", a_face)
         mosquitto.send_signal(signal.SIGSTOP)
@@ -427,9 +429,9 @@ def test_a_broker_that_stops_answering_stops_nothing(mosquitto: Broker, stream: 
         assert process.returncode == 0, errors
 
 
-def test_two_cameras_at_one_broker(mosquitto: Broker, stream: str) -> None:
+def test_two_cameras_at_one_broker(mosquitto: Broker, camera: str) -> None:
     port = mosquitto.port
-    with listening(port) as listener, running(stream, port, "cam") as gone, running(stream, port, "door"):
+    with listening(port) as listener, running(camera, port, "cam") as gone, running(camera, port, "door"):
         for name in ("cam", "door"):
             listener.wait(f"home/{name}/state", a_face)
         gone.kill()
@@ -437,6 +439,21 @@ def test_two_cameras_at_one_broker(mosquitto: Broker, stream: str) -> None:
         seen = len(listener.said("home/door/state"))
         until(lambda: len(listener.said("home/door/state")) > seen)
         assert listener.said("home/door/availability") == ["online"]
+
+
+def test_a_camera_that_is_away_is_told_until_it_is_back(mosquitto: Broker) -> None:
+    port = free_port()
+    with listening(mosquitto.port) as listener, ExitStack() as filming:
+        address = filming.enter_context(serving("http", port))
+        with running(address, mosquitto.port, "cam"):
+            listener.wait(f"{BASE}/state", a_face)
+            filming.close()
+            gone = listener.wait(f"{BASE}/state", lambda state: state["away"] > 0)
+            assert (gone["faces"], gone["emotion"], gone["fps"]) == (0, None, 0)
+            assert listener.said(f"{BASE}/availability") == ["online"]
+            with serving("http", port):
+                until(lambda: listener.said(f"{BASE}/state")[-1]["away"] == 0)
+                until(lambda: a_face(listener.said(f"{BASE}/state")[-1]))
 
 
 @pytest.fixture(params=["refuses", "is silent"])

@@ -5,58 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from network_camera import free_port, serving
+from test_run import start
+from waiting import until
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import Source, open_source
 from fer_edge.edge.sources.capture import Closing
 from fer_edge.edge.sources.lasting import Lasting
 from fer_edge.edge.types import Frame
-
-HERE = Path(__file__).parent
-SERVERS = {
-    "http": [sys.executable, str(HERE / "mjpeg_server.py")],
-    "rtsp": ["/usr/bin/python3", str(HERE / "rtsp_server.py")],
-}
-RUN = (sys.executable, "-m", "fer_edge.edge.cli", "run", "--show", "none")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def serving(scheme: str, port: int, *words: str) -> Iterator[str]:
-    """A camera on the network, in a process of its own that is killed at the end; gives its address."""
-    process = subprocess.Popen([*SERVERS[scheme], str(port), *words], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "listening\n"
-        yield f"{scheme}://127.0.0.1:{port}/live"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 class Watched:
@@ -86,13 +51,13 @@ def test_a_server_that_was_restarted(scheme: str) -> None:
     with serving(scheme, port) as address:
         source = open_source(source=address, silence=2, tell=told.append)
         watched = Watched(source)
-        wait_until(lambda: len(watched.seen) >= 5)
-        assert not source.away
-    wait_until(lambda: source.away)
+        until(lambda: len(watched.seen) >= 5)
+        assert source.away == 0
+    until(lambda: source.away > 0.1)
     before = len(watched.seen)
     with serving(scheme, port):
-        wait_until(lambda: len(watched.seen) >= before + 5)
-        assert not source.away
+        until(lambda: len(watched.seen) >= before + 5)
+        assert source.away == 0
         source.stop()
         assert watched.ended()
         source.close()
@@ -112,7 +77,7 @@ def test_patience_that_ends() -> None:
     with serving("http", free_port()) as address:
         source = open_source(source=address, silence=2, patience=1, tell=told.append)
         watched = Watched(source)
-        wait_until(lambda: len(watched.seen) >= 3)
+        until(lambda: len(watched.seen) >= 3)
     assert watched.ended()
     source.close()
     assert watched.error is not None
@@ -173,12 +138,6 @@ def test_no_patience_ends_as_the_source_does(count: int) -> None:
         list(lasting)
 
 
-def start(*words: str | Path) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    pipe = subprocess.PIPE
-    return subprocess.Popen([*RUN, *map(str, words)], stdout=pipe, stderr=pipe, text=True, env=environment)
-
-
 def records(path: Path) -> list[dict[str, Any]]:
     """The whole lines written so far."""
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
@@ -189,9 +148,9 @@ def test_run_goes_on_and_ends_while_it_waits(tmp_path: Path) -> None:
     """Lost, back, lost again; SIGTERM while waiting ends it at once with exit code 0 and whole files."""
     port, lines, video = free_port(), tmp_path / "o.jsonl", tmp_path / "v.avi"
     with serving("http", port) as address:
-        process = start("--source", address, "--jsonl", lines, "--save-video", video)
+        process = start("--show", "none", "--source", address, "--jsonl", lines, "--save-video", video)
         try:
-            wait_until(lambda: len(records(lines)) >= 12 or process.poll() is not None)
+            until(lambda: len(records(lines)) >= 12 or process.poll() is not None)
         except BaseException:
             process.kill()
             raise
@@ -202,7 +161,7 @@ def test_run_goes_on_and_ends_while_it_waits(tmp_path: Path) -> None:
             assert process.poll() is None
         before = len(records(lines))
         with serving("http", port):
-            wait_until(lambda: len(records(lines)) >= before + 5)
+            until(lambda: len(records(lines)) >= before + 5)
             assert process.stderr.readline().startswith("source: back after")
         assert process.stderr.readline().startswith("source: lost")
         asked = time.monotonic()

@@ -7,22 +7,19 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from network_camera import PORTRAIT
+from waiting import until
 
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.models import FOLDER
 
 RUN = (sys.executable, "-m", "fer_edge.edge.cli", "run")
-PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
 SIZE = (320, 240)
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
 
@@ -193,52 +190,18 @@ def test_reader_that_has_seen_enough(clip: Path) -> None:
     assert "BrokenPipe" not in errors
 
 
-class EndlessHandler(BaseHTTPRequestHandler):
-    """A camera on the network, 50 pictures a second for as long as anybody looks; /lost sends 11 and falls silent."""
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=cut")
-        self.end_headers()
-        pictures = [cv2.imencode(".jpg", scene(shift))[1].tobytes() for shift in (*range(0, 40, 4), *range(40, 0, -4))]
-        try:
-            for index in range(100_000):
-                data = pictures[index % len(pictures)]
-                head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-                self.wfile.write(head.encode() + data + b"\r\n")
-                time.sleep(0.02 if self.path == "/" or index < 10 else 20)
-        except OSError:
-            pass
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), EndlessHandler) as server:
-        server.daemon_threads = True
-        server.block_on_close = False
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
     """Until the process has done something; fails when it ends before."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
+    until(lambda: process.poll() is not None or condition())
+    assert process.poll() is None, process.communicate()[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
-def test_signals_leave_whole_files(server: str, tmp_path: Path, number: signal.Signals, suffix: str) -> None:
+def test_signals_leave_whole_files(camera: str, tmp_path: Path, number: signal.Signals, suffix: str) -> None:
     """A live stream, stopped by the user: exit code 0, complete JSON lines, a video that plays."""
     lines, video = tmp_path / "o.jsonl", tmp_path / f"v{suffix}"
-    process = start("--source", f"{server}/", "--jsonl", lines, "--save-video", video)
+    process = start("--source", camera, "--jsonl", lines, "--save-video", video)
     try:
         wait_for(process, lambda: lines.exists() and lines.read_text().count("\n") >= 15)
         process.send_signal(number)
@@ -258,9 +221,9 @@ def test_signals_leave_whole_files(server: str, tmp_path: Path, number: signal.S
     assert sorted(os.listdir(tmp_path)) == sorted(["o.jsonl", video.name])
 
 
-def test_signal_while_nothing_comes(server: str, tmp_path: Path) -> None:
+def test_signal_while_nothing_comes(camera: str, tmp_path: Path) -> None:
     lines = tmp_path / "o.jsonl"
-    process = start("--source", f"{server}/lost", "--jsonl", lines)
+    process = start("--source", f"{camera}silent", "--jsonl", lines)
     try:
         wait_for(process, lambda: lines.exists() and '"frame": 10' in lines.read_text())
         process.send_signal(signal.SIGTERM)
@@ -270,9 +233,9 @@ def test_signal_while_nothing_comes(server: str, tmp_path: Path) -> None:
     assert process.returncode == 0, errors
 
 
-def test_camera_that_falls_silent_exits_2(server: str, tmp_path: Path) -> None:
+def test_camera_that_falls_silent_exits_2(camera: str, tmp_path: Path) -> None:
     video = tmp_path / "v.mp4"
-    done = run("--source", f"{server}/lost", "--show", "none", "--save-video", video, "--patience", 0)
+    done = run("--source", f"{camera}silent", "--show", "none", "--save-video", video, "--patience", 0)
     assert done.returncode == 2
     assert "no picture for" in done.stderr.splitlines()[-1]
     assert decoded(video) >= 1

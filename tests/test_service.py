@@ -236,7 +236,7 @@ def test_pings_come_often_enough_and_only_with_frames(
     monkeypatch.setenv("WATCHDOG_USEC", "30000000")
     monkeypatch.delenv("WATCHDOG_PID", raising=False)
     now = [0.0]
-    sink = SupervisorSink(lambda: False, lambda: now[0])
+    sink = SupervisorSink(lambda: 0.0, lambda: now[0])
     frame = Frame(cv2.imread(str(PORTRAIT)))
     for _ in range(600):
         sink.show(frame, [])
@@ -254,15 +254,15 @@ def test_a_source_that_is_waited_for_is_no_hang(
     monkeypatch.delenv("WATCHDOG_PID", raising=False)
     asked = threading.Event()
 
-    def away() -> bool:
+    def away() -> float:
         asked.set()
-        return True
+        return 12.3
 
     sink = SupervisorSink(away)
     assert asked.wait(20)
     time.sleep(0.1)
     sink.close()
-    assert "WATCHDOG=1\nSTATUS=waiting for the source to come back" in told()
+    assert "WATCHDOG=1\nSTATUS=the source has been away for 12 s" in told()
 
 
 def test_nobody_listening_is_no_trouble(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ import re
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import pytest
+from network_camera import PORTRAIT, free_port, serving
 
-from fer_edge.models import FOLDER
-
-PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
 COLOUR = re.compile(r"\x1b\[\d+m")
 STATUS = re.compile(r"\r\x1b\[K +[\d.–]+ frames/s [^\r\n]*\r")
 
@@ -30,8 +30,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def on_terminal(*words: str | Path, columns: int = 80, **environ: str) -> str:
-    """What `fer-edge run` writes on a terminal that is stdout and stderr alike."""
+def on_terminal(
+    *words: str | Path, columns: int = 80, code: int = 0, heed: Callable[[str], object] = len, **environ: str
+) -> str:
+    """What `fer-edge run` writes on a terminal that is stdout and stderr alike. heed: takes what is there so far."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "NO_COLOR", "COLUMNS")}
@@ -46,8 +48,9 @@ def on_terminal(*words: str | Path, columns: int = 80, **environ: str) -> str:
             seen += os.read(ours, 4096)
         except OSError:  # the other end is closed
             break
+        heed(seen.decode(errors="ignore"))
     os.close(ours)
-    assert process.wait(20) == 0, seen
+    assert process.wait(60) == code, seen
     return seen.decode()
 
 
@@ -65,6 +68,17 @@ def test_no_colour_where_none_is_wanted_and_no_line_where_it_cannot_be_overwritt
     assert STATUS.search(seen)
     assert not COLOUR.search(seen)
     assert "\x1b" not in on_terminal("--source", clip, "--show", "none", TERM="dumb")
+
+
+def test_a_source_that_is_away_is_told_in_the_line() -> None:
+    with ExitStack() as filming:
+        address = filming.enter_context(serving("http", free_port()))
+        seen = on_terminal(
+            *("--source", address, "--show", "none", "--patience", "4"),
+            code=2,
+            heed=lambda seen: STATUS.search(seen) and filming.close(),
+        )
+    assert re.search(rf"\r\x1b\[K\x1b\[33m{address} has been away for [12] s\x1b\[0m\r", seen)
 
 
 def test_a_narrow_terminal_gets_a_line_that_fits(clip: Path) -> None:

@@ -20,8 +20,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from network_camera import moving
 from prometheus_client.parser import text_string_to_metric_families
-from viewing import Watched, moving, network_camera, until
+from viewing import Watched
+from waiting import until
 
 from fer_edge.edge.colours import COLOURS
 from fer_edge.edge.errors import SinkError
@@ -33,20 +35,6 @@ from fer_edge.edge.web.pages import STATIC
 from fer_edge.edge.web.pictures import WIDEST, Pictures
 
 PATHS = ("/", "/frame.jpg", "/stream.mjpg", "/api/state", "/api/history", "/api/events", "/metrics", "/static/page.js")
-
-
-@pytest.fixture(scope="module")
-def camera() -> Iterator[str]:
-    with network_camera() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def page(camera: str) -> Iterator[Watched]:
-    """A run that only this machine can look at."""
-    with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
-        until(lambda: watched.state()["faces"])
-        yield watched
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from network_camera import free_port, serving
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from viewing import Watched, network_camera, until
+from viewing import Watched
+from waiting import until
 
 FLAGS = (
     "--headless=new",
@@ -40,18 +44,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     driver.set_script_timeout(120)
     yield driver
     driver.quit()
-
-
-@pytest.fixture(scope="module")
-def camera() -> Iterator[str]:
-    with network_camera() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def page(camera: str) -> Iterator[Watched]:
-    with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
-        yield watched
 
 
 @pytest.fixture
@@ -185,6 +177,27 @@ def test_the_token_is_asked_for_and_leaves_the_address(browser: webdriver.Chrome
         assert browser.current_url == guarded.url
         assert guarded.token not in browser.execute_script("return document.cookie + document.body.innerHTML")
         opened(browser, guarded.url)  # by the cookie
+
+
+def test_a_camera_that_is_away_is_shown_until_it_is_back(browser: webdriver.Chrome) -> None:
+    port = free_port()
+    with ExitStack() as filming:
+        address = filming.enter_context(serving("http", port))
+        with Watched("--source", address, "--web", "127.0.0.1:0") as watched:
+            opened(browser, watched.url)
+            filming.close()
+            until(lambda: text(browser, "status") == "away")
+            until(lambda: re.match(rf"{address} has been away for [1-9]\d* s", text(browser, "notice")))
+            until(lambda: text(browser, "nobody") == "No face in the picture.")
+            health = watched.get("/healthz")
+            assert (health.status_code, health.text) == (503, "away\n")
+            assert re.search(r"\nfer_edge_source_away_seconds [1-9]", watched.get("/metrics").text)
+            assert (watched.state()["faces"], watched.state()["away"] > 1) == ([], True)
+            with serving("http", port):
+                until(lambda: text(browser, "status") == "live" and browser.execute_script(BARS))
+                assert not browser.find_element(By.ID, "notice").is_displayed()
+                assert "\nfer_edge_source_away_seconds 0" in watched.get("/metrics").text
+                assert watched.get("/healthz").text == "running\n"
 
 
 def test_what_is_stored_and_the_end_are_told(browser: webdriver.Chrome, camera: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of the live page share: a camera on the network, and a run with a page."""
+"""What the tests of the live page share: a run with a page."""
 
 from __future__ import annotations
 
@@ -6,76 +6,13 @@ import json
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-import cv2
 import httpx
-import numpy as np
-
-from fer_edge.models import FOLDER
-
-T = TypeVar("T")
-PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
-LIMIT = 120  # seconds, for a busy machine
-
-
-def until(found: Callable[[], T]) -> T:
-    """What `found` gives as soon as it is true."""
-    end = time.monotonic() + LIMIT
-    while not (result := found()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return result
-
-
-def moving(count: int) -> Iterator[np.ndarray]:
-    """(240, 320, 3) pictures of a face that sways and gets darker and lighter."""
-    portrait = cv2.resize(cv2.imread(str(PORTRAIT)), (240, 240), interpolation=cv2.INTER_AREA)
-    for phase in 2 * np.pi * np.arange(count) / count:
-        matrix = cv2.getRotationMatrix2D((120, 120), 15 * np.sin(2 * phase), 1.1)
-        matrix[0, 2] += 40 + 30 * np.cos(phase)
-        picture = cv2.warpAffine(portrait, matrix, (320, 240), borderValue=(90, 90, 90))
-        yield cv2.convertScaleAbs(picture, alpha=0.7 + 0.3 * np.cos(phase))
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """20 pictures a second for as long as anybody looks."""
-
-    pictures: tuple[bytes, ...] = ()
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=cut")
-        self.end_headers()
-        try:
-            for index in range(100_000):
-                data = self.pictures[index % len(self.pictures)]
-                head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-                self.wfile.write(head.encode() + data + b"\r\n")
-                time.sleep(0.05)
-        except OSError:
-            pass
-
-
-@contextmanager
-def network_camera() -> Iterator[str]:
-    """The address of a camera that sends the moving face."""
-    _Handler.pictures = tuple(cv2.imencode(".jpg", picture)[1].tobytes() for picture in moving(60))
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
-        server.daemon_threads = True
-        server.block_on_close = False
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+from waiting import LIMIT, until
 
 
 class Watched:

@@ -1,4 +1,4 @@
-"""One line on the terminal that says how it goes: faces, rate, temperature."""
+"""One line on the terminal that says how it goes: faces, rate, temperature, or that the source is away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from time import monotonic
 
 from fer_edge.edge.board import celsius
 from fer_edge.edge.heat import HOT, WARM
+from fer_edge.edge.sinks.absence import Absence
 from fer_edge.edge.sinks.text import describe
+from fer_edge.edge.sources import Source
 from fer_edge.edge.terminal import coloured, overwrite
 from fer_edge.edge.types import Frame, Prediction
 
@@ -33,10 +35,14 @@ COLOURS = {
 class StatusSink:
     """Overwrites a line on stderr, which must be a terminal, and removes it when closed."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
+    def __init__(self, source: Source, clock: Callable[[], float] = monotonic) -> None:
+        self._name, self._clock = source.name.partition(" (")[0], clock
         self._times: deque[float] = deque()
         self._shown = -INTERVAL
+        self._absence = Absence(lambda: source.away, self._wait)
+
+    def _wait(self, seconds: float) -> None:
+        overwrite(coloured(f"{self._name} has been away for {seconds:.0f} s", "yellow", sys.stderr))
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         now = self._clock()
@@ -66,4 +72,5 @@ class StatusSink:
         return f"{len(told)} face{'s' if len(told) > 1 else ''}: {', '.join(told)}"
 
     def close(self) -> None:
+        self._absence.close()
         overwrite("")

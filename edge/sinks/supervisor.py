@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 
+from fer_edge.edge.sinks.absence import Absence
 from fer_edge.edge.types import Frame, Prediction
 
 PINGS = 4
@@ -41,22 +41,19 @@ def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
 class SupervisorSink:
     """READY=1 with the first frame, WATCHDOG=1 while frames come or their source is waited for, STOPPING=1 at the end.
 
-    It is the last of the sinks: a loop that hangs anywhere sends nothing more, and is restarted. away: whether the
-    source is lost for the moment, which a restart would not bring back.
+    It is the last of the sinks: a loop that hangs anywhere sends nothing more, and is restarted. away: the source's
+    seconds; a restart would not bring it back.
     """
 
-    def __init__(self, away: Callable[[], bool], clock: Callable[[], float] = monotonic) -> None:
-        self._away, self._clock = away, clock
+    def __init__(self, away: Callable[[], float], clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._interval = min(INTERVAL, (watchdog_seconds() or INTERVAL * PINGS) / PINGS)
         self._told = clock()
         self._frames = self._before = 0
-        self._ended = threading.Event()
-        threading.Thread(target=self._wait, name="supervisor", daemon=True).start()
+        self._absence = Absence(away, self._wait, self._interval)
 
-    def _wait(self) -> None:
-        while not self._ended.wait(self._interval):
-            if self._away():
-                notify("WATCHDOG=1\nSTATUS=waiting for the source to come back")
+    def _wait(self, seconds: float) -> None:
+        notify(f"WATCHDOG=1\nSTATUS=the source has been away for {seconds:.0f} s")
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         self._frames += 1
@@ -71,5 +68,5 @@ class SupervisorSink:
             self._told, self._before = now, self._frames
 
     def close(self) -> None:
-        self._ended.set()
+        self._absence.close()
         notify("STOPPING=1")

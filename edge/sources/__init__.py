@@ -18,7 +18,8 @@ class Source(Protocol):
 
     live: pictures come at the world's pace, not ours. continuous: neighbouring frames show one scene, so faces can
     be followed. fps: nominal frames a second, None where unknown. problem: set, in one line, when not everything
-    could be read although the iteration ended normally. dropped: live frames that nobody had time for.
+    could be read although the iteration ended normally. dropped: live frames that nobody had time for. away: seconds
+    since a live source was lost that is waited for, 0 while it is there.
     """
 
     live: bool
@@ -31,7 +32,7 @@ class Source(Protocol):
     @property
     def dropped(self) -> int: ...
     @property
-    def away(self) -> bool: ...
+    def away(self) -> float: ...
     def __iter__(self) -> Iterator[Frame]: ...
     def __enter__(self) -> Self: ...
     def __exit__(

@@ -60,7 +60,7 @@ class Closing:
     fps: float | None = None
     problem: str | None = None
     dropped = 0
-    away = False
+    away = 0.0
     name = ""
 
     def __iter__(self) -> Iterator[Frame]:

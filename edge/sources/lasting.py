@@ -45,7 +45,7 @@ class Lasting(Closing):
         self.name, self.fps, self.continuous = source.name, source.fps, source.continuous
         self._stopped = threading.Event()
         self._began = self._back = time.monotonic()
-        self._lost = 0.0
+        self._lost: float | None = None
         self._pause = FIRST_PAUSE
 
     def __iter__(self) -> Iterator[Frame]:
@@ -54,8 +54,8 @@ class Lasting(Closing):
             why: SourceError | None = None
             try:
                 for frame in self._source:
-                    if self.away:
-                        self._welcome()
+                    if self._lost is not None:
+                        self._welcome(self._lost)
                     yield replace(frame, index=index, time=time.monotonic() - self._began)
                     index += 1
             except SourceError as error:
@@ -64,26 +64,33 @@ class Lasting(Closing):
                 if why is not None:
                     raise why
                 return
-            if not self.away:
-                self._miss(why)
-            if not self._opened():
+            if self._lost is None:
+                self._lost = self._missed(why)
+            if not self._opened(self._lost + self._patience):
                 return
 
-    def _miss(self, why: SourceError | None) -> None:
-        self.away, self._lost = True, time.monotonic()
-        if self._lost - self._back >= STEADY:
+    @property
+    def away(self) -> float:  # type: ignore[override]
+        lost = self._lost  # once: the reader's thread may change it
+        return 0.0 if lost is None else time.monotonic() - lost
+
+    def _missed(self, why: SourceError | None) -> float:
+        """Say that it is lost, and return since when."""
+        now = time.monotonic()
+        if now - self._back >= STEADY:
             self._pause = FIRST_PAUSE
         self._tell(f"lost: {why or f'{self.name} ended'}; waiting for it to come back")
+        return now
 
-    def _welcome(self) -> None:
-        self.away, self._back = False, time.monotonic()
-        self._tell(f"back after {self._back - self._lost:.0f} s: {self._source.name}")
+    def _welcome(self, lost: float) -> None:
+        self._lost, self._back = None, time.monotonic()
+        self._tell(f"back after {self._back - lost:.0f} s: {self._source.name}")
 
-    def _opened(self) -> bool:
-        """Open it again, however many attempts that takes; False when stopped, SourceError when patience ends."""
+    def _opened(self, end: float) -> bool:
+        """Open it again, however many attempts that takes; False when stopped, SourceError at the end of patience."""
         self._source.close()
         while True:
-            left = self._lost + self._patience - time.monotonic()
+            left = end - time.monotonic()
             if left <= 0:
                 raise SourceError(f"{self.name} was lost and not back after {self._patience:g} s")
             if self._stopped.wait(min(self._pause, left)):

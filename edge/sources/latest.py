@@ -65,7 +65,7 @@ class Latest(Closing):
                 return
 
     @property
-    def away(self) -> bool:  # type: ignore[override]
+    def away(self) -> float:  # type: ignore[override]
         return self._source.away
 
     def _wait(self) -> None:

@@ -50,7 +50,7 @@ class Turned(Closing):
         return self._source.dropped
 
     @property
-    def away(self) -> bool:  # type: ignore[override]
+    def away(self) -> float:  # type: ignore[override]
         return self._source.away
 
     def stop(self) -> None:

@@ -114,9 +114,9 @@ class Answers:
         return Response(metrics(self._run, self._live, self.viewers), headers={"Content-Type": CONTENT_TYPE})
 
     async def health(self, request: Request) -> Response:
-        """200 while frames come or after the source's proper end, 503 when none has come for too long."""
-        said = status(self._live)
-        return PlainTextResponse(f"{said}\n", 503 if said == "waiting" else 200)
+        """200 while frames come or after the source's proper end, 503 when it is away or none has come for too long."""
+        said = status(self._run, self._live)
+        return PlainTextResponse(f"{said}\n", 503 if said in ("away", "waiting") else 200)
 
     def _state(self) -> dict[str, Any]:
         return state(self._run, self._live, self.viewers)

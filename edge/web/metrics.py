@@ -10,7 +10,7 @@ from pathlib import Path
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.edge.version import installed
 from fer_edge.edge.web.live import Live
-from fer_edge.edge.web.state import Run, waiting
+from fer_edge.edge.web.state import Run, seen, waiting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -21,14 +21,16 @@ def metrics(run: Run, live: Live, viewers: int) -> str:
 
 
 def _families(run: Run, live: Live, viewers: int) -> Iterator[list[str]]:
-    tally, newest = run.tally, live.newest
+    tally = run.tally
     yield _family("build_info", "gauge", "The version of fer-edge.", {f'{{version="{_escaped(installed())}"}}': 1})
     yield _family("frames_total", "counter", "Frames looked at.", {"": tally.frames})
     yield _family("frames_dropped_total", "counter", "Frames of a live source not looked at.", {"": run.source.dropped})
-    seen = {f'{{emotion="{name}"}}': live.emotions[name] for name in EMOTIONS}
-    yield _family("faces_total", "counter", "Faces in all frames, by what they looked like.", seen)
-    yield _family("faces", "gauge", "Faces in the newest frame.", {"": len(newest.predictions) if newest else 0})
+    emotions = {f'{{emotion="{name}"}}': live.emotions[name] for name in EMOTIONS}
+    yield _family("faces_total", "counter", "Faces in all frames, by what they looked like.", emotions)
+    yield _family("faces", "gauge", "Faces that are there now.", {"": len(seen(run, live))})
     yield _family("frame_age_seconds", "gauge", "Time since the newest frame.", {"": round(waiting(live), 3)})
+    away = {"": round(run.source.away, 3)}
+    yield _family("source_away_seconds", "gauge", "Time since the source was lost, 0 while it is there.", away)
     stages = {f'_sum{{stage="{stage}"}}': round(seconds, 6) for stage, seconds in tally.seconds.items()}
     stages |= {f'_count{{stage="{stage}"}}': tally.frames for stage in tally.seconds}
     yield _family("stage_seconds", "summary", "Time that the stages of a frame took.", stages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from fer_edge.edge.heat import Heat
 from fer_edge.edge.sinks.jsonl import face_record
 from fer_edge.edge.sources import Source
 from fer_edge.edge.tally import Tally
+from fer_edge.edge.types import Prediction
 from fer_edge.edge.version import installed
 from fer_edge.edge.web.live import Live
 
@@ -32,10 +34,17 @@ def waiting(live: Live) -> float:
     return live.age() - (live.newest.at if live.newest else 0.0)
 
 
-def status(live: Live) -> str:
-    """running, waiting (for a frame, too long), or ended."""
+def seen(run: Run, live: Live) -> Sequence[Prediction]:
+    """Those in the newest frame; nobody while the source is away."""
+    return [] if live.newest is None or run.source.away else live.newest.predictions
+
+
+def status(run: Run, live: Live) -> str:
+    """running, away (lost, and waited for), waiting (for a frame, too long), or ended."""
     if live.ended:
         return "ended"
+    if run.source.away:
+        return "away"
     return "running" if waiting(live) < STALE else "waiting"
 
 
@@ -44,17 +53,18 @@ def state(run: Run, live: Live, viewers: int) -> dict[str, Any]:
     shown, (rate, stages) = live.newest, run.tally.now()
     return {
         "version": installed(),
-        "status": status(live),
+        "status": status(run, live),
         "source": run.source.name,
         "live": run.source.live,
         "model": run.model,
         "stored": list(run.stored),
         "uptime": round(live.age(), 1),
         "waiting": round(waiting(live), 2),
+        "away": round(run.source.away, 1),
         "frame": shown.frame.index if shown else None,
         "time": round(shown.frame.time, 4) if shown else None,
         "size": [shown.frame.pixels.shape[1], shown.frame.pixels.shape[0]] if shown else None,
-        "faces": [face_record(prediction) for prediction in shown.predictions] if shown else [],
+        "faces": [face_record(prediction) for prediction in seen(run, live)],
         "rate": round(rate, 2),
         "frames": run.tally.frames,
         "dropped": run.source.dropped,

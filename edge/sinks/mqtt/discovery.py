@@ -17,7 +17,14 @@ DIAGNOSTIC: Config = {"entity_category": "diagnostic"}
 
 def configurations(discovery: str, base: str, name: str, model: str, version: str) -> dict[str, Config]:
     """Topic to configuration. discovery: Home Assistant's prefix. base: the camera's topic. name: the camera's."""
-    available = {"availability_topic": f"{base}/availability"}
+    running = {"availability_topic": f"{base}/availability"}
+    filming = {
+        "availability": [
+            {"topic": f"{base}/availability"},
+            {"topic": f"{base}/state", "value_template": "{{ 'offline' if value_json.away else 'online' }}"},
+        ],
+        "availability_mode": "all",
+    }
     unique = f"fer_edge_{name}"
     about = {
         "device": {
@@ -32,7 +39,8 @@ def configurations(discovery: str, base: str, name: str, model: str, version: st
     configs = {}
     for (component, key), entity in _entities(base).items():
         identity = {"unique_id": f"{unique}_{key}", "qos": 1}
-        seen = {} if key == "connection" else available  # a camera that is gone is disconnected, not unavailable
+        # what tells that the program or the camera is gone is disconnected then, not unavailable
+        seen = {"connection": {}, "camera": running}.get(key, filming)
         # the name as a level of its own, so that a broker's access rules can hold each camera to it
         configs[f"{discovery}/{component}/{name}/fer_edge_{key}/config"] = {**entity, **identity, **seen, **about}
     return configs
@@ -88,6 +96,13 @@ def _entities(base: str) -> dict[tuple[str, str], Config]:
             "unit_of_measurement": "fps",
             "value_template": "{{ value_json.fps }}",
             "enabled_by_default": False,
+            **DIAGNOSTIC,
+            **state,
+        },
+        ("binary_sensor", "camera"): {
+            "name": "Camera",
+            "device_class": "connectivity",
+            "value_template": "{{ 'OFF' if value_json.away else 'ON' }}",
             **DIAGNOSTIC,
             **state,
         },

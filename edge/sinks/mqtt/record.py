@@ -10,11 +10,11 @@ from fer_edge.edge.events import Event, Presence
 from fer_edge.edge.types import EMOTIONS
 
 
-def state_record(present: Sequence[Presence], fps: float) -> dict[str, Any]:
+def state_record(present: Sequence[Presence], fps: float, away: float = 0.0) -> dict[str, Any]:
     """How many faces are there, and of the largest, which comes first, track, emotion and scores; null without one.
 
     emotion: the one that began last, as in the events; null until one has. confidence: its probability now.
-    fps: frames a second.
+    fps: frames a second. away: seconds since the source was lost, 0 while it is there.
     """
     face = present[0] if present else None
     scores = None if face is None else [round(float(score), 4) for score in face.prediction.scores]
@@ -26,6 +26,7 @@ def state_record(present: Sequence[Presence], fps: float) -> dict[str, Any]:
         "confidence": None if face is None or face.confidence is None else round(face.confidence, 4),
         "scores": scores and dict(zip(EMOTIONS, scores, strict=True)),
         "fps": round(fps, 1),
+        "away": round(away, 1),
     }
 
 

@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from fer_edge.edge.events import HELD, Watch
+from fer_edge.edge.sinks.absence import Absence
 from fer_edge.edge.sinks.mqtt.connection import Connection
 from fer_edge.edge.sinks.mqtt.record import event_record, state_record
 from fer_edge.edge.types import Frame, Prediction
 
 WATCHED, QUIET = 0.5, 10.0
-"""Seconds from one state to the next, without an event, while faces are there and while nobody is."""
+"""Seconds from one state to the next, without an event, while faces are there, and while nobody or no camera is."""
 
 RATED = 50
 """Frames over which the frame rate is measured."""
 
 
 class MqttSink:
-    """Publishes events as they happen, and the state with each of them and now and then. Closes the connection."""
+    """Publishes events as they happen, and the state with each of them and now and then. Closes the connection.
 
-    def __init__(self, connection: Connection, hold: float = HELD) -> None:
+    away: the source's seconds; a state says that it is lost, and the first frame after that says otherwise.
+    """
+
+    def __init__(self, connection: Connection, away: Callable[[], float], hold: float = HELD) -> None:
         self._connection = connection
         self._watch = Watch(hold)
         self._times: deque[float] = deque(maxlen=RATED)
-        self._told = -QUIET
+        self._told, self._lost = -QUIET, False
+        self._absence = Absence(away, self._wait)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         now = perf_counter()
+        back, self._lost = self._lost, False
+        if back:
+            self._times.clear()
         self._times.append(now)
         events = self._watch.see(predictions, frame.time)
         for event in events:
             self._connection.event(event_record(event))
         present = self._watch.present
-        if events or now - self._told >= (WATCHED if present else QUIET):
+        if events or back or now - self._told >= (WATCHED if present else QUIET):
             self._told = now
             self._connection.state(state_record(present, self._rate()))
+
+    def _wait(self, seconds: float) -> None:
+        """Called by a thread of its own, while no frame comes."""
+        now = perf_counter()
+        if not self._lost or now - self._told >= QUIET:
+            self._lost, self._told = True, now
+            self._connection.state(state_record([], 0.0, seconds))
 
     def _rate(self) -> float:
         """Frames a second of late."""
@@ -44,4 +59,5 @@ class MqttSink:
         return (len(self._times) - 1) / took if took > 0 else 0.0
 
     def close(self) -> None:
+        self._absence.close()
         self._connection.close()

@@ -8,6 +8,7 @@ import { resume, watch } from "./picture.js";
 const STATUS = {
   running: "live",
   waiting: "waiting",
+  away: "away",
   ended: "ended",
   lost: "connection lost",
   stopped: "stopped",
@@ -28,7 +29,7 @@ function show(status, text = "") {
   }
   notice.textContent = text;
   notice.hidden = text === "";
-  screen.classList.toggle("old", status === "lost" || status === "stopped" || status === "waiting");
+  screen.classList.toggle("old", ["away", "lost", "stopped", "waiting"].includes(status));
   shown = status;
 }
 
@@ -42,7 +43,8 @@ function tellStored(what) {
 
 function told(state) {
   const late = `No picture from ${state.source} for ${Math.round(state.waiting)} s.`;
-  const notices = { waiting: late, ended: "The source has ended; this was its last picture." };
+  const away = `${state.source} has been away for ${Math.round(state.away)} s; the page goes on when it is back.`;
+  const notices = { waiting: late, away, ended: "The source has ended; this was its last picture." };
   show(state.status, notices[state.status]);
   document.getElementById("source").textContent = `${state.source} · ${state.model}`;
   document.getElementById("version").textContent = state.version === "unknown" ? "" : `fer-edge ${state.version}`;
