@@ -64,8 +64,11 @@ class Watch:
 
     @property
     def present(self) -> list[Presence]:
-        """The faces that have come and not left, the largest first."""
-        faces = [face for face in self._tracks.values() if face.came]
+        """The faces that have come and were seen within `hold` seconds, the largest first.
+
+        So one that jumped, and goes on under another number, is not there twice: the new one needs as long to come.
+        """
+        faces = [face for face in self._tracks.values() if face.came and self._last - face.seen <= self.hold]
         return sorted(faces, key=lambda face: -_area(face.prediction))
 
     def see(self, predictions: Sequence[Prediction], time: float) -> list[Event]:
