@@ -16,16 +16,16 @@ from pathlib import Path
 import cv2
 import pytest
 from click.testing import CliRunner, Result
+from conftest import command
 from hypothesis import given
 from hypothesis import strategies as st
+from network_camera import PORTRAIT
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.sinks.supervisor import PINGS, SupervisorSink, notify, watchdog_seconds
 from fer_edge.edge.types import Frame
 from fer_edge.edge.unit import CONFIG, NAME, Unit, outermost, quoted
-from fer_edge.models import FOLDER
 
-PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
 TOML = Path("/etc/fer-edge/fer-edge.toml")
 RUN = ("/usr/bin/env", "python3", "-m", "fer_edge.edge.cli", "--config", CONFIG, "run")
 VERSION = int(subprocess.run(["systemctl", "--version"], capture_output=True, text=True).stdout.split()[1])
@@ -200,6 +200,14 @@ def listener(tmp_path: Path) -> Iterator[tuple[str, Callable[[], list[str]]]]:
         yield address, told
 
 
+@pytest.fixture
+def told(listener: tuple[str, Callable[[], list[str]]], monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """What this very process has told the supervisor."""
+    monkeypatch.setenv("NOTIFY_SOCKET", listener[0])
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    return listener[1]
+
+
 def test_a_run_tells_its_supervisor(tmp_path: Path, listener: tuple[str, Callable[[], list[str]]]) -> None:
     address, told = listener
     picture = cv2.resize(cv2.imread(str(PORTRAIT)), (320, 240))
@@ -208,17 +216,8 @@ def test_a_run_tells_its_supervisor(tmp_path: Path, listener: tuple[str, Callabl
         writer.write(picture)
     writer.release()
     environment = os.environ | {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000"}
-    command = [
-        sys.executable,
-        "-m",
-        "fer_edge.edge.cli",
-        "run",
-        "--source",
-        str(tmp_path / "clip.avi"),
-        "--show",
-        "none",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    words = ("run", "--source", tmp_path / "clip.avi", "--show", "none")
+    done = subprocess.run(command(*words), capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     first, *between, last = told()
     assert first.splitlines()[0] == "READY=1"
@@ -229,12 +228,9 @@ def test_a_run_tells_its_supervisor(tmp_path: Path, listener: tuple[str, Callabl
 
 
 def test_pings_come_often_enough_and_only_with_frames(
-    listener: tuple[str, Callable[[], list[str]]], monkeypatch: pytest.MonkeyPatch
+    told: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address, told = listener
-    monkeypatch.setenv("NOTIFY_SOCKET", address)
     monkeypatch.setenv("WATCHDOG_USEC", "30000000")
-    monkeypatch.delenv("WATCHDOG_PID", raising=False)
     now = [0.0]
     sink = SupervisorSink(lambda: 0.0, lambda: now[0])
     frame = Frame(cv2.imread(str(PORTRAIT)))
@@ -245,13 +241,8 @@ def test_pings_come_often_enough_and_only_with_frames(
     assert 60 / 30 * 2 <= 60 / 30 * PINGS <= len(pings) <= 13
 
 
-def test_a_source_that_is_waited_for_is_no_hang(
-    listener: tuple[str, Callable[[], list[str]]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address, told = listener
-    monkeypatch.setenv("NOTIFY_SOCKET", address)
+def test_a_source_that_is_waited_for_is_no_hang(told: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "40000")
-    monkeypatch.delenv("WATCHDOG_PID", raising=False)
     asked = threading.Event()
 
     def away() -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -19,10 +20,11 @@ from waiting import until
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.address import shown
-from fer_edge.edge.sources.capture import Closing
+from fer_edge.edge.sources.capture import Closing, open_capture
 from fer_edge.edge.sources.latest import Latest
 from fer_edge.edge.sources.picamera import SMALL_SIDE, small_size
 from fer_edge.edge.sources.pictures import list_pictures, read_picture
+from fer_edge.edge.sources.stream import within
 from fer_edge.edge.types import Frame
 
 FPS = 12.5
@@ -402,6 +404,18 @@ def test_pictures_are_turned_exactly(tmp_path: Path, shape: tuple[int, int], rot
     turned = np.rot90(pixels, -rotate // 90)
     assert (frame.pixels == (turned[:, ::-1] if mirror else turned)).all()
     assert source.problem is None
+
+
+def test_opening_that_hangs_is_given_up(tmp_path: Path) -> None:
+    """As a GStreamer pipeline without a source does; here a named pipe that nobody writes to."""
+    silent = tmp_path / "pipe"
+    os.mkfifo(silent)
+    with pytest.raises(TimeoutError):
+        within(0.2, lambda: open_capture(str(silent), cv2.CAP_FFMPEG))
+    os.close(os.open(silent, os.O_WRONLY))  # the thread that was left behind ends
+    film = write_video(tmp_path / "v.avi", 3)
+    assert within(60, lambda: open_capture(str(film), cv2.CAP_FFMPEG)) is not None
+    assert within(60, lambda: open_capture(str(tmp_path / "none"), cv2.CAP_FFMPEG)) is None
 
 
 def test_pipeline_without_gstreamer_costs_one_line() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from queue import Empty, Queue
 
 import cv2
 
@@ -14,6 +16,9 @@ from fer_edge.edge.sources.capture import Closing, open_capture, read
 from fer_edge.edge.types import Frame
 
 SINK = "appsink"
+
+PIPELINE_SECONDS = 20.0
+"""How long a pipeline has for its first picture; the first one ever on a machine looks through all plugins before."""
 
 
 def is_pipeline(source: str) -> bool:
@@ -73,7 +78,24 @@ def _pipeline(source: str) -> cv2.VideoCapture:
     pipeline = source.removeprefix("gst:").strip()
     if SINK not in pipeline:
         pipeline += f" ! videoconvert ! video/x-raw,format=BGR ! {SINK} drop=true max-buffers=1"
-    capture = open_capture(pipeline, cv2.CAP_GSTREAMER)
+    advice = "try it with gst-launch-1.0, fakesink for the last part"
+    try:
+        capture = within(PIPELINE_SECONDS, lambda: open_capture(pipeline, cv2.CAP_GSTREAMER))
+    except TimeoutError:
+        raise SourceError(f"{shown(source)} gave no picture in {PIPELINE_SECONDS:g} s; {advice}") from None
     if capture is None:
-        raise SourceError(f"{shown(source)} cannot be opened; try it with gst-launch-1.0, fakesink for the last part")
+        raise SourceError(f"{shown(source)} cannot be opened; {advice}")
     return capture
+
+
+def within(seconds: float, opened: Callable[[], cv2.VideoCapture | None]) -> cv2.VideoCapture | None:
+    """What `opened` gives; TimeoutError where it takes longer, and is left behind in a daemon thread.
+
+    OpenCV waits for ever for a pipeline that gives nothing, such as one without the part that GStreamer does not have.
+    """
+    result: Queue[cv2.VideoCapture | None] = Queue()
+    threading.Thread(target=lambda: result.put(opened()), name="opening", daemon=True).start()
+    try:
+        return result.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError from None
