@@ -5,17 +5,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from network_camera import network_camera
 from waiting import until
 
 from fer_edge.edge.card import ModelCard, sha256, write_card
+from fer_edge.edge.cli import main
 from fer_edge.edge.preprocess import INPUT_SIZE
 from fer_edge.models import FOLDER
 
@@ -103,6 +105,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(build, check=True, capture_output=True, text=True)
     (made,) = out.glob("*.whl")
     return made
+
+
+@pytest.fixture
+def mistake(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs `fer-edge` in this process, without a display; the one line that a user's mistake may cost."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def told(*words: object) -> str:
+        done = CliRunner().invoke(main, [str(word) for word in words])
+        noise = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("INFO: ")]  # TFLite's
+        assert (done.exit_code, done.stdout, noise) == (2, "", []), done.stderr
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("fer-edge: ")
+        return line
+
+    return told
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_camera import free_port, serving
 from test_outputs import at, face
-from test_run import clip, one_line, run, start  # noqa: F401  clip is a fixture
+from test_run import clip, run, start  # noqa: F401  clip is a fixture
 from waiting import until
 
 from fer_edge.edge.errors import SinkError
@@ -476,7 +476,7 @@ def test_a_broker_that_is_not_there_stops_nothing(clip: Path, nobody: int) -> No
     assert "20 frames, 15 faces" in done.stderr
 
 
-def test_mistakes_cost_one_line(clip: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_mistakes_cost_one_line(mistake: Callable[..., str], clip: Path, tmp_path: Path) -> None:  # noqa: F811
     (tmp_path / "no.pem").write_text("nothing")
     picture = tmp_path / "picture.png"
     picture.touch()
@@ -487,18 +487,16 @@ def test_mistakes_cost_one_line(clip: Path, tmp_path: Path) -> None:  # noqa: F8
         (("--mqtt", "mqtts://localhost", "--mqtt-ca", tmp_path / "no.pem"), "no.pem: no certificate in PEM format"),
         (("--mqtt", "mqtt://localhost", "--mqtt-ca", tmp_path / "no.pem"), "is not encrypted; give mqtts://"),
     ):
-        assert told in one_line(run("--source", clip, "--show", "none", *words))
+        assert told in mistake("run", "--source", clip, "--show", "none", *words)
 
 
-WITHOUT_PAHO = """
-import sys
-sys.modules["paho"] = None
-from fer_edge.edge.cli import main
-main()
-"""
-
-
-def test_without_the_extra_one_line_says_so(clip: Path) -> None:  # noqa: F811
-    words = ["run", "--source", str(clip), "--mqtt", "mqtt://localhost", "--show", "none"]
-    done = subprocess.run([sys.executable, "-c", WITHOUT_PAHO, *words], capture_output=True, text=True, check=False)
-    assert "this command needs paho-mqtt: pip install 'fer-edge[mqtt]'" in one_line(done)
+def test_without_the_extra_one_line_says_so(
+    mistake: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    clip: Path,  # noqa: F811
+) -> None:
+    monkeypatch.setitem(sys.modules, "paho", None)
+    for name in [name for name in sys.modules if name.startswith(("paho.", "fer_edge.edge.sinks.mqtt."))]:
+        monkeypatch.delitem(sys.modules, name)
+    told = mistake("run", "--source", clip, "--mqtt", "mqtt://localhost", "--show", "none")
+    assert "this command needs paho-mqtt: pip install 'fer-edge[mqtt]'" in told

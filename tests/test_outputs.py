@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -17,11 +18,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_run import PORTRAIT, clip, one_line, run  # noqa: F401  clip is a fixture
+from network_camera import PORTRAIT
+from test_run import clip, run  # noqa: F401  clip is a fixture
 
 from fer_edge.edge.aside import Aside
+from fer_edge.edge.cli import main
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import hook
 from fer_edge.edge.sinks.hook import HookSink
@@ -376,11 +380,11 @@ def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:  # noqa: F811
     ],
 )
 def test_mistakes_are_told(clip: Path, words: tuple[str, ...], told: str) -> None:  # noqa: F811
-    done = run("--source", clip, "--show", "none", *words)
-    assert done.returncode == 2
+    done = CliRunner().invoke(main, ["run", "--source", str(clip), "--show", "none", *words])
+    assert done.exit_code == 2
     assert told in done.stderr.splitlines()[-1]
 
 
-def test_nothing_begins_in_pictures() -> None:
-    told = one_line(run("--source", PORTRAIT, "--show", "none", "--on", "happy", "true", "--snapshot-dir", "x"))
+def test_nothing_begins_in_pictures(mistake: Callable[..., str]) -> None:
+    told = mistake("run", "--source", PORTRAIT, "--show", "none", "--on", "happy", "true", "--snapshot-dir", "x")
     assert told.startswith("fer-edge: --snapshot-dir, --on: nothing begins or ends in single pictures")

@@ -71,16 +71,6 @@ def decoded(path: Path) -> int:
     return count
 
 
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The single line that a user's mistake may cost."""
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("INFO: ")]  # the TFLite runtime's
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("fer-edge: ")
-    return lines[0]
-
-
 def test_clip_to_jsonl_video_and_picture(clip: Path, tmp_path: Path) -> None:
     outputs = ("--jsonl", "-", "--save-video", tmp_path / "v.mp4", "--save-picture", tmp_path / "p.png")
     done = run("--source", clip, *outputs)
@@ -143,8 +133,8 @@ def test_cut_clip_keeps_its_results_and_exits_2(clip: Path, tmp_path: Path) -> N
         (("--source", PORTRAIT, "--detector", "no_such_detector"), "no_such_detector"),
     ],
 )
-def test_mistakes_cost_one_line(words: tuple[str | Path, ...], told: str) -> None:
-    assert told in one_line(run(*words))
+def test_mistakes_cost_one_line(mistake: Callable[..., str], words: tuple[str | Path, ...], told: str) -> None:
+    assert told in mistake("run", *words)
 
 
 @pytest.mark.parametrize(
@@ -157,8 +147,16 @@ def test_mistakes_cost_one_line(words: tuple[str | Path, ...], told: str) -> Non
         (("--show", "window"), "there is no display"),
     ],
 )
-def test_outputs_that_cannot_be_cost_one_line(clip: Path, words: tuple[str, str], told: str) -> None:
-    assert told in one_line(run("--source", clip, *words))
+def test_outputs_that_cannot_be_cost_one_line(
+    mistake: Callable[..., str], clip: Path, words: tuple[str, str], told: str
+) -> None:
+    assert told in mistake("run", "--source", clip, *words)
+
+
+def test_a_mistake_costs_one_line_in_a_process_of_its_own() -> None:
+    done = run("--source", "nowhere.mp4")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "fer-edge: nowhere.mp4: no such file or folder\n"
 
 
 def test_full_disk_under_stdout_is_told(clip: Path) -> None:
@@ -196,8 +194,9 @@ def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> N
     assert process.poll() is None, process.communicate()[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+@pytest.mark.parametrize(
+    ("number", "suffix"), [(signal.SIGINT, ".mp4"), (signal.SIGTERM, ".avi"), (signal.SIGHUP, ".mp4")]
+)
 def test_signals_leave_whole_files(camera: str, tmp_path: Path, number: signal.Signals, suffix: str) -> None:
     """A live stream, stopped by the user: exit code 0, complete JSON lines, a video that plays."""
     lines, video = tmp_path / "o.jsonl", tmp_path / f"v{suffix}"

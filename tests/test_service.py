@@ -212,7 +212,7 @@ def test_a_run_tells_its_supervisor(tmp_path: Path, listener: tuple[str, Callabl
     address, told = listener
     picture = cv2.resize(cv2.imread(str(PORTRAIT)), (320, 240))
     writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (320, 240))
-    for _ in range(300):
+    for _ in range(100):
         writer.write(picture)
     writer.release()
     environment = os.environ | {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000"}

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from network_camera import moving
+from network_camera import PORTRAIT, moving
 from prometheus_client.parser import text_string_to_metric_families
 from viewing import Watched
 from waiting import until
@@ -72,16 +72,6 @@ def test_addresses(text: str, wanted: tuple[str, int]) -> None:
     assert parse(text) == wanted
 
 
-def mistake(*words: str) -> str:
-    """The one line that a mistake costs."""
-    command = [sys.executable, "-m", "fer_edge.edge.cli", "run", "--source", str(STATIC.parents[2] / "examples")]
-    done = subprocess.run([*command, "--show", "none", *words], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("fer-edge: ")]
-    assert len(lines) == 1 and "Traceback" not in done.stderr
-    return lines[0]
-
-
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -93,12 +83,13 @@ def mistake(*words: str) -> str:
         (("--web", "127.0.0.1:0", "--web-token", "schön genug"), "of ASCII"),
     ],
 )
-def test_mistakes_cost_one_line(words: tuple[str, ...], told: str) -> None:
-    assert told in mistake(*words)
+def test_mistakes_cost_one_line(mistake: Callable[..., str], words: tuple[str, ...], told: str) -> None:
+    assert told in mistake("run", "--source", PORTRAIT, "--show", "none", *words)
 
 
-def test_a_port_in_use_costs_one_line(page: Watched) -> None:
-    assert "another program listens there" in mistake("--web", f"127.0.0.1:{urlsplit(page.url).port}")
+def test_a_port_in_use_costs_one_line(mistake: Callable[..., str], page: Watched) -> None:
+    told = mistake("run", "--source", PORTRAIT, "--show", "none", "--web", f"127.0.0.1:{urlsplit(page.url).port}")
+    assert "another program listens there" in told
 
 
 @pytest.mark.parametrize("library", ["starlette", "uvicorn"])
