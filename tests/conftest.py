@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import settings
 from network_camera import network_camera
 from waiting import until
 
@@ -23,6 +24,9 @@ from fer_edge.models import FOLDER
 
 if TYPE_CHECKING:
     from viewing import Watched
+
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")  # the machine may have other things to do
 
 SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
          "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip

@@ -51,7 +51,7 @@ def crops(count: int) -> np.ndarray:
     return pictures
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.tuples(st.floats(0.1, 1.05), st.floats(0.1, 1.05)), st.integers(0, 60), st.integers(0, 9))
 def test_every_face_stops_at_the_first_sure_answer(thresholds: tuple[float, float], count: int, seed: int) -> None:
     logits, _ = made(count, seed)

@@ -28,7 +28,7 @@ points = st.tuples(st.floats(-3000, 3000), st.floats(-3000, 3000))
     shape=st.sampled_from([(1, 1), (30, 40), (480, 640), (40, 30, 3), (480, 640, 3)]),
     margin=st.floats(0.1, 4),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_box_gives_a_crop(
     box: Box,
     eyes: tuple[tuple[float, float], tuple[float, float]] | None,
@@ -53,7 +53,6 @@ def test_the_box_alone_places_the_crop() -> None:
     assert y == pytest.approx(170 - (BOX_LINE - 0.5) * side)
 
 
-@settings(deadline=None)
 @given(st.floats(-MAX_TILT + 1, MAX_TILT - 1), st.integers(20, 300))
 def test_the_eyes_come_to_their_line_and_level(angle: float, side: int) -> None:
     radians = np.radians(angle)

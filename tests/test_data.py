@@ -74,7 +74,7 @@ def test_bad_row_is_named_and_can_be_skipped(tmp_path: Path, row: str, says: str
 
 
 @given(arrays(np.uint8, (48, 48)), st.integers(0, 6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_row_survives(face: np.ndarray, label: int) -> None:
     parsed, emotion, usage = data._parse_row(csv_row(label, face, "PrivateTest").encode() + b"\n", [0, 1, 2])
     assert np.array_equal(parsed, face) and (emotion, usage) == (label, 2)

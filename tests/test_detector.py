@@ -182,7 +182,7 @@ def test_anchors_are_the_networks_rows(variant: Variant, count: int) -> None:
     np.testing.assert_allclose(centres[0], (half, half))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 800), st.integers(1, 800), st.sampled_from([128, 192, 256]), st.data())
 def test_letterbox_round_trip(width: int, height: int, size: int, data: st.DataObject) -> None:
     square, laid = letterbox(np.full((height, width, 3), 200, np.uint8), size)
@@ -216,7 +216,7 @@ def test_decoding_puts_boxes_and_points_at_their_anchor() -> None:
 sizes = st.tuples(*[st.floats(0, 100, width=32)] * 4, st.floats(0.5, 1, width=32))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(sizes, max_size=12))
 def test_blending_keeps_distinct_faces_and_the_best_scores(drawn: list[tuple[float, ...]]) -> None:
     rows = np.zeros((len(drawn), COLUMNS), np.float32)
@@ -243,7 +243,6 @@ def test_blending_is_the_score_weighted_mean() -> None:
     np.testing.assert_allclose(blend(rows)[:, -1], [0.9, 0.7])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4000), st.integers(1, 4000))
 def test_tiles_cover_a_large_frame(width: int, height: int) -> None:
     found = tiles(width, height)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_edge.edge.events import HELD, Rest, Watch
@@ -84,7 +84,6 @@ def test_a_file_that_starts_over_is_left_by_all() -> None:
     assert [event.kind for event in watch.see([seen("happy", 2)], 0.0)] == ["face_left"]
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([*EMOTIONS, None]), max_size=60), st.sampled_from([0.0, 0.25, HELD, 1.0]))
 def test_the_order_of_things(story: list[str | None], hold: float) -> None:
     """A face comes before its emotions, each differs from the last and was held, and it leaves once."""

@@ -39,7 +39,7 @@ class Knowing:
         return [Face(box, 0.9, ((box.x + 30.0, box.y + 30.0), (box.x + 60.0, box.y + 30.0))) for box in self.boxes]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.tuples(*[st.integers(-int(REACH * 80), int(REACH * 80))] * 2))
 def test_a_face_is_found_where_it_moved(by: tuple[int, int]) -> None:
     follower = Follower(Knowing(FACE), every=4)

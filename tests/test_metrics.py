@@ -12,7 +12,7 @@ from fer_edge.train.metrics import calibration_error, measure
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(7, 200))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_against_scikit_learn(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     scores, labels = rng.dirichlet(np.ones(7), count), np.concatenate([np.arange(7), rng.integers(0, 7, count - 7)])

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import jinja2
 import pytest
 from broker import Broker, broker, listening
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from network_camera import free_port, serving
 from test_outputs import at, face
@@ -47,7 +47,6 @@ levels = st.text(st.characters(codec="utf-8", exclude_characters="+#/", exclude_
 hosts = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?(\.[a-z]{2,5})?", fullmatch=True) | st.just("fe80::1")
 
 
-@settings(deadline=None)
 @given(
     hosts,
     st.none() | st.integers(1, 65535),
@@ -69,7 +68,6 @@ def test_an_address_is_read_as_it_was_written(
     assert parse(text, {}) == expected
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60) | st.builds("mqtt{}://{}".format, st.sampled_from(["", "s"]), st.text(max_size=60)))
 def test_anything_else_is_one_line(text: str) -> None:
     try:
@@ -122,7 +120,6 @@ def test_the_password_may_come_from_the_environment() -> None:
     assert str(parse("mqtts://me@[fe80::1]/a/b", environment)) == "mqtts://[fe80::1]:8883/a/b"
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_every_source_gives_a_name_that_topics_can_hold(source: str) -> None:
     assert NAME.fullmatch(default_name(source))

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from network_camera import PORTRAIT
 from test_run import clip, run  # noqa: F401  clip is a fixture
@@ -87,7 +87,6 @@ def all_lines(path: Path) -> list[str]:
     return [line for each in [*old, path] for line in each.read_text().splitlines()]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=60), st.integers(10, 200), st.integers(0, 4))
 def test_rotation_keeps_the_newest_lines_whole(
     tmp_path_factory: pytest.TempPathFactory, lengths: list[int], size: int, keep: int

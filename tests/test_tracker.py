@@ -74,7 +74,6 @@ def test_a_face_of_another_size_nearby_is_another_face() -> None:
     assert [one.track for one in tracker.update([face(80, y=180, side=40)], 0.03)] == [2]
 
 
-@settings(deadline=None)
 @given(boxes, boxes)
 def test_overlap_is_symmetric_and_bounded(a: Box, b: Box) -> None:
     assert overlap(a, b) == overlap(b, a)
@@ -83,7 +82,7 @@ def test_overlap_is_symmetric_and_bounded(a: Box, b: Box) -> None:
     assert 0 <= nearness(a, b) <= 2
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.lists(boxes, max_size=6), max_size=6))
 def test_no_number_is_given_twice_in_a_frame(frames: list[list[Box]]) -> None:
     tracker, known = Tracker(), 0
