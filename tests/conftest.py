@@ -20,11 +20,13 @@ from waiting import until
 from fer_edge.edge.card import ModelCard, sha256, write_card
 from fer_edge.edge.cli import main
 from fer_edge.edge.preprocess import INPUT_SIZE
+from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.models import FOLDER
 
 if TYPE_CHECKING:
     from viewing import Watched
 
+quiet_opencv()  # FFmpeg asks once, when the first capture in this process opens
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")  # the machine may have other things to do
 

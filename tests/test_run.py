@@ -154,9 +154,10 @@ def test_outputs_that_cannot_be_cost_one_line(
 
 
 def test_a_mistake_costs_one_line_in_a_process_of_its_own() -> None:
-    done = run("--source", "nowhere.mp4")
+    done = run("--source", "http://127.0.0.1:9/")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "fer-edge: nowhere.mp4: no such file or folder\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("fer-edge: http://127.0.0.1:9/ cannot be opened as a stream")
 
 
 def test_full_disk_under_stdout_is_told(clip: Path) -> None:
