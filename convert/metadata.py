@@ -71,13 +71,13 @@ def _image(image: Any) -> Table:
     gray = "gray" if channels == 1 else "gray, the same in all three channels"
     quantized = "" if image.type == schema.TensorType.FLOAT32 else "; then the tensor's scale and zero point"
     properties = {0: GRAYSCALE if channels == 1 else RGB, 1: {0: np.uint32(width), 1: np.uint32(height)}}
-    normalization = {0: np.float32([127.5]), 1: np.float32([127.5])}  # mean, standard deviation
+    normalization = {0: np.array([127.5], np.float32), 1: np.array([127.5], np.float32)}  # mean, standard deviation
     return {
         0: "image",
         1: f"One upright face, {width} by {height} pixels, {gray}: gray / 127.5 - 1{quantized}.",
         3: {0: IMAGE_PROPERTIES, 1: properties},
         4: [{0: NORMALIZATION, 1: normalization}],
-        5: {0: np.float32([1]), 1: np.float32([-1])},  # largest, smallest
+        5: {0: np.array([1], np.float32), 1: np.array([-1], np.float32)},  # largest, smallest
     }
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_edge.convert import metadata, verify
@@ -118,6 +118,7 @@ def test_other_labels_are_refused(tiny: Path, tmp_path: Path, method: int) -> No
         TFLiteClassifier(with_labels(others, "happy\nsad\n", method))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4), st.integers(0, 60))
 def test_a_damaged_archive_is_one_line(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]], lost: int
