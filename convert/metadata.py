@@ -84,7 +84,7 @@ def _image(image: Any) -> Table:
 def _emotion() -> Table:
     """The table TensorMetadata of the output."""
     labels = {0: FILE, 1: "The classes in the order of the output.", 2: TENSOR_AXIS_LABELS, 3: "en"}
-    return {0: "emotion", 1: "One logit a class; their softmax are the scores.", 6: [labels]}
+    return {0: "emotion", 1: f"One logit each for {', '.join(EMOTIONS)}; their softmax are the scores.", 6: [labels]}
 
 
 def _flatbuffer(root: Table, identifier: bytes) -> bytes:
