@@ -91,7 +91,7 @@ def convert(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     asked = {"ptq": ptq, "float32": float32, "float16": float16, "dynamic": dynamic}
     if what.endswith(".tflite"):
-        if any(asked.values()) or debug:
+        if any(asked.values()) or debug or not (onnx or labels):
             raise ModelError(f"{what} is converted already; expected --onnx or --labels with it")
         _finished(Path(what), data_path, skip_bad, out, onnx, labels)
         return
@@ -145,8 +145,6 @@ def convert(
 
 def _finished(model: Path, data_path: str | None, skip_bad: bool, out: Path | None, onnx: bool, labels: bool) -> None:
     """What --onnx and --labels do with a .tflite file."""
-    if not (onnx or labels):
-        raise ModelError(f"{model} is converted already; expected --onnx or --labels with it")
     if not model.is_file():
         raise ModelError(f"{model}: no such file; expected a .tflite file")
     from fer_edge.convert.finished import label, made_faces, sample, write_onnx
@@ -154,7 +152,8 @@ def _finished(model: Path, data_path: str | None, skip_bad: bool, out: Path | No
 
     folder = out or model.parent
     if labels:
-        click.echo(f"{label(model, folder)}: its labels are inside")
+        model = label(model, folder)
+        click.echo(f"{model}: its labels are inside")
     if onnx:
         val = load(data_path, skip_bad=skip_bad, progress=say).split("val") if data_path else None
         say("making ONNX (a minute or two)")

@@ -131,8 +131,8 @@ def check(content: bytes, model: Path, faces: NDArray[np.uint8], limits: Limits 
     limits = limits or (INTEGER if classifier.output_step else FLOAT)
     if not (agreement >= limits.agreement and difference <= limits.difference):
         raise ModelError(
-            f"as ONNX, {model.name} agrees with itself on {100 * agreement:.1f} % of {len(faces)} faces and differs by "
-            f"{difference:.3f} in a score, expected {100 * limits.agreement:.1f} % and at most {limits.difference:g}; "
+            f"as ONNX, {model.stem} answers as {model.name} on {100 * agreement:.1f} % of {len(faces)} faces, scores "
+            f"differ by {difference:.3f}; expected {100 * limits.agreement:.1f} % and at most {limits.difference:g}; "
             "no ONNX file was written"
         )
     return {

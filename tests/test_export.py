@@ -187,7 +187,7 @@ def test_onnx_that_answers_otherwise_is_not_written(copied: Path, monkeypatch: p
     before = card_path(copied).read_text()
     done = CliRunner().invoke(main, ["convert", str(copied), "--onnx"])
     assert done.exit_code == 2
-    assert "agrees with itself on 100.0 %" in done.stderr.splitlines()[-1]
+    assert "answers as tiny.tflite on 100.0 %" in done.stderr.splitlines()[-1]
     assert not copied.with_suffix(".onnx").exists()
     assert card_path(copied).read_text() == before
 
