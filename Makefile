@@ -46,7 +46,7 @@ $(VENV)/ready: setup.cfg examples/environment.py
 $(VENV_TEST)/ready: setup.cfg
 	@echo "making $(VENV_TEST): TensorFlow and the tools, some minutes"
 	@$(PYTHON) -m venv --clear $(VENV_TEST)
-	@$(VENV_TEST)/bin/python $(PIP) -e '.[train,convert,dev]'
+	@$(VENV_TEST)/bin/python $(PIP) -e '.[train,convert,onnx,dev]'
 	@touch $@
 
 $(VENV_TFLITE)/ready: setup.cfg

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
+from fer_edge.edge.errors import ModelError
 from fer_edge.train.progress import Progress, say
 
 DEFAULT_OTHER = Path(".venv-tflite/bin/python")
@@ -14,14 +16,21 @@ DEFAULT_OTHER = Path(".venv-tflite/bin/python")
 
 @click.command()
 @click.argument("what", metavar="NAME|PATH")
-@click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
+@click.option("--data", "data_path", help="FER2013 CSV (.gz, .xz, .zip) or folder tree; a .tflite file does without.")
 @click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("models"), help="Where model and card go.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where model and card go.",
+    show_default="models, or where a .tflite file lies",
+)
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders lie.")
 @click.option("--ptq", is_flag=True, help="Post-training quantization only, without fine-tuning.")
 @click.option("--float32", is_flag=True, help="A float32 export, for comparison (instead of int8).")
 @click.option("--float16", is_flag=True, help="An export with half-precision weights (instead of int8).")
 @click.option("--dynamic", is_flag=True, help="An export with int8 weights and float activations (instead of int8).")
+@click.option("--onnx", is_flag=True, help="ONNX too, compared with the .tflite file in onnxruntime.")
+@click.option("--labels", is_flag=True, help="Write the labels into a .tflite file from elsewhere or before them.")
 @click.option("--debug", is_flag=True, help="Write no model, but name the layers that int8 hurts (sensitivity.csv).")
 @click.option("--epochs", type=click.IntRange(0), default=1, help="Epochs of fine-tuning with fake quantization.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=1e-4, help="Peak learning rate (Adam).")
@@ -48,14 +57,16 @@ DEFAULT_OTHER = Path(".venv-tflite/bin/python")
 )
 def convert(
     what: str,
-    data_path: str,
+    data_path: str | None,
     skip_bad: bool,
-    out: Path,
+    out: Path | None,
     runs: Path,
     ptq: bool,
     float32: bool,
     float16: bool,
     dynamic: bool,
+    onnx: bool,
+    labels: bool,
     debug: bool,
     epochs: int,
     rate: float,
@@ -74,20 +85,32 @@ def convert(
 
     A model that computes anything in float, agrees too little with the float model, or loses too much accuracy is
     not written.
+
+    PATH may be a .tflite file: --onnx makes ONNX of it, without training data and float weights.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    asked = {"ptq": ptq, "float32": float32, "float16": float16, "dynamic": dynamic}
+    if what.endswith(".tflite"):
+        if any(asked.values()) or debug or not (onnx or labels):
+            raise ModelError(f"{what} is converted already; expected --onnx or --labels with it")
+        _finished(Path(what), data_path, skip_bad, out, onnx, labels)
+        return
+    if data_path is None:
+        raise click.UsageError("Missing option '--data'.")
+    if labels:
+        raise click.UsageError("--labels is for .tflite files; what is converted has its labels in any case.")
+    if onnx:
+        import fer_edge.convert.onnx  # noqa: F401  # what is missing is missed now, not after hours of fine-tuning
     from fer_edge.convert.conversion import Job
     from fer_edge.convert.conversion import convert as run
     from fer_edge.convert.conversion import debug as name_layers
     from fer_edge.convert.finetune import Tuning
     from fer_edge.convert.source import open_source
     from fer_edge.convert.verify import Limits
-    from fer_edge.edge.errors import ModelError
     from fer_edge.train.data import load
 
     if other is not None and not other.is_file():
         raise ModelError(f"--tflite-runtime-python {other}: no such file; expected a Python with tflite-runtime")
-    asked = {"ptq": ptq, "float32": float32, "float16": float16, "dynamic": dynamic}
     job = Job(
         kinds=tuple(kind for kind, wanted in asked.items() if wanted) or ("int8",),
         tuning=Tuning(epochs, rate, batch_size, seed, distill, steps=steps),
@@ -96,6 +119,7 @@ def convert(
         limits=Limits(min_agreement, max_drop),
         other_python=other or (DEFAULT_OTHER if DEFAULT_OTHER.is_file() else None),
         resume=resume,
+        onnx=onnx,
     )
     data = load(data_path, skip_bad=skip_bad, progress=say)
     source = open_source(what, runs)
@@ -108,10 +132,37 @@ def convert(
         click.echo(f"every tensor: {path}")
         return
     with Progress() as progress:
-        written = run(source, data, job, out, echo=progress.say, progress=progress)
+        written = run(source, data, job, out or Path("models"), echo=progress.say, progress=progress)
     for path, card in written:
         litert = next(iter(card.accuracy["runtimes"].values()))
         click.echo(
             f"{path}: {100 * litert['accuracy']:.2f} % on val (float {100 * card.accuracy['float']:.2f} %), "
             f"{100 * litert['agreement']:.1f} % agreement"
         )
+        if onnx:
+            click.echo(_twin(path.with_suffix(".onnx"), card.conversion["onnx"]))
+
+
+def _finished(model: Path, data_path: str | None, skip_bad: bool, out: Path | None, onnx: bool, labels: bool) -> None:
+    """What --onnx and --labels do with a .tflite file."""
+    if not model.is_file():
+        raise ModelError(f"{model}: no such file; expected a .tflite file")
+    from fer_edge.convert.finished import label, made_faces, sample, write_onnx
+    from fer_edge.train.data import load
+
+    folder = out or model.parent
+    if labels:
+        model = label(model, folder)
+        click.echo(f"{model}: its labels are inside")
+    if onnx:
+        val = load(data_path, skip_bad=skip_bad, progress=say).split("val") if data_path else None
+        say("making ONNX (a minute or two)")
+        click.echo(_twin(*write_onnx(model, sample(val.faces) if val else made_faces(), folder)))
+
+
+def _twin(path: Path, found: dict[str, Any]) -> str:
+    """One line on an ONNX file and what the card says of it."""
+    return (
+        f"{path}: answers as the .tflite file on {100 * found['agreement']:.1f} % of {found['pictures']} faces, "
+        f"scores differ by {found['largest_difference']:.3f} at most"
+    )

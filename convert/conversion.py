@@ -19,13 +19,15 @@ from fer_edge.convert import verify
 from fer_edge.convert.equalize import equalize
 from fer_edge.convert.export import export_float, export_int8, export_post_training
 from fer_edge.convert.finetune import Progress, Tuning, finetune
+from fer_edge.convert.finished import sample, write_onnx
 from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
+from fer_edge.convert.metadata import labelled
 from fer_edge.convert.quantization import fake_quantized
 from fer_edge.convert.ranges import calibrate
 from fer_edge.convert.sensitivity import sensitivity, table, write_table
 from fer_edge.convert.source import Source
-from fer_edge.edge.card import ModelCard, write_card
+from fer_edge.edge.card import ModelCard, read_card, write_card
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
 from fer_edge.train.data import Dataset, Split, fingerprint
@@ -42,6 +44,7 @@ class Job:
 
     fold: make a graph of the 48-px gray face, the upscaling in its first convolution (see fold.py).
     other_python: an interpreter with tflite-runtime, verified in too. resume: start from the last fine-tuning's best.
+    onnx: an ONNX file of each, too.
     """
 
     kinds: tuple[str, ...] = ("int8",)
@@ -51,6 +54,7 @@ class Job:
     fold: bool = True
     other_python: Path | None = None
     resume: bool = False
+    onnx: bool = False
 
 
 def convert(
@@ -81,8 +85,14 @@ def convert(
         else:
             content = export_float(source.model, kind)
         name = f"{source.name}_{SUFFIX[kind]}"
+        content = labelled(content, name)
         figures, ops = _verified(name, kind, content, reference, val, job, echo)
-        written.append(_write(out / f"{name}.tflite", kind, content, source, data, job, figures, ops, history))
+        path, card = _write(out / f"{name}.tflite", kind, content, source, data, job, figures, ops, history)
+        if job.onnx:
+            echo("making ONNX (a minute or two)")
+            write_onnx(path, sample(val.faces), out)
+            card = read_card(path)
+        written.append((path, card))
     return written
 
 

@@ -12,6 +12,7 @@ from fer_edge.edge.card import checked_card, read_card
 from fer_edge.edge.classifier import open_member
 from fer_edge.edge.ensemble import NAMES, read_ensemble
 from fer_edge.edge.errors import FerEdgeError, ModelError
+from fer_edge.edge.labels import labels_inside
 from fer_edge.models import FOLDER
 
 
@@ -55,8 +56,10 @@ def list_models(as_json: bool) -> None:
 @models.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """A model's card as JSON."""
-    click.echo(json.dumps(asdict(read_card(model_file(name))), indent=2, ensure_ascii=False))
+    """A model's card as JSON, with the labels that the file itself carries."""
+    path = model_file(name)
+    found = {**asdict(read_card(path)), "labels_inside": labels_inside(path)}
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 @models.command()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.card import ModelCard, checked_card
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import open_interpreter
+from fer_edge.edge.labels import check_labels
 from fer_edge.edge.preprocess import upscale
 from fer_edge.edge.quantize import dequantize, gray_table
 from fer_edge.edge.types import EMOTIONS
@@ -41,6 +42,7 @@ class TFLiteClassifier:
             raise ModelError(
                 f"{self.path} maps {shape} to {self._output.shape}; expected (1, S, S, 3) pixels to (1, 7) logits"
             )
+        check_labels(self.path)
         self._table = gray_table(self._input)
 
     @property

@@ -42,6 +42,9 @@ _EXTRAS = {
     "tf_keras": ("tf_keras", "convert"),
     "paho": ("paho-mqtt", "mqtt"),
     "tensorflow_model_optimization": ("tensorflow-model-optimization", "convert"),
+    "tf2onnx": ("tf2onnx", "onnx"),
+    "onnx": ("onnx", "onnx"),
+    "onnxruntime": ("onnxruntime", "onnx"),
     "starlette": ("Starlette", "web"),
     "uvicorn": ("uvicorn", "web"),
 }

@@ -6,6 +6,7 @@ import lzma
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import tf_keras
 from click.testing import CliRunner
@@ -17,6 +18,7 @@ from fer_edge.convert.export import export_float, export_int8, export_post_train
 from fer_edge.convert.finetune import Tuning
 from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
+from fer_edge.convert.onnx import onnx_bytes, onnx_logits
 from fer_edge.convert.quantization import fake_quantized, quantizers
 from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, _swish, calibrate, narrowed, pooled
 from fer_edge.convert.sensitivity import sensitivity
@@ -27,7 +29,9 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import open_interpreter
+from fer_edge.edge.labels import labels_inside
 from fer_edge.edge.preprocess import FACE_SIZE, INPUT_SIZE, normalize
+from fer_edge.edge.types import EMOTIONS
 from fer_edge.train import architectures
 from fer_edge.train.architectures.layers import head, squeeze_excite
 from fer_edge.train.data import Dataset, Split
@@ -312,15 +316,27 @@ def test_low_agreement_and_a_large_drop_are_refused():
 def test_convert_writes_a_model_and_a_card_that_fit(tiny, tmp_path):
     source = Source("tiny", tmp_path / "run" / "float.npz", _tiny(), {"recipe": "none"})
     out = tmp_path / "models"
-    job = Job(tuning=Tuning(epochs=1, batch_size=8, steps=2), limits=verify.Limits(0.0, 100.0), limit=16)
+    job = Job(tuning=Tuning(epochs=1, batch_size=8, steps=2), limits=verify.Limits(0.0, 100.0), limit=16, onnx=True)
     ((path, card),) = convert(source, _data(tiny), job, out, echo=lambda _: None)
-    assert sorted(file.name for file in out.iterdir()) == ["tiny_int8.json", "tiny_int8.tflite"]
-    assert checked_card(path).sha256 == card.sha256
+    assert sorted(file.name for file in out.iterdir()) == ["tiny_int8.json", "tiny_int8.onnx", "tiny_int8.tflite"]
+    assert checked_card(path) == card
+    assert labels_inside(path) == EMOTIONS
     (figures,) = (value for key, value in card.accuracy["runtimes"].items() if key.startswith("LiteRT"))
     assert figures["agreement"] > 0.5
     assert card.accuracy["runtimes"]["tflite-runtime"] == "not run"
     assert card.conversion["operators"]["CONV_2D"] == 6
     assert len(card.conversion["history"]) == 2
+    assert card.conversion["onnx"]["file"] == "tiny_int8.onnx"
+
+
+def test_int8_stays_int8_in_onnx(int8_file):
+    proto = onnx.load_from_string(onnx_bytes(int8_file, "none"))
+    weights = [each for each in proto.graph.initializer if len(each.dims) > 1]
+    assert weights and all(each.data_type == onnx.TensorProto.INT8 for each in weights)
+    assert {node.op_type for node in proto.graph.node} >= {"QuantizeLinear", "DequantizeLinear", "Conv"}
+    classifier, found = TFLiteClassifier(int8_file), onnx_logits(proto.SerializeToString(), _faces())
+    steps = np.abs(found - classifier.logits(_faces())) / classifier.output_step
+    assert steps.mean() < 1 and steps.max() <= 4
 
 
 def test_convert_writes_nothing_where_verification_fails(tiny, tmp_path):

@@ -1,0 +1,224 @@
+"""What others read: labels inside the .tflite file, and ONNX that answers as it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cv2
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_edge.convert import metadata, verify
+from fer_edge.convert.finished import label, made_faces
+from fer_edge.edge.card import card_path, checked_card
+from fer_edge.edge.classifier import TFLiteClassifier
+from fer_edge.edge.cli import main
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.labels import labels_inside
+from fer_edge.edge.types import EMOTIONS
+from fer_edge.models import FOLDER
+
+PAGE = FOLDER.parent / "docs" / "export.md"
+
+
+@pytest.fixture
+def copied(tiny: Path, tmp_path: Path) -> Path:
+    """The tiny float model and its card, in a folder of their own."""
+    shutil.copy(card_path(tiny), tmp_path)
+    return Path(shutil.copy(tiny, tmp_path))
+
+
+def with_labels(model: Path, text: str, method: int = zipfile.ZIP_STORED) -> Path:
+    """The file as others would have labelled it."""
+    with zipfile.ZipFile(model, "a", method) as archive:
+        archive.writestr("readme.txt", "first")
+        archive.writestr("labels.txt", text)
+    return model
+
+
+# --- labels ----------------------------------------------------------------------------------------------------
+
+
+def test_a_labelled_file_is_a_zip_archive_and_answers_as_before(copied: Path) -> None:
+    plain = copied.read_bytes()
+    before = TFLiteClassifier(copied).logits(made_faces(8))
+    assert labels_inside(copied) is None
+    label(copied, copied.parent)
+    with zipfile.ZipFile(copied) as archive:
+        assert archive.read("labels.txt").decode().split() == list(EMOTIONS)
+        assert archive.testzip() is None
+    assert labels_inside(copied) == EMOTIONS
+    assert checked_card(copied).labels == EMOTIONS
+    assert np.array_equal(TFLiteClassifier(copied).logits(made_faces(8)), before)
+    assert copied.read_bytes() == metadata.labelled(copied.read_bytes(), "tiny") == metadata.labelled(plain, "tiny")
+
+
+def test_the_other_runtime_loads_a_labelled_file_too(tiny: Path, copied: Path) -> None:
+    python = os.environ.get("FER_EDGE_TFLITE_PYTHON")
+    if not python:
+        pytest.skip("FER_EDGE_TFLITE_PYTHON names no environment with tflite-runtime (make test makes one)")
+    label(copied, copied.parent)
+    one, other = (verify.tflite_runtime_logits(Path(python), path, made_faces(4))[1] for path in (tiny, copied))
+    assert np.array_equal(one, other)
+
+
+def field(table: Any, slot: int) -> Any:
+    """Where a flatbuffer table has a field, by number; 0 where it has none."""
+    return table.Offset(4 + 2 * slot)
+
+
+def tables(table: Any, slot: int) -> list[Any]:
+    start, count = table.Vector(field(table, slot)), table.VectorLen(field(table, slot))
+    return [
+        flatbuffers.table.Table(table.Bytes, table.Indirect(start + 4 * index)) for index in range(count)
+    ]  # a vector of tables holds offsets
+
+
+def text(table: Any, slot: int) -> str:
+    return str(table.String(table.Pos + field(table, slot)).decode())
+
+
+def test_the_metadata_follows_the_schema(tiny: Path) -> None:
+    """Read by field numbers of metadata_schema.fbs; tflite-support 0.4.4 reads the same."""
+    model = schema.ModelT.InitFromPackedBuf(metadata.labelled(tiny.read_bytes(), "quarters", "some licence"), 0)
+    (entry,) = (each for each in model.metadata if each.name == b"TFLITE_METADATA")
+    content = bytes(model.buffers[entry.buffer].data)
+    assert content[4:8] == b"M001"
+    root = flatbuffers.table.Table(content, flatbuffers.encode.Get(flatbuffers.packer.uoffset, content, 0))
+    assert (text(root, 0), text(root, 5), text(root, 7)) == ("quarters", "some licence", "1.0.0")
+    (graph,) = tables(root, 3)
+    ((image,), (emotion,)) = tables(graph, 2), tables(graph, 3)
+    assert (text(image, 0), text(emotion, 0)) == ("image", "emotion")
+    assert "96 by 96 pixels, gray, the same in all three channels: gray / 127.5 - 1." in text(image, 1)
+    (labels,) = tables(emotion, 6)
+    kind = labels.Get(flatbuffers.number_types.Int8Flags, labels.Pos + field(labels, 2))
+    assert (text(labels, 0), kind) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_other_labels_are_refused(tiny: Path, tmp_path: Path, method: int) -> None:
+    ours, others = (Path(shutil.copy(tiny, tmp_path / name)) for name in ("ours.tflite", "others.tflite"))
+    TFLiteClassifier(with_labels(ours, "\n".join(EMOTIONS), method))
+    assert labels_inside(ours) == EMOTIONS
+    with pytest.raises(ModelError, match=r"carries the labels happy, sad; expected angry, disgust"):
+        TFLiteClassifier(with_labels(others, "happy\nsad\n", method))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4), st.integers(0, 60))
+def test_a_damaged_archive_is_one_line(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]], lost: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.tflite"
+    path.unlink(missing_ok=True)
+    content = bytearray(with_labels(path, "\n".join(EMOTIONS), zipfile.ZIP_DEFLATED).read_bytes())
+    for place, value in changes:
+        content[-1 - place] = value
+    path.write_bytes(content[lost:])
+    with suppress(ModelError):
+        labels_inside(path)
+
+
+def test_the_command_labels_a_file_and_its_card_fits(copied: Path) -> None:
+    old = checked_card(copied).sha256
+    done = CliRunner().invoke(main, ["convert", str(copied), "--labels"])
+    assert done.exit_code == 0, done.output
+    assert checked_card(copied).sha256 != old
+    shown = json.loads(CliRunner().invoke(main, ["models", "show", str(copied)]).stdout)
+    assert shown["labels_inside"] == list(EMOTIONS)
+
+
+# --- ONNX ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def twin(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny float model as ONNX, by the command; its card beside it."""
+    folder = tmp_path_factory.mktemp("onnx")
+    shutil.copy(card_path(tiny), folder)
+    model = Path(shutil.copy(tiny, folder))
+    done = CliRunner().invoke(main, ["convert", str(model), "--onnx"])
+    assert done.exit_code == 0, done.output
+    assert "answers as the .tflite file on 100.0 % of 100 faces" in done.stdout
+    return model.with_suffix(".onnx")
+
+
+def test_a_finished_file_becomes_onnx_without_data(twin: Path) -> None:
+    import onnx
+
+    proto = onnx.load(twin)
+    properties = {each.key: each.value for each in proto.metadata_props}
+    assert properties["labels"].split(",") == list(EMOTIONS)
+    assert properties["input_range"] == "-1,1" and "Apache-2.0" in properties["model_license"]
+    assert [each.name for each in (*proto.graph.input, *proto.graph.output)] == ["image", "logits"]
+    noted = checked_card(twin.with_suffix(".tflite")).conversion["onnx"]
+    assert (noted["file"], noted["bytes"]) == (twin.name, twin.stat().st_size)
+    assert noted["largest_difference"] < 1e-3
+
+
+def test_the_pages_example_runs(twin: Path, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    shutil.copy(twin, tmp_path / "mobilenet_v2_int8.onnx")
+    cv2.imwrite(str(tmp_path / "face.png"), made_faces(1)[0])
+    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    scores = TFLiteClassifier(twin.with_suffix(".tflite")).logits(made_faces(1))[0]
+    assert done.stdout.split()[0] == EMOTIONS[scores.argmax()]
+
+
+def test_onnx_that_answers_otherwise_is_not_written(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fer_edge.convert import onnx
+
+    monkeypatch.setattr(onnx, "FLOAT", onnx.Limits(1.01, 0))
+    before = card_path(copied).read_text()
+    done = CliRunner().invoke(main, ["convert", str(copied), "--onnx"])
+    assert done.exit_code == 2
+    assert "answers as tiny.tflite on 100.0 %" in done.stderr.splitlines()[-1]
+    assert not copied.with_suffix(".onnx").exists()
+    assert card_path(copied).read_text() == before
+
+
+def test_what_cannot_be_onnx_is_one_line(copied: Path) -> None:
+    from fer_edge.convert import onnx
+
+    graph = schema.ModelT.InitFromPackedBuf(copied.read_bytes(), 0)
+    pool = next(each for each in graph.operatorCodes if each.builtinCode == schema.BuiltinOperator.AVERAGE_POOL_2D)
+    pool.builtinCode = pool.deprecatedBuiltinCode = schema.BuiltinOperator.L2_POOL_2D  # tf2onnx knows none such
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(graph.Pack(builder), b"TFL3")
+    copied.write_bytes(builder.Output())
+    TFLiteClassifier(copied)
+    with pytest.raises(ModelError, match=r"cannot be made ONNX by tf2onnx: .*; no ONNX file was written"):
+        onnx.onnx_bytes(copied, "none")
+
+
+@pytest.mark.parametrize("words", [["model.tflite"], ["model.tflite", "--float32"], ["none.tflite", "--onnx"]])
+def test_what_is_asked_of_a_finished_file_must_be_said(copied: Path, words: list[str]) -> None:
+    copied.rename(copied.with_name("model.tflite"))
+    done = CliRunner().invoke(main, ["convert", str(copied.with_name(words[0])), *words[1:]])
+    assert done.exit_code == 2
+    assert re.search("expected (--onnx or --labels|a .tflite file)", done.stderr.splitlines()[-1])
+
+
+def test_a_missing_extra_is_one_line(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "fer_edge.convert.onnx", raising=False)
+    monkeypatch.delattr("fer_edge.convert.onnx", raising=False)
+    monkeypatch.setitem(sys.modules, "tf2onnx.convert", None)
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    done = CliRunner().invoke(main, ["convert", str(copied), "--onnx"])
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].endswith("this command needs tf2onnx: pip install 'fer-edge[onnx]'")
