@@ -1,4 +1,5 @@
 # make demo    the ensemble on the first camera, or on a short clip where there is none
+# make page    the live page at http://127.0.0.1:8080/, from the same camera or clip, until Ctrl-C
 # make test    all tests, in an environment of their own
 # make lint    ruff and mypy
 # make test-device  a V4L2 camera listed, filmed with, unplugged and plugged in again, in a virtual machine; minutes
@@ -14,11 +15,14 @@ PYTEST ?=
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo test test-device lint clean
+.PHONY: demo page test test-device lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
 	@$(VENV)/bin/python examples/demo.py
+
+page: $(VENV)/ready
+	@$(VENV)/bin/python examples/demo.py --web 8080
 
 test: $(VENV_TEST)/ready $(if $(HAS_TFLITE),$(VENV_TFLITE)/ready)
 ifeq ($(HAS_TFLITE),)

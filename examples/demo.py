@@ -1,4 +1,8 @@
-"""`make demo`: the ensemble on the first camera, or on a short clip of a moving face where there is no camera."""
+"""`make demo` and `make page`: the ensemble on the first camera, or on a clip of a moving face where there is none.
+
+python examples/demo.py              ten seconds as text, with an annotated video and picture
+python examples/demo.py --web 8080   the live page, until Ctrl-C
+"""
 
 from __future__ import annotations
 
@@ -32,20 +36,38 @@ def first_camera() -> str | None:
     return None
 
 
-def main() -> int:
-    """Run `fer-edge run` as a user would, and say where its output lies; returns its exit code."""
-    OUTPUT.mkdir(exist_ok=True)
-    video, picture = OUTPUT / "annotated.mp4", OUTPUT / "annotated.png"
+def source() -> list[str]:
+    """The options that name the first camera, or a clip made now."""
     camera = first_camera()
-    if camera is None:
-        clip = make_clip.write(OUTPUT / "clip.mp4")
-        print(f"no camera gives pictures: {clip} stands in, made from {make_clip.PORTRAIT.name}")
-        where = ["--source", str(clip)]
-    else:
-        where = ["--camera", camera, "--duration", str(SECONDS)]
-    arguments = ["run", *where, "--show", "text", "--save-video", str(video), "--save-picture", str(picture)]
-    print(f"{shlex.join(['fer-edge', *arguments])}", flush=True)
-    code = subprocess.run([sys.executable, "-m", "fer_edge.edge.cli", *arguments]).returncode
+    if camera is not None:
+        return ["--camera", camera]
+    clip = make_clip.write(OUTPUT / "clip.mp4")
+    print(f"no camera gives pictures: {clip} stands in, made from {make_clip.PORTRAIT.name}")
+    return ["--source", str(clip)]
+
+
+def run(*options: str) -> int:
+    """Say and do what a user would type; returns its exit code."""
+    arguments = ["run", *options]
+    print(shlex.join(["fer-edge", *arguments]), flush=True)
+    command = [sys.executable, "-m", "fer_edge.edge.cli", *arguments]
+    with subprocess.Popen(command) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:  # a terminal sends Ctrl-C to both: it is for the run, which then ends in order
+                continue
+
+
+def main(arguments: list[str]) -> int:
+    """The demo, or the page where its address is given; returns the exit code."""
+    OUTPUT.mkdir(exist_ok=True)
+    where = source()
+    if arguments:
+        return run(*where, "--show", "none", *arguments)
+    video, picture = OUTPUT / "annotated.mp4", OUTPUT / "annotated.png"
+    limit = ["--duration", str(SECONDS)] if where[0] == "--camera" else []
+    code = run(*where, *limit, "--show", "text", "--save-video", str(video), "--save-picture", str(picture))
     if code == 0:
         written = [str(path) for path in (video, picture) if path.exists()]
         print(f"wrote {' and '.join(written)}")
@@ -54,4 +76,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

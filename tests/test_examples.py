@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
@@ -54,6 +58,17 @@ def test_every_frame_shows_one_face_and_it_moves(clip: list[np.ndarray]) -> None
     middles = np.array([(face.box.x + face.box.width / 2, face.box.y + face.box.height / 2) for (face,) in found])
     assert np.ptp(middles[:, 0]) > 50
     assert np.ptp([face.box.width for (face,) in found]) > 10
+
+
+def test_the_page_is_there_until_it_is_interrupted(tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLES / "demo.py"), "--web", "127.0.0.1:0"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as demo:
+        assert demo.stderr is not None
+        link = next(line for line in demo.stderr if line.startswith("live page: ")).split()[-1]
+        assert httpx.get(f"{link}api/state").json()["model"]
+        os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
+        demo.stderr.read()
+    assert demo.returncode == 0
 
 
 def test_a_portrait_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
