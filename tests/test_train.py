@@ -106,8 +106,8 @@ def test_network_learns_what_can_be_learnt(synthetic_csv: Path, tmp_path: Path, 
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}, "whatever it was trained in"
 
 
-@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
-def test_architectures_are_flat_and_the_same_in_both_keras(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_converted_is_flat_and_the_same_in_both_keras(name: str) -> None:
     import tf_keras
 
     ours, theirs = architectures.build(name, keras, 32), architectures.build(name, tf_keras, 32)
