@@ -29,7 +29,7 @@ ifeq ($(HAS_TFLITE),)
 	@echo "tflite-runtime is not available on this Python (3.11 is needed): its tests are skipped"
 endif
 	FER_EDGE_TFLITE_PYTHON=$(if $(HAS_TFLITE),$(abspath $(VENV_TFLITE))/bin/python) \
-	TF_CPP_MIN_LOG_LEVEL=2 $(VENV_TEST)/bin/python -m pytest $(PYTEST)
+	TF_CPP_MIN_LOG_LEVEL=2 $(VENV_TEST)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 test-device: $(VENV)/ready
 	tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py
