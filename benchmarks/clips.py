@@ -62,13 +62,13 @@ def frames(face: NDArray[np.uint8], count: int, faces: int, width: int, height: 
         yield np.asarray(picture, np.uint8)
 
 
-def write_clip(path: Path, count: int, faces: int, width: int, height: int) -> Path:
+def write_clip(path: Path, count: int, faces: int, width: int, height: int, portrait: Path = PORTRAIT) -> Path:
     """Write such a clip as .mp4; ResultError where that cannot be done."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), RATE, (width, height))
     if not writer.isOpened():
         raise ResultError(f"{path} cannot be written; expected a .mp4 file in a folder with free space")
     try:
-        for picture in frames(head(), count, faces, width, height):
+        for picture in frames(head(portrait), count, faces, width, height):
             writer.write(picture)
     finally:
         writer.release()

@@ -9,32 +9,30 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
 ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
-def main(name: str, picture: str) -> None:
+def main(name: str, clip: str, rate: float) -> None:
     """Open the named package, say how long that took, then answer requests on stdin until it ends."""
     telling = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print on stdout must not mix with the answers
     began = time.perf_counter()
     frame_call, face_call, classify_call = _OPEN[name]()
-    import cv2
-
-    frame = cv2.imread(picture)
-    found = frame_call(frame)
+    frames = _frames(clip, rate)
+    found = frame_call(*next(frames))
     first = time.perf_counter() - began
     tell: dict[str, Any] = {"first_ms": 1000 * first, "faces": found, "peak_mib": _peak_mib()}
     print(json.dumps(tell), file=telling)
     for line in sys.stdin:
         asked = json.loads(line)
         if asked["do"] == "frame":
-            tell = {"ms": _timed(lambda: frame_call(frame), asked["count"])}
+            tell = {"ms": [_timed(frame_call, *next(frames)) for _ in range(asked["count"])]}
         elif asked["do"] == "classify":
-            tell = {"ms": _timed(classify_call, asked["count"])}
+            tell = {"ms": [_timed(classify_call) for _ in range(asked["count"])]}
         else:
             import numpy as np
 
@@ -42,13 +40,22 @@ def main(name: str, picture: str) -> None:
         print(json.dumps({**tell, "peak_mib": _peak_mib()}), file=telling)
 
 
-def _timed(call: Callable[[], object], count: int) -> list[float]:
-    times = []
-    for _ in range(count):
-        start = time.perf_counter()
-        call()
-        times.append(1000 * (time.perf_counter() - start))
-    return times
+def _frames(clip: str, rate: float) -> Iterator[tuple[Any, float]]:
+    """The clip's frames with their seconds, again and again; it ends where it began."""
+    import cv2
+
+    count = 0
+    while True:
+        capture = cv2.VideoCapture(clip)
+        while (read := capture.read())[0]:
+            yield read[1], count / rate
+            count += 1
+
+
+def _timed(call: Callable[..., object], *given: Any) -> float:
+    start = time.perf_counter()
+    call(*given)
+    return 1000 * (time.perf_counter() - start)
 
 
 def _peak_mib() -> float:
@@ -70,7 +77,7 @@ def _fer() -> tuple[Any, Any, Any]:
         return ORDER.index(max(answer["emotions"], key=answer["emotions"].get))
 
     blank = np.zeros((1, 64, 64), np.float32)
-    return lambda frame: len(whole.detect_emotions(frame)), face, lambda: whole._classify_emotions(blank)
+    return lambda frame, seconds: len(whole.detect_emotions(frame)), face, lambda: whole._classify_emotions(blank)
 
 
 def _facex() -> tuple[Any, Any, Any]:
@@ -91,13 +98,11 @@ def _facex() -> tuple[Any, Any, Any]:
         worker.model.set_tensor(worker.input_details[0]["index"], blank)
         worker.model.invoke()
 
-    return lambda frame: len(worker.predict(frame)), face, classify
+    return lambda frame, seconds: len(worker.predict(frame)), face, classify
 
 
 def _ours(model: str, running: bool) -> Callable[[], tuple[Any, Any, Any]]:
     def opened() -> tuple[Any, Any, Any]:
-        import numpy as np
-
         from fer_edge.edge.classifier import TFLiteClassifier
         from fer_edge.edge.detector import open_detector
         from fer_edge.edge.ensemble import open_cascade, open_classifier
@@ -109,13 +114,17 @@ def _ours(model: str, running: bool) -> Callable[[], tuple[Any, Any, Any]]:
 
         if model.endswith(".tflite"):
             single = TFLiteClassifier(model)
-            return (lambda frame: 1), (lambda face: int(single.logits(face[None])[0].argmax())), _alone([single])
+            return (
+                (lambda frame, seconds: 1),
+                (lambda face: int(single.logits(face[None])[0].argmax())),
+                _alone([single]),
+            )
         classifier: Any = (open_cascade if running else open_classifier)(model)
         pipeline = Pipeline(open_detector(), classifier)
         if running:
             pipeline = Pipeline(Follower(open_detector()), classifier, Tracker(), Smoother())
         return (
-            lambda frame: len(pipeline.process(Frame(np.asarray(frame), time=time.perf_counter()))),
+            lambda frame, seconds: len(pipeline.process(Frame(frame, time=seconds))),
             lambda face: int(classifier(face[None])[0].argmax()),
             _alone(classifier.members),
         )
@@ -147,4 +156,4 @@ _OPEN = _Open(fer=_fer, facex=_facex, run=_ours("ensemble", running=True))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""Side by side with other packages: the same pictures, the same core, in turns, each in an environment of its own."""
+"""Side by side with other packages: the same clip, the same core, in turns, each in an environment of its own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
-import cv2
 import numpy as np
 
 from fer_edge.benchmarks import peer_worker
-from fer_edge.benchmarks.clips import PORTRAIT
+from fer_edge.benchmarks.clips import PORTRAIT, RATE, write_clip
 from fer_edge.benchmarks.latency import summary
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, write
@@ -32,11 +31,14 @@ PACKAGES = {
 }
 
 OURS = ("run", "ensemble", "mobilenet_v2")
-"""As `run` does it, following faces and asking the cascade; then every frame anew, by all networks and by one."""
+"""As `run` does it with a clip, following faces and asking the cascade; then every frame anew, by all and by one."""
 
 ROUNDS = 10
 
 SIZE = (640, 480)
+
+CLIP = 100
+"""Frames of the clip, which begins again where it ended: four seconds of a face that sways."""
 
 
 @click.command(cls=Recorded)
@@ -44,7 +46,7 @@ SIZE = (640, 480)
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="FER2013 CSV or class-folder tree.")
 @click.option("--split", type=click.Choice(SPLITS), default="val", help="Labelled pictures.")
 @click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
-@click.option("--frames", type=click.IntRange(ROUNDS), default=50, help="Frames that each looks at.")
+@click.option("--frames", type=click.IntRange(ROUNDS), default=100, help="Frames that each looks at.")
 @click.option("--picture", type=click.Path(path_type=Path), default=PORTRAIT, help="A picture of one face.")
 @click.option("--core", type=click.IntRange(0), default=0, help="The processor core that all of them run on.")
 @click.option(
@@ -67,7 +69,7 @@ def peers(
 ) -> None:
     """Measure PyPI's fer and facex, the shipped models and MODELs beside each other on one core.
 
-    'frame' is a 640x480 picture of one face from pixels to scores, 'classifier' the network alone, 'first' the
+    'frame' is a 640x480 frame of one swaying face from pixels to scores, 'classifier' the network alone, 'first' the
     time from starting to import the package to its first answer.
     """
     part, described = labelled(data, split, limit)
@@ -75,10 +77,10 @@ def peers(
     pythons |= dict.fromkeys((*OURS, *models), Path(sys.executable))
     before = condition()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as closing:
-        scene, faces = Path(folder) / "scene.png", Path(folder) / "faces.npy"
-        cv2.imwrite(str(scene), _scene(picture))
+        clip, faces = Path(folder) / "clip.mp4", Path(folder) / "faces.npy"
+        write_clip(clip, CLIP, 1, *SIZE, picture)
         np.save(faces, part.faces)
-        workers = {name: closing.enter_context(_worker(name, python, scene, core)) for name, python in pythons.items()}
+        workers = {name: closing.enter_context(_worker(name, python, clip, core)) for name, python in pythons.items()}
         rows = _measured(workers, faces, part.labels, frames)
     for row in rows:
         if row["name"] in OURS:
@@ -92,19 +94,6 @@ def peers(
             f"classifier {row['classifier']['p50']:7.3f} ms  first {row['first_ms']:7.0f} ms  {row['peak_mib']:.0f} MiB"
         )
     click.echo(f"wrote {path}", err=True)
-
-
-def _scene(picture: Path) -> np.ndarray[Any, Any]:
-    """The picture fitted into 640x480."""
-    pixels = cv2.imread(str(picture))
-    if pixels is None:
-        raise ResultError(f"--picture {picture} cannot be read; expected a picture of one face")
-    scale = min(SIZE[0] / pixels.shape[1], SIZE[1] / pixels.shape[0])
-    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    scene = np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)
-    left, top = (SIZE[0] - small.shape[1]) // 2, (SIZE[1] - small.shape[0]) // 2
-    scene[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return scene
 
 
 def _environment(folder: Path, wanted: tuple[str, ...]) -> Path:
@@ -149,8 +138,8 @@ class _Worker:
 
 
 @contextmanager
-def _worker(name: str, python: Path, scene: Path, core: int) -> Iterator[_Worker]:
-    command = [str(python), str(Path(peer_worker.__file__)), name, str(scene)]
+def _worker(name: str, python: Path, clip: Path, core: int) -> Iterator[_Worker]:
+    command = [str(python), str(Path(peer_worker.__file__)), name, str(clip), str(RATE)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(

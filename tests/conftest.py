@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,15 @@ def synthetic_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [row for seed, (usage, count) in enumerate(sizes) for row in synthetic_rows(count, usage, seed)]
     path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def tflite_python() -> Path:
+    """The Python of an environment with tflite-runtime, which the Makefile makes where there is one for this Python."""
+    python = os.environ.get("FER_EDGE_TFLITE_PYTHON")
+    if not python:
+        pytest.skip("FER_EDGE_TFLITE_PYTHON names no environment with tflite-runtime (make test makes one)")
+    return Path(python)
 
 
 def command(*words: object) -> list[str]:

@@ -60,12 +60,11 @@ def test_accuracy_is_what_numpy_computes(tiny: Path, weights: np.ndarray, synthe
     assert [path.name for path in tmp_path.iterdir()] == ["accuracy.json"]
 
 
-def test_accuracy_of_another_environments_runtime(tiny: Path, synthetic_csv: Path, tmp_path: Path) -> None:
-    python = os.environ.get("FER_EDGE_TFLITE_PYTHON")
-    if not python:
-        pytest.skip("FER_EDGE_TFLITE_PYTHON names no environment with tflite-runtime (make test makes one)")
+def test_accuracy_of_another_environments_runtime(
+    tiny: Path, synthetic_csv: Path, tmp_path: Path, tflite_python: Path
+) -> None:
     out = tmp_path / "accuracy.json"
-    done = run("accuracy", tiny, "--data", synthetic_csv, "--python", python, "--out", out)
+    done = run("accuracy", tiny, "--data", synthetic_csv, "--python", tflite_python, "--out", out)
     assert done.exit_code == 0, done.output
     here, there = json.loads(out.read_text())["rows"]
     assert here["runtime"] != there["runtime"]

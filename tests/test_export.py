@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -67,12 +66,9 @@ def test_a_labelled_file_is_a_zip_archive_and_answers_as_before(copied: Path) ->
     assert copied.read_bytes() == metadata.labelled(copied.read_bytes(), "tiny") == metadata.labelled(plain, "tiny")
 
 
-def test_the_other_runtime_loads_a_labelled_file_too(tiny: Path, copied: Path) -> None:
-    python = os.environ.get("FER_EDGE_TFLITE_PYTHON")
-    if not python:
-        pytest.skip("FER_EDGE_TFLITE_PYTHON names no environment with tflite-runtime (make test makes one)")
+def test_the_other_runtime_loads_a_labelled_file_too(tiny: Path, copied: Path, tflite_python: Path) -> None:
     label(copied, copied.parent)
-    one, other = (verify.tflite_runtime_logits(Path(python), path, made_faces(4))[1] for path in (tiny, copied))
+    one, other = (verify.tflite_runtime_logits(tflite_python, path, made_faces(4))[1] for path in (tiny, copied))
     assert np.array_equal(one, other)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import zipfile
@@ -64,11 +63,15 @@ def test_the_runtime_loads_nothing_heavy(rooms: tuple[str, ...], ours: tuple[str
     assert done.stdout.split() == []
 
 
-def test_the_runtime_works_with_numpy_1_opencv_4_and_tflite_runtime(tmp_path: Path) -> None:
-    python = os.environ.get("FER_EDGE_TFLITE_PYTHON")
-    if not python:
-        pytest.skip("FER_EDGE_TFLITE_PYTHON names no environment with tflite-runtime (make test makes one)")
-    command = [python, "-m", "fer_edge.edge.cli", "run", "--source", str(ROOT / "examples" / "astronaut.jpg")]
+def test_the_runtime_works_with_numpy_1_opencv_4_and_tflite_runtime(tmp_path: Path, tflite_python: Path) -> None:
+    command = [
+        str(tflite_python),
+        "-m",
+        "fer_edge.edge.cli",
+        "run",
+        "--source",
+        str(ROOT / "examples" / "astronaut.jpg"),
+    ]
     command += ["--show", "text", "--save-picture", str(tmp_path / "annotated.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
