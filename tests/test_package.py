@@ -64,14 +64,8 @@ def test_the_runtime_loads_nothing_heavy(rooms: tuple[str, ...], ours: tuple[str
 
 
 def test_the_runtime_works_with_numpy_1_opencv_4_and_tflite_runtime(tmp_path: Path, tflite_python: Path) -> None:
-    command = [
-        str(tflite_python),
-        "-m",
-        "fer_edge.edge.cli",
-        "run",
-        "--source",
-        str(ROOT / "examples" / "astronaut.jpg"),
-    ]
+    picture = ROOT / "examples" / "astronaut.jpg"
+    command = [str(tflite_python), "-m", "fer_edge.edge.cli", "run", "--source", str(picture)]
     command += ["--show", "text", "--save-picture", str(tmp_path / "annotated.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
