@@ -33,6 +33,7 @@ from fer_edge.edge.types import Frame
 @click.command()
 @click.option("--camera", metavar="C", help="N, /dev/… or picamera2[:N]; 0 without --source; see fer-edge cameras.")
 @click.option("--source", metavar="S", help="Video, picture, folder of pictures, address, GStreamer pipeline.")
+@click.option("--loop", is_flag=True, help="Play a video as a camera would: at its own rate, again and again.")
 @click.option("--width", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
 @click.option("--height", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
 @click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames a second to ask of the camera.")
@@ -128,7 +129,9 @@ def _give_way(options: dict[str, Any], unset: dict[str, Any], told: str) -> None
 
 
 def _open_source(options: dict[str, Any]) -> Source:
-    asked = {name: options[name] for name in ("camera", "source", "width", "height", "fps", "mirror", "patience")}
+    asked = {
+        name: options[name] for name in ("camera", "source", "width", "height", "fps", "mirror", "loop", "patience")
+    }
     return open_source(rotate=int(options["rotate"]), tell=lambda line: say(f"source: {line}"), **asked)
 
 

@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
     OUTPUT.mkdir(exist_ok=True)
     where = source()
     if arguments:
-        return run(*where, "--show", "none", *arguments)
+        return run(*where, *([] if where[0] == "--camera" else ["--loop"]), "--show", "none", *arguments)
     video, picture = OUTPUT / "annotated.mp4", OUTPUT / "annotated.png"
     limit = ["--duration", str(SECONDS)] if where[0] == "--camera" else []
     code = run(*where, *limit, "--show", "text", "--save-video", str(video), "--save-picture", str(picture))

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -76,6 +77,29 @@ def test_video_gives_every_frame_in_media_time(tmp_path: Path, suffix: str) -> N
     shades = [float(frame.pixels[:10].mean()) for frame in frames]
     assert shades == pytest.approx([5 * i for i in range(40)], abs=6)  # lossy coding
     assert len({id(frame.pixels) for frame in frames}) == 40  # each frame's memory is its own
+
+
+def test_a_looped_video_is_a_camera_that_never_ends(tmp_path: Path) -> None:
+    with open_source(source=write_video(tmp_path / "v.avi", 4), loop=True) as source:
+        frames = list(islice(source, 10))
+    assert source.live and source.continuous and source.fps == pytest.approx(FPS)
+    numbers = [frame.index for frame in frames]
+    assert numbers == sorted(set(numbers)) and numbers[-1] >= 9  # a slow reader misses some, as from a camera
+    assert [frame.time for frame in frames] == pytest.approx([number / FPS for number in numbers], abs=1e-3)
+    assert [frame.pixels[:10].mean() for frame in frames] == pytest.approx([5 * (n % 4) for n in numbers], abs=6)
+
+
+def test_a_looped_video_that_is_cut_off_ends_with_an_error(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with open_source(source=path, loop=True) as source, pytest.raises(SourceError, match="cut off"):
+        list(source)
+
+
+@pytest.mark.parametrize("given", [{"camera": "0"}, {"source": "rtsp://camera/1"}, {"source": "."}, {}])
+def test_only_a_video_can_be_looped(given: dict[str, str]) -> None:
+    with pytest.raises(SourceError, match="expected a video file"):
+        open_source(**given, loop=True)
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4"])

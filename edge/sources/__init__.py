@@ -51,6 +51,7 @@ def open_source(
     fps: float | None = None,
     rotate: int = 0,
     mirror: bool = False,
+    loop: bool = False,
     silence: float = 5.0,
     patience: float = math.inf,
     tell: Callable[[str], None] = lambda line: None,
@@ -59,6 +60,7 @@ def open_source(
 
     Neither given means camera 0. width, height, fps: pixels and frames a second asked of a camera, which may give
     others. rotate: 0, 90, 180 or 270 degrees clockwise; mirror: left to right, after that.
+    loop: play a video as a camera would give it, at its own rate, again and again.
     silence: seconds without a picture after which a live source is lost. patience: seconds for which one that gave
     pictures before is waited for, 0 not at all. tell: takes a line when it is lost and when it is back.
     Raises SourceError.
@@ -71,6 +73,8 @@ def open_source(
     camera, source = (None if given is None else str(given) for given in (camera, source))
     if camera is not None and source is not None:
         raise SourceError(f"camera {camera!r} and source {shown(source)!r} were both given; give one of them")
+    if loop and (source is None or not Path(source).is_file()):
+        raise SourceError(f"{shown(source or 'a camera')} cannot be played again and again; expected a video file")
     quiet_opencv()
     live = Live(Wish(width, height, fps), rotate, mirror, silence, patience, tell)
     if source is None:
@@ -81,7 +85,7 @@ def open_source(
 
     if "://" in source or is_pipeline(source):
         return live.stream(source)
-    return live.turned(_open_file(source))
+    return live.turned(live.looped(Path(source)) if loop else _open_file(source))
 
 
 def _open_file(source: str) -> Source:

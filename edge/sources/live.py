@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import Source
@@ -52,6 +53,12 @@ class Live:
         if not stream.live:
             return self.turned(stream)
         return self.turned(self._kept(stream, lambda: Stream(address, self.silence), STREAM_PAUSE))
+
+    def looped(self, path: Path) -> Source:
+        """A video in place of a camera."""
+        from fer_edge.edge.sources.looped import Looped
+
+        return Latest.started(Looped(path), self.silence)
 
     def turned(self, source: Source) -> Source:
         """The source with its pictures turned as asked."""

@@ -1,0 +1,51 @@
+"""A video that stands in for a camera: at its own rate, again and again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources.capture import Closing
+from fer_edge.edge.sources.video import Video
+from fer_edge.edge.types import Frame
+
+
+class Looped(Closing):
+    """The frames of the video at `path`, each when it is due; numbers and times rise through all rounds.
+
+    Raises SourceError, also at the end of a video that is cut off.
+    """
+
+    live = True
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._video = path, Video(path)
+        self.name, self.fps = f"{path}, again and again", self._video.fps
+        self._stopped = threading.Event()
+
+    def __iter__(self) -> Iterator[Frame]:
+        began, passed, index = time.monotonic(), 0.0, 0
+        while True:
+            end = passed
+            for frame in self._video:
+                due = passed + frame.time
+                if self._stopped.wait(began + due - time.monotonic()):
+                    return
+                yield replace(frame, index=index, time=due)
+                index, end = index + 1, due
+            if self._video.problem:
+                raise SourceError(self._video.problem)
+            passed = end + 1 / (self.fps or 25.0)
+            self._video.close()
+            self._video = Video(self._path)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._video.close()
