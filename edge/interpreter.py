@@ -78,7 +78,7 @@ def runtime() -> Runtime:
 class Interpreter:
     """One loaded model with its tensors allocated; not to be shared between threads."""
 
-    def __init__(self, path: Path, threads: int, xnnpack: bool) -> None:
+    def __init__(self, path: Path, threads: int, xnnpack: bool, shape: tuple[int, ...] | None = None) -> None:
         self.runtime = runtime()
         self.path = path
         self.threads = threads
@@ -89,6 +89,9 @@ class Interpreter:
         try:
             with _quiet_stderr():
                 self._interpreter = self.runtime.module.Interpreter(**options)
+                if shape is not None:
+                    (first,) = self._interpreter.get_input_details()
+                    self._interpreter.resize_tensor_input(first["index"], shape)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             what = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
@@ -127,9 +130,11 @@ class Interpreter:
         return f"{self.runtime.name} {self.runtime.version}, {threads}, {how}"
 
 
-def open_interpreter(path: Path | str, threads: int = 1, *, xnnpack: bool = True) -> Interpreter:
-    """Load a .tflite file; ModelError where it is missing or damaged."""
-    return Interpreter(Path(path), threads, xnnpack)
+def open_interpreter(
+    path: Path | str, threads: int = 1, *, xnnpack: bool = True, shape: tuple[int, ...] | None = None
+) -> Interpreter:
+    """Load a .tflite file; ModelError where it is missing or damaged. shape: of its one input, where not the file's."""
+    return Interpreter(Path(path), threads, xnnpack, shape)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from fer_edge.edge.blazeface import (
     FULL,
     OVERLAP,
     SHORT,
+    SHORTEST,
     Variant,
     anchors,
     blend,
@@ -30,6 +31,7 @@ from fer_edge.edge.blazeface import (
 )
 from fer_edge.edge.detector import TILED_FROM, VARIANTS, Detector, haar_box, open_detector, tiles
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.tracker import overlap
 from fer_edge.edge.types import Box, Frame
 
 ROOT = Path(__file__).parents[1]
@@ -174,39 +176,58 @@ def test_a_mirrored_picture_gives_the_mirrored_box(spec: str) -> None:
 
 @pytest.mark.parametrize(("variant", "count"), [(SHORT, 896), (BACK, 896), (FULL, 2304)])
 def test_anchors_are_the_networks_rows(variant: Variant, count: int) -> None:
-    centres = anchors(variant)
+    centres = anchors(variant, variant.size, variant.size)
     assert centres.shape == (count, 2)
-    assert centres.min() > 0 and centres.max() < 1
-    np.testing.assert_allclose(centres.mean(axis=0), 0.5, atol=1e-6)
-    half = variant.layers[0][0] / variant.size / 2
-    np.testing.assert_allclose(centres[0], (half, half))
+    assert centres.min() > 0 and centres.max() < variant.size
+    np.testing.assert_allclose(centres.mean(axis=0), variant.size / 2, atol=1e-4)
+    np.testing.assert_allclose(centres[0], variant.layers[0][0] / 2)
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (360, 640)])
+def test_a_wide_or_high_frame_gives_the_faces_of_the_square_about_it(width: int, height: int) -> None:
+    pixels = canvas(width, height)
+    for place in (0.2, 0.8):
+        paste(pixels, width * (place if width > height else 0.5), height * (place if width < height else 0.5), 80)
+    x, y = (640 - width) // 2, (640 - height) // 2
+    square = np.zeros((640, 640, 3), np.uint8)
+    square[y : y + height, x : x + width] = pixels
+    found, expected = (detector().detect(Frame(each)) for each in (pixels, square))
+    assert len(found) == len(expected) == 2
+    for face in found:
+        moved = Box(face.box.x + x, face.box.y + y, face.box.width, face.box.height)
+        assert max(overlap(moved, known.box) for known in expected) > 0.85
 
 
 @settings(max_examples=40)
-@given(st.integers(1, 800), st.integers(1, 800), st.sampled_from([128, 192, 256]), st.data())
-def test_letterbox_round_trip(width: int, height: int, size: int, data: st.DataObject) -> None:
-    square, laid = letterbox(np.full((height, width, 3), 200, np.uint8), size)
-    assert square.shape == (size, size, 3)
+@given(st.integers(1, 800), st.integers(1, 800), st.sampled_from([SHORT, FULL, BACK]), st.data())
+def test_letterbox_round_trip(width: int, height: int, variant: Variant, data: st.DataObject) -> None:
+    small, laid = letterbox(np.full((height, width, 3), 200, np.uint8), variant.size, variant.grain)
+    sides = small.shape[:2]
+    assert max(sides) == variant.size and all(side % variant.grain == 0 for side in sides)
     x = data.draw(st.floats(0, width))
     y = data.draw(st.floats(0, height))
     row = np.zeros((1, COLUMNS), np.float32)
     row[0, 0:-1:2], row[0, 1:-1:2] = x * laid.scale + laid.left, y * laid.scale + laid.top
     back = laid.restore(row)
-    # Half a pixel of the square is the layout's own rounding; float32 of 800 is exact to 2e-4.
+    # Half a pixel of the input is the layout's own rounding; float32 of 800 is exact to 2e-4.
     np.testing.assert_allclose(back[0, 0:-1:2], x, atol=0.5 / laid.scale + 1e-3)
     np.testing.assert_allclose(back[0, 1:-1:2], y, atol=0.5 / laid.scale + 1e-3)
-    bars = size * size - int((square[..., 0] == 200).sum())
-    assert bars == size * size - max(1, round(width * laid.scale)) * max(1, round(height * laid.scale))
+    filled = max(1, round(width * laid.scale)) * max(1, round(height * laid.scale))
+    assert int((small[..., 0] == 200).sum()) == filled
+    assert (
+        min(sides) == max(variant.grain, SHORTEST * variant.size)
+        or filled > np.prod(sides) - variant.size * variant.grain
+    )
 
 
 def test_decoding_puts_boxes_and_points_at_their_anchor() -> None:
-    centres = anchors(SHORT)
+    centres = anchors(SHORT, 96, 128)
     regressors = np.zeros((len(centres), 16), np.float32)
     regressors[10] = [4, -2, 20, 30, *range(12)]
     logits = np.full(len(centres), -1e9, np.float32)
     logits[10] = 1e9
     (row,) = decode(regressors, logits, centres, SHORT)
-    x, y = centres[10] * 128
+    x, y = centres[10]
     expected = [x - 6, y - 17, x + 14, y + 13]
     np.testing.assert_allclose(row[:4], expected, atol=1e-4)
     np.testing.assert_allclose(row[4:16].reshape(6, 2) - (x, y), np.arange(12).reshape(6, 2), atol=1e-4)

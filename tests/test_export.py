@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_edge.convert import metadata, verify
+from fer_edge.convert.anyshape import any_shape
 from fer_edge.convert.finished import label, made_faces
 from fer_edge.edge.card import card_path, checked_card
 from fer_edge.edge.classifier import TFLiteClassifier
@@ -70,6 +71,16 @@ def test_the_other_runtime_loads_a_labelled_file_too(tiny: Path, copied: Path, t
     label(copied, copied.parent)
     one, other = (verify.tflite_runtime_logits(tflite_python, path, made_faces(4))[1] for path in (tiny, copied))
     assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("variant", ["short", "back"])
+def test_the_shipped_detectors_take_any_shape(variant: str) -> None:
+    content = (FOLDER / "face" / f"blazeface_{variant}.tflite").read_bytes()
+    assert any_shape(content) == content
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    options = [operator.builtinOptions for graph in model.subgraphs for operator in graph.operators]
+    shapes = [list(each.newShape) for each in options if isinstance(each, schema.ReshapeOptionsT)]
+    assert sorted(shapes) == [[1, -1, 1]] * 2 + [[1, -1, 16]] * 2
 
 
 def field(table: Any, slot: int) -> Any:

@@ -1,0 +1,32 @@
+"""Networks that take pictures of any shape: `python -m fer_edge.convert.anyshape IN.tflite OUT.tflite`.
+
+A convolutional network does, but for the reshapes at its end that name the number of rows. With -1 in that place the
+interpreter may resize the input. The BlazeFace files in models/face/ are made so.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import flatbuffers
+from ai_edge_litert import schema_py_generated as schema
+
+from fer_edge.edge.files import write_bytes
+
+
+def any_shape(content: bytes) -> bytes:
+    """The .tflite file with each reshape to (1, rows, columns) leaving its rows open; all else is as it was."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            options = operator.builtinOptions
+            if isinstance(options, schema.ReshapeOptionsT) and len(options.newShape) == 3:
+                options.newShape = [1, -1, int(options.newShape[2])]
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+if __name__ == "__main__":
+    write_bytes(Path(sys.argv[2]), any_shape(Path(sys.argv[1]).read_bytes()))
