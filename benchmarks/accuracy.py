@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.elsewhere import python_option, rows_from
+from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
 from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.interpreter import runtime
-from fer_edge.train.data import SPLITS, Split
+from fer_edge.train.data import Split
 from fer_edge.train.metrics import measure
 
 _BATCH = 256  # pictures between two progress steps
@@ -24,13 +25,11 @@ _BATCH = 256  # pictures between two progress steps
 
 @click.command(cls=Recorded)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="FER2013 CSV or class-folder tree.")
-@click.option("--split", type=click.Choice(SPLITS), default="val", show_default=True, help="Labelled pictures.")
+@labelled_pictures
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Interpreter threads.")
 @click.option("--flip", is_flag=True, help="Measure each model once more with the mirrored face averaged in.")
-@click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
 @python_option
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+@result_file
 def accuracy(
     models: tuple[str, ...],
     data: Path,

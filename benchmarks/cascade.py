@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.latency import summary
 from fer_edge.benchmarks.machine import condition
+from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, write
 from fer_edge.edge.cascade import Cascade, CascadeClassifier, staged
 from fer_edge.edge.ensemble import Ensemble, open_cascade, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.interpreter import runtime
-from fer_edge.train.data import SPLITS, Split
+from fer_edge.train.data import Split
 from fer_edge.train.progress import Progress
 
 BLOCK = 32
@@ -28,12 +29,10 @@ BLOCK = 32
 
 @click.command(cls=Recorded)
 @click.argument("spec", default="ensemble", metavar="[ENSEMBLE]")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="FER2013 CSV or class-folder tree.")
-@click.option("--split", type=click.Choice(SPLITS), default="val", help="Labelled pictures.")
+@labelled_pictures
 @click.option("--threads", type=click.IntRange(1), default=1, help="Interpreter threads.")
-@click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw accuracy over time (.png).")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+@result_file
 def cascade(
     spec: str, data: Path, split: str, threads: int, limit: int | None, plot: Path | None, out: Path | None
 ) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.elsewhere import python_option, rows_from
 from fer_edge.benchmarks.machine import condition
+from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, shipped, write
 from fer_edge.edge.detector import open_detector
 from fer_edge.edge.ensemble import open_classifier
@@ -55,7 +56,7 @@ def _threads(ctx: click.Context, option: click.Parameter, value: str) -> tuple[i
     "--picture", type=click.Path(path_type=Path), help="Time a whole frame too: this picture, detection included."
 )
 @python_option
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+@result_file
 def latency(
     models: tuple[str, ...],
     threads: tuple[int, ...],

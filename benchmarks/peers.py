@@ -20,8 +20,8 @@ from fer_edge.benchmarks import peer_worker
 from fer_edge.benchmarks.clips import PORTRAIT, RATE, write_clip
 from fer_edge.benchmarks.latency import summary
 from fer_edge.benchmarks.machine import condition
+from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, write
-from fer_edge.train.data import SPLITS
 from fer_edge.train.progress import Progress
 
 PACKAGES = {
@@ -43,9 +43,7 @@ CLIP = 100
 
 @click.command(cls=Recorded)
 @click.argument("models", nargs=-1, metavar="[MODEL.tflite]...")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="FER2013 CSV or class-folder tree.")
-@click.option("--split", type=click.Choice(SPLITS), default="val", help="Labelled pictures.")
-@click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
+@labelled_pictures
 @click.option("--frames", type=click.IntRange(ROUNDS), default=100, help="Frames that each looks at.")
 @click.option("--picture", type=click.Path(path_type=Path), default=PORTRAIT, help="A picture of one face.")
 @click.option("--core", type=click.IntRange(0), default=0, help="The processor core that all of them run on.")
@@ -55,7 +53,7 @@ CLIP = 100
     default=Path("runs/peers"),
     help="Where their environments lie, or are made: gigabytes.",
 )
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+@result_file
 def peers(
     models: tuple[str, ...],
     data: Path,

@@ -25,6 +25,7 @@ import click
 from fer_edge.benchmarks.clips import RATE, write_clip
 from fer_edge.benchmarks.latency import peak_mib, summary
 from fer_edge.benchmarks.machine import condition
+from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, write
 from fer_edge.edge.ahead import Ahead
 from fer_edge.edge.cascade import CascadeClassifier
@@ -90,7 +91,7 @@ def _count(text: str) -> int:
 @click.option("--detect-every", type=click.IntRange(1), default=EVERY, help="As in 'fer-edge run'.")
 @click.option("--camera-rate", type=click.FloatRange(1), default=30.0, help="Frames/s of the camera played.")
 @click.option("--minutes", type=click.FloatRange(0), default=0.0, help="Go on for so long, at full rate, in each case.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+@result_file
 def pipeline(
     spec: str,
     faces: tuple[int, ...],

@@ -11,21 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.degradations import DEGRADATIONS
+from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
 from fer_edge.edge.ensemble import Ensemble, open_classifier
 from fer_edge.edge.interpreter import runtime
-from fer_edge.train.data import SPLITS, Split
+from fer_edge.train.data import Split
 from fer_edge.train.progress import Progress
 
 
 @click.command(cls=Recorded)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="FER2013 CSV or class-folder tree.")
-@click.option("--split", type=click.Choice(SPLITS), default="val", help="Labelled pictures.")
+@labelled_pictures
 @click.option("--threads", type=click.IntRange(1), default=1, help="Interpreter threads.")
-@click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves too (.png).")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+@result_file
 def robustness(
     models: tuple[str, ...],
     data: Path,

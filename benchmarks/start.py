@@ -14,6 +14,7 @@ import numpy as np
 from fer_edge.benchmarks.clips import PORTRAIT
 from fer_edge.benchmarks.latency import summary
 from fer_edge.benchmarks.machine import condition
+from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, write
 from fer_edge.edge.interpreter import runtime
 
@@ -25,7 +26,7 @@ WARM = 2
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--picture", type=click.Path(path_type=Path), default=PORTRAIT, help="What is predicted.")
 @click.option("--runs", type=click.IntRange(3), default=15, help="Processes of each kind.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine].")
+@result_file
 def start(models: tuple[str, ...], picture: Path, runs: int, out: Path | None) -> None:
     """Measure the time from starting `fer-edge predict` to its end, of one picture, with MODELs (default: ensemble).
 
