@@ -27,20 +27,22 @@ class Point:
     """One way to run a cascade of M members.
 
     thresholds: (M - 1,) confidences, 0..1, from which no further member is asked; above 1 it always is. reach: (M,)
-    shares of the faces that each member saw, and accuracy, 0..1, both on the split the cascade was fitted on.
+    shares of the faces that each member saw, and accuracy, 0..1, both on the split the cascade was fitted on. loss: how
+    much of its accuracy, 0..1, the whole ensemble would expect to lose there, by its own calibrated scores.
     """
 
     thresholds: tuple[float, ...]
     reach: tuple[float, ...]
     accuracy: float
+    loss: float
 
 
 @dataclass(frozen=True)
 class Cascade:
     """How an ensemble may stop early.
 
-    temperatures: (M,) what calibrates the first 1, 2 … M members fused. points: from the cheapest to the most
-    accurate. chosen: which of them is the default.
+    temperatures: (M,) what calibrates the first 1, 2 … M members fused. points: from the cheapest to the one that
+    loses least. chosen: which of them is the default.
     """
 
     temperatures: tuple[float, ...]
@@ -124,14 +126,14 @@ class CascadeClassifier:
 
 
 def within(cascade: Cascade, times: Sequence[float], budget: float) -> Point:
-    """The most accurate point whose mean time is within the budget; the cheapest where none is.
+    """The point that loses least of those whose mean time is within the budget; the cheapest where none is.
 
     times: (M,) what each member takes for a face, in the budget's unit.
     """
     affordable = [point for point in cascade.points if mean_time(point, times) <= budget]
     if not affordable:
         return min(cascade.points, key=lambda point: mean_time(point, times))
-    return max(affordable, key=lambda point: (point.accuracy, -mean_time(point, times)))
+    return min(affordable, key=lambda point: (point.loss, mean_time(point, times)))
 
 
 def mean_time(point: Point, times: Sequence[float]) -> float:
@@ -159,6 +161,7 @@ def cascade_from(stored: Any, members: int) -> Cascade:
             tuple(float(value) for value in point["thresholds"]),
             tuple(float(value) for value in point["reach"]),
             float(point["accuracy"]),
+            float(point["loss"]),
         )
         for point in stored["points"]
     )
