@@ -1,4 +1,4 @@
-"""What light, lens, codec and pose do to a face: eight degradations, each at five strengths, without chance.
+"""What light, lens, codec and pose do to a face: nine degradations, each at five strengths, without chance.
 
 After Hendrycks and Dietterich 2019 (arXiv:1903.12261), on 48-pixel gray faces. Where a degradation has two
 directions (darker or lighter, left or right), they alternate from face to face.
@@ -31,6 +31,10 @@ class Degradation:
 
 def _brightness(face: Gray, offset: float, index: int) -> Gray:
     return _bytes(face + _sign(index) * offset)
+
+
+def _dim(face: Gray, lost: float, index: int) -> Gray:
+    return _bytes(face * (1 - lost))
 
 
 def _contrast(face: Gray, lost: float, index: int) -> Gray:
@@ -82,6 +86,7 @@ def _bytes(values: NDArray[np.floating]) -> Gray:
 
 DEGRADATIONS = {
     "brightness": Degradation("gray levels", (20, 40, 60, 80, 100), _brightness),
+    "dim": Degradation("share of the light lost", (0.5, 0.7, 0.8, 0.85, 0.9), _dim),
     "contrast": Degradation("share lost", (0.3, 0.5, 0.7, 0.8, 0.9), _contrast),
     "gamma": Degradation("exponent or its inverse", (1.5, 2.0, 2.5, 3.0, 4.0), _gamma),
     "noise": Degradation("standard deviation, gray levels", (5, 10, 20, 30, 40), _noise),

@@ -89,9 +89,9 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 5.6), layout="constrained")
+    figure = Figure(figsize=(10, 8), layout="constrained")
     FigureCanvasAgg(figure)
-    plots = figure.subplots(2, 4, sharey=True)
+    plots = figure.subplots(3, 3, sharey=True)
     for axis, (name, kind) in zip(plots.flat, DEGRADATIONS.items(), strict=True):
         for row in rows:
             bold = row["model"] == "ensemble"

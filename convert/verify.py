@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import open_interpreter
-from fer_edge.edge.preprocess import upscale
+from fer_edge.edge.preprocess import prepare
 from fer_edge.edge.quantize import gray_table
 from fer_edge.edge.scores import softmax
 from fer_edge.edge.types import EMOTIONS
@@ -132,7 +132,7 @@ def tflite_runtime_logits(python: Path, path: Path, faces: NDArray[np.uint8]) ->
     side = model.inputs[0].shape[1]
     with tempfile.TemporaryDirectory() as folder:
         inputs, outputs = Path(folder) / "in.npy", Path(folder) / "out.npy"
-        np.save(inputs, np.stack([table[upscale(face, side)] for face in faces]))
+        np.save(inputs, np.stack([table[prepare(face, side)] for face in faces]))
         told = _run(python, "-c", _SCRIPT, str(path), str(inputs), str(outputs))
         integers = np.load(outputs)
     logits = integers.astype(np.float32)

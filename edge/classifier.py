@@ -12,7 +12,7 @@ from fer_edge.edge.card import ModelCard, checked_card
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import open_interpreter
 from fer_edge.edge.labels import check_labels
-from fer_edge.edge.preprocess import upscale
+from fer_edge.edge.preprocess import prepare
 from fer_edge.edge.quantize import dequantize, gray_table
 from fer_edge.edge.types import EMOTIONS
 
@@ -64,7 +64,7 @@ class TFLiteClassifier:
         """(N, 48, 48) uint8 gray faces to (N, 7) float32 logits."""
         logits = np.empty((len(crops), len(EMOTIONS)), np.float32)
         for row, crop in zip(logits, crops, strict=True):
-            picture = self._table[upscale(crop, self._input.shape[1])]
+            picture = self._table[prepare(crop, self._input.shape[1])]
             (integers,) = self._interpreter.run(picture[None, :, :, None])  # broadcast over the channels
             row[:] = dequantize(integers[0], self._output)
         return logits

@@ -12,6 +12,16 @@ FACE_SIZE = 48
 INPUT_SIZE = 96
 """Side of the networks' input, pixels."""
 
+LEAST_CONTRAST = 36.0
+"""Standard deviation, gray levels, to which a face with less is stretched.
+
+Nine of ten of FER2013's faces have more. Chosen on PublicTest among 30, 36, 40 and 50: up to 36 the pictures as they are
+lose nothing, and it gives most back to dim ones and to those in fog (`fer-edge bench robustness`).
+"""
+
+LARGEST_GAIN = 12.0
+"""No contrast is raised further: beyond, it is the camera's noise."""
+
 
 def to_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W) gray, (H, W, 3) BGR or (H, W, 4) BGRA uint8 to (H, W) gray uint8 (ITU-R BT.601 luma)."""
@@ -31,11 +41,27 @@ def shrink(gray: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.uint8]:
     )
 
 
+def stretch_contrast(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A uint8 gray face of little contrast with LEAST_CONTRAST, its mean moved until that fits; others as they are."""
+    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(face))
+    if deviation >= LEAST_CONTRAST:
+        return face
+    gain = min(LARGEST_GAIN, LEAST_CONTRAST / max(deviation, 1e-6))
+    middle = min(max(mean, 2 * LEAST_CONTRAST), 255 - 2 * LEAST_CONTRAST)
+    table = np.clip(np.rint((np.arange(256) - mean) * gain + middle), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(face, table), np.uint8)
+
+
 def upscale(face: NDArray[np.uint8], size: int = INPUT_SIZE) -> NDArray[np.uint8]:
     """(48, 48) uint8 face to (size, size) uint8, bilinear with half-pixel centres."""
     if face.shape == (size, size):
         return face
     return np.asarray(cv2.resize(face, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def prepare(face: NDArray[np.uint8], size: int = INPUT_SIZE) -> NDArray[np.uint8]:
+    """(48, 48) uint8 face to what a network of that input size sees, (size, size) uint8."""
+    return upscale(stretch_contrast(face), size)
 
 
 def normalize(gray: NDArray[np.uint8], channels: int = 3) -> NDArray[np.float32]:
@@ -46,4 +72,4 @@ def normalize(gray: NDArray[np.uint8], channels: int = 3) -> NDArray[np.float32]
 
 def network_input(faces: NDArray[np.uint8], size: int = INPUT_SIZE, channels: int = 3) -> NDArray[np.float32]:
     """(N, 48, 48) uint8 faces to (N, size, size, channels) float32 in [-1, 1]."""
-    return normalize(np.stack([upscale(face, size) for face in faces]), channels)
+    return normalize(np.stack([prepare(face, size) for face in faces]), channels)

@@ -79,7 +79,8 @@ def test_lanes_share_the_members_out(costs: list[int], threads: int) -> None:
 
 def test_lookup_equals_quantizing_the_network_input() -> None:
     model = TFLiteClassifier(FOLDER / "mobilenet_v2_int8.tflite")
-    expected = quantize(network_input(faces(1)), model._input)
+    _, side, _, channels = model._input.shape
+    expected = quantize(network_input(faces(1), side, channels), model._input)
     (logits,) = model._interpreter.run(expected)
     assert np.array_equal(dequantize(logits[0], model._output), model.logits(faces(1))[0])
 

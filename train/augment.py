@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.preprocess import FACE_SIZE, normalize
+from fer_edge.edge.preprocess import FACE_SIZE, normalize, stretch_contrast
 from fer_edge.train.recipes import Recipe
 
 
@@ -14,12 +14,13 @@ def augment(faces: NDArray[np.uint8], size: int, recipe: Recipe, rng: np.random.
     """(N, 48, 48) uint8 faces to (N, size, size, 3) float32 in [-1, 1], each seen differently.
 
     Flip, rotation, zoom, shift and upscaling are one affine warp, so that the picture is interpolated once; with
-    all of them at rest it equals preprocess.upscale to the resampler's rounding.
+    all of them at rest it equals preprocess.prepare to the resampler's rounding.
     """
     views = np.empty((len(faces), size, size), np.uint8)
     for view, face in zip(views, faces, strict=True):
         matrix = _matrix(size, recipe, rng)
-        noisy = _noisy(face, recipe, rng) if recipe.noise else face
+        plain = stretch_contrast(face)
+        noisy = _noisy(plain, recipe, rng) if recipe.noise else plain
         cv2.warpAffine(noisy, matrix, (size, size), dst=view, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         _relight(view, recipe, rng)
         _erase(view, recipe, rng)
