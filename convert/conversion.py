@@ -246,7 +246,7 @@ def _write(
     if kind in ("int8", "ptq"):
         conversion |= {"calibration_faces": job.limit, "limits": asdict(job.limits)}
     if kind == "int8":
-        conversion |= {"tuning": asdict(job.tuning), "history": history}
+        conversion |= {"resumed": job.resume, "tuning": asdict(job.tuning), "history": history}
     conversion["versions"] = {package: _version(package) for package in PACKAGES}
     card = ModelCard(
         name=path.stem,
