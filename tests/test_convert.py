@@ -326,6 +326,7 @@ def test_convert_writes_a_model_and_a_card_that_fit(tiny, tmp_path):
     assert card.accuracy["runtimes"]["tflite-runtime"] == "not run"
     assert card.conversion["operators"]["CONV_2D"] == 6
     assert len(card.conversion["history"]) == 2
+    assert card.conversion["resumed"] is False
     assert card.conversion["onnx"]["file"] == "tiny_int8.onnx"
 
 
