@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +65,7 @@ class TFLiteClassifier:
         """(N, 48, 48) uint8 gray faces to (N, 7) float32 logits."""
         logits = np.empty((len(crops), len(EMOTIONS)), np.float32)
         for row, crop in zip(logits, crops, strict=True):
-            picture = self._table[prepare(crop, self._input.shape[1])]
+            picture = cv2.LUT(prepare(crop, self._input.shape[1]), self._table)
             (integers,) = self._interpreter.run(picture[None, :, :, None])  # broadcast over the channels
             row[:] = dequantize(integers[0], self._output)
         return logits

@@ -15,7 +15,7 @@ INPUT_SIZE = 96
 LEAST_CONTRAST = 36.0
 """Standard deviation, gray levels, to which a face with less is stretched.
 
-Nine of ten of FER2013's faces have more. Chosen on PublicTest among 30, 36, 40 and 50: up to 36 the pictures as they are
+Nine of ten of FER2013's faces have more. Chosen on PublicTest among 30, 36, 40 and 50: up to 36 pictures as they are
 lose nothing, and it gives most back to dim ones and to those in fog (`fer-edge bench robustness`).
 """
 
