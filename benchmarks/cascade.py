@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +20,7 @@ from fer_edge.edge.ensemble import Ensemble, open_cascade, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.interpreter import runtime
 from fer_edge.train.data import Split
+from fer_edge.train.figures import figure, needs_matplotlib, png, tidy
 from fer_edge.train.progress import Progress
 
 BLOCK = 32
@@ -31,7 +31,12 @@ BLOCK = 32
 @click.argument("spec", default="ensemble", metavar="[ENSEMBLE]")
 @labelled_pictures
 @click.option("--threads", type=click.IntRange(1), default=1, help="Interpreter threads.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw accuracy over time (.png).")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=needs_matplotlib,
+    help="Draw accuracy over time (.png).",
+)
 @result_file
 def cascade(
     spec: str, data: Path, split: str, threads: int, limit: int | None, plot: Path | None, out: Path | None
@@ -144,12 +149,8 @@ def _points(
 
 def curve(result: dict[str, Any]) -> bytes:
     """Accuracy over mean time, the chosen point and the whole ensemble marked; a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axis = figure.subplots()
+    drawn = figure(6.4, 4)
+    axis = tidy(drawn.subplots())
     points = result["curve"]
     axis.plot(
         [p["ms"] for p in points], [100 * p["accuracy"] for p in points], color="#1f6feb", marker="o", ms=3, lw=1.2
@@ -159,9 +160,5 @@ def curve(result: dict[str, Any]) -> bytes:
     axis.set_xlabel("mean time of a face, ms")
     axis.set_ylabel("accuracy, %")
     axis.set_xlim(left=0)
-    axis.grid(alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="lower right")
-    content = io.BytesIO()
-    figure.savefig(content, dpi=120, format="png")
-    return content.getvalue()
+    return png(drawn)

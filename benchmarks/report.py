@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from fer_edge.benchmarks import cascade, robustness
 from fer_edge.benchmarks.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.table import tables
 from fer_edge.edge.files import write_bytes
+from fer_edge.train.figures import figure, png, tidy
 
 TITLES = {
     "accuracy": "Accuracy",
@@ -100,42 +100,26 @@ def _html(markdown: str) -> str:
 # --- pictures ----------------------------------------------------------------------------------------------------
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axis = figure.subplots()
-    axis.grid(alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
-    return figure, axis
-
-
-def _png(figure: Any) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, dpi=120, format="png")
-    return content.getvalue()
-
-
 def distribution(result: dict[str, Any]) -> bytes | None:
     """The share of calls that took no longer than so many ms, a line per model and thread count."""
     rows = [row for row in result["rows"] if "percentiles" in row["classifier"]]
     if not rows:
         return None
-    figure, axis = _figure(7.5, 4)
+    drawn = figure(7.5, 4)
+    axis = tidy(drawn.subplots())
     for row in rows:
         axis.plot(row["classifier"]["percentiles"], range(101), label=f"{row['model']}, {row['threads']} thr", lw=1.5)
     axis.set_xscale("log")
     axis.set_xlabel("one face, crop to probabilities, ms")
     axis.set_ylabel("share of calls, %")
     axis.legend(frameon=False, fontsize=8)
-    return _png(figure)
+    return png(drawn)
 
 
 def stages(result: dict[str, Any]) -> bytes | None:
     """The mean time of each stage as a bar, a bar per case."""
-    figure, axis = _figure(9, 0.55 * len(result["rows"]) + 1.4)
+    drawn = figure(9, 0.55 * len(result["rows"]) + 1.4)
+    axis = tidy(drawn.subplots())
     shown = ("capture", "detect", "track", "crop", "classify", "smooth", "draw", "sink")
     names = [f"{row['width']}x{row['height']}, {row['faces']} faces, {row['threads']} thr" for row in result["rows"]]
     left = [0.0] * len(names)
@@ -146,7 +130,7 @@ def stages(result: dict[str, Any]) -> bytes | None:
     axis.invert_yaxis()
     axis.set_xlabel("mean of a frame, ms")
     axis.legend(frameon=False, fontsize=8, ncols=len(shown), loc="lower center", bbox_to_anchor=(0.4, 1.0))
-    return _png(figure)
+    return png(drawn)
 
 
 def _pareto(results: list[dict[str, Any]]) -> bytes | None:
@@ -167,14 +151,15 @@ def _pareto(results: list[dict[str, Any]]) -> bytes | None:
     }
     if not points:
         return None
-    figure, axis = _figure(6, 4)
+    drawn = figure(6, 4)
+    axis = tidy(drawn.subplots())
     for name, (x, y) in points.items():
         axis.plot(x, y, "o", ms=8)
         axis.annotate(name, (x, y), xytext=(8, 4), textcoords="offset points")
     axis.set_xlim(0, 1.35 * max(x for x, _ in points.values()))
     axis.set_xlabel("one face, one thread, p50, ms")
     axis.set_ylabel("accuracy, %")
-    return _png(figure)
+    return png(drawn)
 
 
 _PICTURES: tuple[tuple[str, str, Callable[[dict[str, Any]], bytes | None]], ...] = (

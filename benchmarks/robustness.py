@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ from fer_edge.benchmarks.degradations import DEGRADATIONS
 from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
 from fer_edge.edge.ensemble import Ensemble, open_classifier
+from fer_edge.edge.files import write_bytes
 from fer_edge.edge.interpreter import runtime
 from fer_edge.train.data import Split
+from fer_edge.train.figures import figure, needs_matplotlib, png, tidy
 from fer_edge.train.progress import Progress
 
 
@@ -23,7 +24,12 @@ from fer_edge.train.progress import Progress
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @labelled_pictures
 @click.option("--threads", type=click.IntRange(1), default=1, help="Interpreter threads.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves too (.png).")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=needs_matplotlib,
+    help="Draw the curves too (.png).",
+)
 @result_file
 def robustness(
     models: tuple[str, ...],
@@ -34,7 +40,7 @@ def robustness(
     plot: Path | None,
     out: Path | None,
 ) -> None:
-    """Measure MODELs' accuracy (default: the shipped ones) on degraded pictures, eight kinds at five strengths."""
+    """Measure MODELs' accuracy (default: the shipped ones) on degraded pictures, nine kinds at five strengths."""
     specs = models or shipped()
     part, described = labelled(data, split, limit)
     rows = _measure(specs, part, threads)
@@ -42,8 +48,6 @@ def robustness(
     result = {"data": described, "runtime": f"{here.name} {here.version}", "rows": rows}
     path = write("robustness", result, out)
     if plot:
-        from fer_edge.edge.files import write_bytes
-
         write_bytes(plot, curves(rows))
     for row in rows:
         lost = {name: row["accuracy"] - found[-1] for name, found in row["degraded"].items()}
@@ -86,12 +90,8 @@ def _mean(row: dict[str, Any]) -> float:
 
 def curves(rows: list[dict[str, Any]]) -> bytes:
     """One small plot per degradation, accuracy over strength, a line per model; a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 8), layout="constrained")
-    FigureCanvasAgg(figure)
-    plots = figure.subplots(3, 3, sharey=True)
+    drawn = figure(10, 8)
+    plots = drawn.subplots(3, 3, sharey=True)
     for axis, (name, kind) in zip(plots.flat, DEGRADATIONS.items(), strict=True):
         for row in rows:
             bold = row["model"] == "ensemble"
@@ -107,12 +107,8 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
         axis.set_xticks(range(6), ["none", *(f"{strength:g}" for strength in kind.strengths)])
         axis.set_title(name)
         axis.set_xlabel(kind.unit)
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.set_ylim(0, 80)
+        tidy(axis).set_ylim(0, 80)
     for axis in plots[:, 0]:
         axis.set_ylabel("accuracy, %")
     plots[0, 0].legend(frameon=False, fontsize=8)
-    content = io.BytesIO()
-    figure.savefig(content, dpi=120, format="png")
-    return content.getvalue()
+    return png(drawn)

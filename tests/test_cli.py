@@ -30,6 +30,19 @@ def test_missing_keras_is_one_sentence() -> None:
     assert done.stderr.strip() == "fer-edge: this command needs Keras: pip install 'fer-edge[train]'"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bench", "robustness", "--data", "no.csv", "--plot", "x.png"),
+        ("bench", "cascade", "--data", "no.csv", "--plot", "x.png"),
+        ("evaluate", "mobilenet_v2", "--data", "no.csv", "--plots", "."),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_before_the_work(words: tuple[str, ...]) -> None:
+    done = without("matplotlib", *words)
+    assert done.returncode == 2 and "this command needs matplotlib" in done.stderr, "and not that there is no no.csv"
+
+
 def test_missing_opencv_library_names_the_package() -> None:
     text = _missing(ImportError("libGL.so.1: cannot open shared object file: No such file or directory"))
     assert text.endswith("sudo apt-get install libgl1")

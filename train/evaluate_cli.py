@@ -27,6 +27,7 @@ from fer_edge.train.evaluation import (
     rare_class_offsets,
     temperature,
 )
+from fer_edge.train.figures import needs_matplotlib
 from fer_edge.train.metrics import measure
 from fer_edge.train.progress import say
 from fer_edge.train.report import confusion_table, metrics_table, plot_confusion, plot_reliability
@@ -48,7 +49,12 @@ from fer_edge.train.report import confusion_table, metrics_table, plot_confusion
 )
 @click.option("--cascade", is_flag=True, help="Measure the cascade of --ensemble too.")
 @click.option("--threads", type=click.IntRange(1), default=2, help="Threads of the TFLite interpreter.")
-@click.option("--plots", type=click.Path(file_okay=False, path_type=Path), help="Draw confusion and reliability here.")
+@click.option(
+    "--plots",
+    type=click.Path(file_okay=False, path_type=Path),
+    callback=needs_matplotlib,
+    help="Draw confusion and reliability here.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of tables.")
 def evaluate(
     models: tuple[str, ...],

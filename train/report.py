@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.figures import figure, png, tidy
 from fer_edge.train.metrics import Metrics, calibration_error, reliability
 
 
@@ -50,7 +51,8 @@ def write_history(path: Path, history: Sequence[dict[str, float | str]]) -> None
 
 def plot_history(path: Path, history: Sequence[dict[str, float | str]], title: str) -> None:
     """Loss, accuracy and learning rate over the epochs, the phases shaded."""
-    figure, (left, right) = _subplots(2, (11, 4.2))
+    drawn = figure(11, 4.2)
+    left, right = drawn.subplots(1, 2)
     epochs = [int(row["epoch"]) for row in history]
     for axis, key in ((left, "loss"), (right, "accuracy")):
         axis.plot(epochs, [float(row[key]) for row in history], color="#8a8f98", marker="o", ms=3, label="training")
@@ -59,9 +61,7 @@ def plot_history(path: Path, history: Sequence[dict[str, float | str]], title: s
         )
         axis.set_xlabel("epoch")
         axis.set_title(f"{title}: {key}")
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-        _shade_phases(axis, history)
+        _shade_phases(tidy(axis), history)
         axis.legend(frameon=False)
     left.text(
         0.0,
@@ -71,12 +71,13 @@ def plot_history(path: Path, history: Sequence[dict[str, float | str]], title: s
         fontsize=8,
         color="#666",
     )
-    _save(path, figure)
+    write_bytes(path, png(drawn))
 
 
 def plot_confusion(path: Path, metrics: Metrics, title: str) -> None:
     """The confusion matrix, rows normalized to recall, with counts."""
-    figure, (axis,) = _subplots(1, (6.4, 5.8))
+    drawn = figure(6.4, 5.8)
+    axis = drawn.subplots()
     share = metrics.confusion / np.maximum(metrics.support[:, None], 1)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row in range(len(EMOTIONS)):
@@ -95,12 +96,13 @@ def plot_confusion(path: Path, metrics: Metrics, title: str) -> None:
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(f"{title}: accuracy {100 * metrics.accuracy:.2f} %")
-    _save(path, figure)
+    write_bytes(path, png(drawn))
 
 
 def plot_reliability(path: Path, scores: NDArray[np.floating], labels: NDArray[np.integer], title: str) -> None:
     """Accuracy over confidence in 15 bins, with the share of pictures in each: calibrated is on the diagonal."""
-    figure, (axis,) = _subplots(1, (5.4, 5.2))
+    drawn = figure(5.4, 5.2)
+    axis = tidy(drawn.subplots())
     confidence, accuracy, share = reliability(scores, labels)
     axis.plot([0, 1], [0, 1], color="#8a8f98", lw=1, ls="--", label="calibrated")
     axis.bar(confidence, share, width=0.04, color="#1f6feb", alpha=0.2, label="share of pictures")
@@ -109,19 +111,8 @@ def plot_reliability(path: Path, scores: NDArray[np.floating], labels: NDArray[n
     axis.set_ylim(0, 1)
     axis.set_xlabel("confidence")
     axis.set_title(f"{title}: ECE {calibration_error(scores, labels):.3f}", fontsize=10)
-    axis.grid(alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="upper left")
-    _save(path, figure)
-
-
-def _subplots(columns: int, size: tuple[float, float]):  # type: ignore[no-untyped-def]
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)  # drawn to memory: no display needed, no global state
-    return figure, [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+    write_bytes(path, png(drawn))
 
 
 def _shade_phases(axis, history: Sequence[dict[str, float | str]]) -> None:  # type: ignore[no-untyped-def]
@@ -140,9 +131,3 @@ def _shade_phases(axis, history: Sequence[dict[str, float | str]]) -> None:  # t
             fontsize=7,
             color="#666",
         )
-
-
-def _save(path: Path, figure) -> None:  # type: ignore[no-untyped-def]
-    content = io.BytesIO()
-    figure.savefig(content, dpi=130, format="png")
-    write_bytes(path, content.getvalue())

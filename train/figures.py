@@ -1,0 +1,40 @@
+"""Figures drawn to memory, without a display and without global state; matplotlib is loaded when one is asked for."""
+
+from __future__ import annotations
+
+import io
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+def needs_matplotlib(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """A callback of options that ask for pictures: what cannot be drawn is said before the work, not after it."""
+    if value is not None:
+        import_module("matplotlib")
+    return value
+
+
+def figure(width: float, height: float) -> Any:
+    """An empty one, inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def tidy(axis: Any) -> Any:
+    """The axis with a faint grid and without a frame above and to the right."""
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    return axis
+
+
+def png(made: Any) -> bytes:
+    """The figure as a PNG's bytes."""
+    content = io.BytesIO()
+    made.savefig(content, dpi=120, format="png")
+    return content.getvalue()
