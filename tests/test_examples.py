@@ -14,6 +14,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from waiting import signals_heard
 
 from fer_edge.edge.detector import open_detector
 from fer_edge.edge.types import Frame
@@ -62,7 +63,9 @@ def test_every_frame_shows_one_face_and_it_moves(clip: list[np.ndarray]) -> None
 
 def test_the_page_is_there_until_it_is_interrupted(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "demo.py"), "--web", "127.0.0.1:0"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as demo:
+    with signals_heard():
+        started = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    with started as demo:
         assert demo.stderr is not None
         link = next(line for line in demo.stderr if line.startswith("live page: ")).split()[-1]
         assert httpx.get(f"{link}api/state").json()["model"]

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from network_camera import PORTRAIT
-from waiting import until
+from waiting import signals_heard, until
 
 from fer_edge.edge.types import EMOTIONS
 
@@ -31,17 +31,10 @@ def run(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def start(*words: str | Path) -> subprocess.Popen[str]:
-    """A `fer-edge run` that goes on while the test does, and that hears signals though the tests may not.
-
-    A shell starts what it puts into the background with SIGINT ignored, and children inherit that.
-    """
-    before = [(number, signal.signal(number, signal.SIG_DFL)) for number in (signal.SIGINT, signal.SIGHUP)]
-    try:
-        pipe = subprocess.PIPE
+    """A `fer-edge run` that goes on while the test does."""
+    pipe = subprocess.PIPE
+    with signals_heard():
         return subprocess.Popen([*RUN, *map(str, words)], stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT)
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 def scene(shift: int) -> np.ndarray:

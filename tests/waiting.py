@@ -1,9 +1,11 @@
-"""Waiting, in tests, for what another thread or process is about to do."""
+"""Other threads and processes, in tests: waiting for what they are about to do, and being heard by them."""
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,3 +20,17 @@ def until(found: Callable[[], T], otherwise: Callable[[], str] = lambda: "") -> 
         assert time.monotonic() < end, otherwise()
         time.sleep(0.02)
     return result
+
+
+@contextmanager
+def signals_heard() -> Iterator[None]:
+    """What is started meanwhile hears Ctrl-C and a terminal's end, though the tests may not.
+
+    A shell starts what it puts into the background with SIGINT ignored, and children inherit that.
+    """
+    before = [(number, signal.signal(number, signal.SIG_DFL)) for number in (signal.SIGINT, signal.SIGHUP)]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
