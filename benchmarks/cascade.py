@@ -125,7 +125,10 @@ def _timed(
 def _points(
     whole: Ensemble, fitted: Cascade, logits: NDArray[np.float32], alone: NDArray[np.floating], part: Split
 ) -> list[dict[str, float]]:
-    """Each of the cascade's points on these faces: accuracy, mean time of its members in ms, members a face."""
+    """Each of the cascade's points on these faces: accuracy, mean time of its members in ms, members a face.
+
+    loss is the expected one, from where the cascade was fitted.
+    """
     points = []
     for point in fitted.points:
         scores, asked = staged(
@@ -140,6 +143,7 @@ def _points(
         points.append(
             {
                 "accuracy": round(float(np.mean(scores.argmax(axis=1) == part.labels)), 5),
+                "loss": point.loss,
                 "ms": round(float((alone * seen).sum(axis=0).mean()), 4),
                 "members": round(float(asked.mean()), 4),
             }
@@ -148,13 +152,13 @@ def _points(
 
 
 def curve(result: dict[str, Any]) -> bytes:
-    """Accuracy over mean time, the chosen point and the whole ensemble marked; a PNG."""
+    """Accuracy over mean time, expected and counted, the chosen point and the whole ensemble marked; a PNG."""
     drawn = figure(6.4, 4)
     axis = tidy(drawn.subplots())
     points = result["curve"]
-    axis.plot(
-        [p["ms"] for p in points], [100 * p["accuracy"] for p in points], color="#1f6feb", marker="o", ms=3, lw=1.2
-    )
+    times, whole = [p["ms"] for p in points], result["rows"][0]["accuracy"]
+    axis.plot(times, [100 * (whole - p["loss"]) for p in points], color="#1f6feb", lw=1.4, label="expected")
+    axis.plot(times, [100 * p["accuracy"] for p in points], ".", color="#1f6feb", alpha=0.45, label="counted")
     for row, colour in zip(result["rows"], ("#57606a", "#d1242f"), strict=True):
         axis.plot(row["ms"]["mean"], 100 * row["accuracy"], "o", ms=9, color=colour, label=row["how"])
     axis.set_xlabel("mean time of a face, ms")
