@@ -77,10 +77,7 @@ class Heat:
 
     def _watch(self) -> None:
         while not self._ended.is_set():
-            if (now := reading(self._root)) == UNKNOWN:
-                if self.now == UNKNOWN:  # neither a thermal zone nor a firmware to ask: a virtual machine
-                    return
-            else:  # what cannot be read once may be read the next time
+            if (now := reading(self._root)) != UNKNOWN:  # what cannot be read once may be read the next time
                 self.now, new = now, level(now, self.level)
                 if new != self.level:
                     self.level = new

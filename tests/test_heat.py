@@ -96,14 +96,17 @@ def test_a_hot_board_does_less_and_says_so(tmp_path: Path, capsys: pytest.Captur
     assert isinstance(cascade, CascadeClassifier)
     follower = Follower(Nobody(), 4)
     pipeline, options = Pipeline(follower, cascade), {"detect_every": 4}
-    heat = Heat(lambda *now: run._pace(pipeline, options, *now), sys_tree(tmp_path, 81_000, "0"), interval=0.01)
+    zone = sys_tree(tmp_path, 81_000, "0") / "sys/class/thermal/thermal_zone0/temp"
+    zone.write_text("")  # unreadable at first
+    heat = Heat(lambda *now: run._pace(pipeline, options, *now), tmp_path, interval=0.01)
+    time.sleep(0.03)
     for millidegrees, every, depth in ((81_000, 16, 1), (73_000, 8, 2), (60_000, 4, 3)):
         sys_tree(tmp_path, millidegrees, "0")
         deadline = time.monotonic() + 5
         while (follower.every, cascade.depth) != (every, depth) and time.monotonic() < deadline:
             time.sleep(0.005)
         assert (follower.every, cascade.depth) == (every, depth)
-        (tmp_path / "sys/class/thermal/thermal_zone0/temp").write_text("")  # unreadable for once
+        zone.write_text("")  # unreadable for once
         time.sleep(0.03)
     heat.close()
     lines = capsys.readouterr().err.splitlines()
