@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fer_edge.edge.board import celsius, output, read_text, throttling
+from fer_edge.edge.board import celsius, read_text, throttling
+from fer_edge.edge.version import revision
 
 PACKAGES = ("fer-edge", "ai-edge-litert", "tflite-runtime", "numpy", "opencv-python")
 
@@ -44,16 +45,6 @@ def condition(root: Path = Path("/")) -> dict[str, Any]:
         "load": float(load.split()[0]) if load else None,
         "throttled": throttling(root),
     }
-
-
-def revision() -> str | None:
-    """The checkout's git revision, '+' after it where tracked files differ; None outside a checkout."""
-    here = Path(__file__).resolve().parent.parent
-    if not (here / ".git").exists():
-        return None
-    commit = output("git", "-C", str(here), "rev-parse", "--short=12", "HEAD")
-    changed = output("git", "-C", str(here), "status", "--porcelain", "--untracked-files=no")
-    return f"{commit}{'+' if changed else ''}" if commit else None
 
 
 def _scaled(text: str | None, divisor: int) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from fer_edge.convert.source import Source
 from fer_edge.edge.card import ModelCard, read_card, write_card
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
+from fer_edge.edge.version import revision
 from fer_edge.train.data import Dataset, Split, fingerprint
 from fer_edge.train.loop import predict_logits
 
@@ -258,27 +258,12 @@ def _write(
         training=source.training
         | {"fingerprints": {split: fingerprint(part) for split, part in data.splits.items() if split != "test"}},
         conversion=conversion,
-        git_revision=git_revision(),
+        git_revision=revision() or "unknown",
         date=time.strftime("%Y-%m-%d"),
     )
     write_bytes(path, content)
     write_card(path, card)
     return path, card
-
-
-def git_revision() -> str:
-    """The commit this package's tree is at, with '+' where files differ from it; 'unknown' outside a checkout."""
-    root = Path(__file__).resolve().parents[1]
-    try:
-        told = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return told.stdout.strip()
 
 
 def _sample(train: Split, limit: int, seed: int) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 
 @cache
@@ -13,3 +14,13 @@ def installed() -> str:
         return version("fer-edge")
     except PackageNotFoundError:
         return "unknown"
+
+
+def revision() -> str | None:
+    """The checkout's git revision, '+' after it where tracked files differ; None outside a checkout."""
+    from fer_edge.edge.board import output
+
+    here = Path(__file__).resolve().parents[1]
+    if not (here / ".git").exists():
+        return None
+    return output("git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*")
