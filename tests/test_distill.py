@@ -14,12 +14,14 @@ from conftest import SHORT
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError
+from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.scores import softmax
 from fer_edge.train import loop, targets
 from fer_edge.train.data import load
+from fer_edge.train.evaluation import open_logits
 from fer_edge.train.recipes import Recipe, recipe
 from fer_edge.train.targets import Batch
-from fer_edge.train.teacher import _unseen, read_logits, teach, write_logits
+from fer_edge.train.teacher import _unseen, open_judge, read_logits, teach, write_logits
 
 FERPLUS = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 
@@ -115,6 +117,34 @@ def test_a_student_learns_from_a_teacher_and_votes(finished_run: Path, synthetic
     other = CliRunner().invoke(main, [*words, "--runs", str(tmp_path / "2"), "--resume"])
     assert other.exit_code == 2 and "--teacher" in other.output
     assert "logits of 140 faces" in first.output and "logits of 140 faces" not in again.output
+
+
+def test_teachers_may_see_every_view(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:
+    judge, names = open_judge([str(finished_run), str(finished_run / "float.npz")], "float32")
+    assert names == ["mobilenet_v2", "mobilenet_v2"]
+    faces = load(synthetic_csv).split("train").faces[:3]
+    assert np.allclose(judge(network_input(faces)), open_logits(str(finished_run))(faces), atol=1e-2)  # half precision
+    larger = keras.ops.image.resize(network_input(faces), (128, 128))
+    assert np.abs(judge(np.asarray(larger)) - judge(network_input(faces))).max() < 0.5
+
+    words = ["train", "mobilenet_v2", "--data", str(synthetic_csv), *SHORT, "--teacher-views", "augmented"]
+    words += ["--runs", str(tmp_path), "--mixup", "0.2"]
+    done = CliRunner().invoke(main, [*words, "--teacher", str(finished_run / "float.npz")])
+    assert done.exit_code == 0, done.output
+    about = json.loads((tmp_path / "mobilenet_v2" / "metrics.json").read_text())["recipe"]
+    assert about["teachers"] == ["mobilenet_v2"] and about["teacher_views"] == "augmented"
+    bad = CliRunner().invoke(main, [*words, "--teacher", "nowhere.npz", "--resume"])
+    assert bad.exit_code == 2 and "nowhere.npz" in bad.output
+
+
+def test_what_a_judge_says_replaces_what_the_rows_said() -> None:
+    rng = np.random.default_rng(4)
+    rows = targets.rows(rng.integers(0, 7, 5), Recipe())
+    batch = Batch(np.zeros((5, 4, 4, 3), np.float32), rows, np.ones(5, np.float32))
+    logits = rng.normal(size=(5, 7)).astype(np.float32)
+    said = targets.judged(batch, logits, 2.0).rows
+    assert np.allclose(said[:, 7:14], softmax(logits / 2)) and np.array_equal(said[:, :7], rows[:, :7])
+    assert np.array_equal(said[:, 14], rows[:, 14])
 
 
 def test_the_mean_of_the_weights_is_what_is_validated() -> None:

@@ -20,6 +20,7 @@ from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data import SPLITS, Dataset, load, write_folders
 from fer_edge.train.progress import Progress, say
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
+from fer_edge.train.targets import Judge
 
 data_option = click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
 skip_option = click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")
@@ -138,7 +139,7 @@ def train(
     given = {key: value for key, value in changes.items() if value is not None}
     recipes = {each: recipe(recipe_name, each, **given) for each in names}
     dataset = load(data_path, skip_bad=skip_bad, progress=say)
-    softened = _softened(dataset, teachers, ferplus)
+    softened = _softened(dataset, teachers, ferplus, recipes[names[0]])
     for each, chosen in recipes.items():
         first = weights or ("imagenet" if each in NAMES else "none")
         _train_one(each, dataset, chosen, runs / each, first.replace("{name}", each), resume, softened)
@@ -146,25 +147,28 @@ def train(
 
 @dataclass(frozen=True, eq=False)
 class _Softened:
-    """What is learnt besides the labels, (N, 7) each, and where it came from."""
+    """What is learnt besides the labels: (N, 7) votes, (N, 7) logits or a judge, and where it came from."""
 
     votes: NDArray[np.float32] | None = None
-    logits: NDArray[np.float32] | None = None
+    teacher: NDArray[np.float32] | Judge | None = None
     sources: dict[str, Any] = field(default_factory=dict)
 
 
-def _softened(dataset: Dataset, teachers: tuple[str, ...], ferplus: Path | None) -> _Softened:
+def _softened(dataset: Dataset, teachers: tuple[str, ...], ferplus: Path | None, chosen: Recipe) -> _Softened:
     from fer_edge.train.targets import read_votes
-    from fer_edge.train.teacher import teach
+    from fer_edge.train.teacher import open_judge, teach
 
     train = dataset.split("train")
     sources: dict[str, Any] = {}
-    votes = logits = None
+    votes = None
+    teacher: NDArray[np.float32] | Judge | None = None
     if ferplus:
         votes, sources["ferplus"] = read_votes(ferplus, train.labels), ferplus.name
-    if teachers:
-        logits, sources["teachers"] = teach(teachers, train, say)
-    return _Softened(votes, logits, sources)
+    if teachers and chosen.teacher_views == "augmented":
+        teacher, sources["teachers"] = open_judge(teachers, chosen.teacher_precision)
+    elif teachers:
+        teacher, sources["teachers"] = teach(teachers, train, say)
+    return _Softened(votes, teacher, sources)
 
 
 def _train_one(
@@ -181,8 +185,8 @@ def _train_one(
         _same_sources(out / "recipe.json", softened.sources)
     say(f"{name}: recipe {chosen.name}, weights {weights}, run folder {out}")
     write_json(out / "recipe.json", {**asdict(chosen), **softened.sources})
-    if softened.logits is not None:
-        write_logits(out / "teacher_logits.npz", softened.logits, softened.sources["teachers"], dataset.split("train"))
+    if isinstance(softened.teacher, np.ndarray):
+        write_logits(out / "teacher_logits.npz", softened.teacher, softened.sources["teachers"], dataset.split("train"))
     with Progress() as progress:
         model, state = fit(
             name,
@@ -191,7 +195,7 @@ def _train_one(
             out,
             weights=weights,
             votes=softened.votes,
-            teacher=softened.logits,
+            teacher=softened.teacher,
             resume=resume,
             echo=progress.say,
             progress=progress,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,11 @@ def open_logits(spec: str, threads: int = 2) -> Logits:
     A path is a .tflite with its card, a run folder, its .keras, or weights alone (.npz) of a network defined here.
     """
     path = Path(spec)
-    if path.is_dir():
-        path = path / "float.keras"
-    if path.suffix in (".keras", ".npz"):
-        if not path.is_file():
-            raise ModelError(f"{path}: no such model; expected a .keras or .npz file as 'fer-edge train' writes it")
-        return _open_keras(path)
+    if path.is_dir() or path.suffix in (".keras", ".npz"):
+        from fer_edge.train.loop import predict_logits
+
+        network = open_network(path)
+        return lambda faces: predict_logits(network, faces)
     if spec in NAMES or path.suffix == ".tflite":
         member, _ = open_member(model_file(spec), threads)
         return member.logits
@@ -39,21 +39,22 @@ def open_logits(spec: str, threads: int = 2) -> Logits:
     )
 
 
-def _open_keras(path: Path) -> Logits:
+def open_network(path: Path) -> Any:
+    """The Keras model of a run folder, a .keras file, or weights alone (.npz) of a network defined here."""
     import keras
 
-    from fer_edge.train.loop import predict_logits
     from fer_edge.train.weights import assemble, read_half
 
+    path = path / "float.keras" if path.is_dir() else path
+    if not path.is_file() or path.suffix not in (".keras", ".npz"):
+        raise ModelError(f"{path}: no such model; expected a .keras or .npz file as 'fer-edge train' writes it")
     try:
         if path.suffix == ".npz":
             name, values = read_half(path)
-            model = assemble(name, values, path, keras)
-        else:
-            model = keras.models.load_model(path, compile=False)
+            return assemble(name, values, path, keras)
+        return keras.models.load_model(path, compile=False)
     except (ValueError, OSError, TypeError) as error:
         raise ModelError(f"{path} cannot be loaded by Keras: {str(error).splitlines()[0][:160]}") from None
-    return lambda faces: predict_logits(model, faces)
 
 
 def collect(model: Logits, faces: NDArray[np.uint8], *, flip: bool = False) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from fer_edge.train.checkpoint import State, read_checkpoint, write_checkpoint
 from fer_edge.train.data import Dataset, Split
 from fer_edge.train.fused import training_keras
 from fer_edge.train.recipes import Phase, Recipe
-from fer_edge.train.targets import Batch, Lessons, mixed
+from fer_edge.train.targets import Batch, Judge, Lessons, judged, mixed
 from fer_edge.train.weights import start
 
 SETTLING = 32
@@ -40,19 +40,20 @@ def fit(
     *,
     weights: str = "imagenet",
     votes: NDArray[np.float32] | None = None,
-    teacher: NDArray[np.float32] | None = None,
+    teacher: NDArray[np.float32] | Judge | None = None,
     resume: bool = False,
     echo: Callable[[str], None] = print,
     progress: Progress = lambda label, done, total: None,
 ) -> tuple[Any, State]:
     """Train the named network; returns it with its best weights at full size, and where the run ended.
 
-    votes (N, 7), shares of FER+'s votes, and teacher (N, 7), logits, are of the train split's faces in their order.
+    votes (N, 7), shares of FER+'s votes, and teacher (N, 7), logits, are of the train split's faces in their order; a
+    judge is asked about every batch's views instead.
     Leaves `checkpoint.npz` in out after every epoch; resume goes on from there with the same history, whatever
     killed the run. Raises DataError where the data has no train or val split or the checkpoint is another run's.
     """
     lessons, val = targets.lessons(data.split("train"), recipe, votes, teacher), data.split("val")
-    with _precision(recipe.precision):
+    with computing_in(recipe.precision):
         best, state = _phases(name, lessons, val, recipe, out / "checkpoint.npz", weights, resume, echo, progress)
     finished = architectures.build(name, keras)
     finished.set_weights(best)
@@ -125,7 +126,7 @@ def _phases(
 
 
 @contextmanager
-def _precision(policy: str) -> Iterator[None]:
+def computing_in(policy: str) -> Iterator[None]:
     """Layers are built to compute so; weights stay float32."""
     kept = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
@@ -162,6 +163,8 @@ def _one_epoch(
     steps = _steps(lessons, recipe)
     loss = correct = 0.0
     for done, batch in enumerate(_batches(lessons, phase.size, recipe, epoch), start=1):
+        if lessons.judge:
+            batch = judged(batch, lessons.judge(batch.views), recipe.teacher_temperature)
         optimizer.learning_rate = _rate(recipe, phase, state, steps)
         result = model.train_on_batch(batch.views, batch.rows, sample_weight=batch.weights, return_dict=True)
         if phase.name != "warmup":

@@ -65,6 +65,8 @@ class Recipe:
     votes_share: float = 0.3
     teacher_share: float = 0.7
     teacher_temperature: float = 2.0
+    teacher_views: str = "plain"  # judged once, or 'augmented': teachers see every view that the student sees
+    teacher_precision: str = "float32"  # of the teachers' own arithmetic on augmented views, as above
     # a teacher may leave out one fold of the train split, to judge that fold's faces unseen; 0 folds is all of it
     folds: int = 0
     fold: int = 0
@@ -143,6 +145,8 @@ _CHOICES = {
     "precision": ("float32", "mixed_bfloat16"),
     "schedule": ("cosine", "constant"),
     "optimizer": ("adamw", "adam", "sgd"),
+    "teacher_views": ("plain", "augmented"),
+    "teacher_precision": ("float32", "mixed_bfloat16"),
     "class_weights": ("none", "sqrt", "balanced"),
 }
 

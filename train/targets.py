@@ -27,14 +27,22 @@ VOTES = {"anger": "angry", "disgust": "disgust", "fear": "fear", "happiness": "h
 """FER+ columns (Barsoum et al. 2016, arXiv:1608.01041) by FER2013 class; contempt, unknown and NF have none."""
 
 
+Judge = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(B, S, S, 3) views in [-1, 1] to teachers' mean (B, 7) logits."""
+
+
 @dataclass(frozen=True, eq=False)
 class Lessons:
-    """What is to be learnt. faces: (N, 48, 48) uint8. rows: (N, 15) float32. weights: (N,) float32, mean 1."""
+    """What is to be learnt. faces: (N, 48, 48) uint8. rows: (N, 15) float32. weights: (N,) float32, mean 1.
+
+    taught: whether rows say what teachers say of the faces as they are. judge: teachers that see every view instead.
+    """
 
     faces: NDArray[np.uint8]
     rows: NDArray[np.float32]
     weights: NDArray[np.float32]
     taught: bool
+    judge: Judge | None = None
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -50,19 +58,28 @@ class Batch:
 
 
 def lessons(
-    train: Split, recipe: Recipe, votes: NDArray[np.float32] | None = None, teacher: NDArray[np.float32] | None = None
+    train: Split,
+    recipe: Recipe,
+    votes: NDArray[np.float32] | None = None,
+    teacher: NDArray[np.float32] | Judge | None = None,
 ) -> Lessons:
-    """The train split as lessons, without the recipe's fold; votes are (N, 7) shares, teacher (N, 7) logits."""
+    """The train split as lessons, without the recipe's fold.
+
+    votes: (N, 7) shares. teacher: (N, 7) logits of the faces as they are, or a judge of every view.
+    """
+    judge = teacher if callable(teacher) else None
+    logits = None if callable(teacher) else teacher
     every = Lessons(
         train.faces,
-        rows(train.labels, recipe, votes, teacher),
+        rows(train.labels, recipe, votes, logits),
         class_weights(train, recipe.class_weights)[train.labels],
         teacher is not None,
+        judge,
     )
     if not recipe.folds:
         return every
     kept = ~in_fold(len(train), recipe.fold, recipe.folds)
-    return Lessons(every.faces[kept], every.rows[kept], every.weights[kept], every.taught)
+    return Lessons(every.faces[kept], every.rows[kept], every.weights[kept], every.taught, judge)
 
 
 def in_fold(count: int, fold: int, folds: int) -> NDArray[np.bool_]:
@@ -131,6 +148,13 @@ def mixed(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
     rows = blend(batch.rows)
     rows[:, -1] = batch.rows[:, -1]
     return Batch(blend(batch.views), rows, blend(batch.weights))
+
+
+def judged(batch: Batch, logits: NDArray[np.float32], temperature: float) -> Batch:
+    """The batch with what teachers say of its views, (B, 7) logits, in place of what its rows said."""
+    rows = batch.rows.copy()
+    rows[:, CLASSES : 2 * CLASSES] = softmax(logits / temperature)
+    return Batch(batch.views, rows, batch.weights)
 
 
 def read_votes(path: Path, labels: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.files import write_bytes
 from fer_edge.train.data import Split, fingerprint
-from fer_edge.train.evaluation import collect, open_logits
-from fer_edge.train.targets import in_fold
+from fer_edge.train.evaluation import collect, open_logits, open_network
+from fer_edge.train.targets import Judge, in_fold
 
 
 def teach(
@@ -38,7 +38,7 @@ def teach(
             echo(f"teacher {spec}: logits of {len(train)} faces")
             logits = collect(open_logits(spec), train.faces, flip=True).mean(axis=0)
             heard = _unseen(Path(spec), len(train))
-            names.append(Path(spec).name)
+            names.append(_name(Path(spec)))
         total[heard] += logits[heard]
         voices[heard] += 1
     if not voices.all():
@@ -47,6 +47,35 @@ def teach(
             f"{silent} faces were seen by every teacher; expected a run for each fold, or one without folds"
         )
     return total / voices, names
+
+
+def open_judge(specs: Sequence[str], precision: str) -> tuple[Judge, list[str]]:
+    """Teachers that see every view that their student sees (Beyer et al. 2022, arXiv:2106.05237), and their names.
+
+    A spec is a run folder, a .keras or a .npz of float weights; the latter compute in the precision given, a Keras
+    policy. Views are resized to each teacher's input.
+    """
+    import keras
+
+    from fer_edge.train.loop import computing_in
+
+    with computing_in(precision):
+        networks = [open_network(Path(spec)) for spec in specs]
+
+    def judge(views: NDArray[np.float32]) -> NDArray[np.float32]:
+        total = np.zeros((len(views), 7), np.float32)
+        for network in networks:
+            size = network.input_shape[1:3]
+            seen = views if views.shape[1:3] == size else keras.ops.image.resize(views, size)
+            total += keras.ops.convert_to_numpy(network.predict_on_batch(seen))
+        return total / np.float32(len(networks))
+
+    return judge, [_name(Path(spec)) for spec in specs]
+
+
+def _name(spec: Path) -> str:
+    """What a teacher is called: its run folder, or its file where that has a name of its own."""
+    return spec.parent.name if spec.stem == "float" else spec.name
 
 
 def _unseen(spec: Path, count: int) -> NDArray[np.bool_]:
