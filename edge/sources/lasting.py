@@ -54,18 +54,21 @@ class Lasting(Closing):
             why: SourceError | None = None
             try:
                 for frame in self._source:
-                    if self._lost is not None:
-                        self._welcome(self._lost)
                     yield replace(frame, index=index, time=time.monotonic() - self._began)
                     index += 1
+                    if self._lost is not None:  # away until its frame was taken: whoever waits for one waits on
+                        self._welcome(self._lost)
             except SourceError as error:
                 why = error
             if index == 0 or self._patience == 0:
                 if why is not None:
                     raise why
                 return
+            if self._stopped.is_set():
+                return
             if self._lost is None:
-                self._lost = self._missed(why)
+                self._lost = time.monotonic()
+                self._miss(self._lost, why)
             if not self._opened(self._lost + self._patience):
                 return
 
@@ -74,13 +77,10 @@ class Lasting(Closing):
         lost = self._lost  # once: the reader's thread may change it
         return 0.0 if lost is None else time.monotonic() - lost
 
-    def _missed(self, why: SourceError | None) -> float:
-        """Say that it is lost, and return since when."""
-        now = time.monotonic()
-        if now - self._back >= STEADY:
+    def _miss(self, lost: float, why: SourceError | None) -> None:
+        if lost - self._back >= STEADY:
             self._pause = FIRST_PAUSE
         self._tell(f"lost: {why or f'{self.name} ended'}; waiting for it to come back")
-        return now
 
     def _welcome(self, lost: float) -> None:
         self._lost, self._back = None, time.monotonic()
