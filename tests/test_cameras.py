@@ -244,6 +244,17 @@ def test_who_has_a_file_open(tmp_path: Path) -> None:
         assert any(each.endswith(f"({os.getpid()})") for each in holders(str(path)))
 
 
+def test_a_file_that_was_closed_meanwhile_hides_no_other(tmp_path: Path) -> None:
+    """Here one that is no link stands for it: reading either fails."""
+    opened = tmp_path / "77" / "fd"
+    opened.mkdir(parents=True)
+    (tmp_path / "77" / "comm").write_text("motion\n")
+    (opened / "3").touch()
+    (opened / "4").symlink_to(tmp_path / "video0")
+    (opened / "5").touch()
+    assert holders(str(tmp_path / "video0"), tmp_path) == ["motion (77)"]
+
+
 def test_who_may_not_open_a_node() -> None:
     """As an ordinary user: root may open anything."""
     if os.geteuid():

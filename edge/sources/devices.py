@@ -100,11 +100,19 @@ def holders(path: str, proc: Path = Path("/proc")) -> list[str]:
     node, found = os.path.realpath(path), []
     for process in sorted(proc.glob("[0-9]*"), key=lambda each: int(each.name)):
         try:
-            if any(os.readlink(link) == node for link in (process / "fd").iterdir()):
+            if any(_target(link) == node for link in (process / "fd").iterdir()):
                 found.append(f"{(process / 'comm').read_text().strip()} ({process.name})")
         except OSError:  # it ended meanwhile, or is another's
             continue
     return found
+
+
+def _target(link: Path) -> str:
+    """What an open file of a process is; empty where it was closed meanwhile."""
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
 
 
 def _device(root: Path, number: int) -> Device:
