@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-import resource
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
@@ -23,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from network_camera import PORTRAIT
 from test_run import clip, run  # noqa: F401  clip is a fixture
+from waiting import LIMIT, until
 
 from fer_edge.edge.aside import Aside
 from fer_edge.edge.cli import main
@@ -149,7 +148,8 @@ def test_what_is_no_file_is_not_renamed() -> None:
 
 
 FULL_DISK = """
-import sys; from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.lines import Lines
+import resource, sys; from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.lines import Lines
+limit = int(sys.argv[2]); resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 lines = Lines(sys.argv[1])
 try:
     for index in range(100):
@@ -162,13 +162,9 @@ except SinkError as error:
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
     """A limit on the file's size stands for the disk."""
     path = tmp_path / "out"
-    command = [sys.executable, "-c", FULL_DISK, str(path)]
     limit = 1000
-
-    def little_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=little_room, check=True)
+    command = [sys.executable, "-c", FULL_DISK, str(path), str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{path} cannot be written: File too large\n"
     assert path.read_text() == "".join(f"{index:020d}\n" for index in range(limit // 21))
 
@@ -181,15 +177,15 @@ def test_aside_refuses_while_it_is_busy() -> None:
 
     def work(item: int) -> None:
         going.set()
-        assert may_end.wait(60)
+        assert may_end.wait(LIMIT)
         done.append(item)
 
     aside = Aside(work, "test")
     assert aside.offer(1)
-    assert going.wait(60)
+    assert going.wait(LIMIT)
     assert not aside.offer(2)
     may_end.set()
-    aside.close(60)
+    aside.close(LIMIT)
     assert done == [1]
 
 
@@ -200,7 +196,7 @@ def test_an_error_aside_reaches_the_loop() -> None:
     aside = Aside(work, "test")
     assert aside.offer(1)
     with pytest.raises(SinkError, match="no 1"):
-        aside.close(60)
+        aside.close(LIMIT)
 
 
 # snapshots
@@ -222,7 +218,7 @@ def settle(sink: SnapshotSink | HookSink) -> None:
     """Until its threads are idle: a test's frames come faster than any camera's."""
     asides = [sink._writer] if isinstance(sink, SnapshotSink) else [each._runner for each in sink._hooks]
     for aside in asides:
-        assert aside._free.acquire(timeout=60)
+        assert aside._free.acquire(timeout=LIMIT)
         aside._free.release()
 
 
@@ -257,6 +253,15 @@ def test_snapshots_of_chosen_emotions_rest_and_are_bounded(tmp_path: Path) -> No
     sink.close()
     assert snapshots(folder) == ["angry", "fear"]
     assert (folder / "holiday.jpg").exists()
+
+
+def test_a_snapshot_that_somebody_else_removes_meanwhile_stops_nothing(tmp_path: Path) -> None:
+    """A link to nowhere stands for it: its name is there, and its time cannot be asked."""
+    (tmp_path / "20200101-000000-000-happy-1.jpg").symlink_to("nowhere")
+    sink = SnapshotSink(tmp_path, EMOTIONS, keep=10)
+    shown(sink, ["neutral", "happy"])
+    sink.close()
+    assert snapshots(tmp_path) == ["happy", "neutral", "happy"]
 
 
 def test_snapshots_that_cannot_be_written(tmp_path: Path) -> None:
@@ -320,22 +325,20 @@ def test_a_command_that_hangs_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     """After its time, or when the program ends; meanwhile frames go on, and it is not started twice."""
-    monkeypatch.setattr(hook, limit, 3.0)
+    monkeypatch.setattr(hook, limit, 5.0)
     told: list[str] = []
     pids = tmp_path / "pids"
     sink = HookSink([("happy", f"sh -c 'sleep 500 & echo $! $$ >> {pids}; wait'")], told.append)
     for index in range(40):
         sink.show(at(index / 10), [face(("happy", "sad")[index // 10 % 2])])
-    while not (pids.exists() and pids.read_text().endswith("\n")):
-        time.sleep(0.05)
+    until(lambda: pids.exists() and pids.read_text().endswith("\n"))
     if limit == "PATIENCE":
         settle(sink)
     sink.close()
     assert told == [told[0]]
     assert told[0].endswith("was ended by signal 9")
     (line,) = pids.read_text().splitlines()
-    while any(alive(int(pid)) for pid in line.split()):  # a killed process takes a moment to die
-        time.sleep(0.05)
+    until(lambda: not any(alive(int(pid)) for pid in line.split()))  # a killed process takes a moment to die
 
 
 def alive(pid: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from waiting import LIMIT
 
 from fer_edge.edge.colours import COLOURS
 from fer_edge.edge.draw import annotate
@@ -161,10 +161,11 @@ def test_video_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 FULL_DISK = """
-import sys; from pathlib import Path; import numpy as np
+import resource, sys; from pathlib import Path; import numpy as np
 from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.video import LONGEST_GAP, VideoSink
 from fer_edge.edge.sources.capture import quiet_opencv; from fer_edge.edge.types import Frame
 quiet_opencv()
+limit = int(sys.argv[2]); resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 sink = VideoSink(Path(sys.argv[1]), 10.0); rng = np.random.default_rng(0)
 try:
     for index in range(30):
@@ -178,14 +179,8 @@ except SinkError as error:
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
 def test_video_on_a_full_disk_is_told(tmp_path: Path, suffix: str) -> None:
     """OpenCV says nothing when the disk is full; a limit on the file's size stands for the disk."""
-    limit = 400_000
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path / f"out{suffix}")],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        check=True,
-    )
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / f"out{suffix}"), "400000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "is the disk full?" in done.stdout
     assert done.stderr == ""
 
@@ -256,7 +251,7 @@ def test_window_on_a_display_opens_quietly() -> None:
         done = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, env=environment)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(LIMIT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

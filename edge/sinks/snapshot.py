@@ -51,11 +51,13 @@ class SnapshotSink:
         now = datetime.now()
         name = f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{event.emotion}-{event.track}.jpg"
         write_picture(self._folder / name, annotate(frame, predictions))
-        kept = [path for path in self._folder.iterdir() if OURS.fullmatch(path.name)]
-        kept.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
-        for path in kept[: -self._keep]:
-            with suppress(FileNotFoundError):  # somebody else was faster
-                path.unlink()
+        kept = []
+        for path in self._folder.iterdir():
+            if OURS.fullmatch(path.name):
+                with suppress(FileNotFoundError):  # somebody else removed it meanwhile
+                    kept.append((path.stat().st_mtime_ns, path))
+        for _, path in sorted(kept)[: -self._keep]:
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         self._writer.close()
