@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from network_camera import free_port
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
-from waiting import until
+from waiting import LIMIT, until
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "mosquitto"
 
@@ -73,9 +74,12 @@ class Listener:
             self._client.tls_set(str(ca))
         self._client.on_message = lambda client, data, message: self.messages.append(message)
         self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        subscribed = threading.Event()
+        self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.reconnect_delay_set(1, 1)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
+        assert subscribed.wait(LIMIT)  # what is said before, and not retained, would be missed
 
     def said(self, topic: str) -> list[Any]:
         """What came under the topic so far; JSON where it is."""

@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import jinja2
@@ -25,7 +26,7 @@ from hypothesis import strategies as st
 from network_camera import free_port, serving
 from test_outputs import at, face
 from test_run import clip, run, start  # noqa: F401  clip is a fixture
-from waiting import until
+from waiting import LIMIT, until
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.events import Event
@@ -217,6 +218,28 @@ def test_the_rate_is_bounded(mosquitto: Broker) -> None:
         assert len(listener.said(f"{BASE}/state")) <= 4 + 2 * seconds
 
 
+def test_the_newer_of_two_states_is_said_last() -> None:
+    """A camera that is back while its absence is being told."""
+    said: list[float] = []
+    back = threading.Thread(target=lambda: opened.show(at(1), []))
+
+    class Slow:
+        def state(self, record: dict[str, Any]) -> None:
+            if record["away"]:
+                back.start()
+                back.join(0.5)  # it must wait for its turn
+            said.append(record["away"])
+
+        def close(self) -> None:
+            pass
+
+    opened = MqttSink(cast(Connection, Slow()), lambda: 0.0)
+    opened._wait(3.0)
+    back.join(LIMIT)
+    opened.close()
+    assert said == [3.0, 0.0]
+
+
 def test_records_of_nobody_and_of_an_undecided_face() -> None:
     assert state_record([], 12.345) | {"time": ""} == {
         "time": "",
@@ -385,7 +408,7 @@ def test_a_run_is_online_until_it_ends_however(mosquitto: Broker, camera: str, n
         assert listener.said(f"{BASE}/availability") == ["online"]
         process.send_signal(number)
         listener.wait(f"{BASE}/availability", lambda text: text == "offline")
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=LIMIT)
         assert process.returncode == (0 if number == signal.SIGTERM else -9)
         assert f"mqtt://127.0.0.1:{mosquitto.port}/home/cam: connected" in errors
         assert "Traceback" not in errors
@@ -404,7 +427,7 @@ def test_a_broker_that_comes_back_knows_everything_again(mosquitto: Broker, came
             listener.wait(f"{BASE}/state", a_face)
             listener.wait("homeassistant/sensor/cam/fer_edge_emotion/config", lambda config: config["device"])
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=LIMIT)
     told = [line.partition("/home/cam: ")[2] for line in errors.splitlines() if "/home/cam: " in line]
     assert [line.partition(" (")[0] for line in told if "reached" not in line] == [
         "connected",
@@ -422,7 +445,7 @@ def test_a_broker_that_stops_answering_stops_nothing(mosquitto: Broker, camera: 
         seen = lines.read_text().count("\n")
         until(lambda: lines.read_text().count("\n") > seen + 10)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=LIMIT)
         assert process.returncode == 0, errors
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -30,9 +31,14 @@ class MqttSink:
         self._watch = Watch(hold)
         self._times: deque[float] = deque(maxlen=RATED)
         self._told, self._lost = -QUIET, False
+        self._turn = threading.Lock()  # the newer of two states is published last
         self._absence = Absence(away, self._wait)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
+        with self._turn:
+            self._show(frame, predictions)
+
+    def _show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         now = perf_counter()
         back, self._lost = self._lost, False
         if back:
@@ -48,10 +54,11 @@ class MqttSink:
 
     def _wait(self, seconds: float) -> None:
         """Called by a thread of its own, while no frame comes."""
-        now = perf_counter()
-        if not self._lost or now - self._told >= QUIET:
-            self._lost, self._told = True, now
-            self._connection.state(state_record([], 0.0, seconds))
+        with self._turn:
+            now = perf_counter()
+            if not self._lost or now - self._told >= QUIET:
+                self._lost, self._told = True, now
+                self._connection.state(state_record([], 0.0, seconds))
 
     def _rate(self) -> float:
         """Frames a second of late."""
