@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from viewing import Watched
 
 quiet_opencv()  # FFmpeg asks once, when the first capture in this process opens
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")  # the machine may have other things to do
+settings.register_profile("patient", deadline=None, derandomize=True)
+settings.load_profile("patient")  # the machine may have other things to do, and the same commit gives the same answer
 
 SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
          "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip
@@ -147,7 +147,7 @@ def camera() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(camera: str) -> Iterator[Watched]:
     """A run whose page this machine alone can look at."""
     from viewing import Watched  # here: it needs the extra `web`

@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 PORTRAIT = HERE.parent / "examples" / "astronaut.jpg"
 RATE = 25  # pictures a second
 COUNTS = {"/some": 40, "/silent": 11}
+RESERVED: list[socket.socket] = []
 SERVERS = {
     "http": [sys.executable, str(HERE / "network_camera.py")],
     "rtsp": ["/usr/bin/python3", str(HERE / "rtsp_server.py")],
@@ -89,10 +90,16 @@ def network_camera() -> Iterator[str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port for a server of this test alone: it stays bound here, so that nobody else is given it by chance.
+
+    SO_REUSEADDR lets the server, which has it too, bind it beside a socket that does not listen.
+    """
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    RESERVED.append(probe)
+    port: int = probe.getsockname()[1]
+    return port
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
+from waiting import until
 
 from fer_edge.edge.ahead import Ahead
 from fer_edge.edge.errors import SourceError
@@ -24,21 +24,19 @@ def test_closing_ends_a_wait_for_the_next_item() -> None:
         yield 0
         wanted.wait()
 
-    start = time.monotonic()
     with Ahead(camera(), lambda item: item, stop=wanted.set) as results:
         assert next(iter(results)) == (0, 0)
     assert wanted.is_set()
-    assert time.monotonic() - start < 10  # close's patience with a thread that hangs
+    until(lambda: not results._thread.is_alive())
 
 
 def test_work_goes_on_while_a_result_is_used_but_not_far() -> None:
     done: list[int] = []
     with Ahead(range(50), done.append, room=2) as results:
         for item, _ in results:
-            deadline = time.monotonic() + 5
-            while len(done) < min(50, item + 4) and time.monotonic() < deadline:
-                time.sleep(0.001)  # one in use, two that wait, one that waits for room
-            assert min(50, item + 4) == len(done)
+            most = min(50, item + 4)  # one in use, two that wait, one that waits for room
+            until(lambda most=most: len(done) >= most)
+            assert len(done) == most
             if item == 10:
                 break
 
@@ -64,11 +62,8 @@ def test_errors_reach_whoever_takes_the_results(where: str) -> None:
 
 
 def test_closing_ends_the_thread_and_starts_nothing_more() -> None:
-    before = threading.active_count()
     done: list[int] = []
     with Ahead(iter(int, 1), done.append) as results:
         next(iter(results))
-    assert threading.active_count() == before
-    count = len(done)
-    time.sleep(0.05)
-    assert len(done) == count
+    until(lambda: not results._thread.is_alive())
+    assert 1 <= len(done) <= 1 + 2 + 1  # in use, waiting, waiting for room

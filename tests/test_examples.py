@@ -14,7 +14,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from waiting import signals_heard
+from waiting import LIMIT, signals_heard
 
 from fer_edge.edge.detector import open_detector
 from fer_edge.edge.types import Frame
@@ -68,7 +68,7 @@ def test_the_page_is_there_until_it_is_interrupted(tmp_path: Path) -> None:
     with started as demo:
         assert demo.stderr is not None
         link = next(line for line in demo.stderr if line.startswith("live page: ")).split()[-1]
-        assert httpx.get(f"{link}api/state").json()["model"]
+        assert httpx.get(f"{link}api/state", timeout=LIMIT).json()["model"]
         os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
         demo.stderr.read()
     assert demo.returncode == 0

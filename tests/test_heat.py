@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import until
 
 from fer_edge.edge import board, run
 from fer_edge.edge.cascade import CascadeClassifier
@@ -98,14 +99,18 @@ def test_a_hot_board_does_less_and_says_so(tmp_path: Path, capsys: pytest.Captur
     pipeline, options = Pipeline(follower, cascade), {"detect_every": 4}
     zone = sys_tree(tmp_path, 81_000, "0") / "sys/class/thermal/thermal_zone0/temp"
     zone.write_text("")  # unreadable at first
-    heat = Heat(lambda *now: run._pace(pipeline, options, *now), tmp_path, interval=0.01)
+    paced: list[int] = []
+
+    def changed(level: int, now: Reading) -> None:
+        run._pace(pipeline, options, level, now)
+        paced.append(level)
+
+    heat = Heat(changed, tmp_path, interval=0.01)
     time.sleep(0.03)
-    for millidegrees, every, depth in ((81_000, 16, 1), (73_000, 8, 2), (60_000, 4, 3)):
+    for millidegrees, every, depth, levels in ((81_000, 16, 1, [2]), (73_000, 8, 2, [2, 1]), (60_000, 4, 3, [2, 1, 0])):
         sys_tree(tmp_path, millidegrees, "0")
-        deadline = time.monotonic() + 5
-        while (follower.every, cascade.depth) != (every, depth) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        assert (follower.every, cascade.depth) == (every, depth)
+        until(lambda wanted=levels: len(paced) >= len(wanted))
+        assert (paced, follower.every, cascade.depth) == (levels, every, depth)
         zone.write_text("")  # unreadable for once
         time.sleep(0.03)
     heat.close()

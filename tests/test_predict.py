@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from waiting import LIMIT
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.ensemble import open_classifier
@@ -141,5 +142,5 @@ def test_real_process_with_a_closed_pipe(folder: Path) -> None:
     process.stdout.readline()
     process.stdout.close()
     errors = process.stderr.read()
-    assert process.wait(30) == 0 or "pictures could not be read" in errors
+    assert process.wait(LIMIT) == 0 or "pictures could not be read" in errors
     assert "Traceback" not in errors

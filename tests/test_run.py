@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from network_camera import PORTRAIT
-from waiting import signals_heard, until
+from network_camera import COUNTS, PORTRAIT
+from waiting import LIMIT, signals_heard, until
 
+from fer_edge.edge.sinks.video import LONGEST_GAP
 from fer_edge.edge.types import EMOTIONS
 
 RUN = (sys.executable, "-m", "fer_edge.edge.cli", "run")
@@ -27,7 +29,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
 def run(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """A whole `fer-edge run` without a display."""
     command = [*RUN, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, **options)
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=LIMIT, **options)
 
 
 def start(*words: str | Path) -> subprocess.Popen[str]:
@@ -156,7 +158,7 @@ def test_a_mistake_costs_one_line_in_a_process_of_its_own() -> None:
 def test_full_disk_under_stdout_is_told(clip: Path) -> None:
     with open("/dev/full", "w") as full:
         command = [*RUN, "--source", str(clip), "--jsonl", "-"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=60)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=LIMIT)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "fer-edge: stdout cannot be written: No space left on device"
     assert "Traceback" not in done.stderr
@@ -177,7 +179,7 @@ def test_reader_that_has_seen_enough(clip: Path) -> None:
     assert json.loads(process.stdout.readline())["frame"] == 0
     process.stdout.close()
     errors = process.stderr.read()
-    assert process.wait(30) == 0
+    assert process.wait(LIMIT) == 0
     assert "Traceback" not in errors
     assert "BrokenPipe" not in errors
 
@@ -198,7 +200,7 @@ def test_signals_leave_whole_files(camera: str, tmp_path: Path, number: signal.S
     try:
         wait_for(process, lambda: lines.exists() and lines.read_text().count("\n") >= 15)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=LIMIT)
     finally:
         process.kill()
     assert process.returncode == 0, errors
@@ -208,19 +210,25 @@ def test_signals_leave_whole_files(camera: str, tmp_path: Path, number: signal.S
     indices = [record["frame"] for record in records]
     assert indices == sorted(set(indices))
     assert f"{len(records)} frames" in errors
-    seconds = records[-1]["time"] - records[0]["time"]
-    capture = cv2.VideoCapture(str(video))
-    assert decoded(video) / capture.get(cv2.CAP_PROP_FPS) == pytest.approx(seconds, rel=0.3, abs=0.3)
+    fps = cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FPS)
+    seconds = sum(min(b["time"] - a["time"], LONGEST_GAP) for a, b in pairwise(records))
+    assert decoded(video) == pytest.approx(fps * seconds + 1, rel=0.01, abs=1)  # the file rounds its rate
     assert sorted(os.listdir(tmp_path)) == sorted(["o.jsonl", video.name])
+
+
+def fell_silent(lines: Path) -> bool:
+    """Whether the last picture of /silent was seen; of a later connection where loading the networks took so long."""
+    whole = lines.read_text().split("\n")[:-1] if lines.exists() else []
+    return any(json.loads(line)["frame"] % COUNTS["/silent"] == COUNTS["/silent"] - 1 for line in whole)
 
 
 def test_signal_while_nothing_comes(camera: str, tmp_path: Path) -> None:
     lines = tmp_path / "o.jsonl"
     process = start("--source", f"{camera}silent", "--jsonl", lines)
     try:
-        wait_for(process, lambda: lines.exists() and '"frame": 10' in lines.read_text())
+        wait_for(process, lambda: fell_silent(lines))
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=LIMIT)
     finally:
         process.kill()
     assert process.returncode == 0, errors

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from conftest import command
 from hypothesis import given
 from hypothesis import strategies as st
 from network_camera import PORTRAIT
+from waiting import LIMIT, until
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.sinks.supervisor import PINGS, SupervisorSink, notify, watchdog_seconds
@@ -193,8 +193,8 @@ def listener(tmp_path: Path) -> Iterator[tuple[str, Callable[[], list[str]]]]:
         thread.start()
 
         def told() -> list[str]:
-            notify("end", {"NOTIFY_SOCKET": address})
-            thread.join(20)
+            until(lambda: notify("end", {"NOTIFY_SOCKET": address}))
+            thread.join(LIMIT)
             return heard
 
         yield address, told
@@ -243,15 +243,14 @@ def test_pings_come_often_enough_and_only_with_frames(
 
 def test_a_source_that_is_waited_for_is_no_hang(told: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "40000")
-    asked = threading.Event()
+    asked: list[float] = []
 
     def away() -> float:
-        asked.set()
-        return 12.3
+        asked.append(12.3)
+        return asked[-1]
 
     sink = SupervisorSink(away)
-    assert asked.wait(20)
-    time.sleep(0.1)
+    until(lambda: len(asked) > 1)  # so that the first answer was told
     sink.close()
     assert "WATCHDOG=1\nSTATUS=the source has been away for 12 s" in told()
 

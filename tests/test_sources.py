@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from standins import Picamera2, install, scene
-from waiting import until
+from waiting import LIMIT, until
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
@@ -250,8 +250,8 @@ def test_latest_gives_the_newest_and_counts_the_rest() -> None:
                 time.sleep(0.001)
             due = frame.index + 8  # the tenth may still be on its way
         missed = seen[-1] - seen[0] - 3
-    assert latest.dropped >= missed >= 3 * 7
-    assert endless.closed.is_set()
+    assert endless.closed.wait(LIMIT)
+    assert endless.made - len(seen) >= latest.dropped >= missed >= 3 * 7
 
 
 def test_latest_ends_with_its_source() -> None:
@@ -278,20 +278,23 @@ def test_latest_tells_an_unforeseen_error() -> None:
 def test_latest_gives_up_on_silence_and_closes_when_it_hangs() -> None:
     hang = threading.Event()
     try:
-        with Latest.started(Endless(frames=3, then=lambda: bool(hang.wait(30))), silence=1) as latest:
-            with pytest.raises(SourceError, match="no picture for 1 s"):
-                list(latest)
-            start = time.monotonic()
-        assert time.monotonic() - start < 3
+        with (
+            Latest.started(Endless(frames=3, then=lambda: bool(hang.wait(LIMIT))), silence=2) as latest,
+            pytest.raises(SourceError, match="no picture for 2 s"),
+        ):
+            list(latest)
+        assert latest._thread.is_alive()
     finally:
         hang.set()
 
 
 def test_latest_needs_a_first_picture() -> None:
-    silent = Endless(pace=3)
+    hang = threading.Event()
+    silent = Endless(frames=0, then=lambda: bool(hang.wait(LIMIT)))
     with pytest.raises(SourceError, match="gave no picture"):
         Latest.started(silent, silence=0.1)
-    assert silent.closed.wait(30)
+    hang.set()
+    assert silent.closed.wait(LIMIT)
     with pytest.raises(SourceError, match="before its first picture"):
         Latest.started(Endless(frames=0))
 
@@ -303,12 +306,12 @@ def guarded(camera: str) -> str:
 
 
 def test_stream_is_read_to_its_end(guarded: str) -> None:
-    with open_source(source=f"{guarded}some", patience=0) as source:
+    with open_source(source=f"{guarded}some", silence=30, patience=0) as source:
         assert source.live
         assert "secret" not in source.name
         frames = list(source)
-    assert len(frames) + source.dropped + 2 >= 30  # two more if the first came before the iteration
     assert frames[-1].index == 39
+    assert 40 - frames[0].index <= len(frames) + source.dropped <= 40  # those before the first are nobody's loss
     assert frames[-1].pixels.shape == (240, 320, 3)
     times = [frame.time for frame in frames]
     assert times == sorted(times)
@@ -316,7 +319,7 @@ def test_stream_is_read_to_its_end(guarded: str) -> None:
 
 def test_stream_that_falls_silent(guarded: str, capfd: pytest.CaptureFixture[str]) -> None:
     with (
-        open_source(source=f"{guarded}silent", silence=1.5, patience=0) as source,
+        open_source(source=f"{guarded}silent", silence=5, patience=0) as source,
         pytest.raises(SourceError, match="no picture"),
     ):
         list(source)
@@ -344,13 +347,14 @@ def test_picamera(picamera2: type[Picamera2], lacks: tuple[str, ...], camera: st
         pytest.skip("this computer has a camera 0")
     picamera2.lacks = lacks
     with open_source(camera=camera, width=642, height=480) as source:
+        (opened,) = picamera2.alive
         frame = next(iter(source))
     assert (frame.pixels == scene(642, 480)).all()  # a copy: the camera has written there since
     assert frame.pixels.flags.c_contiguous
     assert frame.small is None
     assert "imx708, 642x480, 30 fps" in source.name
     until(lambda: not picamera2.alive)
-    assert picamera2.lent == 0
+    assert opened.lent == 0
 
 
 @pytest.mark.parametrize(("rotate", "mirror"), [(r, m) for r in (0, 90, 180, 270) for m in (False, True)])
@@ -438,8 +442,8 @@ def test_opening_that_hangs_is_given_up(tmp_path: Path) -> None:
         within(0.2, lambda: open_capture(str(silent), cv2.CAP_FFMPEG))
     os.close(os.open(silent, os.O_WRONLY))  # the thread that was left behind ends
     film = write_video(tmp_path / "v.avi", 3)
-    assert within(60, lambda: open_capture(str(film), cv2.CAP_FFMPEG)) is not None
-    assert within(60, lambda: open_capture(str(tmp_path / "none"), cv2.CAP_FFMPEG)) is None
+    assert within(LIMIT, lambda: open_capture(str(film), cv2.CAP_FFMPEG)) is not None
+    assert within(LIMIT, lambda: open_capture(str(tmp_path / "none"), cv2.CAP_FFMPEG)) is None
 
 
 def test_pipeline_without_gstreamer_costs_one_line() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import pytest
 from network_camera import PORTRAIT, free_port, serving
+from waiting import LIMIT
 
 COLOUR = re.compile(r"\x1b\[\d+m")
 STATUS = re.compile(r"\r\x1b\[K +[\d.–]+ frames/s [^\r\n]*\r")
@@ -31,9 +32,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def on_terminal(
-    *words: str | Path, columns: int = 80, code: int = 0, heed: Callable[[str], object] = len, **environ: str
+    *words: str | Path,
+    columns: int = 80,
+    code: int = 0,
+    heed: Callable[[str, subprocess.Popen[bytes]], object] = lambda seen, process: None,
+    **environ: str,
 ) -> str:
-    """What `fer-edge run` writes on a terminal that is stdout and stderr alike. heed: takes what is there so far."""
+    """What `fer-edge run` writes on a terminal that is stdout and stderr alike.
+
+    heed: takes what is there so far, and the process.
+    """
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "NO_COLOR", "COLUMNS")}
@@ -48,9 +56,9 @@ def on_terminal(
             seen += os.read(ours, 4096)
         except OSError:  # the other end is closed
             break
-        heed(seen.decode(errors="ignore"))
+        heed(seen.decode(errors="ignore"), process)
     os.close(ours)
-    assert process.wait(60) == code, seen
+    assert process.wait(LIMIT) == code, seen
     return seen.decode()
 
 
@@ -71,14 +79,20 @@ def test_no_colour_where_none_is_wanted_and_no_line_where_it_cannot_be_overwritt
 
 
 def test_a_source_that_is_away_is_told_in_the_line() -> None:
+    """Until it is told, the run waits for it; then it is ended."""
     with ExitStack() as filming:
         address = filming.enter_context(serving("http", free_port()))
-        seen = on_terminal(
-            *("--source", address, "--show", "none", "--patience", "4"),
-            code=2,
-            heed=lambda seen: STATUS.search(seen) and filming.close(),
-        )
-    assert re.search(rf"\r\x1b\[K\x1b\[33m{address} has been away for [12] s\x1b\[0m\r", seen)
+        away = re.compile(rf"\r\x1b\[K\x1b\[33m{address} has been away for [1-9]\d* s\x1b\[0m\r")
+        ending: list[subprocess.Popen[bytes]] = []
+
+        def heed(seen: str, process: subprocess.Popen[bytes]) -> None:
+            if STATUS.search(seen):
+                filming.close()
+            if away.search(seen) and not ending:
+                ending.append(process)
+                process.terminate()
+
+        on_terminal("--source", address, "--show", "none", "--patience", str(LIMIT), heed=heed)
 
 
 def test_a_narrow_terminal_gets_a_line_that_fits(clip: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -22,7 +23,8 @@ class Watched:
         command = [sys.executable, "-m", "fer_edge.edge.cli", "run", "--show", "none", *words]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.errors: list[str] = []
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         link = until(lambda: self.process.poll() is not None or self._link())
         assert isinstance(link, str), "".join(self.errors)
         parts = urlsplit(link)
@@ -62,6 +64,14 @@ class Watched:
                     count -= 1
                     if not count:
                         return
+
+    def ended(self, number: signal.Signals | None = None) -> int:
+        """The exit code of the run, which is sent the signal; all that it told is in `errors` then."""
+        if number is not None:
+            self.process.send_signal(number)
+        code = self.process.wait(LIMIT)
+        self._listener.join(LIMIT)
+        return code
 
     def __enter__(self) -> Self:
         return self

@@ -31,7 +31,8 @@ class Run:
 
 def waiting(live: Live) -> float:
     """Seconds since the newest frame, or since the start where there was none."""
-    return live.age() - (live.newest.at if live.newest else 0.0)
+    newest = live.newest  # before the clock: a frame that comes in between would be younger than now
+    return live.age() - (newest.at if newest else 0.0)
 
 
 def seen(run: Run, live: Live) -> Sequence[Prediction]:
