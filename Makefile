@@ -3,6 +3,7 @@
 # make test    all tests, in an environment of their own
 # make lint    ruff and mypy
 # make test-device  a V4L2 camera listed, filmed with, unplugged and plugged in again, in a virtual machine; minutes
+# make test-arm  what a Raspberry Pi would see, on emulated Arm with Debian 12 and 13, or SUITE=trixie; many minutes
 # make clean   remove what the above made
 
 PYTHON ?= python3
@@ -11,11 +12,12 @@ VENV_TEST ?= .venv-test
 VENV_TFLITE ?= .venv-tflite
 PIP = -m pip install --quiet --disable-pip-version-check
 PYTEST ?=
+SUITE ?= bookworm trixie
 
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo page test test-device lint clean
+.PHONY: demo page test test-device test-arm lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -33,6 +35,10 @@ endif
 
 test-device: $(VENV)/ready
 	tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py
+
+test-arm: $(VENV)/ready $(if $(HAS_TFLITE),$(VENV_TFLITE)/ready)
+	status=0; for suite in $(SUITE); do tests/device/arm.sh $$suite $(abspath $(VENV))/bin/python \
+	    $(if $(HAS_TFLITE),$(abspath $(VENV_TFLITE))/bin/python) || status=1; done; exit $$status
 
 # mypy finds the package, whose folder is this one, through a link of the package's name
 lint: $(VENV_TEST)/ready
