@@ -18,6 +18,9 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from waiting import LIMIT, until
 
+BASE = "home/cam"
+"""The topic of the camera `cam`."""
+
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "mosquitto"
 
 

@@ -1,4 +1,4 @@
-"""What the tests share: a small FER2013-like data set and its CSV, models made from it, the wheel, a camera."""
+"""What the tests share: a small FER2013-like data set, models made from it, the wheel, a clip, a camera, a broker."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import settings
 from network_camera import network_camera
+from running import scene
 from waiting import until
 
 from fer_edge.edge.card import ModelCard, sha256, write_card
@@ -25,6 +27,7 @@ from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.models import FOLDER
 
 if TYPE_CHECKING:
+    from broker import Broker
     from viewing import Watched
 
 quiet_opencv()  # FFmpeg asks once, when the first capture in this process opens
@@ -141,6 +144,17 @@ def mistake(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds: a face that moves, then none."""
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (320, 240))
+    for index in range(20):
+        writer.write(scene(2 * index) if index < 15 else np.full((240, 320, 3), 90, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="session")
 def camera() -> Iterator[str]:
     """The address of a camera on the network."""
     with network_camera() as address:
@@ -155,3 +169,11 @@ def page(camera: str) -> Iterator[Watched]:
     with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
         until(lambda: watched.state()["faces"])
         yield watched
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Broker]:
+    from broker import broker  # here: it needs the extra `mqtt`
+
+    with broker(tmp_path) as running:
+        yield running

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from gpiozero import RGBLED, Device
 from gpiozero.pins.mock import MockFactory, MockPWMPin
+from predictions import at, face
 from test_examples import EXAMPLES, example
-from test_outputs import at, face
 
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.types import EMOTIONS

@@ -1,26 +1,20 @@
-"""Outputs beside the display: CSV, rotation, snapshots and commands, judged by files and processes."""
+"""What happens when an emotion begins, snapshots and commands, judged by files and processes; all outputs at once."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
 from network_camera import PORTRAIT
-from test_run import clip, run  # noqa: F401  clip is a fixture
+from predictions import GRAY, at, face
+from running import all_lines, run
 from waiting import LIMIT, until
 
 from fer_edge.edge.aside import Aside
@@ -28,146 +22,8 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import hook
 from fer_edge.edge.sinks.hook import HookSink
-from fer_edge.edge.sinks.jsonl import JsonlSink
-from fer_edge.edge.sinks.lines import Lines, Rotation
 from fer_edge.edge.sinks.snapshot import OURS, SnapshotSink
-from fer_edge.edge.sinks.table import COLUMNS, CsvSink
-from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
-
-GRAY = np.full((240, 320, 3), 90, np.uint8)
-
-
-def face(emotion: str, track: int | None = 1, x: int = 40, width: int = 60) -> Prediction:
-    scores = np.full(7, 0.02, np.float32)
-    scores[EMOTIONS.index(emotion)] = 0.88
-    return Prediction(Face(Box(x, 50, width, 70), 0.9, None, track), scores)
-
-
-def at(seconds: float) -> Frame:
-    return Frame(GRAY, round(10 * seconds), seconds)
-
-
-# CSV
-
-
-def test_csv_has_a_line_a_face(tmp_path: Path) -> None:
-    path = tmp_path / "out.csv"
-    sink = CsvSink(str(path))
-    sink.show(at(0.3), [face("happy"), face("sad", None, -5)])
-    sink.show(at(0.4), [])
-    sink.close()
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
-    assert [(row["track"], row["emotion"], row["x"]) for row in rows] == [("1", "happy", "40"), ("", "sad", "-5")]
-    assert rows[0] | {"clock": ""} == {
-        "clock": "",
-        "frame": "3",
-        "time": "0.3000",
-        "track": "1",
-        "score": "0.9000",
-        "x": "40",
-        "y": "50",
-        "width": "60",
-        "height": "70",
-        "emotion": "happy",
-        "confidence": "0.880000",
-        **{name: "0.880000" if name == "happy" else "0.020000" for name in EMOTIONS},
-    }
-    assert datetime.fromisoformat(rows[0]["clock"]).tzinfo is not None
-
-
-# rotation
-
-
-def all_lines(path: Path) -> list[str]:
-    """The lines of the file and of those before it, the oldest first."""
-    old = sorted(path.parent.glob(f"{path.name}.*"), key=lambda each: -int(each.suffix[1:]))
-    return [line for each in [*old, path] for line in each.read_text().splitlines()]
-
-
-@given(st.lists(st.integers(0, 60), max_size=60), st.integers(10, 200), st.integers(0, 4))
-def test_rotation_keeps_the_newest_lines_whole(
-    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], size: int, keep: int
-) -> None:
-    path = tmp_path_factory.mktemp("rotated") / "out"
-    lines = Lines(str(path), rotation=Rotation(size, keep))
-    written = [f"{index:03d}{'x' * length}" for index, length in enumerate(lengths)]
-    for line in written:
-        lines.write(line)
-    lines.close()
-    found = all_lines(path)
-    assert found == written[len(written) - len(found) :]
-    files = sorted(path.parent.iterdir())
-    assert len(files) <= keep + 1
-    assert len(files) == keep + 1 or found == written
-    assert all(each.stat().st_size <= size or len(each.read_text().splitlines()) == 1 for each in files)
-
-
-def test_every_rotated_csv_file_has_the_header(tmp_path: Path) -> None:
-    path = tmp_path / "out.csv"
-    sink = CsvSink(str(path), Rotation(1000, 2))
-    for index in range(40):
-        sink.show(at(index / 10), [face("happy")])
-    sink.close()
-    assert sorted(os.listdir(tmp_path)) == ["out.csv", "out.csv.1", "out.csv.2"]
-    for each in tmp_path.iterdir():
-        assert each.read_text().splitlines()[0] == ",".join(COLUMNS)
-    frames = [int(line.split(",")[1]) for line in all_lines(path) if not line.startswith("clock")]
-    assert frames[-1] == 39
-    assert all(b - a == 1 for a, b in pairwise(frames))
-
-
-def test_a_rotated_file_is_continued_without_a_torn_line(tmp_path: Path) -> None:
-    path = tmp_path / "out.jsonl"
-    path.write_text('{"frame": 0}\n{"fra')
-    sink = JsonlSink(str(path), Rotation(10_000, 1))
-    sink.show(at(0.1), [])
-    sink.close()
-    assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == [0, 1]
-
-
-def test_without_rotation_a_file_begins_anew(tmp_path: Path) -> None:
-    path = tmp_path / "out.jsonl"
-    path.write_text("old\n")
-    JsonlSink(str(path)).close()
-    assert path.read_text() == ""
-
-
-def test_a_table_of_other_columns_is_put_aside(tmp_path: Path) -> None:
-    path = tmp_path / "out.csv"
-    path.write_text("a,b\n1,2\n")
-    CsvSink(str(path), Rotation(10_000, 1)).close()
-    assert (tmp_path / "out.csv.1").read_text() == "a,b\n1,2\n"
-    assert path.read_text() == ",".join(COLUMNS) + "\n"
-
-
-def test_what_is_no_file_is_not_renamed() -> None:
-    with pytest.raises(SinkError, match="is no regular file and cannot be rotated"):
-        JsonlSink("/dev/null", Rotation(10, 1))
-
-
-FULL_DISK = """
-import resource, sys; from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.lines import Lines
-limit = int(sys.argv[2]); resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-lines = Lines(sys.argv[1])
-try:
-    for index in range(100):
-        lines.write(f"{index:020d}")
-except SinkError as error:
-    print(error)
-"""
-
-
-def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
-    """A limit on the file's size stands for the disk."""
-    path = tmp_path / "out"
-    limit = 1000
-    command = [sys.executable, "-c", FULL_DISK, str(path), str(limit)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{path} cannot be written: File too large\n"
-    assert path.read_text() == "".join(f"{index:020d}\n" for index in range(limit // 21))
-
+from fer_edge.edge.types import EMOTIONS
 
 # beside the loop
 
@@ -358,7 +214,7 @@ def test_what_is_no_command_is_one_line(command: str) -> None:
 # the whole program
 
 
-def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:
     files = ("--csv", tmp_path / "o.csv", "--jsonl", tmp_path / "o.jsonl", "--max-mb", "0.002", "--keep", "20")
     pictures = ("--snapshot-dir", tmp_path / "snapshots", "--snapshot-on", "happy")
     done = run("--source", clip, "--show", "none", *files, *pictures, "--on", "happy", report(tmp_path / "told"))
@@ -381,7 +237,7 @@ def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:  # noqa: F811
         (("--csv", "/no/such/folder/o.csv"), "/no/such/folder/o.csv cannot be written: No such file or directory"),
     ],
 )
-def test_mistakes_are_told(clip: Path, words: tuple[str, ...], told: str) -> None:  # noqa: F811
+def test_mistakes_are_told(clip: Path, words: tuple[str, ...], told: str) -> None:
     done = CliRunner().invoke(main, ["run", "--source", str(clip), "--show", "none", *words])
     assert done.exit_code == 2
     assert told in done.stderr.splitlines()[-1]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from network_camera import free_port, serving
-from test_run import start
+from running import start
 from waiting import LIMIT, until
 
 from fer_edge.edge.errors import SourceError

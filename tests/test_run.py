@@ -6,56 +6,18 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import cv2
-import numpy as np
 import pytest
 from network_camera import COUNTS, PORTRAIT
-from waiting import LIMIT, signals_heard, until
+from running import ENVIRONMENT, RUN, run, scene, start, wait_for
+from waiting import LIMIT
 
 from fer_edge.edge.sinks.video import LONGEST_GAP
 from fer_edge.edge.types import EMOTIONS
-
-RUN = (sys.executable, "-m", "fer_edge.edge.cli", "run")
-SIZE = (320, 240)
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-
-
-def run(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """A whole `fer-edge run` without a display."""
-    command = [*RUN, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=LIMIT, **options)
-
-
-def start(*words: str | Path) -> subprocess.Popen[str]:
-    """A `fer-edge run` that goes on while the test does."""
-    pipe = subprocess.PIPE
-    with signals_heard():
-        return subprocess.Popen([*RUN, *map(str, words)], stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT)
-
-
-def scene(shift: int) -> np.ndarray:
-    """(240, 320, 3) with the portrait's face, moved by `shift` pixels."""
-    portrait = cv2.resize(cv2.imread(str(PORTRAIT)), (240, 240), interpolation=cv2.INTER_AREA)
-    pixels = np.full((240, 320, 3), 90, np.uint8)
-    pixels[:, 20 + shift : 260 + shift] = portrait
-    return pixels
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds: a face that moves, then none."""
-    path = tmp_path_factory.mktemp("clip") / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, SIZE)
-    for index in range(20):
-        writer.write(scene(2 * index) if index < 15 else np.full((240, 320, 3), 90, np.uint8))
-    writer.release()
-    return path
 
 
 def decoded(path: Path) -> int:
@@ -182,12 +144,6 @@ def test_reader_that_has_seen_enough(clip: Path) -> None:
     assert process.wait(LIMIT) == 0
     assert "Traceback" not in errors
     assert "BrokenPipe" not in errors
-
-
-def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
-    """Until the process has done something; fails when it ends before."""
-    until(lambda: process.poll() is not None or condition())
-    assert process.poll() is None, process.communicate()[1]
 
 
 @pytest.mark.parametrize(

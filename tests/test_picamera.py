@@ -1,0 +1,102 @@
+"""A Raspberry Pi's camera module, by stand-ins for its libraries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from standins import Picamera2, install, scene
+from waiting import until
+
+from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources import open_source
+from fer_edge.edge.sources.picamera import SMALL_SIDE, small_size
+
+
+@pytest.fixture
+def picamera2(monkeypatch: pytest.MonkeyPatch) -> type[Picamera2]:
+    return install(monkeypatch)
+
+
+@pytest.mark.parametrize("lacks", [(), ("RGB888",)])
+@pytest.mark.parametrize("camera", ["picamera2", "picamera2:0", "0"])
+def test_picamera(picamera2: type[Picamera2], lacks: tuple[str, ...], camera: str) -> None:
+    """Camera 0 falls through to libcamera where V4L2 has none; XRGB8888 where RGB888 does not start."""
+    if camera == "0" and Path("/dev/video0").exists():
+        pytest.skip("this computer has a camera 0")
+    picamera2.lacks = lacks
+    with open_source(camera=camera, width=642, height=480) as source:
+        (opened,) = picamera2.alive
+        frame = next(iter(source))
+    assert (frame.pixels == scene(642, 480)).all()  # a copy: the camera has written there since
+    assert frame.pixels.flags.c_contiguous
+    assert frame.small is None
+    assert "imx708, 642x480, 30 fps" in source.name
+    until(lambda: not picamera2.alive)
+    assert opened.lent == 0
+
+
+@pytest.mark.parametrize(("rotate", "mirror"), [(r, m) for r in (0, 90, 180, 270) for m in (False, True)])
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_picamera_turns(picamera2: type[Picamera2], rotate: int, mirror: bool, stubborn: bool) -> None:
+    """By the image processor where it can, else while copying; the small stream with it."""
+    picamera2.stubborn = stubborn
+    picamera2.lacks = () if mirror else ("RGB888",)
+    with open_source(camera="picamera2", width=1440, height=1080, rotate=rotate, mirror=mirror) as source:
+        frame = next(iter(source))
+    turned = np.rot90(scene(1440, 1080), -rotate // 90)
+    assert (frame.pixels == (turned[:, ::-1] if mirror else turned)).all()
+    assert frame.small is not None
+    assert frame.small.shape[:2] == ((360, 270) if rotate in (90, 270) else (270, 360))
+    bright = frame.small[..., 0] > 150
+    dark_first = bright[0, 0] < bright[-1, -1]
+    assert dark_first == {0: not mirror, 90: True, 180: mirror, 270: False}[rotate]
+
+
+def test_picamera_rate_and_what_became_of_it(picamera2: type[Picamera2]) -> None:
+    with open_source(camera="picamera2", fps=10) as source:
+        assert source.fps == pytest.approx(10)
+        assert "10 fps)" in source.name
+    until(lambda: not picamera2.alive)
+    with open_source(camera="picamera2", fps=100) as source:
+        assert "56 fps instead of 100" in source.name
+
+
+def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
+    picamera2.usb = True
+    with open_source(camera="picamera2", width=1920, height=1080, fps=5) as source:
+        frame = next(iter(source))
+    assert frame.pixels.shape == (1080, 1920, 3)
+    assert frame.small is None
+    assert "5 fps were asked" in source.name
+
+
+def test_picamera_that_falls_silent(picamera2: type[Picamera2]) -> None:
+    with open_source(camera="picamera2", silence=2, patience=0) as source:
+        frames = iter(source)
+        next(frames)
+        picamera2.silent = True
+        with pytest.raises(SourceError, match=r"no picture for 2 s; is its cable loose"):
+            list(frames)
+
+
+def test_picamera_that_does_not_start(picamera2: type[Picamera2]) -> None:
+    picamera2.lacks = ("RGB888", "XRGB8888")
+    with pytest.raises(SourceError, match=r"RGB888: Failed to start camera: Invalid argument; XRGB8888") as told:
+        open_source(camera="picamera2")
+    assert "\n" not in str(told.value)
+    assert not picamera2.alive
+    with pytest.raises(SourceError, match="there is no camera 1; libcamera sees 1"):
+        open_source(camera="picamera2:1")
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720), (1920, 1080), (2304, 1296), (720, 1280), (513, 511)])
+def test_small_stream_is_enough_for_the_detector(size: tuple[int, int]) -> None:
+    small = small_size(*size)
+    if small is None:
+        assert min(size) < 4 * SMALL_SIDE
+    else:
+        assert 2 * SMALL_SIDE > min(small) >= SMALL_SIDE - 1
+        assert all(side % 2 == 0 for side in small)
+        assert small[0] / small[1] == pytest.approx(size[0] / size[1], rel=0.01)
