@@ -17,6 +17,10 @@ from typing import Any, cast
 import jinja2
 import pytest
 from broker import BASE, Broker, broker, listening
+from network_camera import free_port
+from paho.mqtt.client import Client, ConnectFlags
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from predictions import at, face
 from waiting import LIMIT, until
 
@@ -116,6 +120,32 @@ def test_the_newer_of_two_states_is_said_last() -> None:
     back.join(LIMIT)
     opened.close()
     assert said == [3.0, 0.0]
+
+
+def test_a_new_connection_is_told_the_newest_state() -> None:
+    """Another one comes while the last is being said anew."""
+    said: list[int] = []
+    newer = threading.Thread(target=lambda: connection.state({"faces": 2}))
+
+    class Slow:
+        def is_connected(self) -> bool:
+            return True
+
+        def publish(self, topic: str, payload: str, **_: Any) -> None:
+            if payload == '{"faces": 1}':
+                newer.start()
+                newer.join(0.5)  # it must wait for its turn
+            if topic == f"{BASE}/state":
+                said.append(json.loads(payload)["faces"])
+
+    connection = Connection(Address("127.0.0.1", free_port(), "home"), "cam", {}, str)
+    connection.state({"faces": 1})  # kept, for nobody is connected
+    client, connection._client = connection._client, cast(Client, Slow())
+    connection._connected(connection._client, None, ConnectFlags(False), ReasonCode(PacketTypes.CONNACK), None)
+    newer.join(LIMIT)
+    connection._client = client
+    connection.close()
+    assert said == [1, 2]
 
 
 def test_records_of_nobody_and_of_an_undecided_face() -> None:

@@ -58,6 +58,7 @@ class Connection:
         self._base, self._greeting = f"{address.prefix}/{name}", greeting
         self._tell, self._told = tell, ""
         self._state: str | None = None
+        self._turn = threading.Lock()  # the newest state is published last
         # MQTT 3.1.1, which every broker speaks; a constant id lets a broker drop this device's dead connection
         self._client = client = Client(CallbackAPIVersion.VERSION2, client_id=f"fer-edge-{name}")
         if address.tls:
@@ -78,9 +79,10 @@ class Connection:
 
         At a stalled connection they pile up for as long as it takes to notice, less than two KEEPALIVE.
         """
-        self._state = json.dumps(record)
-        if self._client.is_connected():
-            self._client.publish(f"{self._base}/state", self._state, retain=True)
+        with self._turn:
+            self._state = json.dumps(record)
+            if self._client.is_connected():
+                self._client.publish(f"{self._base}/state", self._state, retain=True)
 
     def event(self, record: dict[str, Any]) -> None:
         """Publish what happened, not retained: nobody should act on it later."""
@@ -97,8 +99,9 @@ class Connection:
         for topic, config in self._greeting.items():
             client.publish(topic, json.dumps(config), qos=1, retain=True)
         client.publish(f"{self._base}/availability", "online", qos=1, retain=True)
-        if self._state is not None:
-            client.publish(f"{self._base}/state", self._state, retain=True)
+        with self._turn:
+            if self._state is not None:
+                client.publish(f"{self._base}/state", self._state, retain=True)
 
     def _failed(self, client: Client, _: Any) -> None:
         """Called by paho while it handles the error, which it does not hand over."""
