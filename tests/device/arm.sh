@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
 # tests/device/arm.sh SUITE PYTHON …: check on emulated 64-bit Arm what a Raspberry Pi does; 1 where a check fails.
 #
-# SUITE is bookworm or trixie; each PYTHON has the project on this computer, and what its runtime answers must be answered
-# on Arm. Debian for arm64 is made below $CACHE once, with the packages that the README names; the project is installed in
-# it anew each time, from wheels alone, and asked on a Pi 4's processor and on a Pi 5's.
-# Needs root, Debian on x86-64 and a network. All mounts lie in a namespace of this run and end with it, however it ends:
-# nobody else sees them, and $CACHE can be removed at any time. What stays is that this computer can start Arm programs.
-# Some twenty minutes a suite on two idle cores.
+# SUITE is bookworm or trixie; each PYTHON has the project on this computer, and what its runtime answers must be
+# answered on Arm. Debian for arm64 is made below $CACHE once, with the packages that the README names; the project is
+# installed in it anew each time, from wheels alone, and asked on a Pi 4's processor and on a Pi 5's.
+# Needs root, Debian on x86-64 and a network. All mounts lie in a namespace of this run and end with it, however it
+# ends: nobody else sees them, and $CACHE can be removed at any time. What stays is that Arm programs can be started.
 set -euo pipefail
 [[ $# -gt 1 ]] || { sed -n '2p' "$0" | cut -c3- >&2; exit 2; }
-((EUID == 0)) || { echo "root is needed: sudo make test-arm" >&2; exit 1; }
+((EUID == 0)) || exec sudo CACHE="${CACHE:-}" "$0" "$@"
 cd "$(dirname "$0")/../.."
 CACHE=${CACHE:-$PWD/.cache/arm}
 suite=$1
@@ -28,7 +27,7 @@ if [[ -z ${ARM_INSIDE:-} ]]; then
     mkdir -p "$place"
     # killed with this script, and everything in it with it
     ARM_INSIDE=1 setpriv --pdeathsig KILL flock --no-fork "$place/lock" \
-        unshare --mount --pid --fork --kill-child "$0" "$@"
+        unshare --mount --pid --fork --kill-child tests/device/arm.sh "$@"
     exit
 fi
 trap 'exit 130' INT TERM
@@ -81,8 +80,8 @@ cpuinfo() {
 arm() {
     case $1 in
     cortex-a72) cpuinfo 0xd08 0x0 3 fp asimd evtstrm crc32 cpuid ;;
-    cortex-a76) cpuinfo 0xd0b 0x4 1 fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc \
-        dcpop asimddp ;;
+    cortex-a76) cpuinfo 0xd0b 0x4 1 fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm \
+        lrcpc dcpop asimddp ;;
     esac
     chroot "$root" /usr/bin/env --ignore-environment --chdir=/srv QEMU_CPU="$1" LANG=C.UTF-8 HOME=/root \
         PATH=/usr/sbin:/usr/bin PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DEFAULT_TIMEOUT=180 \
