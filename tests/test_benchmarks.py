@@ -1,37 +1,23 @@
-"""The benchmarks: statistics, machine facts, result files and their tables, on a real (tiny) TFLite model."""
+"""The benchmarks of models: accuracy, latency and the machine's facts, on a real (tiny) TFLite model."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from measuring import run
 
-from fer_edge.benchmarks import compare, latency, machine, peers, record, table
-from fer_edge.benchmarks.clips import PORTRAIT
+from fer_edge.benchmarks import latency, machine, record
 from fer_edge.edge.card import sha256
-from fer_edge.edge.cli import main
-from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
 from fer_edge.edge.scores import softmax
-from fer_edge.edge.types import EMOTIONS
-from fer_edge.models import FOLDER
 from fer_edge.train.data import load
 
 ROOT = Path(record.__file__).resolve().parent.parent
-
-
-def run(*arguments: object) -> Any:
-    return CliRunner().invoke(main, ["bench", *map(str, arguments)])
-
 
 # --- accuracy ----------------------------------------------------------------------------------------------------
 
@@ -201,252 +187,7 @@ def test_facts_of_a_machine_that_tells_nothing(tmp_path: Path) -> None:
     json.dumps(found)
 
 
-# --- compare -----------------------------------------------------------------------------------------------------
-
-
-def test_compare_pairs_accuracy_by_picture(tmp_path: Path) -> None:
-    paths = [tmp_path / "old.json", tmp_path / "new.json"]
-    for path, right in zip(paths, ("1" * 60 + "0" * 40, "0" * 5 + "1" * 75 + "0" * 20), strict=True):
-        kept = result()
-        kept["rows"][0] |= {"right": right, "accuracy": right.count("1") / 100}
-        path.write_text(json.dumps(kept))
-    done = run("compare", *paths)
-    assert done.exit_code == 0, done.output
-    assert "+15.00 [" in done.stdout and "20 gained, 5 lost, p = 0.004" in done.stdout
-    assert run("compare", paths[0], paths[0]).stdout.count("p = 1.000") == 1
-
-
-def test_compare_gives_a_ratio_and_its_interval(tiny: Path, tmp_path: Path) -> None:
-    out = tmp_path / "latency.json"
-    assert run("latency", tiny, "--threads", "1", "--runs", "20", "--warmup", "1", "--out", out).exit_code == 0
-    slower = json.loads(out.read_text())
-    row = slower["rows"][0]
-    for name in ("classifier", "invoke"):
-        row[name]["p50"] *= 2
-        row["rounds"][name] = [2 * each for each in row["rounds"][name]]
-    (tmp_path / "slower.json").write_text(json.dumps(slower))
-    done = run("compare", tmp_path / "slower.json", out)
-    assert done.exit_code == 0, done.output
-    assert done.stdout.count("2.00x [") == 2
-
-
-def test_what_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(json.dumps(result()))
-    (tmp_path / "b.json").write_text(json.dumps(result("latency")))
-    other = result()
-    other["data"]["sha256"] = "another"
-    (tmp_path / "c.json").write_text(json.dumps(other))
-    for name, expected in (
-        ("b.json", "two of one kind"),
-        ("c.json", "different pictures"),
-        ("a.json", "run its command"),
-    ):
-        done = run("compare", tmp_path / "a.json", tmp_path / name)
-        assert done.exit_code == 2 and expected in done.stderr.splitlines()[-1]
-
-
-@pytest.mark.parametrize(("gained", "lost", "expected"), [(0, 0, 1.0), (5, 5, 1.0), (10, 0, 2 / 1024), (0, 1, 1.0)])
-def test_sign_test(gained: int, lost: int, expected: float) -> None:
-    assert compare.sign_test(gained, lost) == pytest.approx(expected)
-
-
-# --- pipeline ----------------------------------------------------------------------------------------------------
-
-
-def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
-    out = tmp_path / "pipeline.json"
-    done = run("pipeline", "--faces", "2", "--sizes", "640x480", "--frames", "12", "--out", out)
-    assert done.exit_code == 0, done.output
-    (row,) = json.loads(out.read_text())["rows"]
-    assert row["faces_found"] == 2 and row["looks"] < 1
-    assert set(row["stages"]) >= {"capture", "detect", "track", "crop", "classify", "fuse", "draw", "sink"}
-    assert row["models"]["mobilenet_v2_int8"]["p50"] > 0 and 0 < row["outside"] < 1
-    assert row["camera"]["taken"] + row["camera"]["dropped"] <= 4 * 30
-    assert row["rate"] > 0 and row["cpu_seconds"] > 0 and row["peak_mib"] > 0
-
-
-@pytest.mark.parametrize("words", [("--sizes", "640"), ("--sizes", "10x10"), ("--faces", "0"), ("--faces", "x")])
-def test_pipeline_refuses_what_is_no_clip(words: tuple[str, str]) -> None:
-    done = run("pipeline", *words)
-    assert done.exit_code == 2 and "expected" in done.stderr
-
-
-# --- peers -------------------------------------------------------------------------------------------------------
-
-
-def test_peers_takes_turns_on_one_core(
-    tiny: Path, synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Our own rows, without the gigabytes of the others."""
-    monkeypatch.setattr(peers, "PACKAGES", {})
-    out = tmp_path / "peers.json"
-    done = run("peers", tiny, "--data", synthetic_csv, "--limit", "8", "--frames", "10", "--out", out)
-    assert done.exit_code == 0, done.output
-    rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
-    assert list(rows) == ["run", "ensemble", "mobilenet_v2", "tiny"]
-    part = load(synthetic_csv).split("val")
-    answers = open_classifier()(part.faces[:8]).argmax(axis=1)
-    assert rows["ensemble"]["accuracy"] == round(float((answers == part.labels[:8]).mean()), 5)
-    for name in peers.OURS:
-        row = rows[name]
-        assert row["faces_found"] == 1 and row["first_ms"] > 0 and row["peak_mib"] > 0
-        assert 0 < row["classifier"]["p50"] < row["frame"]["p99"]
-    assert "| run | fer-edge |" in run("table", out).stdout
-
-
-def test_a_peer_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
-    worker = peers._worker("facex", Path(sys.executable), PORTRAIT, 0)
-    with pytest.raises(record.ResultError, match="facex failed in its environment: ModuleNotFoundError"), worker:
-        pass
-
-
-# --- start -------------------------------------------------------------------------------------------------------
-
-
-def test_start_is_measured_beside_bare_imports(tmp_path: Path) -> None:
-    out = tmp_path / "start.json"
-    done = run("start", "mobilenet_v2", "--runs", "3", "--out", out)
-    assert done.exit_code == 0, done.output
-    bare, ours = json.loads(out.read_text())["rows"]
-    assert bare["model"].startswith("import cv2") and bare["ratio"] == 1
-    assert ours["ratio"] == pytest.approx(ours["ms"]["p50"] / bare["ms"]["p50"], abs=1e-3)
-
-
-# --- report ------------------------------------------------------------------------------------------------------
-
-
-def test_a_report_needs_nothing_but_itself(tiny: Path, synthetic_csv: Path, tmp_path: Path) -> None:
-    """Tables, pictures and the commands of real results, in one file that loads nothing."""
-    made = [
-        ("accuracy", tiny, "--data", synthetic_csv),
-        ("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1"),
-        ("pipeline", "--faces", "1", "--sizes", "320x240", "--frames", "6"),
-    ]
-    paths = [tmp_path / f"{words[0]}.json" for words in made]
-    for words, path in zip(made, paths, strict=True):
-        assert run(*words, "--out", path).exit_code == 0
-    done = run("report", *paths, "--out", tmp_path / "report.html")
-    assert done.exit_code == 0, done.output
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("<table>") == 4 and page.count("src='data:image/png;base64,") == 3
-    assert "fer-edge bench pipeline --faces 1" in page
-    assert not re.search(r"(src|href)=.?http", page) and "<script" not in page
-
-
-# --- tables ------------------------------------------------------------------------------------------------------
-
-
-def result(kind: str = "accuracy", **changes: object) -> dict[str, Any]:
-    about = {"model": None, "cpu": "Some CPU", "cores": 4, "os": "Some OS", "python": "3.11.2"}
-    about |= {"packages": {"ai-edge-litert": "9.9", "numpy": "2.0"}, "date": "2020-02-02T00:00:00+00:00"}
-    row = {
-        "model": "m",
-        "runtime": "LiteRT 9.9",
-        "bytes": 3 * 2**20,
-        "flip": False,
-        "invocations": 1,
-        "confusion": (10 * np.eye(7, dtype=int) + np.eye(7, k=-1, dtype=int)).tolist(),
-        "per_class": {name: {"recall": 0.25} for name in EMOTIONS},
-        "accuracy": 0.5,
-        "balanced_accuracy": 0.25,
-        "ece": 0.125,
-    }
-    data = {"name": "fer.csv", "split": "val", "pictures": 4}
-    return {"kind": kind, "command": "", "machine": about, "data": data, "rows": [row], **changes}
-
-
-def test_accuracy_table(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(result()))
-    assert table.tables([path])["accuracy"].splitlines() == [
-        "fer.csv, split `val`, 4 pictures; Some CPU, 4 cores, Some OS, Python 3.11.2, ai-edge-litert 9.9, 2020-02-02.",
-        "",
-        "| model | runtime | files | invocations | accuracy | balanced | calibration error |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-        "| m | LiteRT 9.9 | 3.0 MiB | 1 | 50.00 % | 25.00 % | 0.125 |",
-    ]
-
-
-def test_recall_table_counts_what_goes_wrong() -> None:
-    """Of 11 fears none is taken for surprise; of 11 surprises none for fear; 11 are neutral and 10 are called so."""
-    row = result()["rows"][0]
-    row["confusion"][EMOTIONS.index("surprise")][EMOTIONS.index("fear")] = 11  # now half of 22
-    last = table._recall(result(rows=[row])).splitlines()[-1]
-    assert last == "| m |" + " 25.0 % |" * 7 + " 0.91 | 0.0 % | 50.0 % |"
-
-
-def test_a_measured_latency_becomes_a_table(tiny: Path, tmp_path: Path) -> None:
-    out = tmp_path / "latency.json"
-    assert run("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1", "--out", out).exit_code == 0
-    done = run("table", out)
-    assert done.exit_code == 0, done.output
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("| tiny")]
-    assert line.count("|") == done.stdout.splitlines()[2].count("|")
-
-
-def test_write_replaces_only_what_is_between_the_markers(tmp_path: Path) -> None:
-    page, path = tmp_path / "README.md", tmp_path / "a.json"
-    page.write_text(
-        "before\n<!-- table:accuracy -->\nold\n<!-- /table -->\nafter\n<!-- table:latency -->\nx\n<!-- /table -->\n"
-    )
-    path.write_text(json.dumps(result()))
-    for _ in range(2):  # the second time changes nothing
-        done = run("table", path, "--write", page)
-        assert done.exit_code == 0, done.output
-        text = page.read_text()
-        assert text.startswith("before\n<!-- table:accuracy -->\nfer.csv")
-        assert text.endswith("|\n<!-- /table -->\nafter\n<!-- table:latency -->\nx\n<!-- /table -->\n")
-        assert "old" not in text
-
-
-def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
-    page, path = tmp_path / "README.md", tmp_path / "a.json"
-    page.write_text("no table here\n")
-    path.write_text(json.dumps(result()))
-    done = run("table", path, "--write", page)
-    assert done.exit_code == 2
-    assert "table:" in done.stderr
-    assert page.read_text() == "no table here\n"
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", "not JSON"])
-def test_what_is_no_result_is_refused(content: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(content)
-    done = run("table", path)
-    assert done.exit_code == 2
-    assert str(path) in done.stderr
-
-
-def test_a_failed_write_keeps_the_old_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.json"
-    path.write_text("old")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    monkeypatch.setattr(record, "command_line", str)
-    with pytest.raises(record.FerEdgeError, match="No space left"):
-        record.write("accuracy", {"rows": []}, path)
-    assert path.read_text() == "old"
-    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
-
-
-def test_the_readmes_tables_are_what_the_result_files_give() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    rendered = table.tables(sorted(record.RESULTS.glob("*.json")))
-    assert table.insert(readme, rendered) == readme, "run: fer-edge bench table --write README.md"
-    for kind, body in re.findall(r"<!-- table:([a-z-]+) -->\n(.*?)<!-- /table -->", readme, re.DOTALL):
-        assert kind in rendered or not body.strip(), f"the README has a {kind} table without a result file"
-
-
-def test_results_are_of_the_shipped_files() -> None:
-    for path in record.RESULTS.glob("*.json"):
-        for row in record.read(path).get("rows", []):
-            for name, digest in row.get("sha256", {}).items():
-                if (FOLDER / name).exists():  # others were measured beside the shipped ones
-                    assert sha256(FOLDER / name) == digest, f"{path.name} has another {name}: run its command again"
+# --- the commands ------------------------------------------------------------------------------------------------
 
 
 def test_bench_lists_only_commands_that_exist() -> None:

@@ -1,0 +1,76 @@
+"""Benchmarks of wholes: frames from capture to sink, other packages beside ours, and processes from their start."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from measuring import run
+
+from fer_edge.benchmarks import peers, record
+from fer_edge.benchmarks.clips import PORTRAIT
+from fer_edge.edge.ensemble import open_classifier
+from fer_edge.train.data import load
+
+# --- pipeline ----------------------------------------------------------------------------------------------------
+
+
+def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
+    out = tmp_path / "pipeline.json"
+    done = run("pipeline", "--faces", "2", "--sizes", "640x480", "--frames", "12", "--out", out)
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["faces_found"] == 2 and row["looks"] < 1
+    assert set(row["stages"]) >= {"capture", "detect", "track", "crop", "classify", "fuse", "draw", "sink"}
+    assert row["models"]["mobilenet_v2_int8"]["p50"] > 0 and 0 < row["outside"] < 1
+    assert row["camera"]["taken"] + row["camera"]["dropped"] <= 4 * 30
+    assert row["rate"] > 0 and row["cpu_seconds"] > 0 and row["peak_mib"] > 0
+
+
+@pytest.mark.parametrize("words", [("--sizes", "640"), ("--sizes", "10x10"), ("--faces", "0"), ("--faces", "x")])
+def test_pipeline_refuses_what_is_no_clip(words: tuple[str, str]) -> None:
+    done = run("pipeline", *words)
+    assert done.exit_code == 2 and "expected" in done.stderr
+
+
+# --- peers -------------------------------------------------------------------------------------------------------
+
+
+def test_peers_takes_turns_on_one_core(
+    tiny: Path, synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own rows, without the gigabytes of the others."""
+    monkeypatch.setattr(peers, "PACKAGES", {})
+    out = tmp_path / "peers.json"
+    done = run("peers", tiny, "--data", synthetic_csv, "--limit", "8", "--frames", "10", "--out", out)
+    assert done.exit_code == 0, done.output
+    rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
+    assert list(rows) == ["run", "ensemble", "mobilenet_v2", "tiny"]
+    part = load(synthetic_csv).split("val")
+    answers = open_classifier()(part.faces[:8]).argmax(axis=1)
+    assert rows["ensemble"]["accuracy"] == round(float((answers == part.labels[:8]).mean()), 5)
+    for name in peers.OURS:
+        row = rows[name]
+        assert row["faces_found"] == 1 and row["first_ms"] > 0 and row["peak_mib"] > 0
+        assert 0 < row["classifier"]["p50"] < row["frame"]["p99"]
+    assert "| run | fer-edge |" in run("table", out).stdout
+
+
+def test_a_peer_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
+    worker = peers._worker("facex", Path(sys.executable), PORTRAIT, 0)
+    with pytest.raises(record.ResultError, match="facex failed in its environment: ModuleNotFoundError"), worker:
+        pass
+
+
+# --- start -------------------------------------------------------------------------------------------------------
+
+
+def test_start_is_measured_beside_bare_imports(tmp_path: Path) -> None:
+    out = tmp_path / "start.json"
+    done = run("start", "mobilenet_v2", "--runs", "3", "--out", out)
+    assert done.exit_code == 0, done.output
+    bare, ours = json.loads(out.read_text())["rows"]
+    assert bare["model"].startswith("import cv2") and bare["ratio"] == 1
+    assert ours["ratio"] == pytest.approx(ours["ms"]["p50"] / bare["ms"]["p50"], abs=1e-3)

@@ -1,0 +1,184 @@
+"""Result files: compared, drawn on one page, made into tables, and true of what ships."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from measuring import result, run
+
+from fer_edge.benchmarks import compare, record, table
+from fer_edge.edge.card import sha256
+from fer_edge.edge.types import EMOTIONS
+from fer_edge.models import FOLDER
+
+ROOT = FOLDER.parent
+
+# --- compare -----------------------------------------------------------------------------------------------------
+
+
+def test_compare_pairs_accuracy_by_picture(tmp_path: Path) -> None:
+    paths = [tmp_path / "old.json", tmp_path / "new.json"]
+    for path, right in zip(paths, ("1" * 60 + "0" * 40, "0" * 5 + "1" * 75 + "0" * 20), strict=True):
+        kept = result()
+        kept["rows"][0] |= {"right": right, "accuracy": right.count("1") / 100}
+        path.write_text(json.dumps(kept))
+    done = run("compare", *paths)
+    assert done.exit_code == 0, done.output
+    assert "+15.00 [" in done.stdout and "20 gained, 5 lost, p = 0.004" in done.stdout
+    assert run("compare", paths[0], paths[0]).stdout.count("p = 1.000") == 1
+
+
+def test_compare_gives_a_ratio_and_its_interval(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latency.json"
+    assert run("latency", tiny, "--threads", "1", "--runs", "20", "--warmup", "1", "--out", out).exit_code == 0
+    slower = json.loads(out.read_text())
+    row = slower["rows"][0]
+    for name in ("classifier", "invoke"):
+        row[name]["p50"] *= 2
+        row["rounds"][name] = [2 * each for each in row["rounds"][name]]
+    (tmp_path / "slower.json").write_text(json.dumps(slower))
+    done = run("compare", tmp_path / "slower.json", out)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("2.00x [") == 2
+
+
+def test_what_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(result()))
+    (tmp_path / "b.json").write_text(json.dumps(result("latency")))
+    other = result()
+    other["data"]["sha256"] = "another"
+    (tmp_path / "c.json").write_text(json.dumps(other))
+    for name, expected in (
+        ("b.json", "two of one kind"),
+        ("c.json", "different pictures"),
+        ("a.json", "run its command"),
+    ):
+        done = run("compare", tmp_path / "a.json", tmp_path / name)
+        assert done.exit_code == 2 and expected in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("gained", "lost", "expected"), [(0, 0, 1.0), (5, 5, 1.0), (10, 0, 2 / 1024), (0, 1, 1.0)])
+def test_sign_test(gained: int, lost: int, expected: float) -> None:
+    assert compare.sign_test(gained, lost) == pytest.approx(expected)
+
+
+# --- report ------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_needs_nothing_but_itself(tiny: Path, synthetic_csv: Path, tmp_path: Path) -> None:
+    """Tables, pictures and the commands of real results, in one file that loads nothing."""
+    made = [
+        ("accuracy", tiny, "--data", synthetic_csv),
+        ("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1"),
+        ("pipeline", "--faces", "1", "--sizes", "320x240", "--frames", "6"),
+    ]
+    paths = [tmp_path / f"{words[0]}.json" for words in made]
+    for words, path in zip(made, paths, strict=True):
+        assert run(*words, "--out", path).exit_code == 0
+    done = run("report", *paths, "--out", tmp_path / "report.html")
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<table>") == 4 and page.count("src='data:image/png;base64,") == 3
+    assert "fer-edge bench pipeline --faces 1" in page
+    assert not re.search(r"(src|href)=.?http", page) and "<script" not in page
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def test_accuracy_table(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(result()))
+    assert table.tables([path])["accuracy"].splitlines() == [
+        "fer.csv, split `val`, 4 pictures; Some CPU, 4 cores, Some OS, Python 3.11.2, ai-edge-litert 9.9, 2020-02-02.",
+        "",
+        "| model | runtime | files | invocations | accuracy | balanced | calibration error |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        "| m | LiteRT 9.9 | 3.0 MiB | 1 | 50.00 % | 25.00 % | 0.125 |",
+    ]
+
+
+def test_recall_table_counts_what_goes_wrong() -> None:
+    """Of 11 fears none is taken for surprise; of 11 surprises none for fear; 11 are neutral and 10 are called so."""
+    row = result()["rows"][0]
+    row["confusion"][EMOTIONS.index("surprise")][EMOTIONS.index("fear")] = 11  # now half of 22
+    last = table._recall(result(rows=[row])).splitlines()[-1]
+    assert last == "| m |" + " 25.0 % |" * 7 + " 0.91 | 0.0 % | 50.0 % |"
+
+
+def test_a_measured_latency_becomes_a_table(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latency.json"
+    assert run("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1", "--out", out).exit_code == 0
+    done = run("table", out)
+    assert done.exit_code == 0, done.output
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("| tiny")]
+    assert line.count("|") == done.stdout.splitlines()[2].count("|")
+
+
+def test_write_replaces_only_what_is_between_the_markers(tmp_path: Path) -> None:
+    page, path = tmp_path / "README.md", tmp_path / "a.json"
+    page.write_text(
+        "before\n<!-- table:accuracy -->\nold\n<!-- /table -->\nafter\n<!-- table:latency -->\nx\n<!-- /table -->\n"
+    )
+    path.write_text(json.dumps(result()))
+    for _ in range(2):  # the second time changes nothing
+        done = run("table", path, "--write", page)
+        assert done.exit_code == 0, done.output
+        text = page.read_text()
+        assert text.startswith("before\n<!-- table:accuracy -->\nfer.csv")
+        assert text.endswith("|\n<!-- /table -->\nafter\n<!-- table:latency -->\nx\n<!-- /table -->\n")
+        assert "old" not in text
+
+
+def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
+    page, path = tmp_path / "README.md", tmp_path / "a.json"
+    page.write_text("no table here\n")
+    path.write_text(json.dumps(result()))
+    done = run("table", path, "--write", page)
+    assert done.exit_code == 2
+    assert "table:" in done.stderr
+    assert page.read_text() == "no table here\n"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "not JSON"])
+def test_what_is_no_result_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    done = run("table", path)
+    assert done.exit_code == 2
+    assert str(path) in done.stderr
+
+
+def test_a_failed_write_keeps_the_old_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(record, "command_line", str)
+    with pytest.raises(record.FerEdgeError, match="No space left"):
+        record.write("accuracy", {"rows": []}, path)
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_the_readmes_tables_are_what_the_result_files_give() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    rendered = table.tables(sorted(record.RESULTS.glob("*.json")))
+    assert table.insert(readme, rendered) == readme, "run: fer-edge bench table --write README.md"
+    for kind, body in re.findall(r"<!-- table:([a-z-]+) -->\n(.*?)<!-- /table -->", readme, re.DOTALL):
+        assert kind in rendered or not body.strip(), f"the README has a {kind} table without a result file"
+
+
+def test_results_are_of_the_shipped_files() -> None:
+    for path in record.RESULTS.glob("*.json"):
+        for row in record.read(path).get("rows", []):
+            for name, digest in row.get("sha256", {}).items():
+                if (FOLDER / name).exists():  # others were measured beside the shipped ones
+                    assert sha256(FOLDER / name) == digest, f"{path.name} has another {name}: run its command again"
