@@ -100,8 +100,8 @@ done
 echo "== $suite, cortex-a72: other commands"
 arm cortex-a72 $python tests/device/check_arm.py use || status=1
 echo "== $suite, cortex-a72: tests"
-arm cortex-a72 $python -m pip install --quiet pytest hypothesis
-tests=(tests/test_{crop,preprocess,detector,follower,tracker,smoother,models,predict,heat}.py)
+arm cortex-a72 $python -m pip install --quiet --editable . pytest hypothesis
+tests=(tests/test_{crop,preprocess,follower,tracker,smoother,models,predict,heat}.py)
 arm cortex-a72 $python -m pytest --quiet -p no:cacheprovider "${tests[@]}" || status=1
 
 # the last tflite-runtime was built for Python 3.11 and numpy 1
