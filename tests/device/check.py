@@ -19,6 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from checking import check, failed
+
 from fer_edge.edge.sources import open_source, v4l2
 from fer_edge.edge.sources.devices import devices
 
@@ -27,13 +29,6 @@ DRIVER = Path("/sys/bus/platform/drivers/vivid")
 LIGHT = ("--show", "none", "--model", "mobilenet_v2", "--detector", "blazeface-short")
 PATIENCE = 600  # seconds for anything: the machine is emulated
 MUCH = 3000  # characters of an output that are shown
-failed = []
-
-
-def check(what: str, truth: bool) -> None:
-    print(f"{'ok   ' if truth else 'FAIL '} {what}", flush=True)
-    if not truth:
-        failed.append(what)
 
 
 def fer_edge(*words: object) -> subprocess.CompletedProcess[str]:

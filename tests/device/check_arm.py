@@ -18,6 +18,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from checking import check, failed
 
 from fer_edge import read_picture
 from fer_edge.edge.classifier import TFLiteClassifier
@@ -45,14 +46,6 @@ PIXELS = 2
 
 Measured: 0 in a picture, 2 where a face was followed through a clip.
 """
-
-failed = []
-
-
-def check(what: str, truth: bool) -> None:
-    print(f"{'ok   ' if truth else 'FAIL '} {what}", flush=True)
-    if not truth:
-        failed.append(what)
 
 
 def fer_edge(*words: object) -> subprocess.CompletedProcess[str]:
