@@ -30,7 +30,8 @@ class EnsembleConfig:
     """What `ensemble.json` holds. members: .tflite files beside it. weights sum to 1.
 
     temperature divides every member's logits in the ensemble; alone has each member's where it runs by itself.
-    offsets: (7,) what is added to each class's softened logit in the ensemble, for the rare ones' sake.
+    offsets: (7,) what is added to each class's softened logit in the ensemble: what makes each as common as it is,
+    and what favours rare ones.
     cascade: how it may stop early, its members being in the order in which they are asked.
     """
 

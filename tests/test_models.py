@@ -25,7 +25,7 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.quantize import dequantize, gray_table, quantize
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
-from fer_edge.train.evaluation import fit_ensemble, rare_class_offsets
+from fer_edge.train.evaluation import fit_ensemble, fit_temperature, prior_offsets, rare_class_offsets
 
 PORTRAIT = str(FOLDER.parent / "examples" / "astronaut.jpg")
 INT8 = Tensor("x", 0, (1,), np.dtype(np.int8), 0.0078, -1)
@@ -118,13 +118,43 @@ def test_rare_classes_gain_by_their_frequency(logits: np.ndarray) -> None:
     assert odds[1] - odds[0] == pytest.approx(np.log(10), abs=1e-4) and sum(odds) == pytest.approx(0, abs=1e-4)
 
 
-def test_fitted_temperature_undoes_a_known_one() -> None:
+def drawn(members: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """(M, 4000, 7) logits and labels drawn from what they say, fused."""
     rng = np.random.default_rng(4)
-    logits = rng.normal(0, 2, (1, 4000, 7)).astype(np.float32)
-    shares = fuse(logits, np.ones(1), 1.0)
-    labels = (shares.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
+    logits = rng.normal(0, 2, (members, 4000, 7)).astype(np.float32)
+    shares = fuse(logits, np.full(members, 1 / members), 1.0)
+    return logits, (shares.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
+
+
+def test_fitted_temperature_undoes_a_known_one() -> None:
+    logits, labels = drawn()
     weights, temperature = fit_ensemble(logits * 3, labels)
     assert weights == (1.0,) and temperature == pytest.approx(3, rel=0.1)
+
+
+def test_fitted_offsets_undo_a_known_shift_of_the_classes() -> None:
+    logits, labels = drawn()
+    shift = np.array([0.5, -0.5, 0, 1, -1, 0.25, -0.25], np.float32)
+    offsets = prior_offsets(logits + shift, labels, (1.0,))
+    assert offsets == pytest.approx(-shift, abs=0.25)  # three standard errors of a class that is seen 500 times
+
+
+def test_with_fitted_offsets_members_say_each_class_as_often_as_it_is_and_are_likelier() -> None:
+    logits, labels = drawn(3)
+    even = np.full(3, 1 / 3, np.float32)
+    skewed = logits + np.linspace(-1, 1, 7, dtype=np.float32)
+    plain, _ = fit_temperature(skewed, labels, even)
+    offsets = prior_offsets(skewed, labels, even)
+    loss, temperature = fit_temperature(skewed, labels, even, offsets)
+    said = fuse(skewed, even, temperature, offsets).mean(axis=0)
+    assert said == pytest.approx(np.bincount(labels) / len(labels), abs=0.001)
+    assert loss < plain
+
+
+def test_a_class_without_examples_has_a_finite_offset() -> None:
+    logits, labels = drawn()
+    labels[labels == 1] = 0
+    assert np.all(np.isfinite(prior_offsets(logits, labels, (1.0,))))
 
 
 def test_fitted_weights_prefer_the_member_that_knows() -> None:

@@ -25,11 +25,13 @@ def fit_cascade(
     weights: Sequence[float],
     times: Sequence[float],
     drop: float = DROP,
-    offsets: Sequence[float] = (0.0,),
+    prior: Sequence[float] = (0.0,),
+    favour: Sequence[float] = (0.0,),
 ) -> Cascade:
     """(M, N, 7) logits of members in the order in which they are asked, to a cascade of them.
 
-    Temperatures are fitted as without offsets, which shift answers for the rare classes' sake and not for truth's.
+    prior and favour: the two parts of the ensemble's offsets, (7,) each. What is calibrated has the prior alone: favour
+    shifts answers for the rare classes' sake and not for truth's.
     times: (M,) what each member costs, in any unit. Its points are those that no other beats in both mean cost and
     expected loss; the chosen one is the cheapest that loses at most `drop` against all members, expected and counted.
 
@@ -39,13 +41,14 @@ def fit_cascade(
     """
     members, weighted = len(logits), np.asarray(weights, np.float32)
     shares = [weighted[:count] / weighted[:count].sum() for count in range(1, members + 1)]
-    temperatures = [fit_temperature(logits[: len(each)], labels, each)[1] for each in shares]
+    temperatures = [fit_temperature(logits[: len(each)], labels, each, prior)[1] for each in shares]
+    offsets = np.add(prior, favour)
     scores = [
         fuse(logits[: len(each)], each, temperature, offsets)
         for each, temperature in zip(shares, temperatures, strict=True)
     ]
     answers = np.stack([score.argmax(axis=1) for score in scores])  # (M, N)
-    belief = np.take_along_axis(fuse(logits, shares[-1], temperatures[-1]).T, answers, axis=0)
+    belief = np.take_along_axis(fuse(logits, shares[-1], temperatures[-1], prior).T, answers, axis=0)
     found = np.stack([answers == labels, belief[-1] - belief])  # (2, M, N): right or not, and expected loss
     sure = np.stack([score.max(axis=1) for score in scores[:-1]]) if members > 1 else np.empty((0, len(labels)))
     points = [_point(found, sure, chosen) for chosen in product(THRESHOLDS, repeat=members - 1)]

@@ -22,7 +22,9 @@ from fer_edge.train.evaluation import (
     cascaded,
     collect,
     fit_ensemble,
+    fit_temperature,
     open_logits,
+    prior_offsets,
     probabilities,
     rare_class_offsets,
     temperature,
@@ -131,7 +133,7 @@ class _Shown:
 
 @click.group()
 def ensemble() -> None:
-    """Fit an ensemble's weights, temperature and cascade."""
+    """Fit an ensemble's weights, temperature, class offsets and cascade."""
 
 
 @ensemble.command("fit")
@@ -170,7 +172,10 @@ def fit_command(
     drop: float,
     threads: int,
 ) -> None:
-    """Fit temperature, weights and cascade of MODELS on the val split, and write OUT; the fastest is asked first."""
+    """Fit temperature, class offsets, weights and cascade of MODELS on the val split, and write OUT.
+
+    The fastest member is asked first.
+    """
     files = [model_file(spec) for spec in models]
     strangers = [str(file) for file in files if file.resolve().parent != out.resolve().parent]
     if strangers:
@@ -178,14 +183,18 @@ def fit_command(
             f"{strangers[0]} does not lie beside {out}; expected the members in the folder of the ensemble file"
         )
     data = load(data_path, skip_bad=skip_bad, progress=say)
-    part, offsets = data.split("val"), rare_class_offsets(data.split("train").counts(), balance)
+    part, favour = data.split("val"), rare_class_offsets(data.split("train").counts(), balance)
     members = [open_member(file, threads)[0] for file in files]
     cheapest = sorted(zip(member_times(members), members, strict=True), key=lambda pair: pair[0])
     times, members = [time for time, _ in cheapest], [member for _, member in cheapest]
     views = [member.logits(part.faces)[None] for member in members]
-    chosen, temperature = fit_ensemble(np.concatenate(views), part.labels, equal=weights == "equal")
+    every = np.concatenate(views)  # (M, N, 7)
+    chosen, _ = fit_ensemble(every, part.labels, equal=weights == "equal")
+    prior = prior_offsets(every, part.labels, chosen)
+    _, temperature = fit_temperature(every, part.labels, np.asarray(chosen, np.float32), prior)
+    offsets = tuple(round(float(value), 5) for value in np.add(prior, favour))
     alone = tuple(fit_ensemble(view, part.labels)[1] for view in views)
-    cascade = fit_cascade(np.concatenate(views), part.labels, chosen, times, drop / 100, offsets)
+    cascade = fit_cascade(every, part.labels, chosen, times, drop / 100, prior, favour)
     config = EnsembleConfig(
         tuple(member.path.name for member in members),
         chosen,

@@ -15,6 +15,7 @@ from fer_edge.edge.classifier import open_member
 from fer_edge.edge.ensemble import NAMES, temperature_alone
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.scores import fuse
+from fer_edge.edge.types import EMOTIONS
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, 48, 48) uint8 faces to (N, 7) float32 logits."""
@@ -113,13 +114,41 @@ def rare_class_offsets(counts: NDArray[np.int64], strength: float) -> tuple[floa
     return tuple(round(float(value), 5) for value in logs - logs.mean())
 
 
+def prior_offsets(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], weights: Sequence[float]
+) -> tuple[float, ...]:
+    """(7,) offsets with which (M, N, 7) logits, fused, give each class the mean probability that its labels have.
+
+    Class weights and soft targets shift what a network thinks common; the labels of a few thousand faces shift it
+    back (Saerens et al. 2002, doi:10.1162/089976602753284446), and temperature and offsets are fitted in turns. That is
+    also where a bias per class has its largest likelihood (Alexandari et al. 2020, arXiv:1901.06852). Their mean is 0.
+    """
+    shares, weighted = _shares(labels), np.asarray(weights, np.float32)
+    offsets = np.zeros(len(EMOTIONS))
+    for _ in range(5):
+        _, temperature = fit_temperature(logits, labels, weighted, offsets)
+        for _ in range(10):
+            offsets += np.log(shares / fuse(logits, weighted, temperature, offsets).mean(axis=0))
+            offsets -= offsets.mean()
+    return tuple(round(float(value), 5) for value in offsets)
+
+
+def _shares(labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(7,) how common each class is; one that does not occur is taken to occur once."""
+    counts = np.maximum(np.bincount(labels, minlength=len(EMOTIONS)), 1)
+    return np.asarray(counts / counts.sum(), np.float64)
+
+
 def fit_temperature(
-    logits: NDArray[np.float32], labels: NDArray[np.int64], weights: NDArray[np.float32]
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    offsets: Sequence[float] | NDArray[np.floating] = (0.0,),
 ) -> tuple[float, float]:
     """(loss, temperature) of (M, N, 7) logits fused by weight: a golden-section search between 0.2 and 5."""
 
     def loss(temperature: float) -> float:
-        chosen = fuse(logits, weights, temperature)[np.arange(len(labels)), labels]
+        chosen = fuse(logits, weights, temperature, offsets)[np.arange(len(labels)), labels]
         return float(-np.mean(np.log(np.maximum(chosen, 1e-9))))
 
     low, high, ratio = 0.2, 5.0, (5**0.5 - 1) / 2
