@@ -1,4 +1,7 @@
-"""EfficientNet-B0 (Tan and Le 2019, arXiv:1905.11946), as the paper has it: swish, SE in every block, stochastic depth.
+"""EfficientNet-B0 (Tan and Le 2019, arXiv:1905.11946) with an output stride of 16: swish, SE, stochastic depth.
+
+As the paper has it but for one stride: the sixth stage keeps the size of its input, so that the last features of a
+96-px face are 6x6 and not 3x3. The weights are those of B0, of which none is more or fewer.
 
 Layer names and padding follow Keras Applications, so that its ImageNet weights fit. The input normalization that
 Keras builds in as layers is folded into the first convolution and its batch norm instead (see weights.py).
@@ -15,14 +18,14 @@ NAME = "efficientnet_b0"
 SIZE = INPUT_SIZE
 TOP_FROM = "block3a_expand_conv"
 
-# (kernel, blocks, channels out, expansion, stride of the first): table 1 of the paper
+# (kernel, blocks, channels out, expansion, stride of the first): table 1 of the paper, where stage 6 has stride 2
 STAGES = (
     (3, 1, 16, 1, 1),
     (3, 2, 24, 6, 2),
     (5, 2, 40, 6, 2),
     (3, 3, 80, 6, 2),
     (5, 3, 112, 6, 1),
-    (5, 4, 192, 6, 2),
+    (5, 4, 192, 6, 1),
     (3, 1, 320, 6, 1),
 )
 SURVIVAL_DROP = 0.2
