@@ -22,8 +22,8 @@ def fuse(
 ) -> NDArray[np.float32]:
     """(M, N, 7) members' logits to (N, 7) probabilities: the weighted mean of softmax(logits / temperature + offsets).
 
-    offsets: (7,) or one, what is added for a class that would be answered more rarely than it should (Menon et al. 2021,
-    arXiv:2007.07314).
+    offsets: (7,) or one, what is added for a class that would be answered more rarely than it should be (Menon et al.
+    2021, arXiv:2007.07314).
     """
     scaled = logits / np.float32(temperature) + np.asarray(offsets, np.float32)
     scores = softmax(scaled)
