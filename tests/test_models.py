@@ -25,7 +25,7 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.quantize import dequantize, gray_table, quantize
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
-from fer_edge.train.evaluation import fit_ensemble, fit_temperature, prior_offsets, rare_class_offsets
+from fer_edge.train.evaluation import fit_ensemble, fit_prior, fit_temperature, held_out, rare_class_offsets
 
 PORTRAIT = str(FOLDER.parent / "examples" / "astronaut.jpg")
 INT8 = Tensor("x", 0, (1,), np.dtype(np.int8), 0.0078, -1)
@@ -132,29 +132,38 @@ def test_fitted_temperature_undoes_a_known_one() -> None:
     assert weights == (1.0,) and temperature == pytest.approx(3, rel=0.1)
 
 
-def test_fitted_offsets_undo_a_known_shift_of_the_classes() -> None:
+def test_a_fitted_prior_undoes_a_known_shift_of_the_classes() -> None:
     logits, labels = drawn()
     shift = np.array([0.5, -0.5, 0, 1, -1, 0.25, -0.25], np.float32)
-    offsets = prior_offsets(logits + shift, labels, (1.0,))
-    assert offsets == pytest.approx(-shift, abs=0.25)  # three standard errors of a class that is seen 500 times
+    _, offsets = fit_prior(logits + shift, labels, (1.0,))
+    rarest = np.bincount(labels).min()
+    assert offsets == pytest.approx(-shift, abs=3 / rarest**0.5)  # three standard errors of that class's share
 
 
-def test_with_fitted_offsets_members_say_each_class_as_often_as_it_is_and_are_likelier() -> None:
+def test_with_a_fitted_prior_members_say_each_class_as_often_as_it_is_and_are_likelier() -> None:
     logits, labels = drawn(3)
     even = np.full(3, 1 / 3, np.float32)
     skewed = logits + np.linspace(-1, 1, 7, dtype=np.float32)
-    plain, _ = fit_temperature(skewed, labels, even)
-    offsets = prior_offsets(skewed, labels, even)
-    loss, temperature = fit_temperature(skewed, labels, even, offsets)
+    temperature, offsets = fit_prior(skewed, labels, even)
     said = fuse(skewed, even, temperature, offsets).mean(axis=0)
     assert said == pytest.approx(np.bincount(labels) / len(labels), abs=0.001)
-    assert loss < plain
+    assert fit_temperature(skewed, labels, even, offsets)[0] < fit_temperature(skewed, labels, even)[0]
 
 
 def test_a_class_without_examples_has_a_finite_offset() -> None:
     logits, labels = drawn()
     labels[labels == 1] = 0
-    assert np.all(np.isfinite(prior_offsets(logits, labels, (1.0,))))
+    assert np.all(np.isfinite(fit_prior(logits, labels, (1.0,))[1]))
+
+
+def test_what_is_held_out_is_not_fitted_on() -> None:
+    """Labels that are chance: what was fitted to them is likelier on them than on those left out."""
+    rng = np.random.default_rng(6)
+    logits, labels = rng.normal(0, 1, (1, 300, 7)).astype(np.float32), rng.integers(0, 7, 300)
+    temperature, offsets = fit_prior(logits, labels, (1.0,))
+    own, other = fuse(logits, np.ones(1), temperature, offsets), held_out(logits, labels, (1.0,))
+    assert np.allclose(other.sum(axis=1), 1, atol=1e-5)
+    assert np.log(own[np.arange(300), labels]).mean() > np.log(other[np.arange(300), labels]).mean()
 
 
 def test_fitted_weights_prefer_the_member_that_knows() -> None:

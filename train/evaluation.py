@@ -114,14 +114,15 @@ def rare_class_offsets(counts: NDArray[np.int64], strength: float) -> tuple[floa
     return tuple(round(float(value), 5) for value in logs - logs.mean())
 
 
-def prior_offsets(
+def fit_prior(
     logits: NDArray[np.float32], labels: NDArray[np.int64], weights: Sequence[float]
-) -> tuple[float, ...]:
-    """(7,) offsets with which (M, N, 7) logits, fused, give each class the mean probability that its labels have.
+) -> tuple[float, tuple[float, ...]]:
+    """The temperature and the (7,) offsets with which (M, N, 7) logits, fused, think each class as common as it is.
 
-    Class weights and soft targets shift what a network thinks common; the labels of a few thousand faces shift it
-    back (Saerens et al. 2002, doi:10.1162/089976602753284446), and temperature and offsets are fitted in turns. That is
-    also where a bias per class has its largest likelihood (Alexandari et al. 2020, arXiv:1901.06852). Their mean is 0.
+    Class weights and soft targets shift what a network thinks common; labels shift it back. The two are fitted in
+    turns, the offsets by the ratio of what is so to what is thought (Saerens et al. 2002,
+    doi:10.1162/089976602753284446); for one network that is the likeliest bias per class (Alexandari et al. 2020,
+    arXiv:1901.06852). The offsets' mean is 0.
     """
     shares, weighted = _shares(labels), np.asarray(weights, np.float32)
     offsets = np.zeros(len(EMOTIONS))
@@ -130,7 +131,27 @@ def prior_offsets(
         for _ in range(10):
             offsets += np.log(shares / fuse(logits, weighted, temperature, offsets).mean(axis=0))
             offsets -= offsets.mean()
-    return tuple(round(float(value), 5) for value in offsets)
+    return fit_temperature(logits, labels, weighted, offsets)[1], tuple(round(float(value), 5) for value in offsets)
+
+
+def held_out(
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    weights: Sequence[float],
+    favour: Sequence[float] = (0.0,),
+    folds: int = 5,
+) -> NDArray[np.float32]:
+    """(M, N, 7) logits to (N, 7) probabilities, each face's by a temperature and offsets fitted without its fold.
+
+    favour: (7,) offsets added to the fitted ones.
+    """
+    fold = np.random.default_rng(0).permutation(len(labels)) % folds
+    scores = np.empty(logits.shape[1:], np.float32)
+    for left_out in range(folds):
+        here = fold == left_out
+        temperature, prior = fit_prior(logits[:, ~here], labels[~here], weights)
+        scores[here] = fuse(logits[:, here], np.asarray(weights, np.float32), temperature, np.add(prior, favour))
+    return scores
 
 
 def _shares(labels: NDArray[np.int64]) -> NDArray[np.float64]:
