@@ -20,7 +20,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import evaluate_cli
-from fer_edge.train.cascade import fit_cascade
+from fer_edge.train.cascade import asking_order, fit_cascade
 from fer_edge.train.data import load
 from fer_edge.train.evaluation import cascaded, fit_ensemble
 
@@ -120,6 +120,12 @@ def test_the_expected_loss_foretells_other_faces_better_than_the_counted_one() -
         errors.append((abs(first.loss - drop), abs(counted - drop)))
     expected, counted = np.mean(errors, axis=0)
     assert expected < counted
+
+
+@pytest.mark.parametrize("jitter", [0.95, 1.05])
+def test_the_cheapest_is_asked_first_and_of_two_alike_the_likelier_however_they_were_timed(jitter: float) -> None:
+    assert asking_order((2.0, 0.8 * jitter, 0.8), (0.83, 0.85, 0.86)) == [1, 2, 0]
+    assert asking_order((1.0, 3.0, 2.0), (0.9, 0.7, 0.8)) == [0, 2, 1]
 
 
 def test_a_budget_buys_the_point_that_loses_least() -> None:

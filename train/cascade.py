@@ -18,6 +18,23 @@ THRESHOLDS = (*(round(0.2 + 0.02 * step, 2) for step in range(41)), 1.01)
 DROP = 0.002
 """How much accuracy, 0..1, the chosen point may lose against the whole ensemble, expected and counted."""
 
+ALIKE = 1.2
+"""Times of two members within this factor are one: measured twice, they come in either order."""
+
+
+def asking_order(times: Sequence[float], losses: Sequence[float]) -> list[int]:
+    """The members' indices, the cheapest first; of members as cheap as each other the one with the smaller loss.
+
+    times and losses: (M,) what each costs and its loss alone.
+    """
+    order: list[int] = []
+    left = sorted(range(len(times)), key=lambda member: times[member])
+    while left:
+        alike = [member for member in left if times[member] <= ALIKE * times[left[0]]]
+        order += sorted(alike, key=lambda member: losses[member])
+        left = left[len(alike) :]
+    return order
+
 
 def fit_cascade(
     logits: NDArray[np.float32],

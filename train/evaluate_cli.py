@@ -16,7 +16,7 @@ from fer_edge.edge.classifier import open_member
 from fer_edge.edge.ensemble import NAMES, EnsembleConfig, read_ensemble, write_ensemble
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.train.cascade import DROP, fit_cascade
+from fer_edge.train.cascade import DROP, asking_order, fit_cascade
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data import SPLITS, Split, fingerprint, load
 from fer_edge.train.evaluation import (
@@ -24,6 +24,7 @@ from fer_edge.train.evaluation import (
     collect,
     fit_ensemble,
     fit_prior,
+    fit_temperature,
     held_out,
     open_logits,
     probabilities,
@@ -175,7 +176,7 @@ def fit_command(
 ) -> None:
     """Fit temperature, class offsets, weights and cascade of MODELS on the val split, and write OUT.
 
-    The fastest member is asked first.
+    The fastest member is asked first; of two as fast as each other, the likelier.
     """
     files = [model_file(spec) for spec in models]
     strangers = [str(file) for file in files if file.resolve().parent != out.resolve().parent]
@@ -186,20 +187,20 @@ def fit_command(
     data = load(data_path, skip_bad=skip_bad, progress=say)
     part, favour = data.split("val"), rare_class_offsets(data.split("train").counts(), balance)
     members = [open_member(file, threads)[0] for file in files]
-    cheapest = sorted(zip(member_times(members), members, strict=True), key=lambda pair: pair[0])
-    times, members = [time for time, _ in cheapest], [member for _, member in cheapest]
-    views = [member.logits(part.faces)[None] for member in members]
+    times, views = member_times(members), [member.logits(part.faces)[None] for member in members]
+    alone = [fit_temperature(view, part.labels, np.ones(1, np.float32)) for view in views]  # (loss, temperature) each
+    order = asking_order(times, [loss for loss, _ in alone])
+    times, views = [times[member] for member in order], [views[member] for member in order]
     every = np.concatenate(views)  # (M, N, 7)
     chosen, _ = fit_ensemble(every, part.labels, equal=weights == "equal")
     temperature, prior = fit_prior(every, part.labels, chosen)
     offsets = tuple(round(float(value), 5) for value in np.add(prior, favour))
-    alone = tuple(fit_ensemble(view, part.labels)[1] for view in views)
     cascade = fit_cascade(every, part.labels, chosen, times, drop / 100, prior, favour)
     config = EnsembleConfig(
-        tuple(member.path.name for member in members),
+        tuple(members[member].path.name for member in order),
         chosen,
         temperature,
-        alone,
+        tuple(alone[member][1] for member in order),
         offsets,
         f"val split, {len(part)} pictures, sha256 {fingerprint(part)}",
         cascade,
