@@ -71,7 +71,8 @@ def measured(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str,
             "runtime": f"{here.name} {here.version}",
             "threads": threads,
             **measure(probabilities, part.labels).to_dict(),
-            "right": "".join(str(int(right)) for right in probabilities.argmax(axis=1) == part.labels),
+            "answers": _digits(probabilities.argmax(axis=1)),
+            "right": _digits(probabilities.argmax(axis=1) == part.labels),
         }
         for flipped, probabilities in views.items()
     ]
@@ -80,6 +81,11 @@ def measured(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str,
 def label(row: dict[str, Any]) -> str:
     """What a row is called: its model, and whether the mirrored face was averaged in."""
     return f"{row['model']} + flip" if row["flip"] else str(row["model"])
+
+
+def _digits(values: NDArray[np.integer] | NDArray[np.bool_]) -> str:
+    """A digit for each picture, in the split's order."""
+    return "".join(str(int(value)) for value in values)
 
 
 def _predict(classifier: Classifier, faces: NDArray[np.uint8], label: str) -> NDArray[np.float32]:

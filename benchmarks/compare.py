@@ -47,21 +47,23 @@ def compare(before: Path, after: Path) -> None:
 
 
 def _accuracy(old: dict[str, Any], new: dict[str, Any]) -> str:
-    right = [_right(row) for row in (old, new)]
+    right = [_marks(row, "right") == "1" for row in (old, new)]
+    same = float(np.mean(_marks(old, "answers") == _marks(new, "answers")))
     low, high = paired_interval(*right)
     gained, lost = int(np.sum(right[1] & ~right[0])), int(np.sum(right[0] & ~right[1]))
     return (
         f"{label(new):28} {new['runtime']:22} {100 * old['accuracy']:6.2f} → {100 * new['accuracy']:6.2f} %  "
         f"{100 * (new['accuracy'] - old['accuracy']):+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] points, "
-        f"{gained} gained, {lost} lost, p = {sign_test(gained, lost):.3f}"
+        f"{gained} gained, {lost} lost, p = {sign_test(gained, lost):.3f}, "
+        f"{100 * same:.2f} % answered alike"
     )
 
 
-def _right(row: dict[str, Any]) -> NDArray[np.bool_]:
-    """Which pictures a row had right."""
-    if "right" not in row:
-        raise ResultError(f"the row of {row['model']} does not say which pictures were right; run its command again")
-    return np.array([mark == "1" for mark in row["right"]])
+def _marks(row: dict[str, Any], what: str) -> NDArray[np.str_]:
+    """(N,) digits that a row has for its pictures: its answers, or which of them were right."""
+    if what not in row:
+        raise ResultError(f"the row of {row['model']} lacks each picture's {what}; run its command again")
+    return np.array(list(row[what]))
 
 
 def _latency(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -24,11 +24,11 @@ def test_compare_pairs_accuracy_by_picture(tmp_path: Path) -> None:
     paths = [tmp_path / "old.json", tmp_path / "new.json"]
     for path, right in zip(paths, ("1" * 60 + "0" * 40, "0" * 5 + "1" * 75 + "0" * 20), strict=True):
         kept = result()
-        kept["rows"][0] |= {"right": right, "accuracy": right.count("1") / 100}
+        kept["rows"][0] |= {"right": right, "answers": "3" + right[1:], "accuracy": right.count("1") / 100}
         path.write_text(json.dumps(kept))
     done = run("compare", *paths)
     assert done.exit_code == 0, done.output
-    assert "+15.00 [" in done.stdout and "20 gained, 5 lost, p = 0.004" in done.stdout
+    assert "+15.00 [" in done.stdout and "20 gained, 5 lost, p = 0.004, 76.00 % answered alike" in done.stdout
     assert run("compare", paths[0], paths[0]).stdout.count("p = 1.000") == 1
 
 
