@@ -21,6 +21,10 @@ HEAD = 2.0
 """Side of the head that is cut out, in sides of the detector's box."""
 
 
+NOISE = 3.0
+"""Standard deviation of the noise in every frame, gray levels, as a camera has it indoors: nothing repeats exactly."""
+
+
 def head(portrait: Path = PORTRAIT) -> NDArray[np.uint8]:
     """The largest face of a portrait with some room about it, square, (S, S, 3); ResultError where there is none."""
     pixels = cv2.imread(str(portrait))
@@ -40,13 +44,14 @@ def _about(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
 
 
 def frames(face: NDArray[np.uint8], count: int, faces: int, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
-    """count pictures (height, width, 3) of so many swaying faces that end where they began."""
+    """count noisy pictures (height, width, 3) of so many swaying faces that end where they began."""
     columns = max(1, min(faces, math.ceil(math.sqrt(faces * width / height))))
     rows = math.ceil(faces / columns)
     cell_width, cell_height = width / columns, height / rows
     side = 0.8 * min(cell_width, cell_height)
     spread = cv2.resize(face, (width, height), interpolation=cv2.INTER_AREA)
     behind = cv2.GaussianBlur(spread, (0, 0), sigmaX=width / 12)
+    rng = np.random.default_rng(0)
     for step in range(count):
         picture = behind.copy()
         for index in range(faces):
@@ -59,7 +64,8 @@ def frames(face: NDArray[np.uint8], count: int, faces: int, width: int, height: 
             cv2.warpAffine(
                 face, matrix, (width, height), dst=picture, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
             )
-        yield np.asarray(picture, np.uint8)
+        noisy = picture + NOISE * rng.standard_normal(picture.shape, np.float32)
+        yield np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
 
 def write_clip(path: Path, count: int, faces: int, width: int, height: int, portrait: Path = PORTRAIT) -> Path:

@@ -104,12 +104,7 @@ def _facex() -> tuple[Any, Any, Any]:
 def _ours(model: str, running: bool) -> Callable[[], tuple[Any, Any, Any]]:
     def opened() -> tuple[Any, Any, Any]:
         from fer_edge.edge.classifier import TFLiteClassifier
-        from fer_edge.edge.detector import open_detector
-        from fer_edge.edge.ensemble import open_cascade, open_classifier
-        from fer_edge.edge.follower import Follower
-        from fer_edge.edge.pipeline import Pipeline
-        from fer_edge.edge.smoother import Smoother
-        from fer_edge.edge.tracker import Tracker
+        from fer_edge.edge.pipeline import open_pipeline
         from fer_edge.edge.types import Frame
 
         if model.endswith(".tflite"):
@@ -119,10 +114,8 @@ def _ours(model: str, running: bool) -> Callable[[], tuple[Any, Any, Any]]:
                 (lambda face: int(single.logits(face[None])[0].argmax())),
                 _alone([single]),
             )
-        classifier: Any = (open_cascade if running else open_classifier)(model)
-        pipeline = Pipeline(open_detector(), classifier)
-        if running:
-            pipeline = Pipeline(Follower(open_detector()), classifier, Tracker(), Smoother())
+        pipeline = open_pipeline(model, continuous=running, threads=1)
+        classifier: Any = pipeline.classifier
         return (
             lambda frame, seconds: len(pipeline.process(Frame(frame, time=seconds))),
             lambda face: int(classifier(face[None])[0].argmax()),

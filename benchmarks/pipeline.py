@@ -32,6 +32,7 @@ from fer_edge.edge.cascade import CascadeClassifier
 from fer_edge.edge.draw import annotate
 from fer_edge.edge.ensemble import Ensemble
 from fer_edge.edge.follower import EVERY, Follower
+from fer_edge.edge.memory import UNCHANGED
 from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sources.latest import Latest
@@ -54,6 +55,7 @@ class Case:
     threads: int
     cascade: bool
     detect_every: int
+    unchanged: float
     camera_rate: float
     minutes: float
 
@@ -89,6 +91,7 @@ def _count(text: str) -> int:
 @click.option("--frames", type=click.IntRange(2), default=200, help="Frames of a clip.")
 @click.option("--cascade/--no-cascade", default=True, help="As in 'fer-edge run'.")
 @click.option("--detect-every", type=click.IntRange(1), default=EVERY, help="As in 'fer-edge run'.")
+@click.option("--unchanged", type=click.FloatRange(0), default=UNCHANGED, help="As in 'fer-edge run'; 0 asks always.")
 @click.option("--camera-rate", type=click.FloatRange(1), default=30.0, help="Frames/s of the camera played.")
 @click.option("--minutes", type=click.FloatRange(0), default=0.0, help="Go on for so long, at full rate, in each case.")
 @result_file
@@ -100,6 +103,7 @@ def pipeline(
     frames: int,
     cascade: bool,
     detect_every: int,
+    unchanged: float,
     camera_rate: float,
     minutes: float,
     out: Path | None,
@@ -111,9 +115,8 @@ def pipeline(
             for count in faces:
                 clip = write_clip(Path(folder) / f"{width}x{height}-{count}.mp4", frames, count, width, height)
                 for each in threads:
-                    case = Case(
-                        str(clip), count, width, height, spec, each, cascade, detect_every, camera_rate, minutes
-                    )
+                    how = (spec, each, cascade, detect_every, unchanged, camera_rate, minutes)
+                    case = Case(str(clip), count, width, height, *how)
                     rows.append({**about, **_fresh(case)})
                     click.echo(_line(rows[-1]))
     path = write("pipeline", {"frames": frames, "before": before, "after": condition(), "rows": rows}, out)
@@ -121,10 +124,10 @@ def pipeline(
 
 
 def _line(row: dict[str, Any]) -> str:
-    stages = ", ".join(f"{name} {row['stages'][name]['p50']:.2f}" for name in row["stages"])
+    stages = ", ".join(f"{name} {row['stages'][name]['mean']:.2f}" for name in row["stages"])
     return (
         f"{row['width']}x{row['height']}, {row['faces']} faces, {row['threads']} thr: {row['rate']:.0f} frames/s, "
-        f"{1000 * row['cpu_seconds']:.2f} CPU ms a frame, {row['peak_mib']:.0f} MiB; p50 ms: {stages}"
+        f"{1000 * row['cpu_seconds']:.2f} CPU ms a frame, {row['peak_mib']:.0f} MiB; mean ms: {stages}"
     )
 
 
@@ -146,7 +149,12 @@ def _fresh(case: Case) -> dict[str, Any]:
 def measured(case: Case) -> dict[str, Any]:
     """All that is measured of a case."""
     row: dict[str, Any] = {name: getattr(case, name) for name in ("faces", "width", "height", "threads", "cascade")}
-    row |= {"detect_every": case.detect_every, **_ahead(case), "peak_mib": peak_mib() or 0.0}
+    row |= {
+        "detect_every": case.detect_every,
+        "unchanged": case.unchanged,
+        **_ahead(case),
+        "peak_mib": peak_mib() or 0.0,
+    }
     row |= {**_serial(case), "camera": _camera(case)}
     if case.minutes:
         row["sustained"] = list(_sustained(case))
@@ -155,7 +163,12 @@ def measured(case: Case) -> dict[str, Any]:
 
 def _pipeline(case: Case) -> Pipeline:
     return open_pipeline(
-        case.spec, continuous=True, cascade=case.cascade, detect_every=case.detect_every, threads=case.threads
+        case.spec,
+        continuous=True,
+        cascade=case.cascade,
+        detect_every=case.detect_every,
+        unchanged=case.unchanged,
+        threads=case.threads,
     )
 
 
@@ -190,6 +203,7 @@ def _serial(case: Case) -> dict[str, Any]:
             sink.show(frame, predictions)
             times["draw"].append(1000 * (drawn - began))
             times["sink"].append(1000 * (perf_counter() - drawn))
+    members_asked = sum(len(each) for name, each in asked.items() if name != "turn")
     looks = whole.detector.looks if isinstance(whole.detector, Follower) else len(times["detect"])
     models = {name: summary(each) for name, each in asked.items() if name != "turn"}
     count = len(times["capture"])
@@ -198,6 +212,7 @@ def _serial(case: Case) -> dict[str, Any]:
         "models": models,
         "faces_found": round(found / count, 3),
         "looks": round(looks / count, 3),
+        "networks": round(members_asked / max(1, found), 3),
         "outside": _outside(times, asked, case),
     }
 

@@ -14,9 +14,10 @@ from fer_edge.edge.crop import face_crop
 from fer_edge.edge.detector import Detector, open_detector
 from fer_edge.edge.ensemble import open_cascade, open_classifier
 from fer_edge.edge.follower import EVERY, Follower
+from fer_edge.edge.memory import UNCHANGED, Memory
 from fer_edge.edge.smoother import SECONDS, Smoother
 from fer_edge.edge.tracker import Tracker
-from fer_edge.edge.types import Frame, Prediction
+from fer_edge.edge.types import Face, Frame, Prediction
 
 STAGES = ("detect", "track", "crop", "classify", "smooth")
 
@@ -25,6 +26,8 @@ class Pipeline:
     """Frame in, predictions out, in the detector's order of faces.
 
     tracker: None where frames have nothing to do with each other. smoother: what steadies its tracks' scores.
+    unchanged: how far a tracked face may differ from what the classifier saw of it to be answered as before (see
+    memory.py); 0 is never.
     stages: seconds that each stage of the last frame took; a stage that had nothing to do took 0.
     """
 
@@ -34,12 +37,14 @@ class Pipeline:
         classifier: Classifier,
         tracker: Tracker | None = None,
         smoother: Smoother | None = None,
+        unchanged: float = 0.0,
     ) -> None:
         self.detector, self.classifier, self.tracker, self.smoother = detector, classifier, tracker, smoother
+        self._memory = Memory(classifier, unchanged) if tracker is not None and unchanged else None
         self.stages: dict[str, float] = dict.fromkeys(STAGES, 0.0)
 
     def process(self, frame: Frame) -> list[Prediction]:
-        """The frame's faces with their scores; all of them go through the classifier in one call."""
+        """The frame's faces with their scores; those that are asked about go through the classifier in one call."""
         self.stages = dict.fromkeys(STAGES, 0.0)
         with self._timed("detect"):
             faces = self.detector.detect(frame)
@@ -51,7 +56,7 @@ class Pipeline:
         with self._timed("crop"):
             crops = np.stack([face_crop(frame, face) for face in faces])  # (N, 48, 48)
         with self._timed("classify"):
-            scores: Iterable[NDArray[np.float32]] = self.classifier(crops)  # (N, 7)
+            scores: Iterable[NDArray[np.float32]] = self._scores(faces, crops, frame.time)  # (N, 7)
         if self.smoother is not None and self.tracker is not None:
             with self._timed("smooth"):
                 self.smoother.keep(self.tracker.tracks)
@@ -60,6 +65,12 @@ class Pipeline:
                     for face, row in zip(faces, scores, strict=True)
                 ]
         return [Prediction(face, row) for face, row in zip(faces, scores, strict=True)]
+
+    def _scores(self, faces: list[Face], crops: NDArray[np.uint8], time: float) -> NDArray[np.float32]:
+        if self._memory is None or self.tracker is None:
+            return self.classifier(crops)
+        self._memory.keep(self.tracker.tracks)
+        return self._memory.scores([face.track or 0 for face in faces], crops, time)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -77,6 +88,7 @@ def open_pipeline(
     budget: float | None = None,
     detect_every: int = EVERY,
     smooth: float = SECONDS,
+    unchanged: float = UNCHANGED,
     threads: int = 2,
 ) -> Pipeline:
     """The pipeline of `fer-edge run` where frames are continuous, as a source says of its own, else of `predict`.
@@ -84,7 +96,9 @@ def open_pipeline(
     model: ensemble, a shipped network's name, or a path to a .tflite or an ensemble's .json file. cascade: ask the
     ensemble's later members only where in doubt; None is for continuous frames alone. budget: milliseconds of networks
     a face, by means of the cascade. detect_every: continuous frames from one look for faces to the next. smooth:
-    seconds over which their scores are steadied. Raises ModelError.
+    seconds over which their scores are steadied. unchanged: how far a face in them may differ from what the networks
+    saw of it, in standard deviations of its gray values, to be answered as before; 0 asks about every face in every
+    frame. Raises ModelError.
     """
     if budget is not None or (continuous if cascade is None else cascade):
         classifier: Classifier = open_cascade(model, threads, budget)
@@ -93,4 +107,4 @@ def open_pipeline(
     finder = open_detector(detector, threads)
     if not continuous:
         return Pipeline(finder, classifier)
-    return Pipeline(Follower(finder, detect_every), classifier, Tracker(), Smoother(smooth))
+    return Pipeline(Follower(finder, detect_every), classifier, Tracker(), Smoother(smooth), unchanged)

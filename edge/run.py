@@ -19,6 +19,7 @@ from fer_edge.edge.config import weaker
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.follower import EVERY, Follower
 from fer_edge.edge.heat import Heat, Reading
+from fer_edge.edge.memory import UNCHANGED
 from fer_edge.edge.outputs import open_page, open_sinks, output_options
 from fer_edge.edge.pipeline import Pipeline, open_pipeline
 from fer_edge.edge.sinks import ViewerGone
@@ -57,6 +58,12 @@ from fer_edge.edge.types import Frame
     help="Frames between looks for faces; more while nothing changes.",
 )
 @click.option("--smooth", type=click.FloatRange(0), default=SECONDS, help="Time constant of the scores, s; 0 is none.")
+@click.option(
+    "--unchanged",
+    type=click.FloatRange(0),
+    default=UNCHANGED,
+    help="Change of a face, in its contrasts, under which no network is asked again; 0 asks always.",
+)
 @click.option("--threads", type=click.IntRange(min=1), default=2, help="Threads of each network.")
 @output_options
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after so many frames.")
@@ -154,7 +161,7 @@ def _worth_staying(stop: Stop, source: Source, options: dict[str, Any]) -> bool:
 
 
 def _pipeline(continuous: bool, options: dict[str, Any]) -> Pipeline:
-    asked = ("model", "detector", "cascade", "budget", "detect_every", "smooth", "threads")
+    asked = ("model", "detector", "cascade", "budget", "detect_every", "smooth", "unchanged", "threads")
     return open_pipeline(continuous=continuous, **{name: options[name] for name in asked})
 
 

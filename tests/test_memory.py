@@ -1,0 +1,111 @@
+"""Scores kept while a face looks the same: what is asked again, when, and how late a change is seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fer_edge.edge.memory import SECONDS, Memory
+from fer_edge.edge.pipeline import Pipeline
+from fer_edge.edge.smoother import Smoother
+from fer_edge.edge.tracker import Tracker
+from fer_edge.edge.types import Box, Face, Frame
+
+RNG = np.random.default_rng(0)
+FACE = np.clip(RNG.normal(120, 50, (6, 6)).repeat(8, axis=0).repeat(8, axis=1), 0, 255).astype(np.uint8)
+
+
+class Counting:
+    """Answers with the number of the call, and keeps what it was given."""
+
+    description = "counting"
+
+    def __init__(self) -> None:
+        self.calls: list[np.ndarray] = []
+
+    def __call__(self, crops: np.ndarray) -> np.ndarray:
+        self.calls.append(crops)
+        return np.full((len(crops), 7), len(self.calls), np.float32)
+
+
+def other(level: int = 0) -> np.ndarray:
+    return np.clip(FACE.astype(int) + level, 0, 255).astype(np.uint8)
+
+
+def noisy() -> np.ndarray:
+    return np.clip(FACE + RNG.normal(0, 2, FACE.shape), 0, 255).astype(np.uint8)
+
+
+def test_a_face_that_looks_the_same_is_asked_about_once() -> None:
+    classifier = Counting()
+    memory = Memory(classifier)
+    scores = [memory.scores([1], noisy()[None], index / 100) for index in range(15)]
+    assert len(classifier.calls) == 1 and all(np.array_equal(each, scores[0]) for each in scores)
+
+
+def test_a_corner_of_the_mouth_is_enough() -> None:
+    memory = Memory(classifier := Counting())
+    memory.scores([1], FACE[None], 0.0)
+    moved = FACE.copy()
+    moved[36:42, 28:36] = 255 - moved[36:42, 28:36]
+    assert memory.scores([1], moved[None], 0.04)[0, 0] == 2 and len(classifier.calls) == 2
+
+
+def test_what_changes_slowly_is_seen_too() -> None:
+    """No frame differs enough from the one before."""
+    memory = Memory(classifier := Counting())
+    for index in range(15):
+        memory.scores([1], other(2 * index)[None], index / 100)
+    assert 3 <= len(classifier.calls) < 15
+
+
+@pytest.mark.parametrize("later", [SECONDS, 5.0, -1.0])
+def test_old_news_is_asked_for_again(later: float) -> None:
+    memory = Memory(classifier := Counting())
+    memory.scores([1], FACE[None], 0.0)
+    memory.scores([1], FACE[None], later)
+    assert len(classifier.calls) == 2
+
+
+def test_only_who_changed_is_asked_about_and_everybody_gets_his_own() -> None:
+    memory = Memory(classifier := Counting())
+    memory.scores([1, 2], np.stack([FACE, other(40)]), 0.0)
+    scores = memory.scores([3, 2, 1], np.stack([other(-40), other(40), noisy()]), 0.04)
+    assert scores[:, 0].tolist() == [2, 1, 1]
+    assert [len(call) for call in classifier.calls] == [2, 1]
+    memory.keep([2])
+    memory.scores([1, 2], np.stack([FACE, other(40)]), 0.08)
+    assert [len(call) for call in classifier.calls] == [2, 1, 1]
+
+
+class Still:
+    """One face that fills the frame."""
+
+    def detect(self, frame: Frame) -> list[Face]:
+        return [Face(Box(40, 40, 160, 160), 0.9)]
+
+
+class ByLight:
+    """Sees emotion 3 in a light face, 5 in a dark one; keeps how many it was asked about."""
+
+    description = "by light"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, crops: np.ndarray) -> np.ndarray:
+        self.asked += len(crops)
+        return np.eye(7, dtype=np.float32)[[3 if crop.mean() > 128 else 5 for crop in crops]]
+
+
+@pytest.mark.parametrize("unchanged", [0.0, 0.13])
+def test_a_step_is_as_soon_seen_with_memory_as_without(unchanged: float) -> None:
+    """The frame of the change still shows the old answer, the next one the new, whole."""
+    texture = RNG.integers(0, 100, (240, 240, 3), np.uint8)
+    pipeline = Pipeline(Still(), classifier := ByLight(), Tracker(), Smoother(0.3), unchanged)
+    shown = [
+        pipeline.process(Frame(texture + np.uint8(150 if index >= 20 else 0), index, index / 30))[0].scores.argmax()
+        for index in range(24)
+    ]
+    assert shown == [5] * 21 + [3] * 3
+    assert classifier.asked == 24 if not unchanged else classifier.asked <= 6
