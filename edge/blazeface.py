@@ -173,12 +173,11 @@ def blend(detections: NDArray[np.float32], overlap: float = OVERLAP) -> NDArray[
 
 
 class BlazeFace:
-    """One BlazeFace network, opened for each shape of picture that comes."""
+    """One BlazeFace network, opened for each shape of picture when the first one comes."""
 
     def __init__(self, variant: Variant, path: Path, threads: int = 1) -> None:
         self.variant, self._path, self._threads = variant, path, threads
         self._opened = lru_cache(SHAPES)(self._open)
-        self._opened(*letterbox(np.zeros((3, 4, 3), np.uint8), variant.size, variant.grain)[0].shape[:2])
 
     def _open(self, height: int, width: int) -> tuple[Interpreter, NDArray[np.float32], bool]:
         """The network for inputs of that shape, its anchors, and whether boxes are its first output."""
