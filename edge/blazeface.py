@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import Interpreter, open_interpreter
+from fer_edge.edge.preprocess import reduced
 from fer_edge.models import FOLDER
 
 MAX_LOGIT = 80.0
@@ -105,26 +106,12 @@ def letterbox(pixels: NDArray[np.uint8], size: int, grain: int) -> tuple[NDArray
     height, width = pixels.shape[:2]
     scale = size / max(height, width)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = _shrunk(pixels, inner)
+    small = reduced(pixels, inner)
     across, down = (grain * math.ceil(max(side, SHORTEST * size) / grain) for side in inner)
     left, top = (across - inner[0]) // 2, (down - inner[1]) // 2
     laid = np.zeros((down, across, 3), np.uint8)
     laid[top : top + inner[1], left : left + inner[0]] = small
     return laid, Letterbox(scale, left, top)
-
-
-def _shrunk(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resized to (width, height) without skipping pixels, which a small face of a large frame needs.
-
-    Halved as long as that leaves enough, and the rest interpolated: OpenCV averages squares of four pixels, and no
-    others, about ten times faster than areas that end between pixels.
-    """
-    while all(side >= 2 * least and side % 2 == 0 for side, least in zip(pixels.shape[1::-1], size, strict=True)):
-        half = pixels.shape[1] // 2, pixels.shape[0] // 2
-        pixels = np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_AREA), np.uint8)
-    left = pixels.shape[1] / size[0]
-    way = cv2.INTER_AREA if left >= 2 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, size, interpolation=way), np.uint8)
 
 
 def decode(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.detector import Detector
-from fer_edge.edge.preprocess import to_gray
+from fer_edge.edge.preprocess import reduced, to_gray
 from fer_edge.edge.tracker import overlap
 from fer_edge.edge.types import Box, Face, Frame
 
@@ -174,7 +174,7 @@ def _sampled(frame: Frame, left: int, top: int, extent: int, count: int) -> NDAr
     below, behind = max(0, side - above - height), max(0, side - before - width)
     if above or below or before or behind:
         gray = np.asarray(cv2.copyMakeBorder(gray, above, below, before, behind, cv2.BORDER_REPLICATE), np.uint8)
-    return np.asarray(cv2.resize(gray, (count, count), interpolation=cv2.INTER_AREA), np.uint8)
+    return reduced(gray, (count, count))
 
 
 def _gap(a: Box, b: Box) -> float:
