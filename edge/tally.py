@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from statistics import fmean, median
+from statistics import fmean
 from time import perf_counter
 
 from fer_edge.edge.pipeline import STAGES
@@ -77,5 +77,5 @@ class Tally:
         rate = self.frames / (self._end - self._start) if self.frames else 0.0
         yield f"{self.frames} frames, {self.faces} faces, {rate:.1f} frames/s, {dropped} frames dropped"
         if self._past:
-            times = (f"{stage} {1000 * median(each[stage] for _, each in self._past):.1f}" for stage in TIMED)
-            yield f"p50 of a frame in ms: {', '.join(times)}"
+            times = (f"{stage} {1000 * fmean(each[stage] for _, each in self._past):.1f}" for stage in TIMED)
+            yield f"mean of a frame in ms: {', '.join(times)}"
