@@ -167,14 +167,15 @@ def _measured_on(result: dict[str, Any]) -> str:
 
 
 def _pipeline(result: dict[str, Any]) -> str:
-    head = f"p50 of {result['frames']} frames in milliseconds; {_machine(result)}"
+    head = f"Mean of {result['frames']} frames in milliseconds; {_machine(result)}"
     shown = ("capture", "detect", "crop", "classify", "draw", "sink")
     rows = [
         (
             f"{row['width']}x{row['height']}, {row['faces']} {'face' if row['faces'] == 1 else 'faces'}",
             str(row["threads"]),
-            *(f"{row['stages'][name]['p50']:.2f}" for name in shown),
-            f"{row['stages']['detect']['p90']:.2f}",
+            *(f"{row['stages'][name]['mean']:.2f}" for name in shown),
+            *(f"{row['stages'][name]['p90']:.2f}" for name in ("detect", "classify")),
+            f"{row['networks']:.2f}",
             f"{1000 * row['cpu_seconds']:.1f}",
             f"{row['rate']:.0f}",
             f"{row['camera']['dropped']} of {row['camera']['taken'] + row['camera']['dropped']}",
@@ -187,6 +188,8 @@ def _pipeline(result: dict[str, Any]) -> str:
         "threads",
         *shown,
         "detect p90",
+        "classify p90",
+        "networks a face",
         "CPU ms a frame",
         "frames/s",
         "dropped at 30 frames/s",

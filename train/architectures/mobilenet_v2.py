@@ -1,7 +1,4 @@
-"""MobileNetV2 1.0 (Sandler et al. 2018, arXiv:1801.04381) with an output stride of 16: inverted residuals.
-
-As the paper has it but for one stride: the sixth stage keeps the size of its input, so that the last features of a
-96-px face are 6x6 and not 3x3. The weights are those of MobileNetV2, of which none is more or fewer.
+"""MobileNetV2 1.0 (Sandler et al. 2018, arXiv:1801.04381): inverted residuals with linear bottlenecks.
 
 Layer names and padding follow Keras Applications, so that its ImageNet weights fit.
 """
@@ -18,9 +15,8 @@ NAME = "mobilenet_v2"
 SIZE = INPUT_SIZE
 TOP_FROM = "block_3_expand"
 
-# (channels out, blocks, stride of the first), expansion 6 but for the very first block: table 2 of the paper, where
-# the sixth has stride 2
-STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 1), (320, 1, 1))
+# (channels out, blocks, stride of the first), expansion 6 but for the very first block: table 2 of the paper
+STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 
 
 def build(keras: Any, size: int) -> Any:
@@ -29,13 +25,18 @@ def build(keras: Any, size: int) -> Any:
     return keras.Model(inputs, head(keras, backbone(keras, inputs)), name=NAME)
 
 
-def backbone(keras: Any, x: Any, attend: Callable[[Any, str], Any] | None = None) -> Any:
-    """(N, S, S, 3) to (N, S/16, S/16, 1280); attend, if given, is put on each block's expanded features."""
+def backbone(keras: Any, x: Any, attend: Callable[[Any, str], Any] | None = None, output_stride: int = 32) -> Any:
+    """(N, S, S, 3) to (N, S/output_stride, S/output_stride, 1280); attend is put on each block's expanded features.
+
+    output_stride: 32 as in the paper, or 16, with which the sixth stage keeps the size of its input. The weights are
+    the same.
+    """
     layers = keras.layers
     x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
     x = _normalize(keras, x, "bn_Conv1", "Conv1_relu")
     index = 0
-    for channels, blocks, stride in STAGES:
+    for stage, (channels, blocks, first) in enumerate(STAGES, start=1):
+        stride = 1 if (stage, output_stride) == (6, 16) else first
         for block in range(blocks):
             x = _inverted_residual(keras, x, channels, stride if block == 0 else 1, index, attend)
             index += 1
