@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.classifier import Classifier
+from fer_edge.edge.scores import apart
+from fer_edge.edge.smoother import AGREED
 
 UNCHANGED = 0.13
 """How far a face may differ from the one that was asked about, in standard deviations of its gray values.
@@ -30,22 +32,25 @@ SQUARES = 6
 
 @dataclass(frozen=True)
 class _Known:
-    """The crop that was asked about, when, its contrast, and what was said."""
+    """The crop that was asked about, when, its contrast, what was said, and whether that was said twice in a row."""
 
     crop: NDArray[np.uint8]
     time: float
     deviation: float
     scores: NDArray[np.float32]
+    confirmed: bool
 
     def answers(self, crop: NDArray[np.uint8], time: float, unchanged: float) -> bool:
         """Whether what was said is still true of a crop."""
-        return 0 <= time - self.time < SECONDS and difference(crop, self.crop) < unchanged * self.deviation
+        recent = self.confirmed and 0 <= time - self.time < SECONDS
+        return recent and difference(crop, self.crop) < unchanged * self.deviation
 
 
 class Memory:
     """A classifier of tracked faces that asks another one only about those that are new, have changed, or are old news.
 
     A face is compared with the one that was asked about last, not with the frame before: slow changes are seen too.
+    What was said once is not yet kept, so that a slip of the network lasts one frame, as it would without memory.
     """
 
     def __init__(self, classifier: Classifier, unchanged: float = UNCHANGED) -> None:
@@ -62,7 +67,9 @@ class Memory:
         if asked:
             for index, row in zip(asked, self.classifier(crops[asked]), strict=True):
                 _, deviation = cv2.meanStdDev(crops[index])
-                self._known[tracks[index]] = _Known(crops[index], time, float(deviation[0, 0]), row)
+                before = self._known.get(tracks[index])
+                confirmed = before is not None and apart(row, before.scores) < AGREED
+                self._known[tracks[index]] = _Known(crops[index], time, float(deviation[0, 0]), row, confirmed)
         return np.stack([self._known[track].scores for track in tracks])
 
     def keep(self, tracks: Collection[int]) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.scores import apart
+
 SECONDS = 0.3
 """Time constant: after so long 63 % of a lasting change are shown, were it not for `CHANGED`."""
 
@@ -53,8 +55,4 @@ class Smoother:
 
 
 def _changed(scores: NDArray[np.float32], state: _State) -> bool:
-    return _apart(scores, state.shown) > CHANGED and _apart(scores, state.seen) < AGREED
-
-
-def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float(np.abs(a - b).sum()) / 2
+    return apart(scores, state.shown) > CHANGED and apart(scores, state.seen) < AGREED

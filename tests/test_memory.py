@@ -16,7 +16,7 @@ FACE = np.clip(RNG.normal(120, 50, (6, 6)).repeat(8, axis=0).repeat(8, axis=1), 
 
 
 class Counting:
-    """Answers with the number of the call, and keeps what it was given."""
+    """Answers with the number of the call, in thousandths, and keeps what it was given."""
 
     description = "counting"
 
@@ -25,7 +25,7 @@ class Counting:
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:
         self.calls.append(crops)
-        return np.full((len(crops), 7), len(self.calls), np.float32)
+        return np.full((len(crops), 7), len(self.calls) / 1000, np.float32)
 
 
 def other(level: int = 0) -> np.ndarray:
@@ -36,46 +36,53 @@ def noisy() -> np.ndarray:
     return np.clip(FACE + RNG.normal(0, 2, FACE.shape), 0, 255).astype(np.uint8)
 
 
-def test_a_face_that_looks_the_same_is_asked_about_once() -> None:
-    classifier = Counting()
+def known(classifier: Counting, *faces: np.ndarray) -> Memory:
+    """A memory that is sure of tracks 1, 2 …, at 0 s."""
     memory = Memory(classifier)
+    for _ in range(2):
+        memory.scores(range(1, len(faces) + 1), np.stack(faces), 0.0)
+    classifier.calls.clear()
+    return memory
+
+
+def test_a_face_that_looks_the_same_is_asked_about_once() -> None:
+    """And once more, to be sure of it."""
+    memory = Memory(classifier := Counting())
     scores = [memory.scores([1], noisy()[None], index / 100) for index in range(15)]
-    assert len(classifier.calls) == 1 and all(np.array_equal(each, scores[0]) for each in scores)
+    assert len(classifier.calls) == 2 and all(np.array_equal(each, scores[1]) for each in scores[1:])
 
 
 def test_a_corner_of_the_mouth_is_enough() -> None:
-    memory = Memory(classifier := Counting())
-    memory.scores([1], FACE[None], 0.0)
+    memory = known(classifier := Counting(), FACE)
     moved = FACE.copy()
     moved[36:42, 28:36] = 255 - moved[36:42, 28:36]
-    assert memory.scores([1], moved[None], 0.04)[0, 0] == 2 and len(classifier.calls) == 2
+    memory.scores([1], moved[None], 0.04)
+    assert len(classifier.calls) == 1
 
 
 def test_what_changes_slowly_is_seen_too() -> None:
     """No frame differs enough from the one before."""
-    memory = Memory(classifier := Counting())
+    memory = known(classifier := Counting(), FACE)
     for index in range(15):
         memory.scores([1], other(2 * index)[None], index / 100)
-    assert 3 <= len(classifier.calls) < 15
+    assert 2 <= len(classifier.calls) < 10
 
 
 @pytest.mark.parametrize("later", [SECONDS, 5.0, -1.0])
 def test_old_news_is_asked_for_again(later: float) -> None:
-    memory = Memory(classifier := Counting())
-    memory.scores([1], FACE[None], 0.0)
+    memory = known(classifier := Counting(), FACE)
     memory.scores([1], FACE[None], later)
-    assert len(classifier.calls) == 2
+    assert len(classifier.calls) == 1
 
 
 def test_only_who_changed_is_asked_about_and_everybody_gets_his_own() -> None:
-    memory = Memory(classifier := Counting())
-    memory.scores([1, 2], np.stack([FACE, other(40)]), 0.0)
+    memory = known(classifier := Counting(), FACE, other(40))
     scores = memory.scores([3, 2, 1], np.stack([other(-40), other(40), noisy()]), 0.04)
-    assert scores[:, 0].tolist() == [2, 1, 1]
-    assert [len(call) for call in classifier.calls] == [2, 1]
+    assert scores[:, 0].tolist() == pytest.approx([0.001, 0.002, 0.002])
+    assert [len(call) for call in classifier.calls] == [1]
     memory.keep([2])
     memory.scores([1, 2], np.stack([FACE, other(40)]), 0.08)
-    assert [len(call) for call in classifier.calls] == [2, 1, 1]
+    assert [len(call) for call in classifier.calls] == [1, 1]
 
 
 class Still:
@@ -108,4 +115,20 @@ def test_a_step_is_as_soon_seen_with_memory_as_without(unchanged: float) -> None
         for index in range(24)
     ]
     assert shown == [5] * 21 + [3] * 3
-    assert classifier.asked == 24 if not unchanged else classifier.asked <= 6
+    assert classifier.asked == 24 if not unchanged else classifier.asked <= 10
+
+
+class Slipping(ByLight):
+    """Is wrong once."""
+
+    def __call__(self, crops: np.ndarray) -> np.ndarray:
+        scores = super().__call__(crops)
+        return np.roll(scores, 1, axis=1) if self.asked == 5 else scores
+
+
+def test_a_slip_of_the_network_is_not_shown() -> None:
+    """Nor kept, so that it seems to be said twice."""
+    texture = RNG.integers(0, 100, (240, 240, 3), np.uint8)
+    pipeline = Pipeline(Still(), classifier := Slipping(), Tracker(), Smoother(0.3), 0.13)
+    shown = [pipeline.process(Frame(texture, index, index / 25))[0].scores.argmax() for index in range(40)]
+    assert set(shown) == {5} and classifier.asked > 5
