@@ -59,6 +59,10 @@ class Runtime:
         return self.name == "LiteRT"
 
 
+NOTICES = (b"INFO:", b"WARNING:", b"ERROR:", b"I0000", b"W0000", b"E0000")
+"""How the runtime's own lines begin, by TFLite's logger and by Abseil's."""
+
+
 @cache
 def runtime() -> Runtime:
     """The runtime in use; ModelError where neither can be imported."""
@@ -141,17 +145,22 @@ def open_interpreter(
 def _quiet_stderr() -> Iterator[None]:
     """Keep the runtime's own notices ("Created XNNPACK delegate") off stderr; its errors come as exceptions too.
 
-    They are written by C++ to the file descriptor, out of sys.stderr's reach.
+    They are written by C++ to the file descriptor, out of sys.stderr's reach. What other threads write there meanwhile
+    comes a moment later.
     """
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    kept, aside = os.dup(2), os.memfd_create("stderr")
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(aside, 2)
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(nowhere)
+        with open(aside, "rb") as written:
+            written.seek(0)
+            others = b"".join(line for line in written if not line.startswith(NOTICES))
+        if others:
+            os.write(2, others)
 
 
 def _read(path: Path) -> bytes:

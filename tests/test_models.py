@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -245,3 +247,27 @@ def test_ensemble_fit_writes_what_run_reads(copied: Path, synthetic_csv: Path) -
     assert open_classifier(str(copied / "ensemble.json"))(faces()).shape == (6, 7)
     elsewhere = CliRunner().invoke(main, [*words, str(copied / "other" / "ensemble.json")])
     assert elsewhere.exit_code == 2 and "does not lie beside" in elsewhere.output
+
+
+def test_what_others_say_while_a_model_opens_is_not_lost() -> None:
+    """Its own notices are; the network of a detector opens while a run is under way."""
+    program = f"""
+import os, threading
+from fer_edge.edge.interpreter import open_interpreter
+opened = threading.Event()
+def talk():
+    count = 0
+    while not opened.is_set() or count < 200:
+        os.write(2, b"line %d\\n" % count)
+        count += 1
+    print(count)
+talking = threading.Thread(target=talk)
+talking.start()
+for _ in range(5):
+    open_interpreter({str(FOLDER / "mobilenet_v2_int8.tflite")!r})
+opened.set()
+talking.join()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stderr.splitlines()) == sorted(f"line {count}" for count in range(int(done.stdout)))
