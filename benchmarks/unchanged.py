@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.memory import difference
 from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.scores import apart
 from fer_edge.train.data import load
 
 ZOOM = 4
@@ -52,8 +53,8 @@ def unchanged(data: Path, count: int, model: str) -> None:
         first, second = np.sort(scores[0])[-1:-3:-1]
         for view, row in zip(views[1:], scores[1:], strict=True):
             gap = difference(view, views[0]) / max(1e-3, float(views[0].std()))
-            apart, other = float(np.abs(row - scores[0]).sum()) / 2, row.argmax() != scores[0].argmax()
-            rows.append((gap, apart, float(other), first - second if other else np.nan))
+            other = row.argmax() != scores[0].argmax()
+            rows.append((gap, apart(row, scores[0]), float(other), first - second if other else np.nan))
     table = np.array(sorted(rows))
     click.echo(f"{len(table)} pairs; scores apart by total variation; lead: of the answers that changed, at the median")
     click.echo(f"{'difference':>14}{'apart, mean':>13}{'p90':>8}{'changed':>9}{'lead':>7}")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import Interpreter, open_interpreter
-from fer_edge.edge.preprocess import reduced
+from fer_edge.edge.preprocess import normalize, reduced
 from fer_edge.models import FOLDER
 
 MAX_LOGIT = 80.0
@@ -39,7 +39,7 @@ SHORTEST = 0.75
 SHAPES = 3
 """Networks of so many shapes are kept open: of a camera's frames, of their tiles, and of one turned on its side."""
 
-PIXELS = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)
+PIXELS = normalize(np.arange(256, dtype=np.uint8), channels=1)[:, 0]
 """What the networks see of each 8-bit value."""
 
 COLUMNS = 17
