@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_edge.edge.detector import open_detector
-from fer_edge.edge.follower import REACH, Follower
+from fer_edge.edge.follower import Follower
 from fer_edge.edge.types import Box, Face, Frame
 from fer_edge.models import FOLDER
 
@@ -40,7 +40,7 @@ class Knowing:
 
 
 @settings(max_examples=25)
-@given(st.tuples(*[st.integers(-int(REACH * 80), int(REACH * 80))] * 2))
+@given(st.tuples(*[st.integers(-FACE.width // 3, FACE.width // 3)] * 2))
 def test_a_face_is_found_where_it_moved(by: tuple[int, int]) -> None:
     follower = Follower(Knowing(FACE), every=4)
     follower.detect(scene(0, 0))
