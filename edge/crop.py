@@ -35,6 +35,9 @@ BOX_LINE = 0.571
 LARGE = 96
 """Side of a crop in frame pixels, from whose double on squares of pixels are averaged before anything else."""
 
+DENSITY = 0.75
+"""Samples of a crop for each frame pixel across, at least: fewer would leave pixels unseen, more make no difference."""
+
 MAX_TILT = 60.0
 """Degrees; eyes tilted further are a mistaken detection more often than a head, and are not followed."""
 
@@ -67,13 +70,13 @@ def face_crop(frame: Frame, face: Face, margin: float = MARGIN) -> NDArray[np.ui
     """The face as a (48, 48) uint8 gray picture: eyes level, the frame's border repeated outside it.
 
     A large face is first averaged over squares of pixels, down to LARGE at least; what is left is sampled bilinearly
-    at a whole multiple of 48 px, about its own resolution, and averaged by area: no aliasing, and the last step is
-    training data's own.
+    at a whole multiple of 48 px and averaged by area: no aliasing, and the last step is training data's own.
     """
     (x, y), side, angle = placement(face, margin)
     height, width = frame.pixels.shape[:2]
     square = max(1, int(side / LARGE))
-    sampled = FACE_SIZE * math.ceil(side / square / FACE_SIZE)
+    fold = side / square / FACE_SIZE
+    sampled = FACE_SIZE * max(min(2, math.ceil(fold)), math.ceil(DENSITY * fold))
     zoom = side / sampled
     # crop pixel (u, v) -> frame pixel: both count from the centres of their pixels, hence the halves.
     cos, sin = zoom * math.cos(math.radians(angle)), zoom * math.sin(math.radians(angle))
