@@ -47,17 +47,20 @@ class _Known:
 
 
 class Memory:
-    """A classifier of tracked faces that asks another one only about those that are new, have changed, or are old news.
+    """Scores of tracked faces; the classifier is asked only about those that are new, have changed, or are old news.
 
     A face is compared with the one that was asked about last, not with the frame before: slow changes are seen too.
     What was said once is not yet kept, so that a slip of the network lasts one frame, as it would without memory.
+    unchanged: how far a face may differ from the one that was asked about, as UNCHANGED is; 0 asks about every one.
     """
 
-    def __init__(self, classifier: Classifier, unchanged: float = UNCHANGED) -> None:
-        self.classifier, self.unchanged = classifier, unchanged
+    def __init__(self, unchanged: float = UNCHANGED) -> None:
+        self.unchanged = unchanged
         self._known: dict[int, _Known] = {}
 
-    def scores(self, tracks: Sequence[int], crops: NDArray[np.uint8], time: float) -> NDArray[np.float32]:
+    def scores(
+        self, classifier: Classifier, tracks: Sequence[int], crops: NDArray[np.uint8], time: float
+    ) -> NDArray[np.float32]:
         """(N,) tracks with their (N, 48, 48) uint8 crops at a time in seconds to (N, 7) float32 probabilities."""
         asked = [
             index
@@ -65,7 +68,7 @@ class Memory:
             if track not in self._known or not self._known[track].answers(crop, time, self.unchanged)
         ]
         if asked:
-            for index, row in zip(asked, self.classifier(crops[asked]), strict=True):
+            for index, row in zip(asked, classifier(crops[asked]), strict=True):
                 _, deviation = cv2.meanStdDev(crops[index])
                 before = self._known.get(tracks[index])
                 confirmed = before is not None and apart(row, before.scores) < AGREED

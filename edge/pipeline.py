@@ -25,9 +25,8 @@ STAGES = ("detect", "track", "crop", "classify", "smooth")
 class Pipeline:
     """Frame in, predictions out, in the detector's order of faces.
 
-    tracker: None where frames have nothing to do with each other. smoother: what steadies its tracks' scores.
-    unchanged: how far a tracked face may differ from what the classifier saw of it to be answered as before (see
-    memory.py); 0 is never.
+    tracker: None where frames have nothing to do with each other. smoother: what steadies its tracks' scores. memory:
+    what keeps them while a face looks the same; without it the classifier is asked about every face of every frame.
     stages: seconds that each stage of the last frame took; a stage that had nothing to do took 0.
     """
 
@@ -37,10 +36,10 @@ class Pipeline:
         classifier: Classifier,
         tracker: Tracker | None = None,
         smoother: Smoother | None = None,
-        unchanged: float = 0.0,
+        memory: Memory | None = None,
     ) -> None:
-        self.detector, self.classifier, self.tracker, self.smoother = detector, classifier, tracker, smoother
-        self._memory = Memory(classifier, unchanged) if tracker is not None and unchanged else None
+        self.detector, self.classifier = detector, classifier
+        self.tracker, self.smoother, self.memory = tracker, smoother, memory
         self.stages: dict[str, float] = dict.fromkeys(STAGES, 0.0)
 
     def process(self, frame: Frame) -> list[Prediction]:
@@ -67,10 +66,10 @@ class Pipeline:
         return [Prediction(face, row) for face, row in zip(faces, scores, strict=True)]
 
     def _scores(self, faces: list[Face], crops: NDArray[np.uint8], time: float) -> NDArray[np.float32]:
-        if self._memory is None or self.tracker is None:
+        if self.memory is None or self.tracker is None:
             return self.classifier(crops)
-        self._memory.keep(self.tracker.tracks)
-        return self._memory.scores([face.track or 0 for face in faces], crops, time)
+        self.memory.keep(self.tracker.tracks)
+        return self.memory.scores(self.classifier, [face.track or 0 for face in faces], crops, time)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -107,4 +106,4 @@ def open_pipeline(
     finder = open_detector(detector, threads)
     if not continuous:
         return Pipeline(finder, classifier)
-    return Pipeline(Follower(finder, detect_every), classifier, Tracker(), Smoother(smooth), unchanged)
+    return Pipeline(Follower(finder, detect_every), classifier, Tracker(), Smoother(smooth), Memory(unchanged))

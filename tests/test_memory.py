@@ -38,17 +38,17 @@ def noisy() -> np.ndarray:
 
 def known(classifier: Counting, *faces: np.ndarray) -> Memory:
     """A memory that is sure of tracks 1, 2 …, at 0 s."""
-    memory = Memory(classifier)
+    memory = Memory()
     for _ in range(2):
-        memory.scores(range(1, len(faces) + 1), np.stack(faces), 0.0)
+        memory.scores(classifier, range(1, len(faces) + 1), np.stack(faces), 0.0)
     classifier.calls.clear()
     return memory
 
 
 def test_a_face_that_looks_the_same_is_asked_about_once() -> None:
     """And once more, to be sure of it."""
-    memory = Memory(classifier := Counting())
-    scores = [memory.scores([1], noisy()[None], index / 100) for index in range(15)]
+    memory, classifier = Memory(), Counting()
+    scores = [memory.scores(classifier, [1], noisy()[None], index / 100) for index in range(15)]
     assert len(classifier.calls) == 2 and all(np.array_equal(each, scores[1]) for each in scores[1:])
 
 
@@ -56,7 +56,7 @@ def test_a_corner_of_the_mouth_is_enough() -> None:
     memory = known(classifier := Counting(), FACE)
     moved = FACE.copy()
     moved[36:42, 28:36] = 255 - moved[36:42, 28:36]
-    memory.scores([1], moved[None], 0.04)
+    memory.scores(classifier, [1], moved[None], 0.04)
     assert len(classifier.calls) == 1
 
 
@@ -64,24 +64,24 @@ def test_what_changes_slowly_is_seen_too() -> None:
     """No frame differs enough from the one before."""
     memory = known(classifier := Counting(), FACE)
     for index in range(15):
-        memory.scores([1], other(2 * index)[None], index / 100)
+        memory.scores(classifier, [1], other(2 * index)[None], index / 100)
     assert 2 <= len(classifier.calls) < 10
 
 
 @pytest.mark.parametrize("later", [SECONDS, 5.0, -1.0])
 def test_old_news_is_asked_for_again(later: float) -> None:
     memory = known(classifier := Counting(), FACE)
-    memory.scores([1], FACE[None], later)
+    memory.scores(classifier, [1], FACE[None], later)
     assert len(classifier.calls) == 1
 
 
 def test_only_who_changed_is_asked_about_and_everybody_gets_his_own() -> None:
     memory = known(classifier := Counting(), FACE, other(40))
-    scores = memory.scores([3, 2, 1], np.stack([other(-40), other(40), noisy()]), 0.04)
+    scores = memory.scores(classifier, [3, 2, 1], np.stack([other(-40), other(40), noisy()]), 0.04)
     assert scores[:, 0].tolist() == pytest.approx([0.001, 0.002, 0.002])
     assert [len(call) for call in classifier.calls] == [1]
     memory.keep([2])
-    memory.scores([1, 2], np.stack([FACE, other(40)]), 0.08)
+    memory.scores(classifier, [1, 2], np.stack([FACE, other(40)]), 0.08)
     assert [len(call) for call in classifier.calls] == [1, 1]
 
 
@@ -109,7 +109,7 @@ class ByLight:
 def test_a_step_is_as_soon_seen_with_memory_as_without(unchanged: float) -> None:
     """The frame of the change still shows the old answer, the next one the new, whole."""
     texture = RNG.integers(0, 100, (240, 240, 3), np.uint8)
-    pipeline = Pipeline(Still(), classifier := ByLight(), Tracker(), Smoother(0.3), unchanged)
+    pipeline = Pipeline(Still(), classifier := ByLight(), Tracker(), Smoother(0.3), Memory(unchanged))
     shown = [
         pipeline.process(Frame(texture + np.uint8(150 if index >= 20 else 0), index, index / 30))[0].scores.argmax()
         for index in range(24)
@@ -129,6 +129,6 @@ class Slipping(ByLight):
 def test_a_slip_of_the_network_is_not_shown() -> None:
     """Nor kept, so that it seems to be said twice."""
     texture = RNG.integers(0, 100, (240, 240, 3), np.uint8)
-    pipeline = Pipeline(Still(), classifier := Slipping(), Tracker(), Smoother(0.3), 0.13)
+    pipeline = Pipeline(Still(), classifier := Slipping(), Tracker(), Smoother(0.3), Memory(0.13))
     shown = [pipeline.process(Frame(texture, index, index / 25))[0].scores.argmax() for index in range(40)]
     assert set(shown) == {5} and classifier.asked > 5
