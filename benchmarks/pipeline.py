@@ -35,8 +35,9 @@ from fer_edge.edge.follower import EVERY, Follower
 from fer_edge.edge.memory import UNCHANGED
 from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline
 from fer_edge.edge.sinks.jsonl import JsonlSink
+from fer_edge.edge.sources.capture import Closing
 from fer_edge.edge.sources.latest import Latest
-from fer_edge.edge.sources.video import Video
+from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.types import Frame
 
 WINDOW = 10.0
@@ -181,7 +182,7 @@ def _serial(case: Case) -> dict[str, Any]:
         for member in whole.classifier.members:
             _watched(member, asked)
     found = 0
-    with Video(Path(case.clip)) as source, ExitStack() as closing:
+    with open_video(Path(case.clip)) as source, ExitStack() as closing:
         sink = JsonlSink(os.devnull)
         closing.callback(sink.close)
         frames = iter(source)
@@ -241,7 +242,7 @@ def _watched(member: Any, asked: dict[str, list[float]]) -> None:
 def _ahead(case: Case) -> dict[str, Any]:
     """Frames a second and CPU seconds a frame as `run` does it, drawing and writing lines while inference goes on."""
     whole = _pipeline(case)
-    with Video(Path(case.clip)) as source, ExitStack() as closing:
+    with open_video(Path(case.clip)) as source, ExitStack() as closing:
         sink = JsonlSink(os.devnull)
         closing.callback(sink.close)
         began, spent, count = perf_counter(), process_time(), 0
@@ -254,14 +255,13 @@ def _ahead(case: Case) -> dict[str, Any]:
     return {"rate": round(count / elapsed, 2), "cpu_seconds": round(used / count, 6)}
 
 
-class _Camera(Video):
+class _Camera(Closing):
     """The clip again and again at a camera's pace, for as many seconds; began: the clock when it started."""
 
     live = True
 
     def __init__(self, case: Case, seconds: float) -> None:
-        super().__init__(Path(case.clip))
-        self._pictures = [frame.pixels for frame in super().__iter__()]
+        self._pictures = [frame.pixels for frame in open_video(Path(case.clip))]
         self._rate, self._seconds = case.camera_rate, seconds
         self.began = perf_counter()
 
@@ -287,7 +287,7 @@ def _camera(case: Case, seconds: float = 4.0) -> dict[str, Any]:
 def _sustained(case: Case) -> Iterator[dict[str, Any]]:
     """A row for every window: frames a second and the machine's condition."""
     whole = _pipeline(case)
-    pictures = [frame.pixels for frame in Video(Path(case.clip))]
+    pictures = [frame.pixels for frame in open_video(Path(case.clip))]
     began = perf_counter()
     index = 0
     while (elapsed := perf_counter() - began) < 60 * case.minutes:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 
@@ -133,6 +137,41 @@ def test_mp4_without_its_index_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(SourceError, match="not a readable video"):
         open_source(source=str(path))
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """The address of the folder on a server that cannot give a part of a file."""
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_recording_on_a_server_is_read_to_its_end(tmp_path: Path, served: str) -> None:
+    faststart(write_video(tmp_path / "v.mp4"))
+    with open_source(source=f"{served}/v.mp4") as source:
+        assert not source.live and source.fps == FPS
+        assert [frame.index for frame in source] == list(range(40))
+    assert source.problem is None
+
+
+def test_a_recording_that_its_server_cuts_off_says_so(tmp_path: Path, served: str) -> None:
+    path = faststart(write_video(tmp_path / "v.mp4"))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with open_source(source=f"{served}/v.mp4") as source:
+        assert len(list(source)) < 40
+    assert source.problem is not None and "of 40 frames" in source.problem
+
+
+def test_a_recording_whose_index_comes_last_wants_a_better_server(tmp_path: Path, served: str) -> None:
+    write_video(tmp_path / "v.mp4")
+    with (
+        open_source(source=f"{served}/v.mp4") as source,
+        pytest.raises(SourceError, match=r"v\.mp4 .*byte ranges.*download it"),
+    ):
+        list(source)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all\n" * 100])

@@ -91,10 +91,10 @@ def open_source(
 def _open_file(source: str) -> Source:
     from fer_edge.edge.sources.address import shown
     from fer_edge.edge.sources.pictures import SUFFIXES, Pictures
-    from fer_edge.edge.sources.video import Video
+    from fer_edge.edge.sources.video import open_video
 
     path = Path(source)
     if not path.exists():
         hint = f"; for a camera use --camera {source}" if source.isdigit() else ""
         raise SourceError(f"{shown(source)}: no such file or folder{hint}")
-    return Pictures(path) if path.is_dir() or path.suffix.lower() in SUFFIXES else Video(path)
+    return Pictures(path) if path.is_dir() or path.suffix.lower() in SUFFIXES else open_video(path)

@@ -47,12 +47,12 @@ class Live:
 
     def stream(self, address: str) -> Source:
         """An address or a pipeline; one that turns out to be a recording is read frame by frame."""
-        from fer_edge.edge.sources.stream import Stream
+        from fer_edge.edge.sources.stream import open_stream
 
-        stream = Stream(address, self.silence)
+        stream = open_stream(address, self.silence)
         if not stream.live:
             return self.turned(stream)
-        return self.turned(self._kept(stream, lambda: Stream(address, self.silence), STREAM_PAUSE))
+        return self.turned(self._kept(stream, lambda: open_stream(address, self.silence), STREAM_PAUSE))
 
     def looped(self, path: Path) -> Source:
         """A video in place of a camera."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources.capture import Closing
-from fer_edge.edge.sources.video import Video
+from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.types import Frame
 
 
@@ -23,7 +23,7 @@ class Looped(Closing):
     live = True
 
     def __init__(self, path: Path) -> None:
-        self._path, self._video = path, Video(path)
+        self._path, self._video = path, open_video(path)
         self.name, self.fps = f"{path}, again and again", self._video.fps
         self._stopped = threading.Event()
 
@@ -41,7 +41,7 @@ class Looped(Closing):
                 raise SourceError(self._video.problem)
             passed = end + 1 / (self.fps or 25.0)
             self._video.close()
-            self._video = Video(self._path)
+            self._video = open_video(self._path)
 
     def stop(self) -> None:
         self._stopped.set()

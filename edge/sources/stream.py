@@ -13,6 +13,7 @@ import cv2
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources.address import shown
 from fer_edge.edge.sources.capture import Closing, open_capture, read
+from fer_edge.edge.sources.video import Video
 from fer_edge.edge.types import Frame
 
 SINK = "appsink"
@@ -26,29 +27,39 @@ def is_pipeline(source: str) -> bool:
     return source.startswith("gst:") or re.search(rf"!\s*{SINK}\b", source) is not None
 
 
-class Stream(Closing):
-    """The stream at an address, or out of a pipeline; opening and every read of an address give up after `silence` s.
+def open_stream(source: str, silence: float = 5.0) -> Stream | Video:
+    """What is at an address, or comes out of a pipeline; a known number of frames makes it a recording.
 
-    One with a known number of frames is a recording and not live. The sender's orderly end of a stream is its end;
-    silence is an error. A password in the address is never shown. Raises SourceError.
+    silence: seconds after which opening and every read of an address give up. Raises SourceError.
+    """
+    capture = _pipeline(source) if is_pipeline(source) else _address(source, silence)
+    if capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0:
+        return Stream(capture, shown(source), silence)
+    return Video(
+        capture,
+        shown(source),
+        "gives no picture: its index comes last and its server gives no byte ranges, or it is damaged; "
+        "download it and give the file",
+    )
+
+
+class Stream(Closing):
+    """A live stream that was opened.
+
+    The sender's orderly end of it is its end; `silence` seconds without a picture are a SourceError.
     """
 
-    def __init__(self, source: str, silence: float = 5.0) -> None:
-        self.name = shown(source)
-        self._silence = silence
-        self._capture = _pipeline(source) if is_pipeline(source) else _address(source, silence)
-        self.live = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = rate if rate > 0 and not self.live else None  # a live stream's rate is FFmpeg's guess
+    live = True
+
+    def __init__(self, capture: cv2.VideoCapture, name: str, silence: float) -> None:
+        self._capture, self.name, self._silence = capture, name, silence
         self._start = time.monotonic()
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
         asked = time.monotonic()
         while (pixels := read(self._capture)) is not None:
-            now = time.monotonic()
-            media = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            yield Frame(pixels, index, now - self._start if self.live else media)
+            yield Frame(pixels, index, time.monotonic() - self._start)
             index += 1
             asked = time.monotonic()
         if index == 0 or time.monotonic() - asked >= 0.9 * self._silence:

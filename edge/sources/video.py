@@ -1,4 +1,4 @@
-"""A video file, every frame of it, in media time."""
+"""A recording, every frame of it, in media time."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ WHOLE = 0.98
 """Share of the frames and of the length that the header promises which counts as all of it: encoders round."""
 
 
-class Video(Closing):
-    """The video at `path`; Frame.time is the picture's media time in seconds. Raises SourceError.
+def open_video(path: Path) -> Video:
+    """The video file at `path`; SourceError where it is none."""
+    capture = open_capture(str(path), cv2.CAP_FFMPEG)
+    if capture is None:
+        raise SourceError(f"{path} is not a readable video (an MP4 cut off while it was written is not)")
+    return Video(capture, str(path), "holds no picture that can be decoded")
 
-    A video that is cut off in mid-stream ends normally, with `problem` set.
+
+class Video(Closing):
+    """A recording that was opened; Frame.time is the picture's media time in seconds.
+
+    One that is cut off in mid-stream ends normally, with `problem` set. empty: what is said of one without any picture,
+    as a SourceError.
     """
 
-    def __init__(self, path: Path) -> None:
-        capture = open_capture(str(path), cv2.CAP_FFMPEG)
-        if capture is None:
-            raise SourceError(f"{path} is not a readable video (an MP4 cut off while it was written is not)")
-        self._capture = capture
-        self.name = str(path)
+    def __init__(self, capture: cv2.VideoCapture, name: str, empty: str) -> None:
+        self._capture, self.name, self._empty = capture, name, empty
         rate = capture.get(cv2.CAP_PROP_FPS)
         self.fps = rate if rate > 0 else None
         self._promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))  # negative: not known
@@ -41,7 +46,7 @@ class Video(Closing):
             yield Frame(pixels, index, stamp)
             index += 1
         if index == 0:
-            raise SourceError(f"{self.name} holds no picture that can be decoded")
+            raise SourceError(f"{self.name} {self._empty}")
         self.problem = self._shortfall(index, last)
 
     def _shortfall(self, frames: int, last: float) -> str | None:
