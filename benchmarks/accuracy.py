@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.elsewhere import python_option, rows_from
 from fer_edge.benchmarks.options import labelled_pictures, result_file
-from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
+from fer_edge.benchmarks.record import Recorded, files, identity, labelled, shipped, write
 from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.errors import DataError
@@ -67,7 +67,7 @@ def measured(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str,
         {
             **found,
             "flip": flipped,
-            "invocations": len(found["sha256"]) * (2 if flipped else 1),
+            "invocations": len(files(spec)) * (2 if flipped else 1),
             "runtime": f"{here.name} {here.version}",
             "threads": threads,
             **measure(probabilities, part.labels).to_dict(),

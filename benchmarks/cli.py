@@ -19,6 +19,7 @@ COMMANDS = {
     "robustness": "fer_edge.benchmarks.robustness",
     "start": "fer_edge.benchmarks.start",
     "table": "fer_edge.benchmarks.table",
+    "unchanged": "fer_edge.benchmarks.unchanged",
 }
 
 

@@ -26,7 +26,7 @@ def python_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def rows_from(python: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of `fer-edge bench ARGUMENTS` in that environment; ResultError says why it failed."""
+    """The rows of `fer-edge bench ARGUMENTS` in that environment, and its versions; ResultError says why it failed."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
         command = [python, "-m", "fer_edge.edge.cli", "bench", *arguments, "--out", str(out)]
@@ -37,5 +37,6 @@ def rows_from(python: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise ResultError(f"--python {python} failed: {last}; it needs fer-edge and a TFLite runtime")
-        rows: list[dict[str, Any]] = json.loads(out.read_text("utf-8"))["rows"]
-        return rows
+        result = json.loads(out.read_text("utf-8"))
+        machine = {name: result["machine"][name] for name in ("python", "packages")}
+        return [{**row, **machine} for row in result["rows"]]

@@ -105,7 +105,7 @@ def _measure(specs: tuple[str, ...], threads: int, runs: int, warmup: int, frame
     for turn in range(ROUNDS):
         for calls, times in zip(models, steady, strict=True):
             for name, call in calls.items():
-                times[name] += timed(call, _share(runs, turn))
+                times[name] += timed(call, share(runs, turn))
     for row, times in zip(rows, steady, strict=True):
         row |= {name: {**summary(each), "percentiles": percentiles(each)} for name, each in times.items()}
         row["rounds"] = {
@@ -167,15 +167,15 @@ def percentiles(times: list[float]) -> list[float]:
 
 def _turns(times: dict[str, list[float]], runs: int) -> dict[str, list[list[float]]]:
     """Each call's times by the turn in which they were taken."""
-    ends = np.cumsum([_share(runs, turn) for turn in range(ROUNDS)])
+    ends = np.cumsum([share(runs, turn) for turn in range(ROUNDS)])
     return {
-        name: [each[end - _share(runs, turn) : end] for turn, end in enumerate(ends)] for name, each in times.items()
+        name: [each[end - share(runs, turn) : end] for turn, end in enumerate(ends)] for name, each in times.items()
     }
 
 
-def _share(runs: int, turn: int) -> int:
-    """How many of the calls fall on a turn."""
-    return runs // ROUNDS + (turn < runs % ROUNDS)
+def share(runs: int, turn: int, turns: int = ROUNDS) -> int:
+    """How many of the calls fall on one of the turns."""
+    return runs // turns + (turn < runs % turns)
 
 
 def _fresh(spec: str, threads: int) -> dict[str, Any]:

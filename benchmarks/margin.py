@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.benchmarks.record import ResultError
 from fer_edge.edge.detector import Detector, open_detector
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Face, Frame
@@ -63,7 +64,13 @@ def measure(pictures: NDArray[np.uint8], detector: Detector) -> Iterator[dict[st
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="FER2013 CSV or folder tree.")
 @click.option("--split", default="train", show_default=True, help="The split to measure.")
-@click.option("--count", default=2000, show_default=True, help="Pictures, drawn by chance with a fixed seed.")
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    default=2000,
+    show_default=True,
+    help="Pictures, drawn by chance with a fixed seed.",
+)
 @click.option("--detector", "spec", default="blazeface", show_default=True, help="Detector to see through.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def margin(data: Path, split: str, count: int, spec: str, as_json: bool) -> None:
@@ -72,7 +79,7 @@ def margin(data: Path, split: str, count: int, spec: str, as_json: bool) -> None
     chosen = np.random.default_rng(0).permutation(len(pictures))[:count]
     found = list(measure(pictures[chosen], open_detector(spec)))
     if not found:
-        raise click.ClickException(f"{spec} found no face in {len(chosen)} pictures of {data}")
+        raise ResultError(f"{spec} found no face in {len(chosen)} pictures of {data}; expected pictures of faces")
     table = {}
     for name in found[0]:
         low, middle, high = np.percentile([row[name] for row in found], (25, 50, 75)).tolist()
@@ -85,7 +92,3 @@ def margin(data: Path, split: str, count: int, spec: str, as_json: bool) -> None
     click.echo(f"{'relation':<24}{'q1':>9}{'median':>9}{'q3':>9}")
     for name, row in table.items():
         click.echo(f"{name:<24}{row['q1']:>9.3f}{row['median']:>9.3f}{row['q3']:>9.3f}")
-
-
-if __name__ == "__main__":
-    margin()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from importlib.metadata import packages_distributions, version
 from typing import Any
 
 ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -25,7 +27,7 @@ def main(name: str, clip: str, rate: float) -> None:
     frames = _frames(clip, rate)
     found = frame_call(*next(frames))
     first = time.perf_counter() - began
-    tell: dict[str, Any] = {"first_ms": 1000 * first, "faces": found, "peak_mib": _peak_mib()}
+    tell: dict[str, Any] = {"first_ms": 1000 * first, "faces": found, **_versions(), "peak_mib": _peak_mib()}
     print(json.dumps(tell), file=telling)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -56,6 +58,13 @@ def _timed(call: Callable[..., object], *given: Any) -> float:
     start = time.perf_counter()
     call(*given)
     return 1000 * (time.perf_counter() - start)
+
+
+def _versions() -> dict[str, Any]:
+    """This Python's version, and those of the packages that it has loaded modules of."""
+    loaded = {name.partition(".")[0] for name in list(sys.modules)}
+    owners = {owner for module, found in packages_distributions().items() if module in loaded for owner in found}
+    return {"python": platform.python_version(), "packages": {name: version(name) for name in sorted(owners)}}
 
 
 def _peak_mib() -> float:

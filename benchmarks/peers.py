@@ -18,7 +18,7 @@ import numpy as np
 
 from fer_edge.benchmarks import peer_worker
 from fer_edge.benchmarks.clips import PORTRAIT, RATE, write_clip
-from fer_edge.benchmarks.latency import summary
+from fer_edge.benchmarks.latency import share, summary
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, write
@@ -75,7 +75,7 @@ def peers(
     pythons |= dict.fromkeys((*OURS, *models), Path(sys.executable))
     before = condition()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as closing:
-        clip, faces = Path(folder) / "clip.mp4", Path(folder) / "faces.npy"
+        clip, faces = Path(folder) / "clip.avi", Path(folder) / "faces.npy"
         write_clip(clip, CLIP, 1, *SIZE, picture)
         np.save(faces, part.faces)
         workers = {name: closing.enter_context(_worker(name, python, clip, core)) for name, python in pythons.items()}
@@ -164,7 +164,7 @@ def _measured(workers: dict[str, _Worker], faces: Path, labels: Any, frames: int
     with Progress() as progress:
         for turn in range(ROUNDS):
             for name, worker in workers.items():
-                times[name]["frame"] += worker.ask(do="frame", count=frames // ROUNDS)["ms"]
+                times[name]["frame"] += worker.ask(do="frame", count=share(frames, turn, ROUNDS))["ms"]
                 times[name]["classify"] += worker.ask(do="classify", count=20)["ms"]
             progress("turns", turn + 1, ROUNDS)
     rows = []
@@ -179,6 +179,8 @@ def _measured(workers: dict[str, _Worker], faces: Path, labels: Any, frames: int
                 "frame": summary(times[name]["frame"]),
                 "classifier": summary(times[name]["classify"]),
                 "peak_mib": round(memory, 1),
+                "python": worker.opened["python"],
+                "packages": worker.opened["packages"],
                 "accuracy": round(float(np.mean(answers == labels)), 5),
                 "right": "".join(str(int(right)) for right in answers == labels),
             }

@@ -114,7 +114,7 @@ def pipeline(
     with tempfile.TemporaryDirectory() as folder:
         for width, height in sizes:
             for count in faces:
-                clip = write_clip(Path(folder) / f"{width}x{height}-{count}.mp4", frames, count, width, height)
+                clip = write_clip(Path(folder) / f"{width}x{height}-{count}.avi", frames, count, width, height)
                 for each in threads:
                     how = (spec, each, cascade, detect_every, unchanged, camera_rate, minutes)
                     case = Case(str(clip), count, width, height, *how)

@@ -20,7 +20,9 @@ from fer_edge.edge.option import as_words, options
 from fer_edge.models import FOLDER
 from fer_edge.train.data import Split, fingerprint, load
 
-RESULTS = Path(__file__).resolve().parent / "results"
+_HERE = Path(__file__).resolve().parent
+RESULTS = _HERE / "results" if (_HERE.parent / "setup.cfg").exists() else Path("results")
+"""A checkout's own, or a folder where the command runs."""
 
 
 class ResultError(FerEdgeError):
@@ -57,22 +59,28 @@ def shipped() -> tuple[str, ...]:
 
 def files(spec: str) -> list[Path]:
     """The .tflite files behind what `open_classifier` takes."""
-    if spec == "ensemble" or spec.endswith(".json"):
-        path = FOLDER / "ensemble.json" if spec == "ensemble" else Path(spec)
+    if path := _description(spec):
         return [path.parent / member for member in read_ensemble(path).members]
     return [FOLDER / f"{spec}_int8.tflite" if spec in NAMES else Path(spec)]
 
 
+def _description(spec: str) -> Path | None:
+    """The ensemble file that a spec names; None for a single network."""
+    if spec == "ensemble":
+        return FOLDER / "ensemble.json"
+    return Path(spec) if spec.endswith(".json") else None
+
+
 def identity(spec: str) -> dict[str, Any]:
-    """Which model a row is about: its short name, its files' sha256 and their size in bytes."""
+    """Which model a row is about: its short name, its networks' bytes, and the sha256 of them and of an ensemble's file."""
     open_classifier(spec)  # says in one line what is wrong with a missing or altered file
-    paths = files(spec)
+    paths, described = files(spec), [path] if (path := _description(spec)) else []
     name = Path(spec).stem if spec.endswith((".tflite", ".json")) else spec
     kinds = {read_card(path).quantization for path in paths} - {"int8"}
     return {
         "model": f"{name} ({', '.join(sorted(kinds))})" if kinds and not spec.endswith(".tflite") else name,
         "bytes": sum(path.stat().st_size for path in paths),
-        "sha256": {path.name: sha256(path) for path in paths},
+        "sha256": {path.name if path.parent == FOLDER else str(path): sha256(path) for path in (*paths, *described)},
     }
 
 
@@ -97,7 +105,8 @@ def read(path: Path) -> dict[str, Any]:
         stored = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ResultError(f"{path} cannot be read as a result: {error}; 'fer-edge bench' writes them") from None
-    if not isinstance(stored, dict) or not {"kind", "machine"} <= stored.keys():
+    whole = isinstance(stored, dict) and {"kind", "machine", "rows"} <= stored.keys()
+    if not whole or not {"cpu", "packages", "date"} <= dict(stored["machine"]).keys() or not stored["rows"]:
         raise ResultError(f"{path} is no result file; expected what 'fer-edge bench' writes")
     return stored
 

@@ -107,8 +107,10 @@ def distribution(result: dict[str, Any]) -> bytes | None:
         return None
     drawn = figure(7.5, 4)
     axis = tidy(drawn.subplots())
+    runtimes = {row["runtime"] for row in rows}
     for row in rows:
-        axis.plot(row["classifier"]["percentiles"], range(101), label=f"{row['model']}, {row['threads']} thr", lw=1.5)
+        label = ", ".join([row["model"], f"{row['threads']} thr", *([row["runtime"]] if len(runtimes) > 1 else [])])
+        axis.plot(row["classifier"]["percentiles"], range(101), label=label, lw=1.5)
     axis.set_xscale("log")
     axis.set_xlabel("one face, crop to probabilities, ms")
     axis.set_ylabel("share of calls, %")
@@ -134,21 +136,8 @@ def stages(result: dict[str, Any]) -> bytes | None:
 
 
 def _pareto(results: list[dict[str, Any]]) -> bytes | None:
-    """Accuracy over the median latency on one thread, of the models that have both."""
-    accuracy = {
-        row["model"]: row["accuracy"]
-        for result in results
-        if result["kind"] == "accuracy"
-        for row in result["rows"]
-        if not row["flip"] and row["runtime"].startswith("LiteRT")
-    }
-    points = {
-        row["model"]: (row["classifier"]["p50"], 100 * accuracy[row["model"]])
-        for result in results
-        if result["kind"] == "latency"
-        for row in result["rows"]
-        if row["threads"] == 1 and row["model"] in accuracy
-    }
+    """Accuracy over the median latency of the models that have both."""
+    points = accuracy_at(results)
     if not points:
         return None
     drawn = figure(6, 4)
@@ -160,6 +149,24 @@ def _pareto(results: list[dict[str, Any]]) -> bytes | None:
     axis.set_xlabel("one face, one thread, p50, ms")
     axis.set_ylabel("accuracy, %")
     return png(drawn)
+
+
+def accuracy_at(results: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """By model, its median milliseconds on one thread and its accuracy in percent, both by LiteRT."""
+    accuracy = {
+        row["model"]: row["accuracy"]
+        for result in results
+        if result["kind"] == "accuracy"
+        for row in result["rows"]
+        if not row["flip"] and row["runtime"].startswith("LiteRT")
+    }
+    return {
+        row["model"]: (row["classifier"]["p50"], 100 * accuracy[row["model"]])
+        for result in results
+        if result["kind"] == "latency"
+        for row in result["rows"]
+        if row["threads"] == 1 and row["model"] in accuracy and row["runtime"].startswith("LiteRT")
+    }
 
 
 _PICTURES: tuple[tuple[str, str, Callable[[dict[str, Any]], bytes | None]], ...] = (

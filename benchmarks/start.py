@@ -46,7 +46,8 @@ def start(models: tuple[str, ...], picture: Path, runs: int, out: Path | None) -
             began = time.perf_counter()
             done = subprocess.run(command, capture_output=True, text=True, env=environment)
             if done.returncode:
-                raise ResultError(f"{name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                raise ResultError(f"{name}: {last.removeprefix('fer-edge: ')}")
             if turn >= WARM:
                 times[name].append(1000 * (time.perf_counter() - began))
     rows: list[dict[str, Any]] = []

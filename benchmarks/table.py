@@ -167,11 +167,14 @@ def _measured_on(result: dict[str, Any]) -> str:
 
 
 def _pipeline(result: dict[str, Any]) -> str:
-    head = f"Mean of {result['frames']} frames in milliseconds; {_machine(result)}"
+    first = result["rows"][0]
+    asked = "asking as 'fer-edge run' does" if first["cascade"] and first["unchanged"] else _asking(first)
+    head = f"Mean of {result['frames']} frames in milliseconds, {asked}; {_machine(result)}"
     shown = ("capture", "detect", "crop", "classify", "draw", "sink")
     rows = [
         (
             f"{row['width']}x{row['height']}, {row['faces']} {'face' if row['faces'] == 1 else 'faces'}",
+            f"{row['faces_found']:.1f}",
             str(row["threads"]),
             *(f"{row['stages'][name]['mean']:.2f}" for name in shown),
             *(f"{row['stages'][name]['p90']:.2f}" for name in ("detect", "classify")),
@@ -185,6 +188,7 @@ def _pipeline(result: dict[str, Any]) -> str:
     ]
     columns = (
         "clip",
+        "found",
         "threads",
         *shown,
         "detect p90",
@@ -196,6 +200,12 @@ def _pipeline(result: dict[str, Any]) -> str:
         "peak memory",
     )
     return f"{head}\n\n{_markdown(columns, rows)}"
+
+
+def _asking(row: dict[str, Any]) -> str:
+    """Which networks are asked how often, where that is not as `run` does it."""
+    networks = "the cascade" if row["cascade"] else "the whole ensemble"
+    return f"{networks} asked {'about what has changed' if row['unchanged'] else 'about every face in every frame'}"
 
 
 def _peers(result: dict[str, Any]) -> str:

@@ -40,7 +40,13 @@ def moved(picture: NDArray[np.uint8], amount: float, rng: np.random.Generator) -
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="FER2013 CSV or folder tree.")
-@click.option("--count", default=1000, show_default=True, help="Pictures of val, drawn by chance with a fixed seed.")
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Pictures of val, drawn by chance with a fixed seed.",
+)
 @click.option("--model", default="ensemble", show_default=True, help="What is asked about them.")
 def unchanged(data: Path, count: int, model: str) -> None:
     """Ask about faces and about what they look like a moment later; show answers by how much the two differ."""
@@ -65,7 +71,3 @@ def unchanged(data: Path, count: int, model: str) -> None:
             f"{part[0, 0]:6.3f} – {part[-1, 0]:5.3f}{part[:, 1].mean():13.3f}{np.percentile(part[:, 1], 90):8.3f}"
             f"{100 * changed.mean():7.1f} %{lead}"
         )
-
-
-if __name__ == "__main__":
-    unchanged()

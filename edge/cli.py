@@ -37,7 +37,7 @@ COMMANDS = {
 _EXTRAS = {
     "keras": ("Keras", "train"),
     "tensorflow": ("TensorFlow", "train"),
-    "matplotlib": ("matplotlib", "train"),
+    "matplotlib": ("matplotlib", "plots"),
     "h5py": ("h5py", "train"),
     "tf_keras": ("tf_keras", "convert"),
     "paho": ("paho-mqtt", "mqtt"),

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-PORTRAIT = Path(__file__).resolve().parent / "astronaut.jpg"
+PORTRAIT = Path(__file__).resolve().parents[1] / "benchmarks" / "astronaut.jpg"
 WIDTH, HEIGHT = 640, 480  # pixels
 RATE = 25.0  # frames/s
 

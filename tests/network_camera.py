@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-PORTRAIT = HERE.parent / "examples" / "astronaut.jpg"
+PORTRAIT = HERE.parent / "benchmarks" / "astronaut.jpg"
 RATE = 25  # pictures a second
 COUNTS = {"/some": 40, "/silent": 11}
 RESERVED: list[socket.socket] = []

@@ -6,12 +6,15 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from measuring import run
 
 from fer_edge.benchmarks import peers, record
-from fer_edge.benchmarks.clips import PORTRAIT
+from fer_edge.benchmarks.clips import NOISE, PORTRAIT, write_clip
 from fer_edge.edge.ensemble import open_classifier, read_ensemble
+from fer_edge.edge.preprocess import to_gray
+from fer_edge.edge.sources.video import open_video
 from fer_edge.models import FOLDER
 from fer_edge.train.data import load
 
@@ -29,6 +32,14 @@ def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
     assert row["models"][first]["p50"] > 0 and 0 < row["outside"] < 1
     assert row["camera"]["taken"] + row["camera"]["dropped"] <= 4 * 30
     assert row["rate"] > 0 and row["cpu_seconds"] > 0 and row["peak_mib"] > 0
+
+
+def test_a_clip_keeps_its_noise(tmp_path: Path) -> None:
+    """In gray: the mean of three channels' noise, and of what subsampled colour leaves of it."""
+    pictures = [frame.pixels for frame in open_video(write_clip(tmp_path / "clip.avi", 16, 1, 640, 480))]
+    assert len(pictures) == 16
+    corner = np.stack([to_gray(pixels)[:40, :40] for pixels in pictures]).astype(float)  # where no face comes
+    assert corner.std(axis=0).mean() == pytest.approx(NOISE * np.linalg.norm((0.114, 0.587, 0.299)), rel=0.1)
 
 
 @pytest.mark.parametrize("words", [("--sizes", "640"), ("--sizes", "10x10"), ("--faces", "0"), ("--faces", "x")])
@@ -57,6 +68,7 @@ def test_peers_takes_turns_on_one_core(
         row = rows[name]
         assert row["faces_found"] == 1 and row["first_ms"] > 0 and row["peak_mib"] > 0
         assert 0 < row["classifier"]["p50"] < row["frame"]["p99"]
+        assert {"numpy", "opencv-python", "ai-edge-litert"} <= row["packages"].keys()
     assert "| run | fer-edge |" in run("table", out).stdout
 
 

@@ -98,7 +98,7 @@ def test_latency_keeps_the_phases_apart(tiny: Path, tmp_path: Path) -> None:
 
 def test_latency_of_a_whole_frame_includes_detection(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "latency.json"
-    portrait = ROOT / "examples" / "astronaut.jpg"
+    portrait = ROOT / "benchmarks" / "astronaut.jpg"
     done = run("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1", "--picture", portrait, "--out", out)
     assert done.exit_code == 0, done.output
     (row,) = json.loads(out.read_text())["rows"]

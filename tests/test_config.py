@@ -20,7 +20,7 @@ from fer_edge.edge.cli import COMMANDS, main
 from fer_edge.edge.option import as_toml, as_words, options
 from fer_edge.models import FOLDER
 
-PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
+PORTRAIT = FOLDER.parent / "benchmarks" / "astronaut.jpg"
 
 
 @pytest.fixture(autouse=True)

@@ -50,7 +50,7 @@ def detector(spec: str = "blazeface") -> Detector:
 
 @cache
 def astronaut() -> NDArray[np.uint8]:
-    picture = cv2.imread(str(ROOT / "examples" / "astronaut.jpg"))
+    picture = cv2.imread(str(ROOT / "benchmarks" / "astronaut.jpg"))
     assert picture is not None
     return np.asarray(picture, np.uint8)
 

@@ -15,7 +15,7 @@ from fer_edge.edge.follower import Follower
 from fer_edge.edge.types import Box, Face, Frame
 from fer_edge.models import FOLDER
 
-PORTRAIT = cv2.resize(cv2.imread(str(FOLDER.parent / "examples" / "astronaut.jpg")), (480, 480))
+PORTRAIT = cv2.resize(cv2.imread(str(FOLDER.parent / "benchmarks" / "astronaut.jpg")), (480, 480))
 FACE = Box(170, 68, 95, 95)
 
 

@@ -29,7 +29,7 @@ from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train.evaluation import fit_ensemble, fit_prior, fit_temperature, held_out, rare_class_offsets
 
-PORTRAIT = str(FOLDER.parent / "examples" / "astronaut.jpg")
+PORTRAIT = str(FOLDER.parent / "benchmarks" / "astronaut.jpg")
 INT8 = Tensor("x", 0, (1,), np.dtype(np.int8), 0.0078, -1)
 LOGITS = arrays(np.float32, (2, 5, 7), elements=st.floats(-20, 20, width=32))
 

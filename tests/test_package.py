@@ -44,6 +44,12 @@ def test_the_wheel_carries_the_models_and_their_cards(names: list[str]) -> None:
     assert {f"fer_edge/models/{path.relative_to(FOLDER)}" for path in files} <= set(names)
 
 
+def test_the_wheel_carries_the_page_and_the_portrait(names: list[str]) -> None:
+    """And says that it is typed."""
+    files = [ROOT / "py.typed", ROOT / "benchmarks" / "astronaut.jpg", *(ROOT / "edge" / "web" / "static").iterdir()]
+    assert {f"fer_edge/{path.relative_to(ROOT)}" for path in files} <= set(names)
+
+
 def test_the_wheel_carries_the_licence(names: list[str]) -> None:
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
 
@@ -64,7 +70,7 @@ def test_the_runtime_loads_nothing_heavy(rooms: tuple[str, ...], ours: tuple[str
 
 
 def test_the_runtime_works_with_numpy_1_opencv_4_and_tflite_runtime(tmp_path: Path, tflite_python: Path) -> None:
-    picture = ROOT / "examples" / "astronaut.jpg"
+    picture = ROOT / "benchmarks" / "astronaut.jpg"
     command = [str(tflite_python), "-m", "fer_edge.edge.cli", "run", "--source", str(picture)]
     command += ["--show", "text", "--save-picture", str(tmp_path / "annotated.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

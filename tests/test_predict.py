@@ -20,7 +20,7 @@ from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 
-PORTRAIT = FOLDER.parent / "examples" / "astronaut.jpg"
+PORTRAIT = FOLDER.parent / "benchmarks" / "astronaut.jpg"
 
 
 def predict(*words: str | Path) -> Result:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from measuring import result, run
 
-from fer_edge.benchmarks import compare, record, table
+from fer_edge.benchmarks import compare, record, report, table
 from fer_edge.edge.card import sha256
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
@@ -87,6 +87,13 @@ def test_a_report_needs_nothing_but_itself(tiny: Path, synthetic_csv: Path, tmp_
     assert not re.search(r"(src|href)=.?http", page) and "<script" not in page
 
 
+def test_accuracy_and_latency_are_of_one_runtime() -> None:
+    slow = {"model": "m", "runtime": "tflite-runtime 2.14.0", "threads": 1, "classifier": {"p50": 60.0}}
+    fast = slow | {"runtime": "LiteRT 9.9", "classifier": {"p50": 4.0}}
+    for rows in ([fast, slow], [slow, fast]):
+        assert report.accuracy_at([result(), result("latency", rows=rows)]) == {"m": (4.0, 50.0)}
+
+
 # --- tables ------------------------------------------------------------------------------------------------------
 
 
@@ -144,7 +151,7 @@ def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
     assert page.read_text() == "no table here\n"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "not JSON"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "not JSON", '{"kind": "accuracy", "machine": {}, "rows": []}'])
 def test_what_is_no_result_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(content)
@@ -178,7 +185,19 @@ def test_the_readmes_tables_are_what_the_result_files_give() -> None:
 
 def test_results_are_of_the_shipped_files() -> None:
     for path in record.RESULTS.glob("*.json"):
-        for row in record.read(path).get("rows", []):
+        for row in record.read(path)["rows"]:
             for name, digest in row.get("sha256", {}).items():
-                if (FOLDER / name).exists():  # others were measured beside the shipped ones
+                if (FOLDER / name).exists():  # others were measured beside the shipped ones, and have a folder's name
                     assert sha256(FOLDER / name) == digest, f"{path.name} has another {name}: run its command again"
+
+
+def test_what_an_ensemble_is_includes_how_it_is_fused(tmp_path: Path) -> None:
+    for path in (FOLDER / name for name in (*record.identity("ensemble")["sha256"], "mobilenet_v2_int8.json")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for card in FOLDER.glob("*_int8.json"):
+        (tmp_path / card.name).write_bytes(card.read_bytes())
+    changed = tmp_path / "ensemble.json"
+    before = record.identity(str(changed))["sha256"]
+    changed.write_text(json.dumps(json.loads(changed.read_text()) | {"temperature": 2.0}))
+    after = record.identity(str(changed))["sha256"]
+    assert {name for name in before if before[name] != after[name]} == {str(changed)}

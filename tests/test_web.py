@@ -59,7 +59,7 @@ def test_a_port_in_use_costs_one_line(mistake: Callable[..., str], page: Watched
 @pytest.mark.parametrize("library", ["starlette", "uvicorn"])
 def test_without_the_extra_there_is_one_line(library: str) -> None:
     code = f"import sys; sys.modules['{library}'] = None; from fer_edge.edge.cli import main; main()"
-    source = str(STATIC.parents[2] / "examples" / "astronaut.jpg")
+    source = str(STATIC.parents[2] / "benchmarks" / "astronaut.jpg")
     done = subprocess.run(
         [sys.executable, "-c", code, "run", "--source", source, "--web"], capture_output=True, text=True, timeout=LIMIT
     )

@@ -30,7 +30,7 @@ from fer_edge.models import FOLDER
 Record = dict[str, Any]
 COMMAND = Path(sys.executable).with_name("fer-edge")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-PORTRAIT = EXAMPLES / "astronaut.jpg"
+PORTRAIT = EXAMPLES.parent / "benchmarks" / "astronaut.jpg"
 FACE = (173, 74, 105)  # x, y and side of the portrait's face, pixels
 PATIENCE = 900  # seconds for anything: the machine is emulated
 
