@@ -72,7 +72,7 @@ def _description(spec: str) -> Path | None:
 
 
 def identity(spec: str) -> dict[str, Any]:
-    """Which model a row is about: its short name, its networks' bytes, and the sha256 of them and of an ensemble's file."""
+    """Which model a row is about: a short name, its networks' bytes, the sha256 of them and of an ensemble's file."""
     open_classifier(spec)  # says in one line what is wrong with a missing or altered file
     paths, described = files(spec), [path] if (path := _description(spec)) else []
     name = Path(spec).stem if spec.endswith((".tflite", ".json")) else spec

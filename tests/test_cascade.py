@@ -20,9 +20,9 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import evaluate_cli
-from fer_edge.train.cascade import asking_order, fit_cascade
+from fer_edge.train.cascade import asking_order, fit_cascade, held_out_cascade
 from fer_edge.train.data import load
-from fer_edge.train.evaluation import cascaded, fit_ensemble
+from fer_edge.train.evaluation import cascaded, fit_ensemble, parts
 
 EVEN = (1 / 3, 1 / 3, 1 / 3)
 
@@ -98,6 +98,17 @@ def test_the_chosen_point_is_the_cheapest_that_loses_no_more_than_allowed_expect
     scores, asked = cascaded([member[None] for member in logits], EVEN, (0.0,), cascade)
     assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(enough[0].accuracy, abs=1e-5)
     assert 1 <= asked.mean() < 3
+
+
+def test_a_held_out_face_is_answered_without_its_label() -> None:
+    logits, labels = made(250)
+    here = next(parts(250, 5))
+    other = np.where(here, (labels + 1) % 7, labels)
+    times = (1.0, 1.1, 2.0)
+    (scores, asked), (again, asked_again) = (held_out_cascade(logits, each, EVEN, times) for each in (labels, other))
+    assert np.array_equal(scores[here], again[here]) and np.array_equal(asked[here], asked_again[here])
+    assert not np.allclose(scores[~here], again[~here], atol=1e-3)
+    assert np.allclose(scores.sum(axis=1), 1, atol=1e-5) and asked.min() >= 1 and asked.max() <= 3
 
 
 def alike(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

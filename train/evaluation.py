@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,13 +145,18 @@ def held_out(
 
     favour: (7,) offsets added to the fitted ones.
     """
-    fold = np.random.default_rng(0).permutation(len(labels)) % folds
     scores = np.empty(logits.shape[1:], np.float32)
-    for left_out in range(folds):
-        here = fold == left_out
+    for here in parts(len(labels), folds):
         temperature, prior = fit_prior(logits[:, ~here], labels[~here], weights)
         scores[here] = fuse(logits[:, here], np.asarray(weights, np.float32), temperature, np.add(prior, favour))
     return scores
+
+
+def parts(count: int, folds: int) -> Iterator[NDArray[np.bool_]]:
+    """(count,) masks that share out so many faces by chance, the same way each time."""
+    fold = np.random.default_rng(0).permutation(count) % folds
+    for left_out in range(folds):
+        yield fold == left_out
 
 
 def _shares(labels: NDArray[np.int64]) -> NDArray[np.float64]:
