@@ -24,6 +24,9 @@ _HERE = Path(__file__).resolve().parent
 RESULTS = _HERE / "results" if (_HERE.parent / "setup.cfg").exists() else Path("results")
 """A checkout's own, or a folder where the command runs."""
 
+MACHINE = {"model", "cpu", "cores", "os", "python", "packages", "date"}
+"""What tables and comparisons say of a machine."""
+
 
 class ResultError(FerEdgeError):
     """A result file that is missing, malformed or of another kind."""
@@ -105,10 +108,11 @@ def read(path: Path) -> dict[str, Any]:
         stored = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ResultError(f"{path} cannot be read as a result: {error}; 'fer-edge bench' writes them") from None
-    whole = isinstance(stored, dict) and {"kind", "machine", "rows"} <= stored.keys()
-    if not whole or not {"cpu", "packages", "date"} <= dict(stored["machine"]).keys() or not stored["rows"]:
+    result: dict[str, Any] = stored if isinstance(stored, dict) else {}
+    machine, rows = result.get("machine"), result.get("rows")
+    if "kind" not in result or not rows or not isinstance(machine, dict) or not machine.keys() >= MACHINE:
         raise ResultError(f"{path} is no result file; expected what 'fer-edge bench' writes")
-    return stored
+    return result
 
 
 def slug(name: str) -> str:

@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.cascade import Cascade, Point, mean_time, staged
+from fer_edge.edge.cascade import Cascade, Point, mean_time
 from fer_edge.edge.scores import fuse
-from fer_edge.train.evaluation import fit_prior, fit_temperature, parts
+from fer_edge.train.evaluation import cascaded, fit_prior, fit_temperature, parts
 
 THRESHOLDS = (*(round(0.2 + 0.02 * step, 2) for step in range(41)), 1.01)
 """What is tried at each stage: confidences from 0.2 to 1, and always going on."""
@@ -87,18 +87,10 @@ def held_out_cascade(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """(N, 7) probabilities and (N,) members asked, each face's by a cascade and offsets fitted without it."""
     scores, asked = np.empty(logits.shape[1:], np.float32), np.empty(len(labels), np.int64)
-    weighted = np.asarray(weights, np.float32)
     for here in parts(len(labels), folds):
         _, prior = fit_prior(logits[:, ~here], labels[~here], weights)
         cascade = fit_cascade(logits[:, ~here], labels[~here], weights, times, drop, prior, favour)
-        scores[here], asked[here] = staged(
-            lambda member, chosen, logits=logits[:, here]: logits[member, chosen],
-            int(here.sum()),
-            weighted,
-            cascade.temperatures,
-            cascade.points[cascade.chosen].thresholds,
-            np.add(prior, favour),
-        )
+        scores[here], asked[here] = cascaded(logits[:, None, here], weights, np.add(prior, favour), cascade)
     return scores, asked
 
 

@@ -79,7 +79,10 @@ def probabilities(
 
 
 def cascaded(
-    views: list[NDArray[np.float32]], weights: Sequence[float], offsets: Sequence[float], cascade: Cascade
+    views: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+    weights: Sequence[float],
+    offsets: Sequence[float] | NDArray[np.floating],
+    cascade: Cascade,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Members' (V, N, 7) logits to (N, 7) probabilities and (N,) members asked, by the first view alone."""
     return staged(

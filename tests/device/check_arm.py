@@ -38,7 +38,13 @@ STEPS = 12
 """By how many int8 steps a network's outputs may differ from those on x86.
 
 LiteRT's own two sets of kernels differ by as many there, since each rounds in places of its own. Measured on Arm, for
-MobileNetV2, SE-MobileNetV2 and EfficientNet-B0: 0, 1 and 4 by LiteRT, 7, 6 and 6 by tflite-runtime.
+MobileNetV2, SE-MobileNetV2 and EfficientNet-B0: 0, 1 and 7 by LiteRT, 7, 8 and 9 by tflite-runtime.
+"""
+
+SCORES = 0.05
+"""By how much an emotion's score may: where two lead by less than twice that, either is a right answer.
+
+Measured: 0.016 by LiteRT, 0.027 by tflite-runtime, of faces that lie or stand on their heads.
 """
 
 PIXELS = 2
@@ -120,10 +126,18 @@ def compare_faces(what: str, there: list[list[Record]], here: list[list[Record]]
     check(f"{what}: {len(pairs)} faces, as on x86", same)
     if not same:
         return
-    check(f"{what}: the same emotions", all(one["emotion"] == other["emotion"] for one, other in pairs))
+    alike = [one["emotion"] == other["emotion"] or lead(other) < 2 * SCORES for one, other in pairs]
+    check(f"{what}: the same emotions, where one leads clearly", all(alike))
     boxes = max(np.abs(np.subtract(one["box"], other["box"])).max() for one, other in pairs)
     scores = max(abs(score - other["scores"][name]) for one, other in pairs for name, score in one["scores"].items())
-    check(f"{what}: boxes differ by {boxes} pixels at most, scores by {scores:.4f}", boxes <= PIXELS)
+    near = boxes <= PIXELS and scores <= SCORES
+    check(f"{what}: boxes differ by {boxes} pixels at most, scores by {scores:.4f}", near)
+
+
+def lead(face: Record) -> float:
+    """How far the likeliest emotion is before the next."""
+    second, first = sorted(face["scores"].values())[-2:]
+    return float(first - second)
 
 
 def use() -> None:
