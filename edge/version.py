@@ -6,6 +6,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+
+WRITTEN = (":!benchmarks/results", ":!docs", ":!*.md")
+"""What a measurement writes itself, and is none the worse for."""
+
 
 @cache
 def installed() -> str:
@@ -16,11 +21,13 @@ def installed() -> str:
         return "unknown"
 
 
-def revision() -> str | None:
-    """The checkout's git revision, '+' after it where tracked files differ; None outside a checkout."""
+def revision(root: Path = ROOT) -> str | None:
+    """The checkout's git revision, '+' after it where what is tracked and runs differs; None outside a checkout."""
     from fer_edge.edge.board import output
 
-    here = Path(__file__).resolve().parents[1]
-    if not (here / ".git").exists():
+    if not (root / ".git").exists():
         return None
-    return output("git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*")
+    git = ("git", "-C", str(root))
+    head = output(*git, "rev-parse", "--short=12", "HEAD")
+    changed = output(*git, "status", "--porcelain", "--untracked-files=no", "--", ".", *WRITTEN)
+    return f"{head}{'+' if changed else ''}" if head else None
