@@ -175,6 +175,14 @@ def test_the_token_opens_as_header_link_and_cookie(guarded: Watched) -> None:
     assert not away.headers["Location"].startswith("//")
 
 
+def test_another_services_odd_cookie_does_no_harm(guarded: Watched) -> None:
+    """Cookies are for all ports of a host."""
+    answer = guarded.get("/", bare=True, params={"token": guarded.token})
+    seal = answer.headers["Set-Cookie"].partition(";")[0]
+    cookies = {"Cookie": f'settings={{"a": 1}}; {seal}; b@d=1'}
+    assert guarded.get("/api/state", bare=True, headers=cookies).status_code == 200
+
+
 def test_health_says_nothing_and_needs_no_token(guarded: Watched) -> None:
     assert guarded.get("/healthz", bare=True).text in ("running\n", "waiting\n")
 

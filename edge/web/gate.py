@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlencode
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.requests import cookie_parser
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -69,7 +69,8 @@ class Gate:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _same(bearer.strip(), self._token):
             return None
-        return None if _same(_cookies(headers, self._cookie), self._seal) else _unknown(headers)
+        cookies = cookie_parser(headers.get("cookie", ""))  # as browsers do: other services set some, too
+        return None if _same(cookies.get(self._cookie, ""), self._seal) else _unknown(headers)
 
     def _admitted(self, path: str, query: QueryParams) -> Response:
         """Off to the same address without the token, which then stands in no history and no bookmark."""
@@ -92,14 +93,6 @@ def _same(given: str, wanted: str) -> bool:
 def _local_path(path: str) -> str:
     """A path that stays on this host: two leading slashes would name another."""
     return "/" + path.lstrip("/\\")
-
-
-def _cookies(headers: Headers, name: str) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
 
 
 def _unknown(headers: Headers) -> Response:
