@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
@@ -24,6 +25,8 @@ from fer_edge.edge.types import EMOTIONS
 from fer_edge.edge.web.pages import STATIC
 
 PATHS = ("/", "/frame.jpg", "/stream.mjpg", "/api/state", "/api/history", "/api/events", "/metrics", "/static/page.js")
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+IMAGE = {"Accept": "image/avif,image/webp,*/*;q=0.8"}
 
 
 @pytest.fixture(scope="module")
@@ -166,18 +169,58 @@ def test_a_wrong_token_opens_nothing(guarded: Watched, wrong: str) -> None:
 def test_the_token_opens_as_header_link_and_cookie(guarded: Watched) -> None:
     assert len(guarded.token) >= 32
     assert guarded.get("/api/state", bare=True, headers={"Authorization": f"bearer {guarded.token}"}).status_code == 200
-    answer = guarded.get("/", bare=True, params={"token": guarded.token, "a": "b c"})
+    answer = guarded.get("/", bare=True, params={"token": guarded.token, "a": "b c"}, headers=BROWSER)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/?a=b+c")
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=strict" in cookie and guarded.token not in cookie
     assert guarded.get("/", bare=True, headers={"Cookie": cookie.partition(";")[0]}).status_code == 200
-    away = guarded.get("//evil.example/", bare=True, params={"token": guarded.token})
+    away = guarded.get("//evil.example/", bare=True, params={"token": guarded.token}, headers=BROWSER)
     assert not away.headers["Location"].startswith("//")
+
+
+def test_players_get_the_picture_by_its_link(guarded: Watched) -> None:
+    """They keep no cookie, and a dashboard's page is another origin than this."""
+    for path in ("/frame.jpg", "/api/state"):
+        answer = guarded.get(path, bare=True, params={"token": guarded.token}, headers=IMAGE)
+        assert (answer.status_code, "Set-Cookie" in answer.headers) == (200, False)
+    capture = cv2.VideoCapture(f"{guarded.url}stream.mjpg?token={guarded.token}", cv2.CAP_FFMPEG)
+    assert capture.read()[0]
+    capture.release()
+
+
+def test_other_origins_show_the_picture_with_the_token_in_its_address_alone(guarded: Watched, page: Watched) -> None:
+    def policy(watched: Watched, path: str, **options: Any) -> str:
+        return watched.get(path, bare=True, **options).headers["Cross-Origin-Resource-Policy"]
+
+    linked, sealed = {"token": guarded.token}, guarded.get("/", params={"token": guarded.token}, headers=BROWSER)
+    cookie = {"Cookie": sealed.headers["Set-Cookie"].partition(";")[0]}
+    assert policy(guarded, "/frame.jpg", params=linked) == "cross-origin"
+    assert policy(guarded, "/api/state", params=linked) == "same-origin"
+    assert policy(guarded, "/frame.jpg", headers=cookie) == "same-origin"
+    assert policy(guarded, "/frame.jpg", headers={"Authorization": f"Bearer {guarded.token}"}) == "same-origin"
+    assert policy(guarded, "/frame.jpg", params={"token": "wrong"}) == "same-origin"
+    assert policy(page, "/frame.jpg", params={"token": ""}) == "same-origin"  # where none is asked for
+
+
+def test_a_wrong_token_is_told_from_none(guarded: Watched) -> None:
+    assert 'role="alert"></p>' in guarded.get("/", bare=True, headers=BROWSER).text
+    for options in ({"params": {"token": "old"}}, {"headers": {"Authorization": "Bearer old"}}):
+        headers = BROWSER | options.pop("headers", {})
+        assert "This is not the token" in guarded.get("/", bare=True, headers=headers, **options).text
+        assert "is not the token" in guarded.get("/api/state", bare=True, params={"token": "old"}).text
+    assert "A token is needed" in guarded.get("/api/state", bare=True).text
+
+
+def test_the_form_takes_a_token_and_nothing_else(guarded: Watched) -> None:
+    right = httpx.post(f"{guarded.url}?a=1", data={"token": guarded.token}, headers=BROWSER)
+    assert (right.status_code, right.headers["Location"]) == (303, "/?a=1")
+    for body in (b"token=wrong", b"", b"token", b"\xff&%", b"x" * 100_000 + f"&token={guarded.token}".encode()):
+        assert httpx.post(guarded.url, content=body, headers=BROWSER).status_code == 401
 
 
 def test_another_services_odd_cookie_does_no_harm(guarded: Watched) -> None:
     """Cookies are for all ports of a host."""
-    answer = guarded.get("/", bare=True, params={"token": guarded.token})
+    answer = guarded.get("/", bare=True, params={"token": guarded.token}, headers=BROWSER)
     seal = answer.headers["Set-Cookie"].partition(";")[0]
     cookies = {"Cookie": f'settings={{"a": 1}}; {seal}; b@d=1'}
     assert guarded.get("/api/state", bare=True, headers=cookies).status_code == 200
@@ -197,7 +240,7 @@ def test_a_token_of_ones_own_is_asked_for_and_never_told(camera: str, monkeypatc
     with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
         assert watched.token == ""
         assert watched.get("/api/state").status_code == 401
-        assert watched.get("/", params={"token": own}).status_code == 303
+        assert watched.get("/", params={"token": own}, headers=BROWSER).status_code == 303
         assert watched.get("/api/state").status_code == 200  # by the cookie
         assert watched.get("/api/state", bare=True, headers={"Authorization": f"Bearer {own}"}).status_code == 200
         assert "horse" not in "".join(watched.errors)

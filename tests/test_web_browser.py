@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -173,14 +176,42 @@ def test_the_token_is_asked_for_and_leaves_the_address(browser: webdriver.Chrome
     with Watched("--source", camera, "--web", "0.0.0.0:0") as guarded:
         browser.get(guarded.url)
         assert browser.find_elements(By.ID, "picture") == []
-        browser.find_element(By.ID, "token").send_keys("wrong-token", Keys.ENTER)
-        until(lambda: browser.execute_script("return document.readyState === 'complete' && location.search !== ''"))
-        assert browser.find_element(By.TAG_NAME, "h1").text == "A token is needed"
+        field = browser.find_element(By.ID, "token")
+        assert field.accessible_name == "Token"
+        field.send_keys("wrong-token", Keys.ENTER)
+        alert = until(lambda: browser.find_elements(By.CSS_SELECTOR, "[role=alert]:not(:empty)"))[0]
+        assert alert.is_displayed() and alert.text.startswith("This is not the token")
+        assert browser.find_element(By.ID, "token").get_attribute("aria-describedby") == alert.get_attribute("id")
+        assert browser.current_url == guarded.url
         browser.find_element(By.ID, "token").send_keys(guarded.token, Keys.ENTER)
         until(lambda: browser.execute_script(BARS))
         assert browser.current_url == guarded.url
         assert guarded.token not in browser.execute_script("return document.cookie + document.body.innerHTML")
         opened(browser, guarded.url)  # by the cookie
+
+
+@contextmanager
+def dashboard(folder: Path, text: str) -> Iterator[str]:
+    """The address of a page that another service of this machine serves."""
+    (folder / "index.html").write_text(text)
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+def test_a_dashboard_shows_the_picture(browser: webdriver.Chrome, camera: str, tmp_path: Path) -> None:
+    """With the token in its address; the cookie, which is for all ports of a host, is not enough."""
+    with Watched("--source", camera, "--web", "0.0.0.0:0") as guarded:
+        opened(browser, f"{guarded.url}?token={guarded.token}")
+        paths = [f"stream.mjpg?token={guarded.token}", f"frame.jpg?token={guarded.token}", "frame.jpg"]
+        images = (f"<img src='{guarded.url}{path}' onload='this.alt=1' onerror='this.alt=0'>" for path in paths)
+        with dashboard(tmp_path, "".join(images)) as address:
+            browser.get(address)
+            read = "return [...document.images].map(image => image.alt).join('')"
+            until(lambda: len(browser.execute_script(read)) == len(paths))
+            assert browser.execute_script(read) == "110"
 
 
 def test_a_camera_that_is_away_is_shown_until_it_is_back(browser: webdriver.Chrome) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import cookie_parser
-from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fer_edge.edge.web.pages import STATIC
@@ -27,6 +27,14 @@ PROTECTION = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+PICTURES = frozenset(("/frame.jpg", "/stream.mjpg"))
+"""What other pages may show when they name it with the token: they can draw it, and not read it."""
+
+WRONG = "This is not the token. Unless --web-token gives one, each start makes a new one."
+
+LONGEST = 4096
+"""Bytes of a form that are read before anybody is known."""
 
 COOKIE_SECONDS = 30 * 24 * 3600
 
@@ -47,30 +55,41 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        policy = {"Cross-Origin-Resource-Policy": "cross-origin"} if self._is_shared(scope) else {}
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(PROTECTION)
+                MutableHeaders(scope=message).update(PROTECTION | policy)
             await send(message)
 
-        refusal = self._refusal(scope)
+        refusal = await self._refusal(scope, receive)
         await (self._app if refusal is None else refusal)(scope, receive, protected)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _is_shared(self, scope: Scope) -> bool:
+        """Whether a page of another origin may show it. A cookie does not count: it comes from other ports, too."""
+        if self._token is None or scope["path"] not in PICTURES:
+            return False
+        return _same(QueryParams(scope["query_string"]).get("token", ""), self._token)
+
+    async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
         """What is answered in the app's place; None for who may pass."""
         headers, query = Headers(scope=scope), QueryParams(scope["query_string"])
         if self._local and not LOCAL.fullmatch(headers.get("host", "")):
             return PlainTextResponse("This page answers to localhost and 127.0.0.1 alone.\n", 403)
         if self._token is None or scope["path"] in OPEN:
             return None
-        given = query.get("token")
-        if given is not None:
-            return self._admitted(scope["path"], query) if _same(given, self._token) else _unknown(headers)
+        html = "text/html" in headers.get("accept", "")
+        typed, linked = await _typed(receive) if scope["method"] == "POST" else None, query.get("token")
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and _same(bearer.strip(), self._token):
-            return None
-        cookies = cookie_parser(headers.get("cookie", ""))  # as browsers do: other services set some, too
-        return None if _same(cookies.get(self._cookie, ""), self._seal) else _unknown(headers)
+        sent = bearer.strip() if scheme.lower() == "bearer" else None
+        given = next((token for token in (typed, linked, sent) if token is not None), None)
+        if given is None:
+            cookies = cookie_parser(headers.get("cookie", ""))  # as browsers do: other services set some, too
+            return None if _same(cookies.get(self._cookie, ""), self._seal) else _unknown(html)
+        if not _same(given, self._token):
+            return _unknown(html, WRONG)
+        to_browser = typed is not None or (linked is not None and html)  # a player keeps no cookie
+        return self._admitted(scope["path"], query) if to_browser else None
 
     def _admitted(self, path: str, query: QueryParams) -> Response:
         """Off to the same address without the token, which then stands in no history and no bookmark."""
@@ -95,9 +114,20 @@ def _local_path(path: str) -> str:
     return "/" + path.lstrip("/\\")
 
 
-def _unknown(headers: Headers) -> Response:
-    """401, as a page with a field for the token where a browser asks for a page."""
+async def _typed(receive: Receive) -> str | None:
+    """The token that the form of token.html sends; None where there is none in the request's body."""
+    body, more = b"", True
+    while more and len(body) < LONGEST:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return QueryParams(body[:LONGEST]).get("token")
+
+
+def _unknown(html: bool, why: str = "") -> Response:
+    """401, as a page with a field for the token where a browser asks for a page. why: what is wrong with the token."""
     challenge = {"WWW-Authenticate": "Bearer"}
-    if "text/html" in headers.get("accept", ""):
-        return FileResponse(STATIC / "token.html", 401, headers=challenge)
-    return PlainTextResponse("A token is needed: Authorization: Bearer TOKEN\n", 401, headers=challenge)
+    if html:
+        page = (STATIC / "token.html").read_text("utf-8")
+        return HTMLResponse(page.replace('role="alert">', f'role="alert">{why}'), 401, headers=challenge)
+    return PlainTextResponse(f"{why or 'A token is needed.'} Authorization: Bearer TOKEN\n", 401, headers=challenge)
