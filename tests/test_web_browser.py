@@ -236,6 +236,16 @@ def test_a_camera_that_is_away_is_shown_until_it_is_back(browser: webdriver.Chro
                 assert watched.get("/healthz").text == "running\n"
 
 
+def test_after_the_end_there_is_the_history(browser: webdriver.Chrome, clip: Path) -> None:
+    """Of a clip that took less than a second, too."""
+    with Watched("--source", str(clip), "--web", "127.0.0.1:0") as watched:
+        until(lambda: watched.state()["status"] == "ended")
+        browser.get(watched.url)
+        until(lambda: text(browser, "status") == "ended")
+        browser.find_element(By.ID, "chart").send_keys(Keys.END)
+        assert text(browser, "moment").startswith("1 s ago: one face: ")
+
+
 def test_what_is_stored_and_the_end_are_told(browser: webdriver.Chrome, camera: str, tmp_path: Path) -> None:
     with Watched("--source", camera, "--web", "127.0.0.1:0", "--jsonl", str(tmp_path / "o.jsonl")) as watched:
         opened(browser, watched.url)

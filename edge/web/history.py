@@ -28,14 +28,15 @@ class History:
     def add(self, time: float, predictions: Sequence[Prediction]) -> None:
         """A frame's predictions at `time`, seconds since the start."""
         if int(time) != self._second:
-            self._finish()
+            self.finish()
             self._second = int(time)
         self._frames += 1
         self._faces += len(predictions)
         for prediction in predictions:
             self._sum += prediction.scores
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Keep what there is of the second that has begun: a later one has, or none will."""
         if not self._frames:
             return
         scores = [round(float(each), 4) for each in self._sum / self._faces] if self._faces else None

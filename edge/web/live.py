@@ -56,6 +56,7 @@ class Live:
 
     def end(self, closing: bool = False) -> None:
         """Say that no frame will come any more, and with `closing` that nothing will."""
+        self.history.finish()
         self.ended, self.closing = True, self.closing or closing
         self._wake()
 

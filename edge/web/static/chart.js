@@ -135,3 +135,8 @@ export function showHistory(uptime) {
   for (const second of points.keys()) if (second < now - length) points.delete(second);
   draw();
 }
+
+// The second after the newest point, where the history of a source that has ended stops.
+export function historyEnd() {
+  return points.size ? [...points.keys()].at(-1) + 1 : now;
+}

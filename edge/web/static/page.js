@@ -1,6 +1,6 @@
 // The page: listens to the run's events and tells its parts.
 
-import { addHistory, showHistory } from "./chart.js";
+import { addHistory, historyEnd, showHistory } from "./chart.js";
 import { showEngine } from "./engine.js";
 import { showFaces } from "./faces.js";
 import { resume, watch } from "./picture.js";
@@ -52,7 +52,7 @@ function told(state) {
   tellStored(state.stored);
   showFaces(state.faces);
   showEngine(state);
-  if (state.status !== "ended") showHistory(state.uptime);
+  showHistory(state.status === "ended" ? historyEnd() : state.uptime);
 }
 
 function listen() {
