@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -19,6 +20,7 @@ import pytest
 from broker import BASE, Broker, broker, listening
 from network_camera import free_port
 from paho.mqtt.client import Client, ConnectFlags
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from predictions import at, face
@@ -90,6 +92,7 @@ def test_state_and_events(mosquitto: Broker) -> None:
 def test_the_rate_is_bounded(mosquitto: Broker) -> None:
     """A thousand frames of the same face in no time: the events' states, and hardly any other."""
     with listening(mosquitto.port) as listener, sink(mosquitto.port) as opened:
+        opened.show(at(0), [])
         listener.wait(f"{BASE}/availability", lambda text: text == "online")
         began = time.perf_counter()
         for index in range(1000):
@@ -148,6 +151,39 @@ def test_a_new_connection_is_told_the_newest_state() -> None:
     assert said == [1, 2]
 
 
+def test_nobody_is_online_before_its_state(mosquitto: Broker) -> None:
+    """Else what is retained of yesterday would for a moment be so."""
+    with listening(mosquitto.port) as listener, sink(mosquitto.port) as opened:
+        opened.show(at(0), [])
+        listener.wait(f"{BASE}/availability", lambda text: text == "online")
+        another = Client(CallbackAPIVersion.VERSION2, client_id="fer-edge-cam")
+        another.connect("127.0.0.1", mosquitto.port)  # the broker drops the first of this name
+        until(lambda: listener.said(f"{BASE}/availability").count("online") == 2)
+        said = [
+            message.topic.removeprefix(f"{BASE}/") for message in listener.messages if message.payload != b"offline"
+        ]
+        assert [topic for topic in said if "/" not in topic] == ["state", "availability"] * 2
+        another.disconnect()
+
+
+def test_what_happened_during_an_outage_is_dropped(mosquitto: Broker) -> None:
+    """Of which the client has not heard yet: the broker is silent, then gone."""
+    said: list[str] = []
+    connection = Connection(Address("127.0.0.1", mosquitto.port, "home"), "cam", {}, said.append)
+    until(lambda: len(said) == 1)
+    mosquitto.send_signal(signal.SIGSTOP)
+    connection.event({"event_type": "face_came"})
+    connection.state({"faces": 1})
+    mosquitto.kill()
+    mosquitto.start()
+    with listening(mosquitto.port) as listener:
+        listener.wait(f"{BASE}/state", lambda state: state["faces"] == 1)
+        connection.event({"event_type": "face_left"})
+        listener.wait(f"{BASE}/event", lambda event: event["event_type"] == "face_left")
+        connection.close()
+        assert len(listener.said(f"{BASE}/event")) == 1
+
+
 def test_records_of_nobody_and_of_an_undecided_face() -> None:
     assert state_record([], 12.345) | {"time": ""} == {
         "time": "",
@@ -167,11 +203,12 @@ def test_records_of_nobody_and_of_an_undecided_face() -> None:
 
 
 def test_discovery_is_retained_and_complete(mosquitto: Broker) -> None:
-    with sink(mosquitto.port):
+    with sink(mosquitto.port) as opened:
+        opened.show(at(0), [])
         with listening(mosquitto.port) as early:
             early.wait(f"{BASE}/availability", lambda text: text == "online")  # it is said last
         with listening(mosquitto.port) as listener:
-            until(lambda: len(listener.retained()) == 9, lambda: str(listener.retained().keys()))
+            until(lambda: len(listener.retained()) == 10, lambda: str(listener.retained().keys()))
         configs = {topic: value for topic, value in listener.retained().items() if topic.endswith("/config")}
     for topic, config in configs.items():
         prefix, component, name, key, _ = topic.split("/")
@@ -250,7 +287,9 @@ def test_the_documented_access_rules(tmp_path: Path) -> None:
             opened.show(at(index / 10), [face("happy")])
         listener.wait(f"{BASE}/event", lambda event: event.get("emotion") == "happy")
         listener.wait(f"{BASE}/state", lambda state: state["emotion"] == "happy")
-        with sink(running.port, name="door", user="cam"), sink(running.port, name="hall", user="hall"):
+        with sink(running.port, "door", "cam") as refused, sink(running.port, "hall", "hall") as hall:
+            for each in (refused, hall):
+                each.show(at(0), [])
             listener.wait("home/hall/availability", lambda text: text == "online")
             listener.wait("homeassistant/binary_sensor/hall/fer_edge_face/config", lambda config: config["name"])
         listener.wait("home/hall/availability", lambda text: text == "offline")

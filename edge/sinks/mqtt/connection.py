@@ -58,6 +58,7 @@ class Connection:
         self._base, self._greeting = f"{address.prefix}/{name}", greeting
         self._tell, self._told = tell, ""
         self._state: str | None = None
+        self._online = False  # said since the last connection
         self._turn = threading.Lock()  # the newest state is published last
         # MQTT 3.1.1, which every broker speaks; a constant id lets a broker drop this device's dead connection
         self._client = client = Client(CallbackAPIVersion.VERSION2, client_id=f"fer-edge-{name}")
@@ -82,12 +83,19 @@ class Connection:
         with self._turn:
             self._state = json.dumps(record)
             if self._client.is_connected():
-                self._client.publish(f"{self._base}/state", self._state, retain=True)
+                self._publish_state(self._state)
+
+    def _publish_state(self, state: str) -> None:
+        """With the first of a connection comes 'online': before it, what is retained of yesterday would be so."""
+        self._client.publish(f"{self._base}/state", state, retain=True)
+        if not self._online:
+            self._online = True
+            self._client.publish(f"{self._base}/availability", "online", qos=1, retain=True)
 
     def event(self, record: dict[str, Any]) -> None:
-        """Publish what happened, not retained: nobody should act on it later."""
+        """Publish what happened, not retained and with QoS 0: nobody should act on it later."""
         if self._client.is_connected():
-            self._client.publish(f"{self._base}/event", json.dumps(record), qos=1)
+            self._client.publish(f"{self._base}/event", json.dumps(record))
 
     def _connected(
         self, client: Client, _: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
@@ -98,10 +106,10 @@ class Connection:
         self._say("connected")
         for topic, config in self._greeting.items():
             client.publish(topic, json.dumps(config), qos=1, retain=True)
-        client.publish(f"{self._base}/availability", "online", qos=1, retain=True)
         with self._turn:
+            self._online = False
             if self._state is not None:
-                client.publish(f"{self._base}/state", self._state, retain=True)
+                self._publish_state(self._state)
 
     def _failed(self, client: Client, _: Any) -> None:
         """Called by paho while it handles the error, which it does not hand over."""
