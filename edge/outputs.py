@@ -200,19 +200,20 @@ def _displays(source: Source, options: dict[str, Any]) -> Iterator[Sink]:
 
 
 def _open_mqtt(source: Source, options: dict[str, Any], tell: Callable[[str], None]) -> Sink:
-    from fer_edge.edge.sinks.mqtt.address import checked_name, default_name, parse
+    from fer_edge.edge.sinks.mqtt.address import checked_discovery, checked_name, default_name, parse
 
     address = parse(options["mqtt"])
     if options["mqtt_ca"] and not address.tls:
         raise SinkError(f"--mqtt-ca: {address} is not encrypted; give mqtts://")
     name = checked_name(options["mqtt_id"] or default_name(source.name))
+    prefix = checked_discovery(options["mqtt_discovery"])
 
     from fer_edge.edge.sinks.mqtt.connection import Connection
     from fer_edge.edge.sinks.mqtt.discovery import configurations
     from fer_edge.edge.sinks.mqtt.sink import MqttSink
     from fer_edge.edge.version import installed
 
-    base, prefix = f"{address.prefix}/{name}", options["mqtt_discovery"].strip("/")
-    greeting = {} if prefix in ("", "none") else configurations(prefix, base, name, str(options["model"]), installed())
+    base = f"{address.prefix}/{name}"
+    greeting = configurations(prefix, base, name, str(options["model"]), installed()) if prefix else {}
     connection = Connection(address, name, greeting, tell, options["mqtt_ca"])
     return MqttSink(connection, lambda: source.away, options["hold"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks.mqtt.address import NAME, PREFIX, Address, checked_name, default_name, parse
+from fer_edge.edge.sinks.mqtt.address import NAME, PREFIX, Address, checked_discovery, checked_name, default_name, parse
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 levels = st.text(st.characters(codec="utf-8", exclude_characters="+#/", exclude_categories=["Cc"]), min_size=1)
@@ -114,3 +114,16 @@ def test_a_given_name_is_checked() -> None:
     for name in ("", "a/b", "a b", "ü", 65 * "x"):
         with pytest.raises(SinkError, match="--mqtt-id"):
             checked_name(name)
+
+
+def test_home_assistants_prefix_is_checked() -> None:
+    assert [checked_discovery(text) for text in ("homeassistant", "/a/b/", "none", "", "/")] == [
+        "homeassistant",
+        "a/b",
+        "",
+        "",
+        "",
+    ]
+    for prefix in ("ha/#", "+", "a//b", "$SYS", "a\nb", 201 * "x"):
+        with pytest.raises(SinkError, match="--mqtt-discovery"):
+            checked_discovery(prefix)

@@ -137,6 +137,7 @@ def test_mistakes_cost_one_line(mistake: Callable[..., str], clip: Path, tmp_pat
     for words, told in (
         (("--mqtt", "http://localhost/"), "does not begin with mqtt://"),
         (("--mqtt", "mqtt://localhost", "--mqtt-id", "a/b"), "--mqtt-id 'a/b'"),
+        (("--mqtt", "mqtt://localhost", "--mqtt-discovery", "ha/#"), "--mqtt-discovery 'ha/#': the prefix holds +, #"),
         (("--mqtt", "mqtts://localhost", "--mqtt-ca", tmp_path / "none.pem"), "none.pem: No such file"),
         (("--mqtt", "mqtts://localhost", "--mqtt-ca", tmp_path / "no.pem"), "no.pem: no certificate in PEM format"),
         (("--mqtt", "mqtt://localhost", "--mqtt-ca", tmp_path / "no.pem"), "is not encrypted; give mqtts://"),

@@ -88,12 +88,24 @@ def _host(host: str) -> str:
 
 
 def _prefix(path: str) -> str:
-    prefix = path.strip("/") or PREFIX
+    return _checked(path.strip("/")) or PREFIX
+
+
+def _checked(prefix: str) -> str:
     if re.search(r"[+#\x00-\x1f\x7f]", prefix) or prefix.startswith("$") or "//" in prefix:
-        raise ValueError("its prefix holds +, #, // or a control character, or begins with $")
+        raise ValueError("the prefix holds +, #, // or a control character, or begins with $")
     if len(prefix.encode()) > LONGEST:
-        raise ValueError(f"its prefix is longer than {LONGEST} bytes")
+        raise ValueError(f"the prefix is longer than {LONGEST} bytes")
     return prefix
+
+
+def checked_discovery(text: str) -> str:
+    """Home Assistant's prefix, as topics can hold it, or '' for 'none'; SinkError."""
+    try:
+        prefix = _checked(text.strip("/"))
+    except ValueError as error:
+        raise SinkError(f"--mqtt-discovery {text!r}: {error}; expected a topic, as homeassistant is, or none") from None
+    return "" if prefix == "none" else prefix
 
 
 def checked_name(name: str) -> str:
