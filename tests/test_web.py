@@ -95,7 +95,8 @@ def test_the_next_picture_is_another_one(page: Watched) -> None:
     pictures = [cv2.imdecode(np.frombuffer(each.content, np.uint8), cv2.IMREAD_COLOR) for each in (first, second)]
     assert pictures[0].shape == (240, 320, 3)
     assert (pictures[0] != pictures[1]).any()
-    assert page.get("/frame.jpg", params={"after": "-1"}).status_code == 400
+    for wrong in ("-1", "x", 5000 * "9"):
+        assert page.get("/frame.jpg", params={"after": wrong}).status_code == 400
 
 
 def test_opencv_plays_the_stream(page: Watched) -> None:

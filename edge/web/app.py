@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -58,8 +59,8 @@ class Answers:
     async def frame(self, request: Request) -> Response:
         """The newest picture, or the first one after that which `after` numbers; 204 when none comes for 10 s."""
         number = request.query_params.get("after", "0")
-        if not (number.isascii() and number.isdigit()):
-            return PlainTextResponse(f"after={number}: expected a frame's number\n", 400)
+        if not re.fullmatch("[0-9]{1,18}", number):
+            return PlainTextResponse(f"after={number[:40]}: expected a frame's number\n", 400)
         picture = await self._pictures.after(int(number))
         if picture is None:
             return Response(status_code=204)
