@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -128,6 +129,8 @@ def _check(source: Source, options: dict[str, Any]) -> None:
         raise SinkError(f"{flags}: nothing begins or ends in single pictures; give a camera, a stream or a video")
     if options["max_mb"] and not options["csv"] and options["jsonl"] in (None, "-"):
         raise click.UsageError("--max-mb needs a file: --jsonl PATH or --csv PATH")
+    if options["max_mb"] is not None and not isfinite(1e6 * options["max_mb"]):
+        raise SinkError(f"--max-mb {options['max_mb']}: expected a number of megabytes, as in 10")
     if options["snapshot_on"] and not options["snapshot_dir"]:
         raise click.UsageError("--snapshot-on needs --snapshot-dir DIR")
 
