@@ -25,7 +25,9 @@ def options(command: click.Command) -> dict[str, click.Option]:
 
 def checked(where: str, option: click.Option, value: Any, context: click.Context) -> Any:
     """The value as click's default_map wants it, a leading ~/ replaced; ConfigError where the option refuses it."""
-    told = f"{where} = {as_toml(value)}"
+    told = f"{where} = {'…' if _may_be_secret(option.type) else as_toml(value)}"
+    if _holds_nul(value):
+        raise ConfigError(f"{told}: expected a text without \\u0000")  # a command line has none, nor has a file's name
     if not _fits(option, value):
         raise ConfigError(f"{told}: expected {_expected(option)}")
     value = _at_home(value)
@@ -68,6 +70,19 @@ def as_toml(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{json.dumps(key)} = {as_toml(item)}' for key, item in value.items())}}}"
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")  # the one character they differ in
+
+
+def _may_be_secret(kind: click.ParamType[Any]) -> bool:
+    """Free text may be a token, or hold a password, and errors go into the journal."""
+    return isinstance(kind, click.types.StringParamType) or (
+        isinstance(kind, click.Tuple) and any(map(_may_be_secret, kind.types))
+    )
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _fits(option: click.Option, value: Any) -> bool:

@@ -14,7 +14,7 @@ import click
 
 from fer_edge.edge.config import UNCONFIGURED, read
 from fer_edge.edge.errors import ConfigError
-from fer_edge.edge.option import as_toml, checked, options
+from fer_edge.edge.option import checked, options
 
 
 def settings(path: Path, root: click.Group, words: list[str]) -> dict[str, Any]:
@@ -27,12 +27,10 @@ def settings(path: Path, root: click.Group, words: list[str]) -> dict[str, Any]:
 
 
 def _table(
-    where: str, name: str, table: Any, command: click.Command, parent: click.Context | None, words: list[str]
+    where: str, name: str, table: dict[str, Any], command: click.Command, parent: click.Context | None, words: list[str]
 ) -> dict[str, Any]:
     """The table of a command, or of a group, which holds a table for each of its commands."""
     at = f"{where} [{name}]" if name else where
-    if not isinstance(table, dict):
-        raise ConfigError(f"{where} {name} = {as_toml(table)}: expected a table, [{name}]")
     context = click.Context(command, parent, command.name)
     if not isinstance(command, click.Group):
         known = options(command)
@@ -44,7 +42,7 @@ def _table(
     names = [each for each in command.list_commands(context) if name or each not in UNCONFIGURED]
     for key, inner in table.items():
         if not isinstance(inner, dict):
-            raise ConfigError(f"{at} {key} = {as_toml(inner)}: stands in no command's table, as in [run]")
+            raise ConfigError(f"{at} {key} = …: stands in no command's table, as in [run]")
         _check_name(key, names, f"{where} [{prefix}{key}] is no command's table")
     called = next((word for word in words if not word.startswith("-")), "")
     inner_command = command.get_command(context, called) if called in table else None

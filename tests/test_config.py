@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -100,8 +101,8 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
         ("[run]\nno-cascade = true", "no-cascade is no option of 'fer-edge run'; say cascade = false"),
         ("[runs]\nthreads = 2", "[runs] is no command's table; did you mean run?"),
         ("[zzz]", "[zzz] is no command's table; there are run, predict, cameras, models"),
-        ("threads = 2", "threads = 2: stands in no command's table, as in [run]"),
-        ("run = 2", "run = 2: stands in no command's table"),
+        ("threads = 2", "threads = …: stands in no command's table, as in [run]"),
+        ("run = 2", "run = …: stands in no command's table"),
         ("[config]\nexample = true", "[config] is no command's table"),
         ("[run]\nthreads = 0", "[run] threads = 0: 0 is not in the range x>=1"),
         ("[run]\nthreads = '2'", '[run] threads = "2": expected a whole number'),
@@ -111,8 +112,11 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
         ("[run]\nsmooth = 'x'", '[run] smooth = "x": expected a number'),
         ("[run]\nsmooth = -1", "[run] smooth = -1: -1"),
         ("[run]\nshow = 'no'", "[run] show = \"no\": 'no' is not one of"),
-        ("[run]\ncamera = [0]", "[run] camera = [0]: expected a text in quotes"),
-        ("[run]\ncamera = {a = 1}", '[run] camera = {"a" = 1}: expected a text in quotes'),
+        ("[run]\ncamera = [0]", "[run] camera = …: expected a text in quotes"),
+        ("[run]\ncamera = {a = 1}", "[run] camera = …: expected a text in quotes"),
+        ('[run]\ncsv = "a\\u0000.csv"', "[run] csv = …: expected a text without \\u0000"),
+        ('[run]\nsave-video = "a\\u0000.mp4"', '[run] save-video = "a\\u0000.mp4": expected a text without \\u0000'),
+        ('[run]\non = [["happy", "a\\u0000"]]', "[run] on = …: expected a text without \\u0000"),
         ("[run", "is not TOML: "),
         ("[run]\na = 1\na = 2", "is not TOML: "),
     ],
@@ -122,6 +126,30 @@ def test_mistakes_cost_one_line_with_file_table_and_key(tmp_path: Path, text: st
     line = one_line(fer_edge("--config", path, "run", "--source", PORTRAIT))
     assert line.startswith(f"fer-edge: {path}")
     assert told in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mqtt = 'mqtt://u:s3cret pw@h'",
+        "run = 'mqtt://u:s3cret@h'",
+        "[run]\nmqt = 'mqtt://u:s3cret@h'",
+        "[run]\nmqtt = ['mqtt://u:s3cret@h']",
+        "[run]\nsource = {a = 'rtsp://u:s3cret/!?&pw@h'}",
+        "[run]\nweb-token = ['s3cret']",
+        "[run]\nweb-token = 53.3375",
+        "[run]\nmqtt-password = 's3cret'",
+        "[run]\non = ['happy', 'curl -u u:s3cret h']",
+        "[run]\non = [['hapy', 'curl -u u:s3cret h']]",
+        "[run]\nmqtt = 'mqtt://u:s3cret@h",
+        "[run]\nmqtt = mqtt://u:s3cret@h",
+        "web-token = 's3cret'\nweb-token = 's3cret'",
+    ],
+)
+def test_no_password_is_told(tmp_path: Path, text: str) -> None:
+    """These lines go into the journal."""
+    line = one_line(fer_edge("--config", written(tmp_path / "x", text), "run", "--source", PORTRAIT))
+    assert not re.search(r"s3cret|53\.|pw", line)
 
 
 def test_files_that_cannot_be_read_cost_one_line(tmp_path: Path) -> None:
@@ -164,7 +192,7 @@ def test_commands_of_groups_have_tables_of_their_own(tmp_path: Path) -> None:
     path.write_text("[models.lists]\n")
     assert "[models.lists] is no command's table; did you mean list?" in one_line(fer_edge("models", "list"))
     path.write_text("[models]\nlist = 1\n")
-    assert "list = 1: stands in no command's table" in one_line(fer_edge("models", "list"))
+    assert "list = …: stands in no command's table" in one_line(fer_edge("models", "list"))
 
 
 @click.command()
