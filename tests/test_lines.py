@@ -106,9 +106,19 @@ def test_without_rotation_a_file_begins_anew(tmp_path: Path) -> None:
 
 def test_a_table_of_other_columns_is_put_aside(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    path.write_text("a,b\n1,2\n")
+    for foreign in ("a,b\n1,2\n", "a,b\n1,2", "a", f"{','.join(COLUMNS)},more\n1"):
+        path.write_text(foreign)
+        CsvSink(str(path), Rotation(10_000, 1)).close()
+        assert (tmp_path / "out.csv.1").read_text() == foreign
+        assert path.read_text() == ",".join(COLUMNS) + "\n"
+
+
+@pytest.mark.parametrize("torn", ["", "clock,fra", ",".join(COLUMNS), ",".join(COLUMNS) + "\n2026-01"])
+def test_a_table_torn_in_its_first_lines_is_continued(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text(torn)
     CsvSink(str(path), Rotation(10_000, 1)).close()
-    assert (tmp_path / "out.csv.1").read_text() == "a,b\n1,2\n"
+    assert os.listdir(tmp_path) == ["out.csv"]
     assert path.read_text() == ",".join(COLUMNS) + "\n"
 
 

@@ -100,14 +100,16 @@ class Lines:
             os.unlink(self.target)
 
     def _continues(self, path: Path) -> bool:
-        """Whether the file has our header; an unfinished last line is cut off first."""
+        """Whether the file has our header, or what a power cut left of it; then an unfinished last line is cut off."""
+        header = f"{self._header}\n".encode() if self._header else b""
         with path.open("r+b") as file:
+            if not header.startswith(file.read(len(header))):
+                return False
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - TAIL))
             tail = file.read()
             file.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
-            file.seek(0)
-            return file.readline() in (b"", f"{self._header}\n".encode()) if self._header else True
+            return True
 
     def _trouble(self, error: OSError) -> SinkError:
         return SinkError(f"{self.target} cannot be written: {error.strerror}")
