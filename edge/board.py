@@ -19,8 +19,8 @@ THROTTLE_BITS = {
 }
 """`vcgencmd get_throttled`, https://www.raspberrypi.com/documentation/computers/os.html#get_throttled."""
 
-THROTTLED_FILE = "sys/devices/platform/soc/soc:firmware/get_throttled"
-"""The same bits where Raspberry Pi's kernel has them as a file, in hexadecimal without 0x."""
+THROTTLED_FILE = "sys/devices/platform/soc*/soc*:firmware/get_throttled"
+"""The same bits where Raspberry Pi's kernel has a file of them, in hexadecimal without 0x; soc@107c000000 on a Pi 5."""
 
 
 def read_text(path: Path) -> str | None:
@@ -39,7 +39,8 @@ def celsius(root: Path = Path("/")) -> float | None:
 
 def throttling(root: Path = Path("/")) -> list[str] | None:
     """What the firmware holds back or held back, in words, in bit order; None where it cannot be asked."""
-    text = read_text(root / THROTTLED_FILE)
+    file = next(root.glob(THROTTLED_FILE), None)
+    text = read_text(file) if file else None
     return throttled(f"throttled=0x{text}" if text else output("vcgencmd", "get_throttled"))
 
 

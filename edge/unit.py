@@ -22,8 +22,8 @@ WATCHDOG_SECONDS = 30
 HIDDEN = ("/home", "/root", "/run/user")
 """What ProtectHome= replaces by an empty folder."""
 
-DEVICES = ("char-video4linux", "char-media", "char-dma_heap", "char-vchiq", "char-vcio")
-"""Cameras, their pipelines, their buffers, and the two that vcgencmd asks for temperature and throttling."""
+DEVICES = ("char-video4linux", "char-media", "char-dma_heap", "/dev/vcio", "/dev/vcio_gencmd", "/dev/vchiq")
+"""Cameras, their pipelines, their buffers, and those that vcgencmd asks; char-NAME is for majors, which these lack."""
 
 BACKOFF = 254
 """systemd's first version with RestartSteps=."""

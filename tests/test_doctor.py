@@ -279,6 +279,7 @@ def test_a_camera_that_another_program_has(tmp_path: Path) -> None:
         (machine.temperature, {}, OK, "cannot be read"),
         (machine.temperature, {"sys__class__thermal__thermal_zone0__temp": "48300"}, OK, "48 °C"),
         (machine.temperature, {"sys__class__thermal__thermal_zone0__temp": "81000"}, WARN, "heat sink"),
+        (machine.throttled, {}, OK, "cannot be read"),
         (machine.throttled, {"sys__devices__platform__soc__soc:firmware__get_throttled": "0"}, OK, "no"),
         (machine.throttled, {"sys__devices__platform__soc__soc:firmware__get_throttled": "40000"}, WARN, "since boot"),
         (machine.power, {"sys__devices__platform__soc__soc:firmware__get_throttled": "40000"}, OK, "no under-voltage"),

@@ -24,7 +24,7 @@ def sys_tree(root: Path, millidegrees: int, throttled: str | None = None) -> Pat
     zone.parent.mkdir(parents=True, exist_ok=True)
     zone.write_text(f"{millidegrees}\n")
     if throttled is not None:
-        file = root / board.THROTTLED_FILE
+        file = root / "sys/devices/platform/soc/soc:firmware/get_throttled"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{throttled}\n")
     return root
@@ -57,6 +57,10 @@ def test_the_firmware_is_asked_by_file_or_by_command(tmp_path: Path, monkeypatch
     assert reading(sys_tree(tmp_path, 85_000, "80008")) == Reading(85.0, ("soft temperature limit now",))
     monkeypatch.setenv("PATH", "/nowhere")
     assert reading(tmp_path / "bare") == Reading(None, ())
+    five = tmp_path / "five/sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"
+    five.parent.mkdir(parents=True)
+    five.write_text("80008\n")
+    assert reading(tmp_path / "five") == Reading(None, ("soft temperature limit now",))
 
 
 @pytest.mark.parametrize(

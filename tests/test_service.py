@@ -89,6 +89,14 @@ def test_a_home_is_hidden_but_for_what_is_needed() -> None:
     assert "BindPaths=/home/x/out" in Unit(RUN, TOML, writable=(Path("/home/x/out"),)).text()
 
 
+def test_what_tells_of_throttling_is_allowed_by_its_nodes() -> None:
+    """Raspberry Pi's are misc devices, whose names are in no list of majors: char-NAME matches nothing."""
+    text = UNITS["offline"].text()
+    for node in ("vcio", "vcio_gencmd", "vchiq"):
+        assert f"DeviceAllow=/dev/{node} rw" in text.splitlines()
+    assert "char-vc" not in text
+
+
 def test_back_off_where_systemd_knows_it() -> None:
     assert "RestartSteps" not in Unit(RUN, TOML, version=252).text()
     assert "RestartMaxDelaySec=5min" in Unit(RUN, TOML, version=254).text()

@@ -39,10 +39,13 @@ def temperature(here: Here) -> Finding:
 
 def throttled(here: Here) -> Finding:
     """The firmware does not hold the clock back for heat."""
-    words = [word for word in throttling(here.root) or [] if not word.startswith("under-voltage")]
-    if words:
+    words = throttling(here.root)
+    if words is None:
+        return Finding(OK, "cannot be read here")
+    hot = [word for word in words if not word.startswith("under-voltage")]
+    if hot:
         advice = "add a heat sink or a fan"
-        return Finding(WARN, ", ".join(words), advice, page.SLOWER)
+        return Finding(WARN, ", ".join(hot), advice, page.SLOWER)
     return Finding(OK, "no")
 
 
