@@ -99,11 +99,12 @@ def _head(unit: Unit) -> str:
 
 
 def _service(unit: Unit) -> str:
-    config = quoted(str(unit.config))
-    words = [(config if unit.user else "%d/fer-edge.toml") if word == CONFIG else quoted(word) for word in unit.command]
+    config = _argument(str(unit.config)) if unit.user else "%d/fer-edge.toml"
+    words = [config if word == CONFIG else _argument(word) for word in unit.command]
     lines = f"\n[Service]\nType=notify\nNotifyAccess=main\nExecStart={' '.join(words)}\n"
     if not unit.user:
-        lines += f"LoadCredential={quoted(f'fer-edge.toml:{unit.config}')}\n"
+        path = str(unit.config).replace("%", "%%")  # the one directive here that takes quotes for a part of the path
+        lines += f"LoadCredential=fer-edge.toml:{path}\n"
     lines += f"WatchdogSec={WATCHDOG_SECONDS}\nTimeoutStartSec=120\nTimeoutStopSec=30\n"
     lines += "Restart=on-failure\nRestartSec=5\n"
     if unit.version >= BACKOFF:
@@ -146,10 +147,15 @@ def outermost(paths: tuple[Path, ...] | list[Path]) -> list[Path]:
     return [path for path in unique if not any(other in path.parents for other in unique)]
 
 
+def _argument(word: str) -> str:
+    """A word of ExecStart=, the one directive in which $ stands for a variable."""
+    return quoted(word.replace("$", "$$"))
+
+
 def quoted(word: str) -> str:
-    """A word as systemd reads it back: specifiers and variables doubled, quoted where it must be."""
-    word = word.replace("%", "%%").replace("$", "$$")
-    if re.fullmatch(r"[\w@%$+=:,./-]+", word, re.ASCII):
+    """A word as systemd reads it back: specifiers doubled, quoted where it must be; a bare colon divides paths."""
+    word = word.replace("%", "%%")
+    if re.fullmatch(r"[\w@%$+=,./-]+", word, re.ASCII):
         return word
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return f'"{escaped}"'

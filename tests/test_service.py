@@ -82,7 +82,7 @@ def test_a_home_is_hidden_but_for_what_is_needed() -> None:
         'BindReadOnlyPaths="/home/a b/.venv"',
         "ReadWritePaths=/srv/out",
         "User=root",
-        'LoadCredential="fer-edge.toml:/home/a b/100%%$$x.toml"',
+        "LoadCredential=fer-edge.toml:/home/a b/100%%$x.toml",
     ):
         assert line in text.splitlines()
     assert "ProtectHome=yes" in UNITS["offline"].text()
@@ -107,16 +107,47 @@ def test_paths_inside_others_are_left_out() -> None:
     assert outermost(paths) == [Path("/home/x"), Path("/home/xy")]
 
 
+AWKWARD = "/srv/a b:'\"\\\\%$x"
+
+
+def test_systemd_reads_awkward_paths_as_they_are(tmp_path: Path) -> None:
+    """What it has read it tells when asked to tell all, and of a configuration when it refuses it: here for the dots."""
+    made = Unit(
+        ("/usr/bin/env", AWKWARD),
+        Path(f"{AWKWARD}/../x.toml"),
+        (Path(f"/home{AWKWARD}"),),
+        (Path(AWKWARD), Path(f"/root{AWKWARD}")),
+    )
+    path = tmp_path / NAME
+    path.write_text(made.text())
+    done = analyze("verify", "--man=no", path, SYSTEMD_LOG_LEVEL="debug")
+    read = [line.strip() for line in done.stdout.splitlines()]
+    assert f'Credential source "{AWKWARD}/../x.toml" not valid' in done.stderr
+    assert f"ReadWritePaths: {AWKWARD}" in read
+    assert f"BindPaths: /root{AWKWARD}:/root{AWKWARD}:rbind" in read
+    assert f"BindReadOnlyPaths: /home{AWKWARD}:/home{AWKWARD}:rbind" in read
+
+
 @given(st.text(st.sampled_from("ab/ \"'\\%$;{}~#\n\té"), min_size=1))
 def test_words_are_quoted_as_systemd_splits_them(word: str) -> None:
-    """Against systemd.syntax(7): double quotes with C escapes, %% for %, $$ for $."""
+    """Against systemd.syntax(7): double quotes with C escapes, %% for %."""
     text = quoted(word)
     if text.startswith('"'):
         inner = re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text[1:-1])
     else:
         inner = text
         assert not set(text) & set(" \"'\\;{}~#\n\t")
-    assert inner.replace("%%", "%").replace("$$", "$") == word
+    assert inner.replace("%%", "%") == word
+
+
+def test_a_dollar_is_doubled_in_the_command_alone() -> None:
+    text = UNITS["user"].text() + Unit(("/bin/echo", "a$b"), Path("/$x"), writable=(Path("/$y"),)).text()
+    assert {line for line in text.splitlines() if "$" in line} == {
+        "# configuration: /$x",
+        "ExecStart=/bin/echo a$$b",
+        "LoadCredential=fer-edge.toml:/$x",
+        "ReadWritePaths=/$y",
+    }
 
 
 def test_installed_told_and_uninstalled(tmp_path: Path) -> None:
