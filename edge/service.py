@@ -17,7 +17,7 @@ from fer_edge.edge.board import output
 from fer_edge.edge.config import NAME, find, read
 from fer_edge.edge.errors import ConfigError, ServiceError, SinkError
 from fer_edge.edge.files import write_bytes
-from fer_edge.edge.systemd import reachable, systemctl, version
+from fer_edge.edge.systemd import enabled, reachable, systemctl, version
 from fer_edge.edge.tables import settings
 from fer_edge.models import FOLDER
 
@@ -36,7 +36,7 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say which installation is meant."""
     command = click.option(
         "--root",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, resolve_path=True),
         default=Path("/"),
         help="Another system's root: a mounted card.",
     )(command)
@@ -65,14 +65,16 @@ def install(
     top = context.find_root()
     place, config = _unit_place(user, root), _config_place(user, root)
     found = find(top.params["config"]) if root == Path("/") else config if config.is_file() else None
-    config = found.resolve() if found else config
+    config = found.resolve() if found and root == Path("/") else config
+    if "\n" in str(config):
+        raise ServiceError(f"{str(config)!r} holds a line break, which a unit cannot; rename it")
     needs = _needs_network(config, top) if found else False
     account = None if user else run_as
     made = unit.Unit(
         command=(sys.executable, "-P", "-m", "fer_edge.edge.cli", "--config", unit.CONFIG, "run"),
         config=Path("/") / config.relative_to(root),
         needed=_needed(),
-        writable=tuple(path.resolve() for path in write),
+        writable=tuple(_checked_folder(path.resolve(), root) for path in write),
         account=_checked_account(account),
         network=needs if network is None else network,
         version=version(),
@@ -83,6 +85,7 @@ def install(
     if dry_run:
         click.echo(made.text(), nl=False)
         return
+    systemctl(user, root, "--version")  # nothing is written where it is missing
     _write(place, made.text(), user)
     if not found:
         from fer_edge.edge.settings import example_file
@@ -105,7 +108,7 @@ def status(context: click.Context, /, user: bool, root: Path) -> None:
     if not installed:
         raise SystemExit(1)
     click.echo(f"configuration: {_configuration(place.read_text('utf-8'), root, context.find_root())}")
-    click.echo(f"enabled: {systemctl(user, root, 'is-enabled', unit.NAME) or 'unknown'}")
+    click.echo(f"enabled: {enabled(user, root, unit.NAME)}")
     if root != Path("/") or not reachable(user):
         click.echo("active: unknown, as systemd cannot be reached here")
         return
@@ -150,9 +153,7 @@ def _enable(user: bool, root: Path, start: bool) -> str:
     if not reachable(user):
         return f"systemd cannot be reached here, so it was not started; it will be when {at}"
     systemctl(user, root, "restart", "--no-block", unit.NAME)  # a start ends with the first frame, or never
-    return (
-        f"started; it will be again when {at}. 'fer-edge service status{' --user' if user else ''}' tells how it goes"
-    )
+    return f"starting, as it will when {at}. 'fer-edge service status{' --user' if user else ''}' tells how it goes"
 
 
 def _unit_place(user: bool, root: Path) -> Path:
@@ -183,7 +184,7 @@ def _configuration(text: str, root: Path, top: click.Context) -> str:
         needs = _needs_network(path, top)
     except ConfigError as error:
         return str(error)
-    if needs and "PrivateNetwork=yes" in text:
+    if needs and "AF_INET" not in text:
         return f"{path} asks for a network, which the unit does not allow; install it again"
     return str(path)
 
@@ -215,6 +216,13 @@ def _checked_account(name: str | None) -> str | None:
         except KeyError:
             raise ServiceError(f"--run-as {name}: there is no such user") from None
     return name
+
+
+def _checked_folder(path: Path, root: Path) -> Path:
+    there = root / path.relative_to("/")
+    if not there.is_dir():
+        raise ServiceError(f"--write {there}: there is no such folder; make it, writable for the service's user")
+    return path
 
 
 def _write(path: Path, text: str, user: bool) -> None:

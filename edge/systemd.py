@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import click
-
 from fer_edge.edge.board import output
+from fer_edge.edge.errors import ServiceError
+
+PATIENCE = 60.0
+"""Seconds for an answer; stopping a service takes up to 30."""
 
 
 def version() -> int:
@@ -26,15 +27,31 @@ def reachable(user: bool) -> bool:
 
 
 def systemctl(user: bool, root: Path, *words: str) -> str:
-    """What systemctl says on stdout, '' where it is missing; its complaint becomes a line on stderr.
+    """What systemctl says on stdout; ServiceError where it is missing, fails or gives no answer.
 
     root: another than / is a system that does not run, as on a mounted card.
     """
-    tool = shutil.which("systemctl")
-    if tool is None:
-        return ""
-    place = ["--user"] if user else [f"--root={root}"] if root != Path("/") else []
-    done = subprocess.run([tool, *place, *words], capture_output=True, text=True, timeout=60)
-    if done.returncode and done.stderr.strip() and words[0] != "is-enabled":
-        click.echo(f"systemctl {words[0]}: {done.stderr.strip().splitlines()[-1]}", err=True)
+    done = _run(user, root, *words)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ServiceError(f"'{' '.join(done.args)}' failed: {said[-1].rstrip('.')}; mend that and try again")
     return done.stdout.strip()
+
+
+def enabled(user: bool, root: Path, name: str) -> str:
+    """Whether a unit is, in systemd's word, 'unknown' where it has none; a unit that is not is no failure."""
+    try:
+        return _run(user, root, "is-enabled", name).stdout.strip() or "unknown"
+    except ServiceError:
+        return "unknown"
+
+
+def _run(user: bool, root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    place = ["--user"] if user else [f"--root={root}"] if root != Path("/") else []
+    command = ["systemctl", *place, *words]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise ServiceError(f"'{' '.join(command)}' gave no answer in {PATIENCE:g} s; try again") from None
+    except OSError as error:
+        raise ServiceError(f"systemctl is not here ({error.strerror}); a service needs systemd") from None

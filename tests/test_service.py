@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from network_camera import PORTRAIT
 from waiting import LIMIT, until
 
+from fer_edge.edge import service, systemd, unit
 from fer_edge.edge.cli import main
 from fer_edge.edge.sinks.supervisor import PINGS, SupervisorSink, notify, watchdog_seconds
 from fer_edge.edge.types import Frame
@@ -111,7 +112,7 @@ AWKWARD = "/srv/a b:'\"\\\\%$x"
 
 
 def test_systemd_reads_awkward_paths_as_they_are(tmp_path: Path) -> None:
-    """What it has read it tells when asked to tell all, and of a configuration when it refuses it: here for the dots."""
+    """What it has read it tells when asked for all, and of a configuration when it refuses it: here for the dots."""
     made = Unit(
         ("/usr/bin/env", AWKWARD),
         Path(f"{AWKWARD}/../x.toml"),
@@ -155,12 +156,12 @@ def test_installed_told_and_uninstalled(tmp_path: Path) -> None:
     root = tmp_path / "card"
     done = fer_edge("service", "install", "--root", root)
     assert done.exit_code == 0, done.output
-    unit, config = root / "etc/systemd/system" / NAME, root / "etc/fer-edge/fer-edge.toml"
+    place, config = root / "etc/systemd/system" / NAME, root / "etc/fer-edge/fer-edge.toml"
     assert "[run]" in config.read_text()
     assert "network: none" in done.stdout
     assert "not started" in done.stdout.splitlines()[-1]
-    assert f"ExecStart={sys.executable} -P -m fer_edge.edge.cli --config %d/fer-edge.toml run\n" in unit.read_text()
-    assert "LoadCredential=fer-edge.toml:/etc/fer-edge/fer-edge.toml\n" in unit.read_text()
+    assert f"ExecStart={sys.executable} -P -m fer_edge.edge.cli --config %d/fer-edge.toml run\n" in place.read_text()
+    assert "LoadCredential=fer-edge.toml:/etc/fer-edge/fer-edge.toml\n" in place.read_text()
     assert (root / "etc/systemd/system/multi-user.target.wants" / NAME).is_symlink()
     told = fer_edge("service", "status", "--root", root)
     assert told.exit_code == 0
@@ -176,11 +177,11 @@ def test_installed_told_and_uninstalled(tmp_path: Path) -> None:
     config.write_text("[run]\nsource = 'rtsp://camera/1'\n")
     assert "asks for a network, which the unit does not allow" in fer_edge("service", "status", "--root", root).stdout
     assert "network: allowed" in fer_edge("service", "install", "--root", root).stdout
-    assert "AF_INET" in unit.read_text()
+    assert "AF_INET" in place.read_text()
     assert f"configuration: {config}\n" in fer_edge("service", "status", "--root", root).stdout
-    assert sorted(os.listdir(unit.parent)) == [NAME, "multi-user.target.wants"]
+    assert sorted(os.listdir(place.parent)) == [NAME, "multi-user.target.wants"]
     assert fer_edge("service", "uninstall", "--root", root).exit_code == 0
-    assert not unit.exists()
+    assert not place.exists()
     assert not (root / "etc/systemd/system/multi-user.target.wants" / NAME).is_symlink()
     assert config.exists()
     again = fer_edge("service", "uninstall", "--root", root)
@@ -192,28 +193,98 @@ def test_installed_told_and_uninstalled(tmp_path: Path) -> None:
 def test_a_users_unit_lies_with_the_user(tmp_path: Path) -> None:
     done = fer_edge("service", "install", "--user", "--no-start")
     assert done.exit_code == 0, done.output
-    unit = tmp_path / "user/systemd/user" / NAME
-    assert f"--config {tmp_path}/user/fer-edge/fer-edge.toml run" in unit.read_text()
-    assert "WantedBy=default.target" in unit.read_text()
-    assert fer_edge("service", "status", "--user").stdout.startswith(f"installed: {unit}\n")
+    place = tmp_path / "user/systemd/user" / NAME
+    assert f"--config {tmp_path}/user/fer-edge/fer-edge.toml run" in place.read_text()
+    assert "WantedBy=default.target" in place.read_text()
+    assert fer_edge("service", "status", "--user").stdout.startswith(f"installed: {place}\n")
     assert fer_edge("service", "uninstall", "--user").exit_code == 0
 
 
-def test_nothing_is_written_where_something_is_wrong(tmp_path: Path) -> None:
+def test_nothing_is_written_where_something_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("[run]\ntreads = 1\n")
+    two_lines = tmp_path / "x\nExecStartPre=true"
+    two_lines.touch()
+    before = os.listdir(tmp_path)
     for words, told in (
         (("--config", wrong, "service", "install", "--user"), "did you mean threads?"),
         (("service", "install", "--root", tmp_path / "card", "--run-as", "nobody-at-all"), "there is no such user"),
+        (("--config", two_lines, "service", "install", "--user"), "holds a line break"),
+        (("service", "install", "--user", "--write", "out"), f"--write {tmp_path}/out: there is no such folder"),
+        (
+            ("service", "install", "--root", "card", "--write", tmp_path),
+            f"--write {tmp_path}/card{tmp_path}: there is no",
+        ),
     ):
         done = fer_edge(*words)
         assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
         assert told in done.stderr
-    assert os.listdir(tmp_path) == ["wrong.toml"]
-    dry = fer_edge("service", "install", "--dry-run", "--root", tmp_path / "card", "--write", tmp_path, "--network")
+    assert os.listdir(tmp_path) == before
+    monkeypatch.setenv("PATH", "/nowhere")
+    done = fer_edge("service", "install", "--root", tmp_path / "card")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "systemctl is not here" in done.stderr
+    (tmp_path / "card/out").mkdir(parents=True)
+    dry = fer_edge("service", "install", "--dry-run", "--root", "card", "--write", "/out", "--network")
     assert dry.stdout.startswith("# 'fer-edge service install'")
-    assert f"Paths={tmp_path}" in dry.stdout
-    assert os.listdir(tmp_path) == ["wrong.toml"]
+    assert "ReadWritePaths=/out" in dry.stdout
+    assert os.listdir(tmp_path / "card") == ["out"]
+
+
+def broken(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Puts a systemctl into the way that does as the script says with its last words."""
+    tool = folder / "bin" / "systemctl"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo a >&2; echo No such bus >&2; exit 1", "enable fer-edge.service' failed: No such bus"),
+        ("exit 4", "failed: exit code 4"),
+        ("exec sleep 9", "gave no answer in 0.2 s"),
+        ("case $* in *restart*) echo Job failed >&2; exit 1;; esac", "fer-edge.service' failed: Job failed"),
+    ],
+)
+def test_a_refusal_of_systemds_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
+) -> None:
+    monkeypatch.setattr(systemd, "PATIENCE", 0.2)
+    monkeypatch.setattr(service, "reachable", lambda user: "restart" in script)
+    broken(tmp_path, monkeypatch, f'case "$*" in *version*) echo systemd 252; exit;; esac\n{script}')
+    done = fer_edge("service", "install", "--user")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1), done.output
+    assert told in done.stderr
+    assert "start" not in done.stdout.splitlines()[-1]
+
+
+def test_a_refusal_leaves_the_unit_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fer_edge("service", "install", "--root", tmp_path / "card").exit_code == 0
+    broken(tmp_path, monkeypatch, "echo Access denied >&2; exit 1")
+    assert "enabled: unknown" in fer_edge("service", "status", "--root", tmp_path / "card").stdout
+    done = fer_edge("service", "uninstall", "--root", tmp_path / "card")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert (tmp_path / "card/etc/systemd/system" / NAME).is_file()
+
+
+def test_a_mounted_card_may_be_named_from_where_one_stands(tmp_path: Path) -> None:
+    for _ in range(2):
+        done = fer_edge("service", "install", "--root", "card")
+        assert done.exit_code == 0, done.output
+    assert (
+        f"{unit.CONFIGURED}/etc/fer-edge/fer-edge.toml\n" in (tmp_path / "card/etc/systemd/system" / NAME).read_text()
+    )
+
+
+def test_a_users_service_that_needs_a_network_later_is_told_of(tmp_path: Path) -> None:
+    assert fer_edge("service", "install", "--user").exit_code == 0
+    (tmp_path / "user/fer-edge/fer-edge.toml").write_text("[run]\nweb = '8080'\n")
+    assert "asks for a network, which the unit does not allow" in fer_edge("service", "status", "--user").stdout
+    assert fer_edge("service", "install", "--user").exit_code == 0
+    assert "asks for a network" not in fer_edge("service", "status", "--user").stdout
 
 
 @pytest.fixture
