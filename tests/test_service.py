@@ -252,7 +252,7 @@ def broken(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 def test_a_refusal_of_systemds_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
 ) -> None:
-    monkeypatch.setattr(systemd, "PATIENCE", 0.2)
+    monkeypatch.setattr(systemd, "PATIENCE", 0.2 if "sleep" in script else LIMIT)
     monkeypatch.setattr(service, "reachable", lambda user: "restart" in script)
     broken(tmp_path, monkeypatch, f'case "$*" in *version*) echo systemd 252; exit;; esac\n{script}')
     done = fer_edge("service", "install", "--user")
