@@ -156,11 +156,11 @@ def _quiet_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        with open(aside, "rb") as written:
-            written.seek(0)
-            others = b"".join(line for line in written if not line.startswith(NOTICES))
-        if others:
-            os.write(2, others)
+        written = os.pread(aside, os.fstat(aside).st_size, 0)
+        os.close(aside)
+        for line in written.splitlines(keepends=True):
+            if not line.startswith(NOTICES):
+                os.write(2, line)  # a line at a time: a pipe takes it whole, whoever else writes
 
 
 def _read(path: Path) -> bytes:
