@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -31,6 +32,8 @@ from fer_edge.edge.interpreter import open_interpreter
 from fer_edge.edge.labels import labels_inside
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train import architectures
+from fer_edge.train.architectures.layers import head
+from fer_edge.train.architectures.mobilenet_v2 import backbone
 from fer_edge.train.data import Dataset, Split
 from fer_edge.train.loop import predict_logits
 from fer_edge.train.weights import save_half
@@ -216,6 +219,19 @@ def test_a_run_is_found_by_name_folder_and_file(tmp_path):
         found = open_source(what, tmp_path)
         assert found.name == "mobilenet_v2"
     np.testing.assert_allclose(found.model.get_weights()[0], model.get_weights()[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("stride", [32, 16])
+def test_a_network_of_another_definition_is_refused(tmp_path, stride):
+    """Its weights have the shapes of today's, and mean something else."""
+    inputs = keras.layers.Input((64, 64, 3))
+    defined = keras.Model(inputs, head(keras, backbone(keras, inputs, output_stride=stride)), name="mobilenet_v2")
+    unsettle(defined).save(tmp_path / "float.keras")
+    if stride == 32:
+        assert open_source(str(tmp_path), tmp_path).name == "mobilenet_v2"
+        return
+    with pytest.raises(ModelError, match="another definition"):
+        open_source(str(tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize(

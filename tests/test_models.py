@@ -173,7 +173,7 @@ def test_fitted_weights_prefer_the_member_that_knows() -> None:
     labels = rng.integers(0, 7, 500)
     knows = rng.normal(0, 1, (500, 7)).astype(np.float32) + 3 * np.eye(7, dtype=np.float32)[labels]
     weights, _ = fit_ensemble(np.stack([knows, rng.normal(0, 3, (500, 7)).astype(np.float32)]), labels, equal=False)
-    assert weights[0] > 0.8
+    assert weights[0] == 0.9, "the other one keeps the least there is: a cascade may ask it first"
 
 
 def test_one_flipped_byte_is_one_line(copied: Path) -> None:

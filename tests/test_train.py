@@ -18,11 +18,12 @@ from conftest import SHORT, command
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.ensemble import NAMES
-from fer_edge.edge.errors import DataError, FerEdgeError
+from fer_edge.edge.errors import DataError, FerEdgeError, ModelError
 from fer_edge.edge.preprocess import network_input, upscale
 from fer_edge.train import architectures, loop, targets
 from fer_edge.train.augment import augment
 from fer_edge.train.data import load
+from fer_edge.train.evaluation import open_network
 from fer_edge.train.fused import training_keras
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
 from fer_edge.train.weights import load_half, save_half, start
@@ -100,6 +101,25 @@ def test_evaluate_reads_run_folders_and_ensembles(finished_run: Path, synthetic_
     assert first["accuracy"] == second["accuracy"] == together["accuracy"]
     assert together["model"] == "ensemble" and np.sum(together["confusion"]) == 14
     assert {path.name for path in plots.iterdir()} >= {"ensemble-confusion.png", "ensemble-reliability.png"}
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "expected"),
+    [("vgg", 64, "48 px; given 64"), ("inception_resnet_v1", 64, "75 to 299 px; given 64")],
+)
+def test_a_size_that_a_network_cannot_take_is_one_line(name: str, side: int, expected: str) -> None:
+    with pytest.raises(ModelError, match=expected):
+        architectures.build(name, keras, side)
+
+
+@pytest.mark.parametrize("shapes", [((48, 48, 3), 10), ((48,), 7)])
+def test_what_is_no_network_of_ours_is_one_line(shapes: tuple[tuple[int, ...], int], tmp_path: Path) -> None:
+    taken, given = shapes
+    inputs = keras.layers.Input(taken)
+    model = keras.Model(inputs, keras.layers.Dense(given)(keras.layers.Flatten()(inputs)), name="mobilenet_v2")
+    model.save(tmp_path / "other.keras")
+    with pytest.raises(ModelError, match=r"expected pictures .* to logits \(None, 7\)"):
+        open_network(tmp_path / "other.keras")
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])

@@ -121,7 +121,8 @@ class _Shown:
         metrics = measure(scores, self.part.labels)
         flipped = ", with flip" if self.tta == "flip" else ""
         if self.plots:
-            stem, title = Path(label).stem, f"{Path(label).stem}, {self.split} split{flipped}"
+            stem = _stem(label)
+            title = f"{stem}, {self.split} split{flipped}"
             plot_confusion(self.plots / f"{stem}-confusion.png", metrics, title)
             plot_reliability(self.plots / f"{stem}-reliability.png", scores, self.part.labels, title)
         if self.as_json:
@@ -131,6 +132,12 @@ class _Shown:
         click.echo(f"\n{label}: {self.split} split, {len(self.part)} pictures{flipped}")
         click.echo(metrics_table(metrics))
         click.echo(confusion_table(metrics.confusion))
+
+
+def _stem(spec: str) -> str:
+    """What a model's pictures are called: what a run leaves is called by its folder."""
+    path = Path(spec)
+    return path.resolve().parent.name if path.stem == "float" else path.stem
 
 
 @click.group()

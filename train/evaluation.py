@@ -53,9 +53,17 @@ def open_network(path: Path) -> Any:
         if path.suffix == ".npz":
             name, values = read_half(path)
             return assemble(name, values, path, keras)
-        return keras.models.load_model(path, compile=False)
-    except (ValueError, OSError, TypeError) as error:
-        raise ModelError(f"{path} cannot be loaded by Keras: {str(error).splitlines()[0][:160]}") from None
+        network = keras.models.load_model(path, compile=False)
+    except ModelError:
+        raise
+    except Exception as error:  # Keras raises ValueError, OSError, TypeError, KeyError or BadZipFile
+        what = (str(error).splitlines() or ["damaged"])[0][:160]
+        raise ModelError(f"{path} cannot be loaded by Keras: {what}") from None
+    taken, given = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
+    pictures = isinstance(taken, tuple) and len(taken) == 4 and taken[1] == taken[2] and taken[3] in (1, 3)
+    if not pictures or given != (None, len(EMOTIONS)):
+        raise ModelError(f"{path} maps {taken} to {given}; expected pictures (None, S, S, 3) to logits (None, 7)")
+    return network
 
 
 def collect(model: Logits, faces: NDArray[np.uint8], *, flip: bool = False) -> NDArray[np.float32]:
@@ -101,7 +109,8 @@ def fit_ensemble(
     """(M, N, 7) logits to (weights, temperature) that minimize the negative log-likelihood.
 
     The likelihood, not the accuracy, chooses: it is smooth in both, and less is fitted to the split's noise. With
-    equal, only the temperature is fitted; else weights come from the grid of that step.
+    equal, only the temperature is fitted; else weights come from the grid of that step, none of them 0: a cascade asks
+    every member first or later.
     """
     members = len(logits)
     even = tuple(1 / members for _ in range(members))
@@ -189,10 +198,10 @@ def fit_temperature(
 
 
 def _simplex(members: int, steps: int) -> list[tuple[float, ...]]:
-    """Every way to share `steps` parts among the members, as fractions."""
+    """Every way to share `steps` parts among the members, as fractions; each has one at least."""
     if members == 1:
         return [(1.0,)]
     shares: list[tuple[int, ...]] = [()]
-    for _ in range(members - 1):
-        shares = [(*share, part) for share in shares for part in range(steps - sum(share) + 1)]
+    for left in range(members - 1, 0, -1):
+        shares = [(*share, part) for share in shares for part in range(1, steps - sum(share) - left + 1)]
     return [tuple(part / steps for part in (*share, steps - sum(share))) for share in shares]

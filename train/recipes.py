@@ -137,6 +137,7 @@ _FOR_NETWORK: dict[str, dict[str, object]] = {
     "se_mobilenet_v2": {"top_epochs": 5, "full_epochs": 1},
     # its low layers have to move too where they come from another network (EfficientNet-Lite0)
     "efficientnet_b0": {"top_epochs": 0, "full_epochs": 4},
+    "inception_resnet_v1": {"warmup_size": 96},  # it takes no smaller ones than 75
     "se_resnet18": _TEACHER,
     "vgg": _TEACHER,
 }

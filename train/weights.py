@@ -114,9 +114,9 @@ def load_half(model: Any, path: Path) -> None:
     model.set_weights(values)
 
 
-def assemble(name: str, values: list[NDArray[np.float32]], path: Path, keras: Any) -> Any:
+def assemble(name: str, values: list[NDArray[np.float32]], path: Path, keras: Any, side: int | None = None) -> Any:
     """The named network, built with this Keras, with weights that were read from path; ModelError where they differ."""
-    model = architectures.build(name, keras)
+    model = architectures.build(name, keras, side)
     if [value.shape for value in values] != [tuple(value.shape) for value in model.get_weights()]:
         raise ModelError(f"{path} does not hold the weights of {name}; expected what 'fer-edge train' leaves")
     model.set_weights(values)

@@ -2,7 +2,8 @@
 
 Every definition takes the Keras module to build with (Keras 3 on any backend, or tf_keras for quantization-aware
 training), is one flat functional graph, and gives logits: `build(keras, size) -> Model`, input (N, size, size, 3) in
-[-1, 1], output (N, 7). The same definition at another size, or in the other Keras, takes the same weights.
+[-1, 1], output (N, 7). The same definition at another size, or in the other Keras, takes the same weights;
+a module whose network cannot take any size says which as SIZES, the least and the most.
 """
 
 from __future__ import annotations
@@ -48,8 +49,16 @@ def size(name: str) -> int:
 
 
 def build(name: str, keras: Any, side: int | None = None) -> Any:
-    """The named network with random weights, input (N, side, side, 3), its own size unless another is given."""
-    return architecture(name).build(keras, side or size(name))
+    """The named network with random weights, input (N, side, side, 3), its own size unless another is given.
+
+    ModelError where it takes no such size.
+    """
+    defined, side = architecture(name), side or size(name)
+    least, most = getattr(defined, "SIZES", (32, 299))
+    if not least <= side <= most:
+        wanted = f"{least}" if least == most else f"{least} to {most}"
+        raise ModelError(f"{name} takes pictures of {wanted} px; given {side}")
+    return defined.build(keras, side)
 
 
 def top_layers(name: str, model: Any) -> list[Any]:

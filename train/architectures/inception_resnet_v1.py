@@ -12,6 +12,7 @@ from fer_edge.train.architectures.layers import head
 
 NAME = "inception_resnet_v1"
 SIZE = 112
+SIZES = (75, 299)  # three convolutions and three halvings without padding leave nothing of less
 TOP_FROM = "Block17_6_Branch_0_Conv2d_1x1"
 
 # name, filters, kernel, stride, padding

@@ -13,6 +13,7 @@ from fer_edge.edge.types import EMOTIONS
 
 NAME = "vgg"
 SIZE = FACE_SIZE
+SIZES = (SIZE, SIZE)  # its dense layers know each pixel's place
 TOP_FROM = "stage3_conv1"
 
 STAGES = (64, 128, 256, 512)
@@ -33,4 +34,4 @@ def build(keras: Any, size: int) -> Any:
     for index in (1, 2):
         x = layers.Dropout(0.5, name=f"head_dropout{index}")(x)
         x = layers.Dense(1024, activation="relu", name=f"head_dense{index}")(x)
-    return keras.Model(inputs, layers.Dense(len(EMOTIONS), name="head_logits")(x), name=NAME)
+    return keras.Model(inputs, layers.Dense(len(EMOTIONS), dtype="float32", name="head_logits")(x), name=NAME)
