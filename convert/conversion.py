@@ -34,7 +34,6 @@ from fer_edge.train.data import Dataset, Split, fingerprint
 from fer_edge.train.loop import predict_logits
 
 SUFFIX = {"int8": "int8", "ptq": "ptq", "float32": "float32", "float16": "float16", "dynamic": "dynamic"}
-CHECKPOINT = "finetuned.npz"
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy")
 
 
@@ -88,6 +87,8 @@ def convert(
         content = labelled(content, name)
         figures, ops = _verified(name, kind, content, reference, val, job, echo)
         path, card = _write(out / f"{name}.tflite", kind, content, source, data, job, figures, ops, history)
+        if (older := path.with_suffix(".onnx")).exists() and not job.onnx:
+            echo(f"{older} is of the file before: make it anew with --onnx")
         if job.onnx:
             echo("making ONNX (a minute or two)")
             write_onnx(path, sample(val.faces), out)
@@ -108,7 +109,7 @@ def _quantized(
 ) -> tuple[bytes, list[dict[str, float]]]:
     """Equalize, calibrate, fine-tune, export."""
     student, teacher = _prepared(source, chosen, echo, progress)
-    checkpoint = source.path.parent / CHECKPOINT
+    checkpoint = _beside(source, "finetuned.npz")
     if job.resume:
         _resume(student, checkpoint, echo)
     history = finetune(student, teacher, train, val, job.tuning, checkpoint, echo=echo, progress=progress)
@@ -138,11 +139,16 @@ def debug(
     source = _as_exported(source, job)
     student, _ = _prepared(source, _sample(train, job.limit, job.tuning.seed), echo, progress)
     if job.resume:
-        _resume(student, source.path.parent / CHECKPOINT, echo)
+        _resume(student, _beside(source, "finetuned.npz"), echo)
     together, costs = sensitivity(student, _sample(train, 256, job.tuning.seed + 1), progress=progress)
-    path = source.path.parent / "sensitivity.csv"
+    path = _beside(source, "sensitivity.csv")
     write_table(path, costs)
     return path, table(together, costs)
+
+
+def _beside(source: Source, what: str) -> Path:
+    """Where something about a source is kept: each file of a folder has its own."""
+    return source.path.with_name(f"{source.path.stem}_{what}")
 
 
 def _as_exported(source: Source, job: Job) -> Source:
