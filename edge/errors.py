@@ -27,7 +27,3 @@ class ConfigError(FerEdgeError):
 
 class ServiceError(FerEdgeError):
     """A service that cannot be installed, or a service manager that refuses."""
-
-
-class MissingExtraError(FerEdgeError):
-    """An optional dependency that this command needs and this environment lacks."""

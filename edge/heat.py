@@ -49,7 +49,7 @@ def reading(root: Path = Path("/")) -> Reading:
 def level(now: Reading, before: int = 0) -> int:
     """0 for all is well, 1 for warm or a soft limit, 2 for hot or held back; it falls one step at a time.
 
-    before: the level so far, left only when it is cooler by a margin and nothing is held back.
+    before: the level so far, which falls only where the temperature, if known, is below its threshold by a margin.
     """
     degrees = now.celsius if now.celsius is not None else -273.0
     hard = [word for word in now.held if not word.startswith("soft")]
