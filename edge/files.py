@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what makes two names one file."""
 
 from __future__ import annotations
 
@@ -29,6 +29,15 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             beside.unlink()
+
+
+def identity(path: Path | str) -> tuple[int, int] | None:
+    """Device and inode, the same for every name of a file; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def write_bytes(path: Path, content: bytes) -> None:

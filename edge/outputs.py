@@ -14,6 +14,7 @@ import click
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.events import HELD
+from fer_edge.edge.files import identity
 from fer_edge.edge.heat import Heat
 from fer_edge.edge.sinks import Sink
 from fer_edge.edge.sources import Source
@@ -95,6 +96,17 @@ def output_options(command: Command) -> Command:
     for option in reversed(OPTIONS):
         command = option(command)
     return command
+
+
+def spare_source(options: dict[str, Any]) -> None:
+    """Raises SinkError where an output would overwrite what --source reads: its file, or one of its folder's."""
+    source = options["source"] or ""
+    originals = [each.path for each in os.scandir(source)] if os.path.isdir(source) else [source]
+    known = {identity(each) for each in originals} - {None}
+    for name in ("jsonl", "csv", "save_video", "save_picture"):
+        if options[name] not in (None, "-") and identity(options[name]) in known:
+            flag = f"--{name.replace('_', '-')}"
+            raise SinkError(f"{flag}: {options[name]} is what --source reads; give another name")
 
 
 def open_page(closing: ExitStack, source: Source, tally: Tally, heat: Heat, options: dict[str, Any]) -> WebSink:

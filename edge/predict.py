@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.draw import annotate
 from fer_edge.edge.ensemble import open_cascade, open_classifier
 from fer_edge.edge.errors import SinkError, SourceError
+from fer_edge.edge.files import identity
 from fer_edge.edge.pipeline import open_pipeline
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.sinks import ViewerGone, stdout_guarded
@@ -50,11 +51,14 @@ def predict(
     """
     quiet_opencv()
     pictures = [picture for path in paths for picture in list_pictures(path)]
+    originals = {identity(picture) for picture in pictures} - {None}
+    if jsonl not in (None, "-") and identity(jsonl) in originals:
+        raise SinkError(f"--jsonl: {jsonl} is one of the pictures; give another name")
     if faces_cropped:
         look = _whole_picture((open_cascade if cascade else open_classifier)(model, threads))
     else:
         look = open_pipeline(model, detector, cascade=cascade, threads=threads).process
-    album = None if save is None else _Album(save)
+    album = None if save is None else _Album(save, originals)
     lines = None if jsonl is None else JsonLines(jsonl)
     bad = 0
     try:
@@ -115,20 +119,20 @@ def _untracked(record: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Album:
-    """Annotated pictures in a folder, named after their originals. Raises SinkError."""
+    """Annotated pictures in a folder, named after their originals, which are spared. Raises SinkError."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, originals: Set[tuple[int, int] | None]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SinkError(f"{folder} cannot be made a folder: {error.strerror}") from None
-        self._folder = folder
-        self._used: set[str] = set()
+        self._folder, self._originals = folder, originals
+        self._used: set[Path] = set()
 
     def add(self, path: Path, frame: Frame, predictions: list[Prediction]) -> None:
-        name, number = path.stem, 1
-        while name in self._used:  # a/1.jpg and b/1.jpg
+        place, number = self._folder / f"{path.stem}.png", 1
+        while place in self._used or identity(place) in self._originals:  # a/1.jpg and b/1.jpg; this folder's 1.png
             number += 1
-            name = f"{path.stem}_{number}"
-        self._used.add(name)
-        write_picture(self._folder / f"{name}.png", annotate(frame, predictions))
+            place = self._folder / f"{path.stem}_{number}.png"
+        self._used.add(place)
+        write_picture(place, annotate(frame, predictions))

@@ -20,7 +20,7 @@ from fer_edge.edge.errors import SourceError
 from fer_edge.edge.follower import EVERY, Follower
 from fer_edge.edge.heat import Heat, Reading
 from fer_edge.edge.memory import UNCHANGED
-from fer_edge.edge.outputs import open_page, open_sinks, output_options
+from fer_edge.edge.outputs import open_page, open_sinks, output_options, spare_source
 from fer_edge.edge.pipeline import Pipeline, open_pipeline
 from fer_edge.edge.sinks import ViewerGone
 from fer_edge.edge.smoother import SECONDS
@@ -80,6 +80,7 @@ def run(context: click.Context, /, quiet: bool, verbose: bool, **options: Any) -
         raise click.UsageError("--quiet and --verbose exclude each other")
     set_verbosity(QUIET if quiet else VERBOSE if verbose else NORMAL)
     _settle(options)
+    spare_source(options)
     with Stop() as stop, ExitStack() as closing:
         source = closing.enter_context(_open_source(options))
         pipeline, tally = _pipeline(source.continuous, options), Tally()

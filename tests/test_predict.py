@@ -112,6 +112,20 @@ def test_jsonl_file_and_annotated_pictures(folder: Path, tmp_path: Path) -> None
     assert (original != drawn).any()
 
 
+def test_no_original_is_overwritten(folder: Path) -> None:
+    """Neither under its own name, nor under the one that another picture would get."""
+    (folder / "b.png").unlink()
+    (folder / "a.jpg").write_bytes(PORTRAIT.read_bytes())
+    before = {path: path.read_bytes() for path in folder.glob("*.*")}
+    assert predict(folder, "--save", folder).exit_code == 0
+    assert {path: path.read_bytes() for path in before} == before
+    assert sorted(path.name for path in folder.glob("*_*")) == ["a_2.png", "a_3.png", "c_2.png"]
+    refused = predict(folder / "a.jpg", "--jsonl", folder / "a.jpg")
+    assert refused.exit_code == 2
+    assert refused.stderr == f"fer-edge: --jsonl: {folder / 'a.jpg'} is one of the pictures; give another name\n"
+    assert {path: path.read_bytes() for path in before} == before
+
+
 @pytest.mark.parametrize("words", [("nowhere.png",), ("nowhere.png", str(PORTRAIT)), (str(PORTRAIT), "nowhere")])
 def test_missing_path_is_an_error_and_nothing_else(words: tuple[str, ...]) -> None:
     result = predict(*words, "--jsonl", "-")

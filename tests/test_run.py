@@ -110,6 +110,22 @@ def test_outputs_that_cannot_be_cost_one_line(
     assert told in mistake("run", "--source", clip, *words)
 
 
+@pytest.mark.parametrize("option", ["--jsonl", "--csv", "--save-video", "--save-picture"])
+@pytest.mark.parametrize("source", ["film.avi", "."])
+def test_no_source_is_overwritten(
+    mistake: Callable[..., str], clip: Path, tmp_path: Path, source: str, option: str
+) -> None:
+    """By whatever name it is given: a folder's picture, a link."""
+    film, photo, link = tmp_path / "film.avi", tmp_path / "photo.png", tmp_path / "link"
+    film.write_bytes(clip.read_bytes())
+    photo.write_bytes(cv2.imencode(".png", scene(0))[1].tobytes())
+    link.symlink_to("photo.png" if source == "." else source)
+    before = film.read_bytes(), photo.read_bytes()
+    told = mistake("run", "--source", tmp_path / source, option, link)
+    assert told == f"fer-edge: {option}: {link} is what --source reads; give another name"
+    assert (film.read_bytes(), photo.read_bytes()) == before
+
+
 def test_a_mistake_costs_one_line_in_a_process_of_its_own() -> None:
     done = run("--source", "http://127.0.0.1:9/")
     assert (done.returncode, done.stdout) == (2, "")
