@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ from standins import Picamera2, install
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.sources import v4l2
-from fer_edge.edge.sources.camera import motion_jpeg_pays
+from fer_edge.edge.sources.camera import Camera, motion_jpeg_pays
 from fer_edge.edge.sources.devices import Identity, devices, holders, identify, refusal, whereabouts
 from fer_edge.edge.sources.v4l2 import Capability, Format, Size
 from fer_edge.edge.sources.wish import Wish
@@ -173,6 +174,22 @@ def test_motion_jpeg_where_raw_pictures_are_too_slow(wish: Wish, pays: bool) -> 
     assert motion_jpeg_pays(webcam(10, 30), wish) == pays
     assert not motion_jpeg_pays(webcam(30, 30), wish)
     assert not motion_jpeg_pays([], wish)
+
+
+def test_a_camera_is_asked_for_no_more_than_was_wished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for a single buffer: a driver that has none to fill while a picture is read leaves the next one out."""
+    asked: dict[int, float] = {}
+
+    class Capture:
+        def set(self, what: int, value: float) -> None:
+            asked[what] = value
+
+        def get(self, what: int) -> float:
+            return asked.get(what, 0)
+
+    monkeypatch.setattr("fer_edge.edge.sources.camera.open_capture", lambda path, backend: Capture())
+    assert Camera("/dev/null", Wish(640, 480)).size == (640, 480)
+    assert asked == {cv2.CAP_PROP_FRAME_WIDTH: 640, cv2.CAP_PROP_FRAME_HEIGHT: 480}
 
 
 @pytest.mark.parametrize(

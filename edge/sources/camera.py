@@ -48,7 +48,6 @@ class Camera(Closing):
         ):
             if wished is not None:
                 capture.set(prop, wished)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # fewer stale pictures where the driver allows it
         self._capture, self._path = capture, path
         self.size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         rate = capture.get(cv2.CAP_PROP_FPS)
