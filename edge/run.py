@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from platform import python_version
+from threading import Timer
 from typing import Any
 
 import click
@@ -100,7 +101,8 @@ def run(context: click.Context, /, quiet: bool, verbose: bool, **options: Any) -
         closing.callback(lambda: _tell(tally, source))
         try:
             frames = _until(stop, source, options)
-            with Ahead(frames, lambda frame: (pipeline.process(frame), pipeline.stages), stop=source.stop) as results:
+            ahead = Ahead(frames, lambda frame: (pipeline.process(frame), pipeline.stages), stop=source.stop)
+            with _timed(source, options["duration"]), ahead as results:
                 for frame, (predictions, stages) in stop.waiting(results):
                     with tally.sinking(predictions, stages):
                         for sink in sinks:
@@ -144,8 +146,8 @@ def _open_source(options: dict[str, Any]) -> Source:
 
 
 def _until(stop: Stop, source: Source, options: dict[str, Any]) -> Iterator[Frame]:
-    """The source's frames until it ends, the user stops, or a limit is reached."""
-    start, duration = None, options["duration"]
+    """The source's frames until it ends, the user stops, or a limit is reached, a recording's in media time."""
+    start, duration = None, None if source.live else options["duration"]
     for taken, frame in enumerate(source, start=1):
         start = frame.time if start is None else start
         if stop.requested or (duration is not None and frame.time - start >= duration):
@@ -153,6 +155,22 @@ def _until(stop: Stop, source: Source, options: dict[str, Any]) -> Iterator[Fram
         yield frame
         if taken == options["max_frames"]:
             return
+
+
+@contextmanager
+def _timed(source: Source, duration: float | None) -> Iterator[None]:
+    """End a live source after so many seconds, whether frames come or not."""
+    if duration is None or not source.live:
+        yield
+        return
+    timer = Timer(duration, source.stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def _worth_staying(stop: Stop, source: Source, options: dict[str, Any]) -> bool:

@@ -211,3 +211,19 @@ def test_run_goes_on_and_ends_while_it_waits(tmp_path: Path) -> None:
     assert f"{len(seen)} frames, " in errors
     assert all(b["frame"] > a["frame"] and b["time"] > a["time"] for a, b in pairwise(seen))
     assert sorted(os.listdir(tmp_path)) == ["o.jsonl", "v.avi"]
+
+
+def test_the_duration_ends_while_the_run_waits(tmp_path: Path) -> None:
+    with serving("http", free_port()) as address:
+        process = start("--show", "none", "--source", address, "--jsonl", tmp_path / "o.jsonl", "--duration", "4")
+        try:
+            until(lambda: records(tmp_path / "o.jsonl") or process.poll() is not None)
+        except BaseException:
+            process.kill()
+            raise
+    try:
+        _, errors = process.communicate(timeout=LIMIT)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert "waiting for it to come back" in errors
