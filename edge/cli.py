@@ -98,6 +98,10 @@ class _Lazy(click.Group):
             raise _OneLine(str(error)) from error
         except ImportError as error:
             raise _OneLine(_missing(error)) from error
+        except OSError as error:
+            if not error.filename:  # no file of the user's: a bug
+                raise
+            raise _OneLine(_unusable(error)) from error
 
 
 def _leave_threads(code: object) -> None:
@@ -129,6 +133,13 @@ class _OneLine(click.ClickException):
 
     def show(self, file: object = None) -> None:
         click.echo(f"fer-edge: {' '.join(self.message.split())}", err=True)
+
+
+def _unusable(error: OSError) -> str:
+    """What the system says of a file; its name may be an address that is none."""
+    from fer_edge.edge.sources.address import shown
+
+    return f"{shown(str(error.filename))}: {error.strerror}"
 
 
 def _missing(error: ImportError) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from network_camera import PORTRAIT
 
 from fer_edge.edge.cli import COMMANDS, _missing, main
 
@@ -61,3 +64,32 @@ def test_missing_runtime_is_one_sentence() -> None:
 
 def test_unknown_command_is_refused() -> None:
     assert CliRunner().invoke(main, ["dance"]).exit_code == 2
+
+
+LONG = 300 * "x"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", LONG),
+        ("run", "--source", LONG),
+        ("run", "--source", PORTRAIT, "--model", f"{LONG}.tflite"),
+        ("run", "--source", PORTRAIT, "--detector", f"yunet:{LONG}"),
+        ("--config", LONG, "predict", PORTRAIT),
+    ],
+)
+def test_a_name_that_the_system_refuses_is_one_line(mistake: Callable[..., str], words: tuple[str, ...]) -> None:
+    assert LONG in mistake(*words)
+
+
+def test_no_name_shows_its_password(mistake: Callable[..., str]) -> None:
+    assert "S3CRET" not in mistake("run", "--source", f"maker:S3CRET@camera{LONG}")
+
+
+def test_an_error_that_names_no_file_is_nobodys_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> list[Path]:
+        raise OSError("a bug")
+
+    monkeypatch.setattr("fer_edge.edge.catalog.shipped", broken)
+    assert str(CliRunner().invoke(main, ["models", "list"]).exception) == "a bug"

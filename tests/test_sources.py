@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -180,6 +182,17 @@ def test_what_is_no_video_is_an_error(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(SourceError, match=r"v\.mp4"), open_source(source=str(path)) as source:
         list(source)
+
+
+def test_a_video_that_may_not_be_read_says_so() -> None:
+    """As an ordinary user: root may read anything."""
+    if os.geteuid():
+        pytest.skip("needs root to become another user")
+    code = "import os, sys; from fer_edge.edge.sources.video import open_video\n"
+    code += "os.setgroups([]); os.setgid(65534); os.setuid(65534); open_video(sys.argv[1])"
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as film:
+        done = subprocess.run([sys.executable, "-c", code, film.name], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].endswith(f"SourceError: {film.name} cannot be read: Permission denied")
 
 
 def test_missing_source() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,8 @@ def open_video(path: Path) -> Video:
     """The video file at `path`; SourceError where it is none."""
     capture = open_capture(str(path), cv2.CAP_FFMPEG)
     if capture is None:
+        if not os.access(path, os.R_OK):
+            raise SourceError(f"{path} cannot be read: {os.strerror(errno.EACCES)}")
         raise SourceError(f"{path} is not a readable video (an MP4 cut off while it was written is not)")
     return Video(capture, str(path), "holds no picture that can be decoded")
 
