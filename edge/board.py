@@ -22,6 +22,9 @@ THROTTLE_BITS = {
 THROTTLED_FILE = "sys/devices/platform/soc*/soc*:firmware/get_throttled"
 """The same bits where Raspberry Pi's kernel has a file of them, in hexadecimal without 0x; soc@107c000000 on a Pi 5."""
 
+SOC_ZONE = re.compile(r"(cpu|soc)\d*[-_]thermal")
+"""What device trees call the thermal zone of a system on a chip; a PC's is acpitz or x86_pkg_temp."""
+
 
 def read_text(path: Path) -> str | None:
     """A small file of /proc or /sys, stripped; None where it cannot be read or is empty."""
@@ -35,6 +38,12 @@ def celsius(root: Path = Path("/")) -> float | None:
     """The first thermal zone's temperature in °C; None where there is none."""
     text = read_text(root / "sys/class/thermal/thermal_zone0/temp")
     return round(int(text) / 1000, 1) if text and text.lstrip("-").isdigit() else None
+
+
+def small(root: Path = Path("/")) -> bool:
+    """Whether this is a small board, which slows down from 80 °C: a laptop's processor is well at 95."""
+    kind = read_text(root / "sys/class/thermal/thermal_zone0/type") or ""
+    return SOC_ZONE.fullmatch(kind) is not None or throttling(root) is not None
 
 
 def throttling(root: Path = Path("/")) -> list[str] | None:

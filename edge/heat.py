@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_edge.edge.board import celsius, throttling
+from fer_edge.edge.board import celsius, small, throttling
 
 WARM, HOT = 75.0, 80.0
 """Degrees Celsius from which the first and the second level hold; the firmware's own limits are 80 and 85."""
@@ -62,7 +62,7 @@ def level(now: Reading, before: int = 0) -> int:
 class Heat:
     """Reads the board's condition in a thread and calls `changed(level, reading)` when the level changes.
 
-    now: the newest reading. level: 0 to LEVELS.
+    now: the newest reading. level: 0 to LEVELS, always 0 where the limits are not the board's, as on a laptop.
     """
 
     def __init__(
@@ -76,9 +76,10 @@ class Heat:
         self._thread.start()
 
     def _watch(self) -> None:
+        limited = small(self._root)
         while not self._ended.is_set():
             if (now := reading(self._root)) != UNKNOWN:  # what cannot be read once may be read the next time
-                self.now, new = now, level(now, self.level)
+                self.now, new = now, level(now, self.level) if limited else 0
                 if new != self.level:
                     self.level = new
                     self._changed(new, now)

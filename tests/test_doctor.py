@@ -278,7 +278,16 @@ def test_a_camera_that_another_program_has(tmp_path: Path) -> None:
         (machine.board, {"proc__device-tree__model": PI5, "etc__os-release": 'PRETTY_NAME="Debian 12"'}, OK, PI5),
         (machine.temperature, {}, OK, "cannot be read"),
         (machine.temperature, {"sys__class__thermal__thermal_zone0__temp": "48300"}, OK, "48 °C"),
-        (machine.temperature, {"sys__class__thermal__thermal_zone0__temp": "81000"}, WARN, "heat sink"),
+        (machine.temperature, {"sys__class__thermal__thermal_zone0__temp": "81000"}, OK, "81 °C"),
+        (
+            machine.temperature,
+            {
+                "sys__class__thermal__thermal_zone0__temp": "81000",
+                "sys__class__thermal__thermal_zone0__type": "cpu-thermal",
+            },
+            WARN,
+            "heat sink",
+        ),
         (machine.throttled, {}, OK, "cannot be read"),
         (machine.throttled, {"sys__devices__platform__soc__soc:firmware__get_throttled": "0"}, OK, "no"),
         (machine.throttled, {"sys__devices__platform__soc__soc:firmware__get_throttled": "40000"}, WARN, "since boot"),

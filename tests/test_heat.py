@@ -19,10 +19,11 @@ from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.types import Face, Frame
 
 
-def sys_tree(root: Path, millidegrees: int, throttled: str | None = None) -> Path:
-    zone = root / "sys/class/thermal/thermal_zone0/temp"
-    zone.parent.mkdir(parents=True, exist_ok=True)
-    zone.write_text(f"{millidegrees}\n")
+def sys_tree(root: Path, millidegrees: int, throttled: str | None = None, kind: str = "") -> Path:
+    zone = root / "sys/class/thermal/thermal_zone0"
+    zone.mkdir(parents=True, exist_ok=True)
+    (zone / "temp").write_text(f"{millidegrees}\n")
+    (zone / "type").write_text(f"{kind}\n")
     if throttled is not None:
         file = root / "sys/devices/platform/soc/soc:firmware/get_throttled"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +62,26 @@ def test_the_firmware_is_asked_by_file_or_by_command(tmp_path: Path, monkeypatch
     five.parent.mkdir(parents=True)
     five.write_text("80008\n")
     assert reading(tmp_path / "five") == Reading(None, ("soft temperature limit now",))
+
+
+@pytest.mark.parametrize(
+    ("kind", "throttled", "expected"),
+    [
+        ("cpu-thermal", None, 2),
+        ("soc_thermal", None, 2),
+        ("", "0", 2),
+        ("x86_pkg_temp", None, 0),
+        ("acpitz", None, 0),
+    ],
+)
+def test_only_a_small_board_is_too_hot_at_95_degrees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, throttled: str | None, expected: int
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    heat = Heat(lambda level, now: None, sys_tree(tmp_path, 95_000, throttled, kind), interval=0.01)
+    until(lambda: heat.now == Reading(95.0, ()))
+    heat.close()
+    assert heat.level == expected
 
 
 @pytest.mark.parametrize(

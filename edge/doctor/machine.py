@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from fer_edge.edge.board import celsius, read_text, throttling
+from fer_edge.edge.board import celsius, read_text, small, throttling
 from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask, page
 from fer_edge.edge.heat import WARM
 
@@ -31,7 +31,7 @@ def temperature(here: Here) -> Finding:
     degrees = celsius(here.root)
     if degrees is None:
         return Finding(OK, "cannot be read here")
-    if degrees >= WARM:
+    if degrees >= WARM and small(here.root):
         advice = "add a heat sink or a fan, or take --model mobilenet_v2"
         return Finding(WARN, f"{degrees:.0f} °C", advice, page.SLOWER)
     return Finding(OK, f"{degrees:.0f} °C")
