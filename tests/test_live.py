@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from waiting import LIMIT
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources import open_source
+from fer_edge.edge.sources import open_source, stream
 from fer_edge.edge.sources.address import shown
 from fer_edge.edge.sources.capture import Closing
 from fer_edge.edge.sources.latest import Latest
@@ -149,6 +149,21 @@ def test_pipeline_without_gstreamer_costs_one_line() -> None:
         with pytest.raises(SourceError, match="no GStreamer") as told:
             open_source(source=pipeline)
         assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_pipeline_is_waited_for_no_longer_than_other_streams(monkeypatch: pytest.MonkeyPatch, old: bool) -> None:
+    """OpenCV before 4.7 knows no such limit and refuses what it does not know."""
+    asked = list[list[int]]()
+
+    def opened(target: str, backend: int, parameters: Sequence[int] = ()) -> cv2.VideoCapture | None:
+        asked.append(list(parameters))
+        return None if old and parameters else cv2.VideoCapture()
+
+    monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda backend: True)
+    monkeypatch.setattr(stream, "open_capture", opened)
+    assert stream.open_stream("gst:videotestsrc", silence=3).live
+    assert asked == [[cv2.CAP_PROP_READ_TIMEOUT_MSEC, 3000], []][: 1 + old]
 
 
 WORDS = st.text(st.characters(codec="ascii", exclude_characters=" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f!"), min_size=1)

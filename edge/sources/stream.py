@@ -30,9 +30,9 @@ def is_pipeline(source: str) -> bool:
 def open_stream(source: str, silence: float = 5.0) -> Stream | Video:
     """What is at an address, or comes out of a pipeline; a known number of frames makes it a recording.
 
-    silence: seconds after which opening and every read of an address give up. Raises SourceError.
+    silence: seconds after which every read gives up, and opening an address. Raises SourceError.
     """
-    capture = _pipeline(source) if is_pipeline(source) else _address(source, silence)
+    capture = _pipeline(source, silence) if is_pipeline(source) else _address(source, silence)
     if capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0:
         return Stream(capture, shown(source), silence)
     return Video(
@@ -80,7 +80,7 @@ def _address(address: str, silence: float) -> cv2.VideoCapture:
     return capture
 
 
-def _pipeline(source: str) -> cv2.VideoCapture:
+def _pipeline(source: str, silence: float) -> cv2.VideoCapture:
     if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise SourceError(
             f"{shown(source)} is a GStreamer pipeline and pip's OpenCV has no GStreamer; "
@@ -89,9 +89,15 @@ def _pipeline(source: str) -> cv2.VideoCapture:
     pipeline = source.removeprefix("gst:").strip()
     if SINK not in pipeline:
         pipeline += f" ! videoconvert ! video/x-raw,format=BGR ! {SINK} drop=true max-buffers=1"
+    limit = (cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(silence * 1000))
+
+    def opened() -> cv2.VideoCapture | None:
+        limited = open_capture(pipeline, cv2.CAP_GSTREAMER, limit)
+        return limited or open_capture(pipeline, cv2.CAP_GSTREAMER)  # OpenCV before 4.7 has no limit
+
     advice = "try it with gst-launch-1.0, fakesink for the last part"
     try:
-        capture = within(PIPELINE_SECONDS, lambda: open_capture(pipeline, cv2.CAP_GSTREAMER))
+        capture = within(PIPELINE_SECONDS, opened)
     except TimeoutError:
         raise SourceError(f"{shown(source)} gave no picture in {PIPELINE_SECONDS:g} s; {advice}") from None
     if capture is None:
