@@ -160,9 +160,10 @@ class YuNetDetector:
             raise ModelError(f"yunet:{path}: no such file; expected YuNet's .onnx from OpenCV's model zoo")
         try:
             self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), threshold)
+            self._network.detect(np.zeros((320, 320, 3), np.uint8))  # any ONNX can be opened
         except cv2.error as error:
             why = str(error).strip().splitlines()[0]
-            raise ModelError(f"yunet:{path} cannot be loaded: {why}; expected YuNet's .onnx") from None
+            raise ModelError(f"yunet:{path} cannot be used: {why}; expected YuNet's .onnx") from None
 
     def detect(self, frame: Frame) -> list[Face]:
         """The frame's faces, largest first, each with its eyes; rows are x, y, w, h, five points, score."""

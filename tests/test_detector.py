@@ -302,8 +302,20 @@ def test_missing_files_are_one_line(tmp_path: Path) -> None:
         open_detector("retina")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a network")
-    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+    with pytest.raises(ModelError, match="cannot be used") as caught:
         open_detector(f"yunet:{broken}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_of_another_kind_is_one_line(tmp_path: Path) -> None:
+    """OpenCV opens any ONNX; the first picture tells."""
+    onnx = pytest.importorskip("onnx")
+    pixels = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 320, 320]) for name in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "same", pixels[:1], pixels[1:])
+    path = tmp_path / "same.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
+    with pytest.raises(ModelError, match="cannot be used") as caught:
+        open_detector(f"yunet:{path}")
     assert "\n" not in str(caught.value)
 
 
