@@ -7,6 +7,7 @@ members, is compared with a threshold.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -169,6 +170,8 @@ def cascade_from(stored: Any, members: int) -> Cascade:
     lengths = {(len(point.thresholds), len(point.reach)) for point in points}
     if len(cascade.temperatures) != members or lengths != {(members - 1, members)}:
         raise ValueError("expected a temperature and a reach for each member and a threshold for all but the last")
-    if not 0 <= cascade.chosen < len(points) or min(cascade.temperatures) <= 0:
+    if not 0 <= cascade.chosen < len(points) or not all(0 < each < math.inf for each in cascade.temperatures):
         raise ValueError("expected 'chosen' to be one of the points, and temperatures above 0")
+    if not all(map(math.isfinite, (value for each in points for value in (*each.thresholds, *each.reach, each.loss)))):
+        raise ValueError("expected finite thresholds, reach and loss")
     return cascade

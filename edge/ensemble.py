@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -194,12 +195,16 @@ def read_ensemble(path: Path) -> EnsembleConfig:
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}; 'fer-edge ensemble fit' writes it") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ModelError(f"{path} is no ensemble file: {error!r}; 'fer-edge ensemble fit' writes it") from None
     if not len(config.members) == len(config.weights) == len(config.alone) > 0:
         raise ModelError(f"{path}: expected as many weights and temperatures as members, and at least one")
     if len(config.offsets) != len(EMOTIONS):
         raise ModelError(f"{path}: expected {len(EMOTIONS)} offsets, one for each class, found {len(config.offsets)}")
+    if not all(map(math.isfinite, (*config.weights, config.temperature, *config.alone, *config.offsets))):
+        raise ModelError(f"{path}: a weight, temperature or offset is no finite number")
+    if min(config.weights) < 0 or abs(sum(config.weights) - 1) > 1e-3:  # a file's digits are rounded
+        raise ModelError(f"{path}: the weights are {config.weights}, expected none below 0 and a sum of 1")
     if min(config.temperature, *config.alone) <= 0:
         raise ModelError(f"{path}: a temperature is {min(config.temperature, *config.alone)}, expected more than 0")
     return config

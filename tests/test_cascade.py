@@ -190,7 +190,10 @@ def test_a_budget_is_measured_here_and_now() -> None:
         {"points": [{"thresholds": [0.5], "reach": [1, 1, 1], "accuracy": 1, "loss": 0}]},
         {"points": [{"thresholds": [0.5, 0.5], "reach": [1, 1, 1], "accuracy": 1}]},
         {"chosen": 99},
+        {"chosen": float("inf")},
         {"temperatures": [1, 0, 1]},
+        {"temperatures": [1, float("nan"), 1]},
+        {"points": [{"thresholds": [0.5, float("nan")], "reach": [1, 1, 1], "accuracy": 1, "loss": 0}], "chosen": 0},
         5,
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -217,7 +218,20 @@ def test_unknown_names_are_one_line() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"members": []}, {"weights": [1.0]}, {"temperature": 0}, {"alone": [1.0, 0.0, 1.0]}, {"temperature": "x"}],
+    [
+        {"members": []},
+        {"weights": [1.0]},
+        {"weights": [1, 1, 1]},
+        {"weights": [1.5, -0.5, 0]},
+        {"weights": [math.nan, 0.5, 0.5]},
+        {"temperature": 0},
+        {"temperature": "x"},
+        {"temperature": math.nan},
+        {"temperature": math.inf},
+        {"alone": [1.0, 0.0, 1.0]},
+        {"alone": [1.0, math.nan, 1.0]},
+        {"offsets": [math.inf, *6 * [0]]},
+    ],
 )
 def test_impossible_ensembles_are_refused(copied: Path, change: dict[str, object]) -> None:
     path = copied / "ensemble.json"
