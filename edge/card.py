@@ -49,13 +49,23 @@ def read_card(model: Path) -> ModelCard:
     known = {item.name for item in fields(ModelCard)}
     if not isinstance(stored, dict) or not {"name", "architecture", "sha256", "labels"} <= stored.keys() <= known:
         raise ModelError(f"{path} is no model card; expected the fields that 'fer-edge convert' writes")
-    for name in ("labels", "pixel_range"):
-        if name in stored:
-            stored[name] = tuple(stored[name])
+    for name, value in stored.items():
+        if not _fits(name, value):
+            raise ModelError(f"{path} is no model card; expected {name} as 'fer-edge convert' writes it")
+        stored[name] = tuple(value) if isinstance(value, list) else value
     card = ModelCard(**stored)
     if card.labels != EMOTIONS:
         raise ModelError(f"{path} has the labels {', '.join(card.labels)}; expected {', '.join(EMOTIONS)}")
     return card
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a field's value is of its kind, as JSON has it."""
+    if name == "labels":
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if name == "pixel_range":
+        return isinstance(value, list) and [type(each) in (int, float) for each in value] == [True, True]
+    return isinstance(value, dict if name in ("accuracy", "training", "conversion") else str)
 
 
 def checked_card(model: Path) -> ModelCard:

@@ -202,6 +202,24 @@ def test_model_needs_its_card(copied: Path) -> None:
         open_classifier(str(path))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": 5},
+        {"labels": [1, 2]},
+        {"pixel_range": None},
+        {"pixel_range": [0, "1"]},
+        {"sha256": None},
+        {"accuracy": []},
+    ],
+)
+def test_a_card_of_other_kinds_is_one_line(copied: Path, change: dict[str, object]) -> None:
+    path = card_path(copied / "mobilenet_v2_int8.tflite")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ModelError, match=rf"is no model card; expected .*{next(iter(change))}"):
+        checked_card(copied / "mobilenet_v2_int8.tflite")
+
+
 @pytest.mark.parametrize("content", [b"", b"not a model at all", b"\0\0\0\0TFL3" + bytes(64)])
 def test_what_is_no_model_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.tflite"
