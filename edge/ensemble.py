@@ -203,8 +203,8 @@ def read_ensemble(path: Path) -> EnsembleConfig:
         raise ModelError(f"{path}: expected {len(EMOTIONS)} offsets, one for each class, found {len(config.offsets)}")
     if not all(map(math.isfinite, (*config.weights, config.temperature, *config.alone, *config.offsets))):
         raise ModelError(f"{path}: a weight, temperature or offset is no finite number")
-    if min(config.weights) < 0 or abs(sum(config.weights) - 1) > 1e-3:  # a file's digits are rounded
-        raise ModelError(f"{path}: the weights are {config.weights}, expected none below 0 and a sum of 1")
+    if min(config.weights) <= 0 or abs(sum(config.weights) - 1) > 1e-3:  # a file's digits are rounded
+        raise ModelError(f"{path}: the weights are {config.weights}, expected each above 0 and a sum of 1")
     if min(config.temperature, *config.alone) <= 0:
         raise ModelError(f"{path}: a temperature is {min(config.temperature, *config.alone)}, expected more than 0")
     return config
