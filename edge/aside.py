@@ -7,19 +7,17 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from fer_edge.edge.errors import FerEdgeError
-
 Item = TypeVar("Item")
 
 
 class Aside(Generic[Item]):
-    """Does `work(item)` for items that it accepts. A FerEdgeError in it is raised by the next `offer` or `close`."""
+    """Does `work(item)` for items that it accepts. An error in it is raised by the next `offer` or `close`."""
 
     def __init__(self, work: Callable[[Item], None], name: str) -> None:
         self._work = work
         self._items: SimpleQueue[tuple[Item] | None] = SimpleQueue()
         self._free = threading.Semaphore()
-        self._error: FerEdgeError | None = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._go, name=name, daemon=True)
         self._thread.start()
 
@@ -35,9 +33,10 @@ class Aside(Generic[Item]):
         while (item := self._items.get()) is not None:
             try:
                 self._work(*item)
-            except FerEdgeError as error:  # it belongs to the loop
+            except BaseException as error:  # it belongs to the loop
                 self._error = error
-            self._free.release()
+            finally:
+                self._free.release()
 
     def _raise(self) -> None:
         error, self._error = self._error, None

@@ -45,14 +45,19 @@ def test_aside_refuses_while_it_is_busy() -> None:
     assert done == [1]
 
 
-def test_an_error_aside_reaches_the_loop() -> None:
+@pytest.mark.parametrize("kind", [SinkError, ZeroDivisionError, SystemExit])
+def test_an_error_aside_reaches_the_loop(kind: type[BaseException]) -> None:
     def work(item: int) -> None:
-        raise SinkError(f"no {item}")
+        raise kind(f"no {item}")
 
     aside = Aside(work, "test")
-    assert aside.offer(1)
-    with pytest.raises(SinkError, match="no 1"):
-        aside.close(LIMIT)
+    for item in (1, 2):
+        assert aside.offer(item)
+        assert aside._free.acquire(timeout=LIMIT)
+        aside._free.release()
+        with pytest.raises(kind, match=f"no {item}"):
+            aside.offer(0)
+    aside.close(LIMIT)
 
 
 # snapshots
@@ -128,6 +133,14 @@ def test_snapshots_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "gone").rmdir()
     (tmp_path / "gone").touch()
     with pytest.raises(SinkError, match="gone"):
+        shown(sink, ["happy", "sad"])
+
+
+def test_a_snapshot_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    old = tmp_path / "20200101-000000-000-happy-1.jpg"
+    old.mkdir()
+    sink = SnapshotSink(tmp_path, EMOTIONS, keep=1)
+    with pytest.raises(SinkError, match=rf"{old} cannot be listed or removed: Is a directory"):
         shown(sink, ["happy", "sad"])
 
 

@@ -51,6 +51,13 @@ class SnapshotSink:
         now = datetime.now()
         name = f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{event.emotion}-{event.track}.jpg"
         write_picture(self._folder / name, annotate(frame, predictions))
+        try:
+            self._forget()
+        except OSError as error:
+            raise SinkError(f"{error.filename} cannot be listed or removed: {error.strerror}") from None
+
+    def _forget(self) -> None:
+        """Remove all but the newest."""
         kept = []
         for path in self._folder.iterdir():
             if OURS.fullmatch(path.name):
