@@ -230,6 +230,37 @@ def test_gray_and_sixteen_bit_pictures_become_bgr(tmp_path: Path) -> None:
         assert (read == 77).all()
 
 
+def test_a_large_file_that_is_no_picture_is_not_read(tmp_path: Path) -> None:
+    film = write_video(tmp_path / "party.mp4", 2)
+    os.truncate(film, 1 << 40)  # a hole: no machine has the memory for it
+    with pytest.raises(SourceError, match=r"party\.mp4 is no picture that OpenCV can read; .* fer-edge run --source"):
+        read_picture(film)
+
+
+def test_a_picture_comes_through_a_pipe() -> None:
+    def piped(content: bytes) -> np.ndarray:
+        reader, writer = os.pipe()
+        with open(reader), open(writer, "wb") as pipe:
+            pipe.write(content)
+            pipe.close()
+            return read_picture(f"/dev/fd/{reader}")
+
+    assert (piped(cv2.imencode(".png", picture(50))[1].tobytes()) == picture(50)).all()
+    with pytest.raises(SourceError, match="not a whole picture"):
+        piped(b"")
+
+
+def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be read: Is a directory"):
+        read_picture(tmp_path)
+
+
+def test_a_name_may_be_of_any_bytes(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.png")
+    path.write_bytes(cv2.imencode(".png", picture(50))[1].tobytes())
+    assert (read_picture(path) == picture(50)).all()
+
+
 @pytest.mark.parametrize(
     ("camera", "words"),
     [

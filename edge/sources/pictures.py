@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,7 +22,10 @@ SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", "
 def read_picture(path: Path | str) -> NDArray[np.uint8]:
     """The picture at `path` as (H, W, 3) uint8 BGR, turned as its EXIF says; SourceError if it is none."""
     try:
-        data = np.fromfile(path, np.uint8)
+        with open(path, "rb") as file:
+            if not _may_be_picture(file.fileno()):
+                raise SourceError(f"{path} is no picture that OpenCV can read; a video is for fer-edge run --source")
+            data = np.frombuffer(file.read(), np.uint8)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from None
     try:
@@ -30,6 +35,13 @@ def read_picture(path: Path | str) -> NDArray[np.uint8]:
     if pixels is None:
         raise SourceError(f"{path} is not a whole picture that OpenCV can read ({data.size} bytes)")
     return np.asarray(pixels, np.uint8)
+
+
+def _may_be_picture(number: int) -> bool:
+    """Whether an open file begins as a picture does: a film is not read whole to learn that. Of a pipe nobody knows."""
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        return True
+    return cv2.haveImageReader(f"/proc/self/fd/{number}")  # OpenCV 5 dies of a name that is not UTF-8
 
 
 def list_pictures(path: Path) -> list[Path]:
