@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,28 @@ def test_a_camera_is_the_same_by_its_link_wherever_it_is(tree: Path) -> None:
     assert whereabouts(by_path, tree) == by_path.path
     assert identify(str(tree / "dev/video0"), tree) is None  # a plain file says nothing
     assert identify("/dev/null", tree) is None
+
+
+@pytest.mark.parametrize("serial", ["7C8F2A5F", None])
+def test_a_camera_without_a_serial_number_is_not_known_by_its_name(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, serial: str | None
+) -> None:
+    """Two of a model have one name then, and when one is away it is the other's."""
+    said = {"video0": Capability("uvcvideo", "HD Webcam", "usb-1.1", 1)}
+    monkeypatch.setattr("fer_edge.edge.sources.devices.capability", lambda path: said.get(Path(path).name))
+    usb = tree / "sys/devices/usb1/1-1"
+    (usb / "1-1:1.0").mkdir(parents=True)
+    (tree / "sys/class/video4linux/video0/device").symlink_to(usb / "1-1:1.0")
+    if serial:
+        (usb / "serial").write_text(f"{serial}\n")
+    known = identify(str(tree / "dev/video0"), tree)
+    assert known is not None
+    assert whereabouts(known, tree) == str(tree / "dev/video0")
+    said["video1"] = replace(said.pop("video0"), bus="usb-1.2")  # one that was plugged in elsewhere, or its twin
+    link = tree / "dev/v4l/by-id/by-id-webcam-video-index0"
+    link.unlink()
+    link.symlink_to("../../video1")
+    assert whereabouts(known, tree) == (str(tree / "dev/video1") if serial else None)
 
 
 def test_who_has_a_file_open(tmp_path: Path) -> None:

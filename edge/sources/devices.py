@@ -12,7 +12,7 @@ from pathlib import Path
 from fer_edge.edge.sources import v4l2
 
 STABLE = ("by-id", "by-path")
-"""udev's folders of links: one named after the camera, its serial number included, and one after its socket."""
+"""udev's folders of links: one named after the camera, its serial number, if any, included; one after its socket."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Device:
 class Identity:
     """What makes a camera the same one after it was unplugged, though its number may be another.
 
-    card, bus: the driver's name of it and its socket. index: which of the camera's nodes. links: udev's names by id.
+    card, bus: the driver's name of it and its socket. index: which of the camera's nodes. links: udev's names by id,
+    where a serial number is in them.
     """
 
     path: str
@@ -60,8 +61,10 @@ def identify(path: str, root: Path = Path("/")) -> Identity | None:
     said = capability(str(node))
     if said is None:
         return None
-    links = tuple(link for link in _links(root, node) if "/by-id/" in link)
-    return Identity(path, said.card, said.bus, _sys(root, int(found[1]), "index"), links)
+    number = int(found[1])
+    unique = _sys(root, number, "device/../serial")  # else a twin has the same name
+    links = tuple(link for link in _links(root, node) if unique and "/by-id/" in link)
+    return Identity(path, said.card, said.bus, _sys(root, number, "index"), links)
 
 
 def whereabouts(known: Identity, root: Path = Path("/")) -> str | None:
