@@ -61,6 +61,11 @@ a cascade (medians: picture / box side 1.021, centre at 0.500, 0.500), larger an
 class Detector(Protocol):
     """Anything that finds faces in a frame, largest first, boxes in integer pixels of that frame."""
 
+    @property
+    def description(self) -> str:
+        """What looks for faces, in a word."""
+        ...
+
     def detect(self, frame: Frame) -> list[Face]: ...
 
 
@@ -68,7 +73,7 @@ def open_detector(spec: str = "blazeface", threads: int = 1) -> Detector:
     """The detector that a spec names (see SPECS); ModelError where it is unknown or its file unusable."""
     kind, _, argument = spec.partition(":")
     if spec in VARIANTS:
-        return BlazeFaceDetector(open_blazeface(VARIANTS[spec], threads), tiled=spec == "blazeface")
+        return BlazeFaceDetector(open_blazeface(VARIANTS[spec], threads), spec, tiled=spec == "blazeface")
     if kind == "yunet":
         return YuNetDetector(Path(argument))
     if spec == "haar":
@@ -118,9 +123,9 @@ def tiles(width: int, height: int) -> list[tuple[int, int, int]]:
 class BlazeFaceDetector:
     """BlazeFace over the whole frame and, where tiled, over the tiles of a large one."""
 
-    def __init__(self, network: BlazeFace, tiled: bool = False) -> None:
-        self._network = network
-        self._tiled = tiled
+    def __init__(self, network: BlazeFace, description: str, tiled: bool = False) -> None:
+        self._network, self._tiled = network, tiled
+        self.description = description
 
     def detect(self, frame: Frame) -> list[Face]:
         """The frame's faces, largest first, each with its eyes."""
@@ -156,6 +161,7 @@ class YuNetDetector:
     """OpenCV's FaceDetectorYN with a YuNet ONNX file that the user brings; OpenCV's wheels hold none."""
 
     def __init__(self, path: Path, threshold: float = 0.7) -> None:
+        self.description = f"yunet:{path}"
         if not path.is_file():
             raise ModelError(f"yunet:{path}: no such file; expected YuNet's .onnx from OpenCV's model zoo")
         try:
@@ -184,6 +190,8 @@ class YuNetDetector:
 
 class HaarDetector:
     """OpenCV's frontal-face cascade (Viola and Jones, CVPR 2001): upright faces only, no eyes."""
+
+    description = "haar"
 
     def __init__(self) -> None:
         if not hasattr(cv2, "CascadeClassifier"):

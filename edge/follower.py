@@ -86,8 +86,8 @@ class Follower:
     @property
     def description(self) -> str:
         """The other detector, and how often it looks."""
-        name = getattr(self.detector, "description", type(self.detector).__name__)
-        return f"{name}, every {self.every} to {PATIENCE * self.every} frames" if self.every > 1 else str(name)
+        often = f", every {self.every} to {PATIENCE * self.every} frames" if self.every > 1 else ""
+        return f"{self.detector.description}{often}"
 
     def detect(self, frame: Frame) -> list[Face]:
         """The frame's faces, largest first, as the detector found them or moved to where they are now."""

@@ -95,7 +95,7 @@ def run(context: click.Context, /, quiet: bool, verbose: bool, **options: Any) -
         say(f"versions: Python {python_version()}, numpy {np.__version__}, OpenCV {cv2.__version__}", VERBOSE)
         say(f"source: {source.name}")
         say(f"model: {options['model']}: {pipeline.classifier.description}")
-        say(f"detector: {getattr(pipeline.detector, 'description', options['detector'])}")
+        say(f"detector: {pipeline.detector.description}")
         if page:
             say(f"live page: {page.link}")
         closing.callback(lambda: _tell(tally, source))

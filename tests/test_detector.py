@@ -319,6 +319,11 @@ def test_a_network_of_another_kind_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("spec", VARIANTS)
+def test_a_detector_is_told_as_it_is_asked_for(spec: str) -> None:
+    assert detector(spec).description == spec
+
+
 def test_haar_works_or_says_what_to_install() -> None:
     if not hasattr(cv2, "CascadeClassifier"):
         with pytest.raises(ModelError, match="opencv-python<5"):

@@ -31,6 +31,8 @@ def scene(x: float, y: float, noise: int = 0, time: float = 0.0) -> Frame:
 class Knowing:
     """A detector that is told where the faces are, and counts how often it was asked."""
 
+    description = "knowing"
+
     def __init__(self, *boxes: Box) -> None:
         self.boxes, self.asked = boxes, 0
 

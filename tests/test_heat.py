@@ -115,6 +115,8 @@ def test_heat_raises_at_once_and_cooling_lowers_step_by_step(temperatures: list[
 
 def test_a_hot_board_does_less_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     class Nobody:
+        description = "nobody"
+
         def detect(self, frame: Frame) -> list[Face]:
             return []
 

@@ -88,6 +88,8 @@ def test_only_who_changed_is_asked_about_and_everybody_gets_his_own() -> None:
 class Still:
     """One face that fills the frame."""
 
+    description = "still"
+
     def detect(self, frame: Frame) -> list[Face]:
         return [Face(Box(40, 40, 160, 160), 0.9)]
 

@@ -35,6 +35,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 class FixedDetector:
     """Takes a second where it has a clock."""
 
+    description = "fixed"
+
     def __init__(self, boxes: list[Box], clock: Clock | None = None) -> None:
         self.boxes, self.clock = boxes, clock or Clock()
 

@@ -47,7 +47,14 @@ def test_clip_to_jsonl_video_and_picture(clip: Path, tmp_path: Path) -> None:
     assert decoded(tmp_path / "v.mp4") == 20
     assert cv2.imread(str(tmp_path / "p.png")).shape == (240, 320, 3)
     assert sorted(os.listdir(tmp_path)) == ["p.png", "v.mp4"]
-    for word in ("source: ", "model: ensemble", "detector: ", "20 frames, 15 faces", "mean of a frame", "classify"):
+    for word in (
+        "source: ",
+        "model: ensemble",
+        "detector: blazeface, every 4 to 16 frames",
+        "20 frames, 15 faces",
+        "mean of a frame",
+        "classify",
+    ):
         assert word in done.stderr
 
 
