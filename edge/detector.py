@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.blazeface import BACK, FULL, SHORT, BlazeFace, blend, open_blazeface
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.preprocess import to_gray
+from fer_edge.edge.preprocess import FACE_SIZE, to_gray
 from fer_edge.edge.types import Box, Face, Frame
 
 VARIANTS = {"blazeface": BACK, "blazeface-short": SHORT, "blazeface-full": FULL}
@@ -111,10 +111,15 @@ def to_bgr(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def tiles(width: int, height: int) -> list[tuple[int, int, int]]:
-    """Overlapping squares (x, y, side) that cover a large frame; none for a small or nearly square one."""
-    side, longer = min(width, height), max(width, height)
-    if longer < TILED_FROM or longer <= 1.25 * side:
+    """Overlapping squares (x, y, side) that cover a large frame; none for a small, nearly square or very narrow one.
+
+    A square has the frame's shorter side, or the network's where that is longer: it reaches over the rim of a strip,
+    which enlarged would need many more of them.
+    """
+    shorter, longer = min(width, height), max(width, height)
+    if longer < TILED_FROM or longer <= 1.25 * shorter or shorter < FACE_SIZE:
         return []
+    side = max(shorter, BACK.size)
     count = math.ceil((longer - side / 5) / (side - side / 5))
     starts = [round(index * (longer - side) / (count - 1)) for index in range(count)]
     return [(start, 0, side) if width > height else (0, start, side) for start in starts]

@@ -31,6 +31,7 @@ from fer_edge.edge.blazeface import (
 )
 from fer_edge.edge.detector import TILED_FROM, VARIANTS, Detector, haar_box, open_detector, tiles
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.tracker import overlap
 from fer_edge.edge.types import Box, Frame
 
@@ -267,16 +268,31 @@ def test_blending_is_the_score_weighted_mean() -> None:
 @given(st.integers(1, 4000), st.integers(1, 4000))
 def test_tiles_cover_a_large_frame(width: int, height: int) -> None:
     found = tiles(width, height)
-    if max(width, height) < TILED_FROM:
+    shorter, longer = sorted((width, height))
+    if longer < TILED_FROM or shorter < FACE_SIZE:
         assert found == []
     for x, y, side in found:
-        assert side == min(width, height)
-        assert x >= 0 and x + side <= width and y >= 0 and y + side <= height
+        assert side == max(shorter, BACK.size)
+        assert (x if width < height else y) == 0 <= max(x, y) <= longer - side
     if found:
         starts = [max(x, y) for x, y, _ in found]
-        assert starts[0] == 0 and starts[-1] + min(width, height) == max(width, height)
-        overlap = [first + min(width, height) - second for first, second in itertools.pairwise(starts)]
-        assert min(overlap) >= min(width, height) / 5 - 1
+        assert starts[0] == 0 and starts[-1] + side == longer
+        overlap = [first + side - second for first, second in itertools.pairwise(starts)]
+        assert min(overlap) >= side / 5 - 1
+
+
+@pytest.mark.parametrize(("width", "height", "most"), [(40_000, 40, 0), (8, 6_000, 0), (40_000, 60, 200)])
+def test_a_strip_is_not_looked_at_a_thousand_times(width: int, height: int, most: int) -> None:
+    assert len(tiles(width, height)) <= most
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_face_in_a_strip_is_found(upright: bool) -> None:
+    pixels = canvas(120, 2000) if upright else canvas(2000, 120)
+    x, y = (60, 1500) if upright else (1500, 60)
+    paste(pixels, x, y, 60)
+    (face,) = detector().detect(Frame(pixels))
+    assert near(face.box, x, y, 60)
 
 
 @pytest.mark.parametrize("place", [0, 1000, -1])
