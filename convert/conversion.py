@@ -30,6 +30,7 @@ from fer_edge.edge.card import ModelCard, read_card, write_card
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.version import revision
+from fer_edge.train.arrays import read_arrays
 from fer_edge.train.data import Dataset, Split, fingerprint
 from fer_edge.train.loop import predict_logits
 
@@ -158,13 +159,10 @@ def _as_exported(source: Source, job: Job) -> Source:
 
 def _resume(student: Any, checkpoint: Path, echo: Callable[[str], None]) -> None:
     """Put the best weights and ranges of an earlier fine-tuning into the student; ModelError where they do not fit."""
+    arrays = read_arrays(checkpoint, "an earlier fine-tuning; convert without --resume")
     try:
-        with np.load(checkpoint, allow_pickle=False) as arrays:
-            values = [arrays[name] for name in sorted(arrays.files)]
-        student.set_weights(values)
-    except FileNotFoundError:
-        raise ModelError(f"{checkpoint}: no such file; nothing to resume, convert without --resume") from None
-    except (OSError, ValueError) as error:
+        student.set_weights([arrays[name] for name in sorted(arrays)])
+    except ValueError as error:
         what = str(error).splitlines()[0][:120]
         raise ModelError(f"{checkpoint} is no fine-tuning of this network: {what}; convert without --resume") from None
     echo(f"going on from {checkpoint}")

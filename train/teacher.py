@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.files import write_bytes
+from fer_edge.train.arrays import read_arrays
 from fer_edge.train.data import Split, fingerprint
 from fer_edge.train.evaluation import collect, open_logits, open_network
 from fer_edge.train.targets import Judge, in_fold
@@ -98,14 +98,16 @@ def write_logits(path: Path, logits: NDArray[np.float32], names: Sequence[str], 
 
 
 def read_logits(path: Path, train: Split) -> tuple[NDArray[np.float32], list[str]] | None:
-    """What write_logits wrote, or None for another kind of .npz; DataError where it belongs to other faces."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            if "teachers" not in stored.files:
-                return None
-            logits, names, data = stored["logits"], stored["teachers"].tolist(), str(stored["data"])
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as teachers' logits: {error}") from None
-    if data != fingerprint(train):
+    """What write_logits wrote, or None for another kind of .npz.
+
+    Raises DataError where it belongs to other faces, ModelError where it cannot be read.
+    """
+    expected = "a teacher_logits.npz or float.npz that training wrote"
+    arrays = read_arrays(path, expected)
+    if "teachers" not in arrays:
+        return None
+    if not {"logits", "data"} <= set(arrays) or arrays["logits"].dtype.kind != "f":
+        raise DataError(f"{path} holds no teachers' logits; expected {expected}")
+    if str(arrays["data"]) != fingerprint(train):
         raise DataError(f"{path} was made from another train split; make it anew with --teacher and the models")
-    return logits.astype(np.float32), names
+    return arrays["logits"].astype(np.float32), arrays["teachers"].tolist()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import whole
 from fer_edge.train import architectures, recognizer
+from fer_edge.train.arrays import read_arrays
 
 
 def start(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uint8]) -> None:
@@ -124,12 +124,10 @@ def assemble(name: str, values: list[NDArray[np.float32]], path: Path, keras: An
 
 
 def read_half(path: Path) -> tuple[str, list[NDArray[np.float32]]]:
-    """The network's name and its weights in float32, from what save_half wrote."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names = sorted(name for name in arrays.files if name.isdigit())
-            return str(arrays["architecture"]), [arrays[name].astype(np.float32) for name in names]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path} cannot be read as saved weights: {error}; expected a .npz that training wrote"
-        ) from None
+    """The network's name and its weights in float32, from what save_half wrote; ModelError for all else."""
+    expected = "a .npz that training wrote"
+    arrays = read_arrays(path, expected)
+    names = sorted(name for name in arrays if name.isdigit())
+    if "architecture" not in arrays or any(arrays[name].dtype.kind != "f" for name in names):
+        raise ModelError(f"{path} holds no network's weights; expected {expected}")
+    return str(arrays["architecture"]), [arrays[name].astype(np.float32) for name in names]

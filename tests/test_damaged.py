@@ -1,0 +1,79 @@
+"""Files that are cut off, altered, of another kind or not there: one line each, as for every mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from fer_edge.convert.conversion import _resume
+from fer_edge.edge.errors import FerEdgeError
+from fer_edge.train.arrays import read_arrays
+from fer_edge.train.data import Split
+from fer_edge.train.teacher import read_logits, write_logits
+from fer_edge.train.weights import read_half, save_half
+
+FACES = Split(np.zeros((4, 48, 48), np.uint8), np.arange(4))
+
+
+@pytest.fixture
+def network() -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(300)], name="small")
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flipped(content: bytes) -> bytes:
+    """A bit of the first array, behind its header."""
+    return content[:90] + bytes([content[90] ^ 16]) + content[91:]
+
+
+def encrypted(content: bytes) -> bytes:
+    """A bit that says so of the first array, in its header and the directory."""
+    for header in (b"PK\3\4", b"PK\1\2"):
+        at = content.index(header) + (6 if header == b"PK\3\4" else 8)
+        content = content[:at] + bytes([content[at] | 1]) + content[at + 1 :]
+    return content
+
+
+def another_kind(content: bytes) -> bytes:
+    """What np.save writes."""
+    return (
+        b"\x93NUMPY\1\0v\0" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n" + b"abcd"
+    )
+
+
+def empty(content: bytes) -> bytes:
+    return b""
+
+
+@pytest.mark.parametrize("damage", [cut, flipped, encrypted, another_kind, empty, None])
+def test_arrays_are_one_line(tmp_path: Path, network: keras.Model, damage: Callable[[bytes], bytes] | None) -> None:
+    weights, logits = tmp_path / "float.npz", tmp_path / "teacher_logits.npz"
+    save_half(network, weights)
+    write_logits(logits, np.random.default_rng(0).normal(size=(4, 7)).astype(np.float32), ["a"], FACES)
+    for path in (weights, logits):
+        path.write_bytes(damage(path.read_bytes())) if damage else path.unlink()
+    for read in (
+        lambda: read_arrays(weights, "arrays"),
+        lambda: read_half(weights),
+        lambda: read_logits(logits, FACES),
+        lambda: _resume(network, weights, print),
+    ):
+        with pytest.raises(FerEdgeError) as caught:
+            read()
+        assert "\n" not in str(caught.value) and ".npz" in str(caught.value)
+        assert damage or "no such file" in str(caught.value)
+
+
+def test_arrays_of_something_else_are_one_line(tmp_path: Path) -> None:
+    other = tmp_path / "other.npz"
+    np.savez(other, architecture=np.array("vgg"), teachers=np.array(["a"]), **{"0000": np.array(["no number"])})
+    for read in (lambda: read_half(other), lambda: read_logits(other, FACES)):
+        with pytest.raises(FerEdgeError, match=r"other\.npz"):
+            read()
