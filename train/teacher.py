@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import DataError
+from fer_edge.edge.ensemble import NAMES
+from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.edge.files import write_bytes
 from fer_edge.train.arrays import read_arrays
 from fer_edge.train.data import Split, fingerprint
 from fer_edge.train.evaluation import collect, open_logits, open_network
 from fer_edge.train.targets import Judge, in_fold
+
+LOGITS = "teacher_logits.npz"
 
 
 def teach(
@@ -25,8 +28,9 @@ def teach(
 
     A spec is a model, a run folder, or a file that write_logits wrote. A run that was fitted without a fold of the
     split (recipe fields fold and folds) says nothing of the faces it saw: with one run per fold, each face is judged
-    only by networks that never saw it. Raises DataError where a face has no teacher.
+    only by networks that never saw it. Raises DataError where a face has no teacher, ModelError for what is none.
     """
+    _check(specs)
     total, voices = np.zeros((len(train), 7), np.float32), np.zeros((len(train), 1), np.float32)
     names: list[str] = []
     for spec in specs:
@@ -59,6 +63,7 @@ def open_judge(specs: Sequence[str], precision: str) -> tuple[Judge, list[str]]:
 
     from fer_edge.train.loop import computing_in
 
+    _check(specs)
     with computing_in(precision):
         networks = [open_network(Path(spec)) for spec in specs]
 
@@ -71,6 +76,15 @@ def open_judge(specs: Sequence[str], precision: str) -> tuple[Judge, list[str]]:
         return total / np.float32(len(networks))
 
     return judge, [_name(Path(spec)) for spec in specs]
+
+
+def _check(specs: Sequence[str]) -> None:
+    """ModelError for what is not there, before the first teacher has judged for minutes."""
+    for spec in specs:
+        if spec not in NAMES and not Path(spec).exists():
+            raise ModelError(
+                f"--teacher {spec}: no such file or folder; expected a run folder, a model, or a teacher_logits.npz"
+            )
 
 
 def _name(spec: Path) -> str:

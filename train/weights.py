@@ -13,14 +13,44 @@ from fer_edge.edge.files import whole
 from fer_edge.train import architectures, recognizer
 from fer_edge.train.arrays import read_arrays
 
+_BACKBONES = {
+    "mobilenet": "MobileNet",
+    "mobilenet_v2": "MobileNetV2",
+    "se_mobilenet_v2": "MobileNetV2",
+    "efficientnet_b0": "EfficientNetB0",
+}
+"""Networks of keras.applications with the same backbone."""
+
+
+def check(name: str, weights: str) -> None:
+    """ModelError where the named network cannot begin with such weights: what can be said before any work."""
+    path = Path(weights)
+    files = ["a .npz that training wrote"]
+    files += [recognizer.FILES[name]] if name in recognizer.FILES else []
+    files += ["a .weights.h5 of its backbone", "imagenet"] if name in _BACKBONES else []
+    expected = f"expected none, {' or '.join(files)}"
+    if weights == "none":
+        return
+    if weights != "imagenet" and not path.is_file():
+        raise ModelError(f"--weights {weights}: no such file; {expected}")
+    if path.suffix == ".npz":
+        stored, _ = read_half(path)
+        if stored != name:
+            raise ModelError(f"--weights {weights} holds the weights of {stored}; expected those of {name}")
+    elif path.suffix == ".keras":  # the backbone would be taken from it, and the trained head left
+        raise ModelError(f"--weights {weights} is a whole model; use the float.npz beside it")
+    elif not recognizer.fits(name, weights) and (name not in _BACKBONES or path.suffix == ".json"):
+        raise ModelError(f"--weights {weights} does not fit {name}; {expected}")
+
 
 def start(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uint8]) -> None:
     """Set a new network's weights: 'imagenet', 'none', or a file.
 
     A file is a Keras 3 `.weights.h5` of keras.applications' backbone (include_top=False), weights that this project
     saved itself (`.npz` in half precision, see save_half), or a face recognizer's file (see recognizer.py), which
-    is fitted to (N, 48, 48) uint8 faces.
+    is fitted to (N, 48, 48) uint8 faces. Raises ModelError where they do not fit.
     """
+    check(name, weights)
     if weights == "none":
         return
     if weights.endswith(".npz"):
@@ -29,10 +59,6 @@ def start(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uin
     if recognizer.fits(name, weights):
         recognizer.start(name, model, Path(weights), faces, keras)
         return
-    if weights != "imagenet" and not Path(weights).is_file():
-        raise ModelError(
-            f"--weights {weights}: no such file; expected imagenet, none, or a .weights.h5, .h5, .npz or .json file"
-        )
     reference = _reference(name, weights, keras)
     taken = 0
     for layer in model.layers:
@@ -51,17 +77,11 @@ def start(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uin
 
 
 def _reference(name: str, weights: str, keras: Any) -> Any:
-    applications = {
-        "mobilenet": keras.applications.MobileNet,
-        "mobilenet_v2": keras.applications.MobileNetV2,
-        "se_mobilenet_v2": keras.applications.MobileNetV2,
-        "efficientnet_b0": keras.applications.EfficientNetB0,
-    }
-    if name not in applications:
-        raise ModelError(f"--weights {weights}: {name} has no pretrained backbone; expected none or a .npz file")
     source = "imagenet" if weights == "imagenet" else None
     try:
-        reference = applications[name](include_top=False, weights=source, input_shape=(96, 96, 3))
+        reference = getattr(keras.applications, _BACKBONES[name])(
+            include_top=False, weights=source, input_shape=(96, 96, 3)
+        )
         if source is None:
             reference.load_weights(weights)
     except Exception as error:  # Keras raises ValueError, KeyError, OSError or URLError depending on what is wrong
