@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.files import whole
+from fer_edge.train.arrays import read_arrays
+from fer_edge.train.data import Dataset, fingerprint
 from fer_edge.train.recipes import Recipe
+
+CHECKPOINT = "checkpoint.npz"
 
 
 @dataclass
@@ -28,8 +34,21 @@ class State:
     history: list[dict[str, float | str]] = field(default_factory=list)
 
 
+def beginning(
+    name: str, recipe: Recipe, weights: str, data: Dataset, votes: NDArray[np.float32] | None
+) -> dict[str, Any]:
+    """What a run begins with, by which its checkpoint is known again."""
+    return {
+        "name": name,
+        "recipe": asdict(recipe),
+        "weights": weights,
+        **{split: fingerprint(data.split(split)) for split in ("train", "val")},
+        "votes": None if votes is None else hashlib.sha256(votes.tobytes()).hexdigest(),
+    }
+
+
 def write_checkpoint(
-    path: Path, name: str, recipe: Recipe, state: State, model: Any, optimizer: Any, best: list[Any] | None
+    path: Path, begun: dict[str, Any], state: State, model: Any, optimizer: Any, best: list[Any] | None
 ) -> None:
     """One file, written beside and renamed: a run killed at any moment leaves the last whole one."""
     groups = {
@@ -40,25 +59,36 @@ def write_checkpoint(
     arrays: dict[str, Any] = {
         f"{group}/{i:05d}": np.asarray(value) for group, values in groups.items() for i, value in enumerate(values)
     }
-    about = json.dumps({"name": name, "recipe": asdict(recipe), "state": asdict(state)})
+    about = json.dumps({**begun, "state": asdict(state)})
     with whole(path) as beside:
         np.savez(beside, about=np.frombuffer(about.encode(), np.uint8), **arrays)
 
 
-def read_checkpoint(path: Path, name: str, recipe: Recipe) -> tuple[State, dict[str, list[Any]], list[Any] | None]:
-    """The state, the arrays by group and the best weights; DataError where it is damaged or another run's."""
+def read_checkpoint(path: Path, begun: dict[str, Any]) -> tuple[State, dict[str, list[Any]], list[Any] | None]:
+    """The state, the arrays by group and the best weights; DataError or ModelError where it is damaged or of a run
+    that began otherwise."""
+    hint = "start again with another --runs folder and without --resume"
+    arrays = read_arrays(path, f"a run's checkpoint; {hint}")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            about = json.loads(stored["about"].tobytes())
-            keys = sorted(stored.files)
-            groups = {
-                group: [stored[key] for key in keys if key.startswith(f"{group}/")]
-                for group in ("weights", "best", "optimizer")
-            }
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} cannot be read as a checkpoint: {error}; start again without --resume") from None
-    changed = [key for key, value in asdict(recipe).items() if about["recipe"].get(key) != value]
-    if about["name"] != name or changed:
-        what = f"of {about['name']}" if about["name"] != name else f"with another {', '.join(changed)}"
-        raise DataError(f"{path} is a run {what}; resume with the same recipe, or start again without --resume")
-    return State(**about["state"]), groups, groups["best"] or None
+        about = json.loads(arrays.pop("about").tobytes())
+        state = State(**about["state"])
+        changed = [key for key, value in begun["recipe"].items() if about["recipe"].get(key) != value]
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise DataError(f"{path} is no run's checkpoint; {hint}") from None
+    # one that was written before a key was kept goes on without it
+    others = [key for key in begun if key != "recipe" and about.get(key, begun[key]) != begun[key]]
+    if changed or others:
+        what = {
+            "name": f"of {about['name']}",
+            "weights": f"from --weights {about.get('weights')}",
+            "train": "on another train split",
+            "val": "with another val split",
+            "votes": "with other FER+ votes",
+        }
+        wrong = what[others[0]] if others else f"with another {', '.join(changed)}"
+        raise DataError(f"{path} is a run {wrong}; resume with the same, or {hint}")
+    groups = {
+        group: [arrays[key] for key in sorted(arrays) if key.startswith(f"{group}/")]
+        for group in ("weights", "best", "optimizer")
+    }
+    return state, groups, groups["best"] or None

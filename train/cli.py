@@ -17,7 +17,7 @@ from fer_edge.edge.errors import DataError
 from fer_edge.edge.files import write_json
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.architectures import ARCHITECTURES
-from fer_edge.train.data import SPLITS, Dataset, load, write_folders
+from fer_edge.train.data import SPLITS, Dataset, Split, load, write_folders
 from fer_edge.train.progress import Progress, say
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
 from fer_edge.train.targets import Judge
@@ -138,11 +138,26 @@ def train(
     names = NAMES if name == "all" else (name,)
     given = {key: value for key, value in changes.items() if value is not None}
     recipes = {each: recipe(recipe_name, each, **given) for each in names}
+    first = {each: (weights or ("imagenet" if each in NAMES else "none")).replace("{name}", each) for each in names}
+    for each in names:  # what would stop the last of them is said before the hours of the first
+        _check(each, runs / each, first[each], resume)
     dataset = load(data_path, skip_bad=skip_bad, progress=say)
+    for split in ("train", "val"):
+        dataset.split(split)
     softened = _softened(dataset, teachers, ferplus, recipes[names[0]])
     for each, chosen in recipes.items():
-        first = weights or ("imagenet" if each in NAMES else "none")
-        _train_one(each, dataset, chosen, runs / each, first.replace("{name}", each), resume, softened)
+        _train_one(each, dataset, chosen, runs / each, first[each], resume, softened)
+
+
+def _check(name: str, out: Path, weights: str, resume: bool) -> None:
+    """DataError or ModelError where the named run can neither begin nor go on."""
+    from fer_edge.train.checkpoint import CHECKPOINT
+    from fer_edge.train.weights import check
+
+    if not (out / CHECKPOINT).exists():
+        check(name, weights)
+    elif not resume:
+        raise DataError(f"{out} holds a run already; go on with --resume, or choose another --runs folder")
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,19 +189,20 @@ def _softened(dataset: Dataset, teachers: tuple[str, ...], ferplus: Path | None,
 def _train_one(
     name: str, dataset: Dataset, chosen: Recipe, out: Path, weights: str, resume: bool, softened: _Softened
 ) -> None:
+    from fer_edge.train.checkpoint import CHECKPOINT
     from fer_edge.train.loop import fit
     from fer_edge.train.report import metrics_table
     from fer_edge.train.run_folder import leave
-    from fer_edge.train.teacher import write_logits
+    from fer_edge.train.teacher import LOGITS, write_logits
 
-    if not resume and (out / "checkpoint.npz").exists():
-        raise DataError(f"{out} holds a run already; go on with --resume, or choose another --runs folder")
-    if resume:
-        _same_sources(out / "recipe.json", softened.sources)
     say(f"{name}: recipe {chosen.name}, weights {weights}, run folder {out}")
-    write_json(out / "recipe.json", {**asdict(chosen), **softened.sources})
-    if isinstance(softened.teacher, np.ndarray):
-        write_logits(out / "teacher_logits.npz", softened.teacher, softened.sources["teachers"], dataset.split("train"))
+    train = dataset.split("train")
+    if resume and (out / CHECKPOINT).exists():
+        _same_sources(out, softened, train)
+    else:
+        write_json(out / "recipe.json", {**asdict(chosen), **softened.sources})
+        if isinstance(softened.teacher, np.ndarray):
+            write_logits(out / LOGITS, softened.teacher, softened.sources["teachers"], train)
     with Progress() as progress:
         model, state = fit(
             name,
@@ -206,15 +222,22 @@ def _train_one(
     click.echo(f"{name}: see {out}/metrics.json, training_curves.png, confusion_matrix.png")
 
 
-def _same_sources(stored: Path, sources: dict[str, Any]) -> None:
+def _same_sources(out: Path, softened: _Softened, train: Split) -> None:
     """DataError where the run that is resumed learnt from other teachers or votes."""
+    from fer_edge.train.teacher import LOGITS, read_logits
+
+    hint = "resume with the same, or start again without --resume"
     try:
-        before = json.loads(stored.read_text("utf-8"))
+        before = json.loads((out / "recipe.json").read_text("utf-8"))
     except (OSError, ValueError):
-        return  # nothing was begun, or its checkpoint will tell
+        return  # its checkpoint will tell
     for key, option in (("teachers", "--teacher"), ("ferplus", "--ferplus")):
-        if before.get(key) != sources.get(key):
+        if before.get(key) != softened.sources.get(key):
             raise DataError(
-                f"the run in {stored.parent} began with {option} {before.get(key)}, this is {sources.get(key)}; "
-                "resume with the same, or start again without --resume"
+                f"the run in {out} began with {option} {before.get(key)}, this is {softened.sources.get(key)}; {hint}"
             )
+    if isinstance(softened.teacher, np.ndarray) and (out / LOGITS).exists():
+        kept = read_logits(out / LOGITS, train)
+        # another machine's arithmetic moves a logit by hundredths
+        if kept and np.abs(kept[0] - softened.teacher).mean() > 0.1:
+            raise DataError(f"the run in {out} began with other logits of {', '.join(kept[1])}; {hint}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.preprocess import network_input
 from fer_edge.train import architectures, targets
 from fer_edge.train.augment import augment
-from fer_edge.train.checkpoint import State, read_checkpoint, write_checkpoint
+from fer_edge.train.checkpoint import CHECKPOINT, State, beginning, read_checkpoint, write_checkpoint
 from fer_edge.train.data import Dataset, Split
 from fer_edge.train.fused import training_keras
 from fer_edge.train.recipes import Phase, Recipe
@@ -53,35 +53,38 @@ def fit(
     killed the run. Raises DataError where the data has no train or val split or the checkpoint is another run's.
     """
     lessons, val = targets.lessons(data.split("train"), recipe, votes, teacher), data.split("val")
+    begun = beginning(name, recipe, weights, data, votes)
     with computing_in(recipe.precision):
-        best, state = _phases(name, lessons, val, recipe, out / "checkpoint.npz", weights, resume, echo, progress)
+        best, state = _phases(begun, lessons, val, recipe, out / CHECKPOINT, resume, echo, progress)
     finished = architectures.build(name, keras)
     finished.set_weights(best)
     return finished, state
 
 
 def _phases(
-    name: str,
+    begun: dict[str, Any],
     lessons: Lessons,
     val: Split,
     recipe: Recipe,
     checkpoint: Path,
-    weights: str,
     resume: bool,
     echo: Callable[[str], None],
     progress: Progress,
 ) -> tuple[list[NDArray[np.float32]], State]:
     """The recipe's phases from the beginning or the checkpoint; the best weights at full size, and the state."""
+    name = begun["name"]
     full_size = architectures.size(name)
     keras.utils.set_random_seed(recipe.seed)
     model = architectures.build(name, training_keras())
     state, best = State(), None
     if resume and checkpoint.exists():
-        state, arrays, best = read_checkpoint(checkpoint, name, recipe)
+        state, arrays, best = read_checkpoint(checkpoint, begun)
         model.set_weights(arrays["weights"])
     else:
+        if resume:
+            echo(f"no checkpoint in {checkpoint.parent}: beginning anew")
         arrays = {}
-        start(name, model, weights, keras, lessons.faces)
+        start(name, model, begun["weights"], keras, lessons.faces)
 
     finished = 0
     for phase in recipe.phases(full_size):
@@ -121,7 +124,7 @@ def _phases(
             if state.since_best >= recipe.stop_patience:
                 echo(f"early stopping of phase {phase.name}: no lower validation loss in {state.since_best} epochs")
                 state.epoch = last
-            write_checkpoint(checkpoint, name, recipe, state, model, optimizer, best)
+            write_checkpoint(checkpoint, begun, state, model, optimizer, best)
     return model.get_weights() if best is None else best, state
 
 

@@ -1,0 +1,158 @@
+"""What a run may go on from, and what is said before it begins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import SHORT, synthetic_rows
+
+from fer_edge.edge.cli import main
+from fer_edge.edge.errors import FerEdgeError
+from fer_edge.train.checkpoint import State, beginning, read_checkpoint, write_checkpoint
+from fer_edge.train.data import Dataset, Split, load
+from fer_edge.train.recipes import Recipe
+from fer_edge.train.teacher import write_logits
+from fer_edge.train.weights import check
+
+FACES = Split(np.zeros((2, 48, 48), np.uint8), np.arange(2))
+OTHERS = Split(np.ones((2, 48, 48), np.uint8), np.arange(2))
+DATA = Dataset(Path("a.csv"), {"train": FACES, "val": FACES})
+VOTES = np.full((2, 7), 1 / 7, np.float32)
+BEGUN = beginning("vgg", Recipe(), "none", DATA, VOTES)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    path = tmp_path / "checkpoint.npz"
+    write_checkpoint(path, BEGUN, State(epoch=3), model, keras.optimizers.SGD(), None)
+    return path
+
+
+def rewritten(path: Path, about: Any) -> Path:
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "about"}
+    np.savez(path, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [
+        (beginning("se_resnet18", Recipe(), "none", DATA, VOTES), "a run of vgg"),
+        (beginning("vgg", replace(Recipe(), seed=5), "none", DATA, VOTES), "another seed"),
+        (beginning("vgg", Recipe(), "first.npz", DATA, VOTES), "--weights none"),
+        (beginning("vgg", Recipe(), "none", replace(DATA, splits={"train": OTHERS, "val": FACES}), VOTES), "train"),
+        (beginning("vgg", Recipe(), "none", replace(DATA, splits={"train": FACES, "val": OTHERS}), VOTES), "val"),
+        (beginning("vgg", Recipe(), "none", DATA, None), "votes"),
+    ],
+)
+def test_a_checkpoint_is_of_one_beginning(checkpoint: Path, begun: dict[str, Any], said: str) -> None:
+    assert read_checkpoint(checkpoint, BEGUN)[0] == State(epoch=3)
+    with pytest.raises(FerEdgeError, match=said):
+        read_checkpoint(checkpoint, begun)
+
+
+def test_a_checkpoint_that_says_less_is_gone_on_from(checkpoint: Path) -> None:
+    older = {"name": "vgg", "recipe": BEGUN["recipe"], "state": {"epoch": 2}}
+    assert read_checkpoint(rewritten(checkpoint, older), BEGUN)[0].epoch == 2
+
+
+@pytest.mark.parametrize("about", [[], {}, {"state": 1}, {"state": {"epoch": 1}, "recipe": []}, {"state": {"x": 1}}])
+def test_a_checkpoint_of_something_else_is_one_line(checkpoint: Path, about: Any) -> None:
+    with pytest.raises(FerEdgeError, match="no run's checkpoint"):
+        read_checkpoint(rewritten(checkpoint, about), BEGUN)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:700], lambda content: b""])
+def test_a_damaged_checkpoint_is_one_line(checkpoint: Path, damage: Callable[[bytes], bytes]) -> None:
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    with pytest.raises(FerEdgeError, match="without --resume"):
+        read_checkpoint(checkpoint, BEGUN)
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    path = tmp_path / "fer2013.csv"
+    rows = synthetic_rows(14, "Training") + synthetic_rows(7, "PublicTest")
+    path.write_text("\n".join(["emotion,pixels,Usage", *rows]))
+    return path
+
+
+def trained(name: str, csv: Path, runs: Path, *words: object) -> Any:
+    words = ("train", name, "--data", csv, "--runs", runs, *SHORT, "--small-epochs", "0", "--batch-size", 7, *words)
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(csv: Path, tmp_path: Path) -> None:
+    anew = trained("mobilenet_v2", csv, tmp_path / "runs", "--resume")
+    assert anew.exit_code == 0 and "beginning anew" in anew.stderr, anew.output
+    recipe = tmp_path / "runs/mobilenet_v2/recipe.json"
+    before = recipe.read_bytes()
+    refused = trained("mobilenet_v2", csv, tmp_path / "runs", "--resume", "--seed", 5)
+    assert refused.exit_code == 2 and "another seed" in refused.stderr
+    assert recipe.read_bytes() == before
+
+
+def test_a_teacher_that_says_something_else_is_another(csv: Path, tmp_path: Path) -> None:
+    run, train = tmp_path / "mobilenet_v2", load(csv).split("train")
+    write_logits(tmp_path / "said.npz", np.ones((14, 7), np.float32), ["a"], train)
+    write_logits(run / "teacher_logits.npz", np.zeros((14, 7), np.float32), ["a"], train)
+    (run / "recipe.json").write_text('{"teachers": ["a"]}')
+    (run / "checkpoint.npz").touch()
+    refused = trained("mobilenet_v2", csv, tmp_path, "--resume", "--teacher", tmp_path / "said.npz")
+    assert refused.exit_code == 2 and "other logits of a" in refused.stderr
+
+
+def test_what_stops_the_last_is_said_before_the_first(csv: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "runs/efficientnet_b0/checkpoint.npz"
+    begun.parent.mkdir(parents=True)
+    begun.touch()
+    lost = trained("all", csv, tmp_path / "others", "--weights", tmp_path / "{name}.npz")
+    without_val = tmp_path / "train.csv"
+    without_val.write_text("\n".join(["emotion,pixels,Usage", *synthetic_rows(7, "Training")]))
+    for refused, said in (
+        (trained("all", csv, tmp_path / "runs"), "efficientnet_b0 holds a run already"),
+        (lost, "mobilenet_v2.npz: no such file"),
+        (trained("all", without_val, tmp_path / "others", "--teacher", "mobilenet_v2"), "no 'val' split"),
+    ):
+        assert refused.exit_code == 2 and said in refused.stderr
+        assert "run folder" not in refused.stderr and "logits" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "said"),
+    [
+        ("inception_resnet_v1", "missing.h5", "no such file; .*facenet_keras.h5"),
+        ("mobilenet", "missing.json", "no such file; .*faceres.json"),
+        ("mobilenet_v2", "missing.npz", "no such file; .*imagenet"),
+        ("face_resnet", "imagenet", "face_recognition_model-weights_manifest.json"),
+        ("vgg", "imagenet", "does not fit vgg; expected none"),
+        ("mobilenet_v2", "there.json", "does not fit mobilenet_v2"),
+        ("mobilenet_v2", "there.keras", "use the float.npz beside it"),
+    ],
+)
+def test_first_weights_that_cannot_be_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, weights: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for there in ("there.json", "there.keras"):
+        Path(there).touch()
+    with pytest.raises(FerEdgeError, match=said):
+        check(name, weights)
+
+
+@pytest.mark.parametrize(
+    ("option", "path"), [("--teacher", "missing.npz"), ("--teacher", "runs/a"), ("--ferplus", "a")]
+)
+def test_missing_lessons_are_named(csv: Path, tmp_path: Path, option: str, path: str) -> None:
+    refused = trained("vgg", csv, tmp_path / "runs", option, path)
+    assert refused.exit_code == 2 and f"{option} {path}: no such file" in refused.stderr
