@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import lzma
+import os
 import zipfile
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fer_edge.edge.cli import main
-from fer_edge.edge.errors import DataError
+from fer_edge.edge.errors import DataError, SinkError
 from fer_edge.train import data
 
 FACE = np.arange(48 * 48).reshape(48, 48) % 256
@@ -56,6 +58,7 @@ def test_icml_header_and_column_order(tmp_path: Path) -> None:
         (csv_row(3, FACE[:40], "Training"), "1920 pixels, expected 2304"),
         (csv_row(3, FACE + 1, "Training"), "pixel values from 1 to 256"),
         (csv_row(3, FACE - 1, "Training"), "pixel values from -1 to 254"),
+        (csv_row(3, FACE, "Training").replace(" 17 ", " 4294967297 "), "pixel"),
         (csv_row(7, FACE, "Training"), "emotion is '7'"),
         ("x" + csv_row(3, FACE, "Training"), "emotion is 'x3'"),
         (csv_row(3, FACE, "Trainin"), "Usage is 'Trainin'"),
@@ -69,8 +72,11 @@ def test_bad_row_is_named_and_can_be_skipped(tmp_path: Path, row: str, says: str
     with pytest.raises(DataError, match="row 3") as caught:
         data.load(path)
     assert says in str(caught.value)
-    skipped = data.load(path, skip_bad=True)
-    assert (len(skipped.split("train")), skipped.skipped) == (1, 1)
+    for _ in ("parsed", "cached"):
+        said: list[str] = []
+        skipped = data.load(path, skip_bad=True, progress=said.append)
+        assert (len(skipped.split("train")), skipped.skipped) == (1, 1)
+        assert said[-1].endswith("1 bad rows skipped")
 
 
 @given(arrays(np.uint8, (48, 48)), st.integers(0, 6))
@@ -94,6 +100,61 @@ def test_damaged_archive(synthetic_csv: Path, tmp_path: Path, kind: str) -> None
     path.write_bytes({"gz": gzip, "xz": lzma, "zip": gzip}[kind].compress(synthetic_csv.read_bytes())[:-100])
     with pytest.raises(DataError):
         data.load(path)
+
+
+@pytest.mark.parametrize("kind", ["gz", "zip"])
+def test_flipped_bits_and_secrets_are_one_line(synthetic_csv: Path, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"fer2013.csv.{kind}"
+    if kind == "gz":
+        content = bytearray(gzip.compress(synthetic_csv.read_bytes()))
+        content[10] |= 6  # a kind of block that there is not
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("fer2013.csv", synthetic_csv.read_bytes())
+        content = bytearray(path.read_bytes())
+        for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            content[content.index(header) + flags] |= 1  # says that it is encrypted
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as a FER2013 CSV"):
+        data.load(path)
+
+
+def test_a_picture_of_too_many_pixels_is_a_bad_one(tmp_path: Path) -> None:
+    (tmp_path / "train/happy").mkdir(parents=True)
+    good, large = tmp_path / "train/happy/a.pgm", tmp_path / "train/happy/b.pgm"
+    good.write_bytes(b"P5 48 48 255\n" + bytes(48 * 48))
+    large.write_bytes(b"P5 60000 60000 255\n")
+    assert data.load(tmp_path, skip_bad=True).skipped == 1
+
+
+def test_a_tree_that_cannot_be_written_is_one_line(
+    synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = data.load(synthetic_csv)
+    (tmp_path / "file").touch()
+    with pytest.raises(SinkError, match="cannot be written"):
+        data.write_folders(dataset, tmp_path / "file" / "tree")
+    (tmp_path / "full").mkdir()
+
+    def full(*paths: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(SinkError, match="No space left"):
+        data.write_folders(dataset, tmp_path / "full" / "tree")
+    assert not list((tmp_path / "full").iterdir())
+
+
+def test_a_cache_that_cannot_be_kept_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, said = tmp_path / "fer2013.csv", []
+    path.write_text("\n".join(["emotion,pixels,Usage", *synthetic_rows(7, "Training")]))
+
+    def full(*paths: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    assert len(data.load(path, progress=said.append).split("train")) == 7
+    assert "No space left" in said[-1] and [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
 def test_cache_is_used_and_renewed(tmp_path: Path) -> None:

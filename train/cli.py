@@ -23,7 +23,7 @@ from fer_edge.train.recipes import RECIPES, Recipe, recipe
 from fer_edge.train.targets import Judge
 
 data_option = click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
-skip_option = click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")
+skip_option = click.option("--skip-bad", is_flag=True, help="Leave out bad rows or pictures, and say how many.")
 
 
 # --- data ------------------------------------------------------------------------------------------------------
@@ -56,8 +56,6 @@ def info(path: str, skip_bad: bool, as_json: bool) -> None:
     absent = [name for name in SPLITS if name not in counts]
     if absent:
         click.echo(f"absent: {', '.join(absent)}")
-    if dataset.skipped:
-        click.echo(f"skipped: {dataset.skipped} bad")
 
 
 @data.command()
@@ -68,8 +66,7 @@ def prepare(csv: str, directory: Path, skip_bad: bool) -> None:
     """Write CSV's pictures as DIRECTORY/SPLIT/CLASS/NNNNN.png."""
     dataset = load(csv, skip_bad=skip_bad, progress=say)
     written = write_folders(dataset, directory)
-    skipped = f", {dataset.skipped} bad rows skipped" if dataset.skipped else ""
-    click.echo(f"{written} pictures in {directory}{skipped}")
+    click.echo(f"{written} pictures in {directory}")
 
 
 # --- train -----------------------------------------------------------------------------------------------------

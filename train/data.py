@@ -12,9 +12,10 @@ import lzma
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import DataError
+from fer_edge.edge.errors import DataError, ModelError, SinkError
+from fer_edge.edge.files import whole
 from fer_edge.edge.preprocess import FACE_SIZE, shrink
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.arrays import read_arrays
 
 SPLITS = ("train", "val", "test")
 USAGES = {"training": 0, "publictest": 1, "privatetest": 2}
@@ -56,6 +59,8 @@ PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm"}
 
 _PIXELS = FACE_SIZE * FACE_SIZE
 _CACHE_VERSION = 1
+# zipfile raises a RuntimeError for what is encrypted
+_UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, RuntimeError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +85,6 @@ class Dataset:
     source: Path
     splits: dict[str, Split]
     skipped: int = 0
-    notes: list[str] = field(default_factory=list)
 
     def split(self, name: str) -> Split:
         """The named split; DataError where the data set has none."""
@@ -91,18 +95,19 @@ class Dataset:
         return self.splits[name]
 
 
-def load(path: Path | str, *, skip_bad: bool = False, progress: Callable[[str], None] | None = None) -> Dataset:
+def load(path: Path | str, *, skip_bad: bool = False, progress: Callable[[str], None] = lambda line: None) -> Dataset:
     """Read a FER2013 CSV (plain, .gz, .xz or .zip) or a class-folder tree.
 
     A CSV is parsed once and cached beside it as NAME.fer2013.npz. A bad row or picture raises DataError with its
-    row number or path, unless skip_bad, which counts it and goes on.
+    row number or path, unless skip_bad, which goes on and tells progress how many there were.
     """
     path = Path(path)
-    if path.is_dir():
-        return _load_folders(path, skip_bad)
-    if not path.is_file():
+    if not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: no such file or folder; expected a FER2013 CSV or a tree of class folders")
-    return _load_csv(path, skip_bad, progress or (lambda _: None))
+    dataset = _load_folders(path, skip_bad) if path.is_dir() else _load_csv(path, skip_bad, progress)
+    if dataset.skipped:
+        progress(f"{path}: {dataset.skipped} bad {'pictures' if path.is_dir() else 'rows'} skipped")
+    return dataset
 
 
 # --- the official CSV ------------------------------------------------------------------------------------------
@@ -131,26 +136,21 @@ _Parsed = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], int]
 
 def _read_cache(cache: Path, stamp: NDArray[np.int64]) -> _Parsed | None:
     try:
-        with np.load(cache, allow_pickle=False) as arrays:
-            if not np.array_equal(arrays["stamp"], stamp):
-                return None
+        arrays = read_arrays(cache, "a cache")
+        if np.array_equal(arrays["stamp"], stamp):
             return arrays["faces"], arrays["labels"], arrays["usages"], int(arrays["skipped"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
-        return None
+    except (ModelError, KeyError):
+        pass  # it is made anew
+    return None
 
 
 def _write_cache(cache: Path, stamp: NDArray[np.int64], parsed: _Parsed, progress: Callable[[str], None]) -> None:
     faces, labels, usages, skipped = parsed
-    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=cache.parent, suffix=".npz")
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, stamp=stamp, faces=faces, labels=labels, usages=usages, skipped=np.int64(skipped))
-        os.replace(temporary, cache)
-    except OSError as error:
-        progress(f"no cache was written beside the CSV ({error.strerror}); the next run parses it again")
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+        with whole(cache) as beside:
+            np.savez(beside, stamp=stamp, faces=faces, labels=labels, usages=usages, skipped=np.int64(skipped))
+    except SinkError as error:
+        progress(f"{error}; the next run parses the CSV again")
 
 
 @contextmanager
@@ -200,7 +200,7 @@ def _parse_csv(path: Path, skip_bad: bool) -> _Parsed:
                 faces.append(face)
                 labels.append(label)
                 usages.append(usage)
-    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path} cannot be read as a FER2013 CSV: {error}") from None
     if not faces:
         raise DataError(f"{path} holds no usable row; expected rows of emotion,pixels,Usage")
@@ -219,7 +219,7 @@ def _parse_row(line: bytes, order: list[int]) -> tuple[NDArray[np.uint8], int, i
     if usage_index is None:
         raise ValueError(f"Usage is {usage.decode(errors='replace')!r}, expected Training, PublicTest or PrivateTest")
     try:
-        values = np.fromstring(pixels, dtype=np.int32, sep=" ")
+        values = np.fromstring(pixels, dtype=np.int64, sep=" ")  # int32 would wrap around
     except (ValueError, OverflowError):
         raise ValueError("a pixel is not a whole number from 0 to 255") from None
     if values.size != _PIXELS:
@@ -264,44 +264,42 @@ def _load_folders(root: Path, skip_bad: bool) -> Dataset:
     }
     if not splits:
         raise DataError(f"{root}: no pictures found; expected train/angry/*.jpg … (train|test or train|val|test)")
-    notes = [] if "val" in splits else ["the tree has no val split"]
-    return Dataset(root, splits, skipped, notes)
+    return Dataset(root, splits, skipped)
 
 
 def read_gray(path: Path) -> NDArray[np.uint8] | None:
     """A picture file as (H, W) uint8 gray, or None where it cannot be decoded."""
     try:
         encoded = np.fromfile(path, np.uint8)
-    except OSError:
+        image = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE) if encoded.size else None
+    except (OSError, cv2.error):  # OpenCV's for a picture of more than 2^30 pixels
         return None
-    image = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE) if encoded.size else None
     return None if image is None else np.asarray(image, np.uint8)
 
 
 def write_folders(dataset: Dataset, directory: Path) -> int:
     """Write every picture as SPLIT/CLASS/NNNNN.png below a directory that must not exist yet; returns how many.
 
-    Written beside and renamed, so that a full disk or an interrupt leaves nothing half-written.
+    Written beside and renamed, so that a full disk or an interrupt leaves nothing half-written; SinkError then.
     """
     if directory.exists():
         raise DataError(f"{directory} exists; expected a new folder, so that two data sets are not mixed")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as temporary:
-        building = Path(temporary) / "tree"
-        written = 0
-        for split, part in dataset.splits.items():
-            for name in EMOTIONS:
-                (building / split / name).mkdir(parents=True)
-            for index, (face, label) in enumerate(zip(part.faces, part.labels, strict=True)):
-                target = building / split / EMOTIONS[label] / f"{index:05d}.png"
-                ok, encoded = cv2.imencode(".png", face)
-                assert ok
-                try:
-                    target.write_bytes(encoded.tobytes())
-                except OSError as error:
-                    raise DataError(f"{target} cannot be written: {error.strerror}; nothing was kept") from None
-                written += 1
-        os.replace(building, directory)
+    written = 0
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as temporary:
+            building = Path(temporary) / "tree"
+            for split, part in dataset.splits.items():
+                for name in EMOTIONS:
+                    (building / split / name).mkdir(parents=True)
+                for index, (face, label) in enumerate(zip(part.faces, part.labels, strict=True)):
+                    ok, encoded = cv2.imencode(".png", face)
+                    assert ok
+                    (building / split / EMOTIONS[label] / f"{index:05d}.png").write_bytes(encoded.tobytes())
+                    written += 1
+            os.replace(building, directory)
+    except OSError as error:
+        raise SinkError(f"{directory} cannot be written: {error.strerror or error}; nothing was kept") from None
     return written
 
 
