@@ -31,8 +31,7 @@ def leave(
     made_of is kept with the metrics: the recipe, what was learnt besides the labels, the first weights.
     """
     for target in (out / "float.keras", out / "float.h5"):
-        with whole(target) as beside:
-            model.save(beside)
+        _save(model, target)
     save_half(model, out / "float.npz")
     val = dataset.split("val")
     metrics = measure(softmax(predict_logits(model, val.faces)), val.labels)
@@ -58,3 +57,12 @@ def leave(
     report.plot_history(out / "training_curves.png", history, name)
     report.plot_confusion(out / "confusion_matrix.png", metrics, f"{name}, validation split")
     return metrics
+
+
+def _save(model: Any, target: Path) -> None:
+    """Write the model in its suffix's format whole or not at all; SinkError."""
+    with whole(target) as beside:
+        try:
+            model.save(beside)
+        except RuntimeError as error:  # h5py's for a full disk
+            raise OSError(str(error).splitlines()[0][:160]) from None

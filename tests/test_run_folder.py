@@ -1,0 +1,30 @@
+"""What a run leaves where the disk is full."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import pytest
+
+from fer_edge.edge.errors import SinkError
+from fer_edge.train.run_folder import _save
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond 20 kB: writing fails as on a full disk, with another errno."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_a_full_disk_is_one_line(full_disk: None, tmp_path: Path, suffix: str) -> None:
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(200)])
+    with pytest.raises(SinkError, match="cannot be written") as caught:
+        _save(model, tmp_path / f"float.{suffix}")
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
