@@ -57,13 +57,20 @@ def open_judge(specs: Sequence[str], precision: str) -> tuple[Judge, list[str]]:
     """Teachers that see every view that their student sees (Beyer et al. 2022, arXiv:2106.05237), and their names.
 
     A spec is a run folder, a .keras or a .npz of float weights; the latter compute in the precision given, a Keras
-    policy. Views are resized to each teacher's input.
+    policy. Views are resized to each teacher's input. Raises DataError for a run that was fitted without a fold: a
+    view does not say which face it is of, so that its student would hear of faces that the teacher saw.
     """
     import keras
 
     from fer_edge.train.loop import computing_in
 
     _check(specs)
+    for spec in specs:
+        if _fold(Path(spec))[1]:
+            raise DataError(
+                f"--teacher {spec} was fitted without a fold; expected one without folds for augmented views, "
+                "or --teacher-views plain with a run for each fold"
+            )
     with computing_in(precision):
         networks = [open_network(Path(spec)) for spec in specs]
 
@@ -94,12 +101,18 @@ def _name(spec: Path) -> str:
 
 def _unseen(spec: Path, count: int) -> NDArray[np.bool_]:
     """Which faces a run was not fitted on; all of them where it was fitted on the whole split."""
+    fold, folds = _fold(spec)
+    return in_fold(count, fold, folds) if folds else np.ones(count, bool)
+
+
+def _fold(spec: Path) -> tuple[int, int]:
+    """The fold that a run left out and of how many, 0 where of none; of a run folder or a file in it."""
+    run = spec if spec.is_dir() else spec.parent
     try:
-        recipe = json.loads((spec / "recipe.json").read_text("utf-8"))
+        recipe = json.loads((run / "recipe.json").read_text("utf-8"))
     except (OSError, ValueError):
         recipe = {}
-    folds = int(recipe.get("folds", 0))
-    return in_fold(count, int(recipe["fold"]), folds) if folds else np.ones(count, bool)
+    return int(recipe.get("fold", 0)), int(recipe.get("folds", 0))
 
 
 def write_logits(path: Path, logits: NDArray[np.float32], names: Sequence[str], train: Split) -> None:
