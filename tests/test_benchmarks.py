@@ -43,7 +43,7 @@ def test_accuracy_is_what_numpy_computes(tiny: Path, weights: np.ndarray, synthe
     both = softmax(plain) + softmax(mirrored)
     assert flipped["accuracy"] == round(float(np.mean(both.argmax(1) == part.labels)), 5)
     assert (row["flip"], row["invocations"], flipped["flip"], flipped["invocations"]) == (False, 1, True, 2)
-    assert row["sha256"] == {"tiny.tflite": sha256(tiny)}
+    assert row["sha256"] == {str(tiny): sha256(tiny)}
     assert (result["data"]["split"], result["data"]["pictures"]) == ("val", len(part))
     assert result["command"].startswith(f"fer-edge bench accuracy {tiny}")
     assert [path.name for path in tmp_path.iterdir()] == ["accuracy.json"]
