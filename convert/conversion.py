@@ -112,8 +112,10 @@ def _quantized(
     student, teacher = _prepared(source, chosen, echo, progress)
     checkpoint = _beside(source, "finetuned.npz")
     if job.resume:
-        _resume(student, checkpoint, echo)
-    history = finetune(student, teacher, train, val, job.tuning, checkpoint, echo=echo, progress=progress)
+        _resume(student, checkpoint, source.digest, echo)
+    history = finetune(
+        student, teacher, train, val, job.tuning, checkpoint, source.digest, echo=echo, progress=progress
+    )
     echo("exporting to TFLite (a minute or two)")
     return export_int8(student), history
 
@@ -140,7 +142,7 @@ def debug(
     source = _as_exported(source, job)
     student, _ = _prepared(source, _sample(train, job.limit, job.tuning.seed), echo, progress)
     if job.resume:
-        _resume(student, _beside(source, "finetuned.npz"), echo)
+        _resume(student, _beside(source, "finetuned.npz"), source.digest, echo)
     together, costs = sensitivity(student, _sample(train, 256, job.tuning.seed + 1), progress=progress)
     path = _beside(source, "sensitivity.csv")
     write_table(path, costs)
@@ -157,10 +159,15 @@ def _as_exported(source: Source, job: Job) -> Source:
     return replace(source, model=folded(source.model)) if job.fold else source
 
 
-def _resume(student: Any, checkpoint: Path, echo: Callable[[str], None]) -> None:
-    """Put the best weights and ranges of an earlier fine-tuning into the student; ModelError where they do not fit."""
+def _resume(student: Any, checkpoint: Path, origin: str, echo: Callable[[str], None]) -> None:
+    """Put the best weights and ranges of an earlier fine-tuning into the student; ModelError where they do not fit.
+
+    origin: the float file's sha256, from which that one must have begun, too.
+    """
     arrays = read_arrays(checkpoint, "an earlier fine-tuning; convert without --resume")
     try:
+        if str(arrays.pop("origin", "")) != origin:
+            raise ValueError("it began from other weights")
         student.set_weights([arrays[name] for name in sorted(arrays)])
     except ValueError as error:
         what = str(error).splitlines()[0][:120]

@@ -49,13 +49,15 @@ def finetune(
     val: Split,
     tuning: Tuning,
     checkpoint: Path,
+    origin: str,
     *,
     echo: Callable[[str], None] = print,
     progress: Progress = lambda label, done, total: None,
 ) -> list[dict[str, float]]:
     """Train the student in place; it ends with the weights of its best epoch on val, epoch 0 being none at all.
 
-    The best weights so far are in checkpoint (.npz, in get_weights order) after every epoch. Returns a row per epoch.
+    Once an epoch is as good as none, the best weights so far are in checkpoint (.npz, in get_weights order) with their
+    origin, the float file's sha256. Returns a row per epoch.
     """
     optimizer = tf_keras.optimizers.Adam(tuning.rate)
     step_of = _train_step(student, teacher, optimizer, tuning)
@@ -81,7 +83,7 @@ def finetune(
         }
         if row["val_accuracy"] >= max(earlier["val_accuracy"] for earlier in rows):
             best = student.get_weights()
-            _keep(checkpoint, best, echo)
+            _keep(checkpoint, best, origin, echo)
         rows.append(row)
         echo(
             f"fine-tuning epoch {epoch + 1}/{tuning.epochs}: loss {row['loss']:.4f} "
@@ -157,8 +159,8 @@ def _rate(tuning: Tuning, step: int, total: int) -> float:
     return tuning.rate * ramp * 0.5 * (1 + float(np.cos(np.pi * step / total)))
 
 
-def _keep(path: Path, weights: list[Any], echo: Callable[[str], None]) -> None:
-    arrays: dict[str, Any] = {f"{i:04d}": value for i, value in enumerate(weights)}
+def _keep(path: Path, weights: list[Any], origin: str, echo: Callable[[str], None]) -> None:
+    arrays: dict[str, Any] = {f"{i:04d}": value for i, value in enumerate(weights)} | {"origin": np.array(origin)}
     try:
         with whole(path) as beside:
             np.savez(beside, **arrays)

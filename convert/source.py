@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tf_keras
 
+from fer_edge.edge.card import sha256
 from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import ModelError
 from fer_edge.train.evaluation import open_network
@@ -24,12 +25,13 @@ ALIKE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A float network in tf_keras, the architecture's name, its file, and what is known of its training."""
+    """A float network in tf_keras, the architecture's name, its file with its sha256, what is known of its training."""
 
     name: str
     path: Path
     model: Any
     training: dict[str, Any]
+    digest: str = ""
 
 
 def open_source(what: str, runs: Path) -> Source:
@@ -53,7 +55,7 @@ def open_source(what: str, runs: Path) -> Source:
         raise ModelError(f"{path} is no .keras or .npz file; expected what 'fer-edge train' leaves in a run folder")
     if name not in NAMES:
         raise ModelError(f"{path} holds {name}, which no device runs; expected one of {', '.join(NAMES)}")
-    return Source(name, path, model, _training(path.parent / "metrics.json"))
+    return Source(name, path, model, _training(path.parent / "metrics.json"), sha256(path))
 
 
 def _from_keras(path: Path) -> tuple[str, Any]:

@@ -63,7 +63,7 @@ def test_arrays_are_one_line(tmp_path: Path, network: keras.Model, damage: Calla
         lambda: read_arrays(weights, "arrays"),
         lambda: read_half(weights),
         lambda: read_logits(logits, FACES),
-        lambda: _resume(network, weights, print),
+        lambda: _resume(network, weights, "", print),
     ):
         with pytest.raises(FerEdgeError) as caught:
             read()

@@ -14,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 from conftest import SHORT, synthetic_rows
 
+from fer_edge.convert.conversion import _resume
+from fer_edge.convert.finetune import _keep
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.train.checkpoint import State, beginning, read_checkpoint, write_checkpoint
@@ -156,3 +158,13 @@ def test_first_weights_that_cannot_be_are_named(
 def test_missing_lessons_are_named(csv: Path, tmp_path: Path, option: str, path: str) -> None:
     refused = trained("vgg", csv, tmp_path / "runs", option, path)
     assert refused.exit_code == 2 and f"{option} {path}: no such file" in refused.stderr
+
+
+def test_a_fine_tuning_goes_on_from_its_own_weights_alone(tmp_path: Path) -> None:
+    network, path = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]), tmp_path / "float_finetuned.npz"
+    tuned = [np.full(value.shape, 2.0) for value in network.get_weights()]
+    _keep(path, tuned, "this one's", print)
+    with pytest.raises(FerEdgeError, match="other weights"):
+        _resume(network, path, "another's", print)
+    _resume(network, path, "this one's", print)
+    assert all(np.array_equal(one, other) for one, other in zip(network.get_weights(), tuned, strict=True))
