@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from fer_edge.edge.errors import DataError
@@ -151,15 +152,54 @@ _CHOICES = {
     "class_weights": ("none", "sqrt", "balanced"),
 }
 
+# the least and the most of every number; a share or probability is from 0 to 1
+_ANY, _SHARE = (0, math.inf), (0, 1)
+_RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 4_000_000),  # a thousand of it is to fit into 32 bits (loop._seed_dropout)
+    "batch_size": (1, math.inf),
+    **{f"{phase}_epochs": _ANY for phase in ("warmup", "small", "top", "full")},
+    **{f"{phase}_rate": _ANY for phase in ("warmup", "small", "top", "full")},
+    "warmup_size": (32, 512),  # five halvings need 32
+    "small_size": (32, 512),
+    "weight_decay": _ANY,
+    "label_smoothing": _SHARE,
+    "plateau_patience": (1, math.inf),
+    "plateau_factor": _SHARE,
+    "stop_patience": (1, math.inf),
+    "flip": _SHARE,
+    "rotation": (0, 180),
+    "zoom": (0, 0.9),  # at 1 a face is a point
+    "shift": _SHARE,
+    "contrast": _SHARE,
+    "brightness": (0, 255),
+    "gamma": (0, 5),
+    "noise": (0, 255),
+    "erase": _SHARE,
+    "mixup": _ANY,
+    "ema": (0, 0.99999),  # at 1 the mean stays where it began
+    "votes_share": _SHARE,
+    "teacher_share": _SHARE,
+    "teacher_temperature": (0.01, 100),
+    "folds": _ANY,
+    "fold": _ANY,
+}
+
 
 def recipe(name: str, network: str, **overrides: object) -> Recipe:
-    """The named recipe for a network, with fields replaced; DataError where a field has no such choice."""
+    """The named recipe for a network, with fields replaced; DataError where a field has no such value."""
     own = _FOR_NETWORK.get(network, {}) if name == "best" else {}
     changed = replace(RECIPES[name], **{**own, **overrides})  # type: ignore[arg-type]
     for field, choices in _CHOICES.items():
         if getattr(changed, field) not in choices:
             raise DataError(f"recipe field {field} is {getattr(changed, field)!r}; expected {', '.join(choices)}")
-    if changed.folds and not 0 <= changed.fold < changed.folds:
+    for field, (least, most) in _RANGES.items():
+        value = getattr(changed, field)
+        if not (least <= value <= most and math.isfinite(value)):
+            wanted = f"a number from {least}" + (f" to {most}" if math.isfinite(most) else "")
+            raise DataError(f"recipe field {field} is {value}; expected {wanted}")
+    if changed.folds == 1:
+        raise DataError("recipe field folds is 1, which leaves every face out; expected 0 for none, or 2 or more")
+    if changed.folds and changed.fold >= changed.folds:
         raise DataError(
             f"recipe field fold is {changed.fold}; expected 0 to {changed.folds - 1}, with {changed.folds} folds"
         )
