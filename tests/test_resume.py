@@ -140,13 +140,14 @@ def test_what_stops_the_last_is_said_before_the_first(csv: Path, tmp_path: Path)
         ("vgg", "imagenet", "does not fit vgg; expected none"),
         ("mobilenet_v2", "there.json", "does not fit mobilenet_v2"),
         ("mobilenet_v2", "there.keras", "use the float.npz beside it"),
+        ("inception_resnet_v1", "float.h5", "use the float.npz beside it"),
     ],
 )
 def test_first_weights_that_cannot_be_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, weights: str, said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for there in ("there.json", "there.keras"):
+    for there in ("there.json", "there.keras", "float.h5"):
         Path(there).touch()
     with pytest.raises(FerEdgeError, match=said):
         check(name, weights)

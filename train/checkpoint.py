@@ -67,7 +67,7 @@ def write_checkpoint(
 def read_checkpoint(path: Path, begun: dict[str, Any]) -> tuple[State, dict[str, list[Any]], list[Any] | None]:
     """The state, the arrays by group and the best weights; DataError or ModelError where it is damaged or of a run
     that began otherwise."""
-    hint = "start again with another --runs folder and without --resume"
+    hint = "start again without --resume and with another --runs folder"
     arrays = read_arrays(path, f"a run's checkpoint; {hint}")
     try:
         about = json.loads(arrays.pop("about").tobytes())
@@ -79,7 +79,7 @@ def read_checkpoint(path: Path, begun: dict[str, Any]) -> tuple[State, dict[str,
     others = [key for key in begun if key != "recipe" and about.get(key, begun[key]) != begun[key]]
     if changed or others:
         what = {
-            "name": f"of {about['name']}",
+            "name": f"of {about.get('name')}",
             "weights": f"from --weights {about.get('weights')}",
             "train": "on another train split",
             "val": "with another val split",

@@ -23,7 +23,7 @@ from fer_edge.train.recipes import RECIPES, Recipe, recipe
 from fer_edge.train.targets import Judge
 
 data_option = click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
-skip_option = click.option("--skip-bad", is_flag=True, help="Leave out bad rows or pictures, and say how many.")
+skip_option = click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")
 
 
 # --- data ------------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def _same_sources(out: Path, softened: _Softened, train: Split) -> None:
     """DataError where the run that is resumed learnt from other teachers or votes."""
     from fer_edge.train.teacher import LOGITS, read_logits
 
-    hint = "resume with the same, or start again without --resume"
+    hint = "resume with the same, or start again with another --runs folder"
     try:
         before = json.loads((out / "recipe.json").read_text("utf-8"))
     except (OSError, ValueError):

@@ -37,7 +37,7 @@ def check(name: str, weights: str) -> None:
         stored, _ = read_half(path)
         if stored != name:
             raise ModelError(f"--weights {weights} holds the weights of {stored}; expected those of {name}")
-    elif path.suffix == ".keras":  # the backbone would be taken from it, and the trained head left
+    elif path.suffix == ".keras" or path.name == "float.h5":  # its backbone would be taken, its trained head left
         raise ModelError(f"--weights {weights} is a whole model; use the float.npz beside it")
     elif not recognizer.fits(name, weights) and (name not in _BACKBONES or path.suffix == ".json"):
         raise ModelError(f"--weights {weights} does not fit {name}; {expected}")
