@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import tf_keras
 from fer_edge.edge.card import sha256
 from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import ModelError
+from fer_edge.train.arrays import read_arrays
 from fer_edge.train.evaluation import open_network
 from fer_edge.train.weights import assemble, read_half
 
@@ -80,15 +80,14 @@ def _from_arrays(path: Path) -> tuple[str, Any]:
 
 
 def _checkpoint(path: Path) -> tuple[str, list[Any]] | None:
+    """The network and best weights of a training checkpoint; None where it is none."""
+    arrays = read_arrays(path, "weights or a checkpoint that training wrote")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if "about" not in arrays.files:
-                return None
-            group = "best/" if "best/00000" in arrays.files else "weights/"
-            values = [arrays[name] for name in sorted(arrays.files) if name.startswith(group)]
-            return str(json.loads(arrays["about"].tobytes())["name"]), values
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # read_half says what is wrong
+        name = str(json.loads(arrays["about"].tobytes())["name"])
+    except (KeyError, TypeError, ValueError):
+        return None  # read_half says what it is instead
+    group = "best/" if "best/00000" in arrays else "weights/"
+    return name, [arrays[key] for key in sorted(arrays) if key.startswith(group)]
 
 
 def _training(metrics: Path) -> dict[str, Any]:
