@@ -13,7 +13,7 @@ import tf_keras
 from click.testing import CliRunner
 from networks import coarse_faces, tiny_network, unsettle
 
-from fer_edge.convert import verify
+from fer_edge.convert import conversion, verify
 from fer_edge.convert.conversion import Job, convert
 from fer_edge.convert.export import export_float, export_int8, export_post_training
 from fer_edge.convert.finetune import Tuning
@@ -172,6 +172,39 @@ def test_convert_writes_a_model_and_a_card_that_fit(tiny, tmp_path):
     assert len(card.conversion["history"]) == 2
     assert card.conversion["resumed"] is False
     assert card.conversion["onnx"]["file"] == "tiny_int8.onnx"
+
+
+class Enough(Exception):
+    """What was asked has been seen."""
+
+
+@pytest.mark.parametrize("kind", ["int8", "ptq"])
+def test_nothing_is_fitted_to_what_it_is_judged_by(tiny, tmp_path, monkeypatch, kind):
+    """Ranges and fine-tuning come from the train split, whose faces are of another brightness."""
+    seen = {}
+
+    def calibrated(model, faces, **_):
+        seen["ranges"] = faces
+        return {}
+
+    def tuned(student, teacher, train, val, *_, **__):
+        seen["train"], seen["val"] = train.faces, val.faces
+        raise Enough
+
+    def exported(model, faces):
+        seen["ranges"] = faces
+        raise Enough
+
+    monkeypatch.setattr(conversion, "calibrate", calibrated)
+    monkeypatch.setattr(conversion, "fake_quantized", lambda teacher, ranges: teacher)
+    monkeypatch.setattr(conversion, "finetune", tuned)
+    monkeypatch.setattr(conversion, "export_post_training", exported)
+    dark, light = (Split(np.full((6, 48, 48), shade, np.uint8), np.arange(6)) for shade in (10, 200))
+    source = Source("tiny", tmp_path / "float.npz", tiny_network(), {})
+    with pytest.raises(Enough):
+        convert(source, Dataset(Path("made"), {"train": dark, "val": light}), Job((kind,), limit=4), tmp_path / "out")
+    assert (seen["ranges"] == 10).all() and len(seen["ranges"]) == 4
+    assert kind == "ptq" or ((seen["train"] == 10).all() and (seen["val"] == 200).all())
 
 
 def test_int8_stays_int8_in_onnx(int8_file):

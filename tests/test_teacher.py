@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fer_edge.edge.errors import DataError
-from fer_edge.train import architectures
+from fer_edge.train import architectures, teacher
 from fer_edge.train.data import Split
 from fer_edge.train.targets import in_fold
 from fer_edge.train.teacher import _unseen, open_judge, teach
@@ -36,3 +36,13 @@ def test_a_fold_alone_teaches_nothing(run: Path) -> None:
         teach([str(run / "float.npz")], FACES)
     with pytest.raises(DataError, match="augmented views"):
         open_judge([str(run / "float.npz")], "float32")
+
+
+def test_each_face_is_judged_by_the_run_that_never_saw_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for fold in (0, 1):
+        (tmp_path / str(fold)).mkdir()
+        (tmp_path / str(fold) / "recipe.json").write_text(json.dumps({"folds": 2, "fold": fold}))
+    says = {str(tmp_path / str(fold)): np.float32(fold) for fold in (0, 1)}
+    monkeypatch.setattr(teacher, "open_logits", lambda spec: lambda faces: np.full((len(faces), 7), says[spec]))
+    judged, _ = teach(list(says), FACES)
+    assert np.array_equal(judged[:, 0] == 1, in_fold(10, 1, 2)) and set(judged.ravel()) == {0, 1}

@@ -71,7 +71,10 @@ def _phases(
     echo: Callable[[str], None],
     progress: Progress,
 ) -> tuple[list[NDArray[np.float32]], State]:
-    """The recipe's phases from the beginning or the checkpoint; the best weights at full size, and the state."""
+    """The recipe's phases from the beginning or the checkpoint; the best weights at full size, and the state.
+
+    Without an epoch at full size the last ones, as they were validated.
+    """
     name = begun["name"]
     full_size = architectures.size(name)
     keras.utils.set_random_seed(recipe.seed)
@@ -104,8 +107,9 @@ def _phases(
             losses = _one_epoch(model, optimizer, lessons, phase, recipe, state, epoch, progress)
             with _averaged(model, optimizer, _plain(lessons, phase.size, recipe)):
                 row = _validate(model, val)
-                better = phase.size == full_size and row["val_accuracy"] > state.best_accuracy
-                best = model.get_weights() if better else best
+                full = phase.size == full_size
+                better = full and row["val_accuracy"] > state.best_accuracy
+                best = model.get_weights() if better or not full else best
             state.epoch = epoch + 1
             state.history.append(
                 {

@@ -1,0 +1,129 @@
+"""The training loop from within: what it goes on from, what it keeps, and which layers move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from fer_edge.train import architectures, loop
+from fer_edge.train.checkpoint import State
+from fer_edge.train.data import Dataset, load
+from fer_edge.train.recipes import Recipe
+
+SIZE = 24
+QUICK = replace(Recipe(), batch_size=28, warmup_size=SIZE, warmup_epochs=0, top_epochs=0, full_epochs=0, small_size=16)
+
+Weights = dict[str, list[np.ndarray]]
+
+
+def build(keras: Any, size: int) -> Any:
+    """A network of two convolutions that takes any size."""
+    layers = keras.layers
+    x = inputs = layers.Input((size, size, 3), name="image")
+    for name in ("low", "high"):
+        x = layers.Conv2D(6, 3, strides=2, name=name)(x)
+        x = layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_bn")(x))
+    x = layers.Dropout(0.3, name="head_dropout")(layers.GlobalAveragePooling2D(name="head_pool")(x))
+    return keras.Model(inputs, layers.Dense(7, name="head_logits")(x), name="small")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    defined = SimpleNamespace(NAME="small", SIZE=SIZE, SIZES=(8, 48), TOP_FROM="high", build=build)
+    monkeypatch.setitem(architectures.ARCHITECTURES, "small", defined)
+
+
+@pytest.fixture
+def data(synthetic_csv: Path) -> Dataset:
+    return load(synthetic_csv)
+
+
+def fit(data: Dataset, recipe: Recipe, out: Path, echo: Callable[[str], None] = print, **more: Any) -> Any:
+    out.mkdir(exist_ok=True)
+    return loop.fit("small", data, recipe, out, weights="none", echo=echo, **more)
+
+
+class Killed(Exception):
+    """What ends a run in the midst of a phase."""
+
+
+def test_a_run_killed_within_a_phase_ends_as_if_it_had_not_been(data: Dataset, tmp_path: Path) -> None:
+    """Weights, moments of the optimizer, mean of the weights, dropout and augmentation: to the last bit."""
+    recipe = replace(QUICK, full_epochs=3, ema=0.9, mixup=0.2, noise=5.0)
+
+    def kill(line: str) -> None:
+        if line.startswith("epoch 3"):
+            raise Killed
+
+    whole, state = fit(data, recipe, tmp_path / "whole")
+    with pytest.raises(Killed):
+        fit(data, recipe, tmp_path / "killed", kill)
+    resumed, again = fit(data, recipe, tmp_path / "killed", resume=True)
+    assert [row["loss"] for row in again.history] == [row["loss"] for row in state.history]
+    assert all(np.array_equal(*pair) for pair in zip(whole.get_weights(), resumed.get_weights(), strict=True))
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
+    """Each epoch's weights by layer, as they are when they are validated; the second epoch is the best."""
+    kept: list[Weights] = []
+
+    def validate(model: Any, val: object) -> dict[str, float]:
+        kept.append({layer.name: layer.get_weights() for layer in model.layers})
+        return {"val_loss": 1.0, "val_accuracy": 0.9 if len(kept) == 2 else 0.1}
+
+    monkeypatch.setattr(loop, "_validate", validate)
+    return kept
+
+
+def moved(before: Weights, after: Weights) -> set[str]:
+    return {
+        name
+        for name, values in after.items()
+        if not all(np.array_equal(*pair) for pair in zip(values, before[name], strict=True))
+    }
+
+
+def test_each_phase_moves_its_layers_and_the_best_epoch_is_kept(
+    data: Dataset, tmp_path: Path, seen: list[Weights]
+) -> None:
+    recipe = replace(QUICK, warmup_epochs=1, top_epochs=1, full_epochs=2)
+    model, state = fit(data, recipe, tmp_path)
+    with_weights = [layer.name for layer in model.layers if layer.weights]
+    top = {layer.name for layer in architectures.top_layers("small", model)} & set(with_weights)
+    keras.utils.set_random_seed(recipe.seed)
+    fresh = architectures.build("small", loop.training_keras())
+    first = {layer.name: layer.get_weights() for layer in fresh.layers}
+    assert moved(first, seen[0]) == {name for name in with_weights if name.startswith("head_")}
+    assert moved(seen[0], seen[1]) == top != set(with_weights)
+    assert moved(seen[1], seen[2]) == set(with_weights)
+    assert not moved(seen[1], {layer.name: layer.get_weights() for layer in model.layers})
+    assert state.best_accuracy == 0.9
+
+
+def test_without_an_epoch_at_full_size_the_validated_weights_are_left(
+    data: Dataset, tmp_path: Path, seen: list[Weights]
+) -> None:
+    """The mean of the weights, where the recipe keeps one, and not the last step's."""
+    model, _ = fit(data, replace(QUICK, small_epochs=2, ema=0.9), tmp_path)
+    assert not moved(seen[-1], {layer.name: layer.get_weights() for layer in model.layers})
+
+
+def test_the_rate_falls_on_a_plateau() -> None:
+    state, recipe = State(), replace(Recipe(), plateau_patience=2, plateau_factor=0.3)
+    scales = []
+    for loss in (1.0, 1.0, 1.0, 1.0, 0.5, 0.5):
+        state.history.append({"phase": "full"})
+        loop._watch(state, recipe, loss)
+        scales.append(round(state.scale, 3))
+    assert scales == [1.0, 1.0, 0.3, 0.3, 0.3, 0.3]
+    state.history.append({"phase": "other"})
+    loop._watch(state, recipe, 0.5)
+    assert state.scale == 1.0 and state.since_best == 0
