@@ -162,6 +162,11 @@ def test_imagenet_layout_is_taken_over_exactly(name: str, tmp_path: Path) -> Non
     if name == "se_mobilenet_v2":  # its gates have no counterpart there: they start almost open
         gate = model.get_layer("out_se_expand")
         assert 0.97 < float(keras.ops.sigmoid(gate.bias[0])) < 1
+        for each in reference.layers:
+            pairs = (
+                zip(each.get_weights(), model.get_layer(each.name).get_weights(), strict=True) if each.weights else ()
+            )
+            assert all(np.array_equal(*pair) for pair in pairs), each.name
         return
     # B0's input normalization is folded into its stem: exact but for the padded border, which spreads from there
     layer = "stem_bn" if name == "efficientnet_b0" else "out_relu"
