@@ -120,10 +120,13 @@ def test_the_rate_falls_on_a_plateau() -> None:
     state, recipe = State(), replace(Recipe(), plateau_patience=2, plateau_factor=0.3)
     scales = []
     for loss in (1.0, 1.0, 1.0, 1.0, 0.5, 0.5):
-        state.history.append({"phase": "full"})
         loop._watch(state, recipe, loss)
         scales.append(round(state.scale, 3))
     assert scales == [1.0, 1.0, 0.3, 0.3, 0.3, 0.3]
-    state.history.append({"phase": "other"})
-    loop._watch(state, recipe, 0.5)
-    assert state.scale == 1.0 and state.since_best == 0
+
+
+def test_a_plateau_ends_with_its_phase(data: Dataset, tmp_path: Path, seen: list[Weights]) -> None:
+    recipe = replace(QUICK, top_epochs=3, full_epochs=2, schedule="constant", plateau_patience=1, plateau_factor=0.1)
+    _, state = fit(data, recipe, tmp_path)
+    rates = [float(row["rate"]) for row in state.history]
+    assert rates == pytest.approx([recipe.top_rate, recipe.top_rate, recipe.top_rate / 10] + 2 * [recipe.full_rate])

@@ -95,6 +95,8 @@ def _phases(
         finished = last
         if state.epoch >= last:
             continue
+        if state.epoch == first:
+            state.best_loss, state.since_best, state.scale = float("inf"), 0, 1.0
         model = _resized(model, name, phase.size)
         _set_trainable(name, model, phase)
         optimizer = _compile(model, recipe, phase, lessons)
@@ -271,10 +273,7 @@ def _rate(recipe: Recipe, phase: Phase, state: State, steps: int) -> float:
 
 
 def _watch(state: State, recipe: Recipe, loss: float) -> None:
-    """ReduceLROnPlateau and EarlyStopping on the validation loss; a new phase starts the count anew."""
-    phases = [row["phase"] for row in state.history]
-    if len(phases) > 1 and phases[-2] != phases[-1]:
-        state.best_loss, state.since_best, state.scale = float("inf"), 0, 1.0
+    """ReduceLROnPlateau and EarlyStopping on the validation loss."""
     if loss < state.best_loss - 1e-4:
         state.best_loss, state.since_best = loss, 0
         return
