@@ -63,11 +63,6 @@ def test_a_checkpoint_is_of_one_beginning(checkpoint: Path, begun: dict[str, Any
         read_checkpoint(checkpoint, begun)
 
 
-def test_a_checkpoint_that_says_less_is_gone_on_from(checkpoint: Path) -> None:
-    older = {"name": "vgg", "recipe": BEGUN["recipe"], "state": {"epoch": 2}}
-    assert read_checkpoint(rewritten(checkpoint, older), BEGUN)[0].epoch == 2
-
-
 @pytest.mark.parametrize("about", [[], {}, {"state": 1}, {"state": {"epoch": 1}, "recipe": []}, {"state": {"x": 1}}])
 def test_a_checkpoint_of_something_else_is_one_line(checkpoint: Path, about: Any) -> None:
     with pytest.raises(FerEdgeError, match="no run's checkpoint"):

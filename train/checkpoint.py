@@ -75,8 +75,7 @@ def read_checkpoint(path: Path, begun: dict[str, Any]) -> tuple[State, dict[str,
         changed = [key for key, value in begun["recipe"].items() if about["recipe"].get(key) != value]
     except (KeyError, ValueError, TypeError, AttributeError):
         raise DataError(f"{path} is no run's checkpoint; {hint}") from None
-    # one that was written before a key was kept goes on without it
-    others = [key for key in begun if key != "recipe" and about.get(key, begun[key]) != begun[key]]
+    others = [key for key in begun if key != "recipe" and about.get(key) != begun[key]]
     if changed or others:
         what = {
             "name": f"of {about.get('name')}",
