@@ -33,6 +33,7 @@ from fer_edge.edge.draw import annotate
 from fer_edge.edge.ensemble import Ensemble
 from fer_edge.edge.follower import EVERY, Follower
 from fer_edge.edge.memory import UNCHANGED
+from fer_edge.edge.number import Number
 from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sources.capture import Closing
@@ -92,9 +93,9 @@ def _count(text: str) -> int:
 @click.option("--frames", type=click.IntRange(2), default=200, help="Frames of a clip.")
 @click.option("--cascade/--no-cascade", default=True, help="As in 'fer-edge run'.")
 @click.option("--detect-every", type=click.IntRange(1), default=EVERY, help="As in 'fer-edge run'.")
-@click.option("--unchanged", type=click.FloatRange(0), default=UNCHANGED, help="As in 'fer-edge run'; 0 asks always.")
-@click.option("--camera-rate", type=click.FloatRange(1), default=30.0, help="Frames/s of the camera played.")
-@click.option("--minutes", type=click.FloatRange(0), default=0.0, help="Go on for so long, at full rate, in each case.")
+@click.option("--unchanged", type=Number(0), default=UNCHANGED, help="As in 'fer-edge run'; 0 asks always.")
+@click.option("--camera-rate", type=Number(1), default=30.0, help="Frames/s of the camera played.")
+@click.option("--minutes", type=Number(0), default=0.0, help="Go on for so long, at full rate, in each case.")
 @result_file
 def pipeline(
     spec: str,

@@ -21,6 +21,7 @@ from fer_edge.edge.errors import SourceError
 from fer_edge.edge.follower import EVERY, Follower
 from fer_edge.edge.heat import Heat, Reading
 from fer_edge.edge.memory import UNCHANGED
+from fer_edge.edge.number import Number
 from fer_edge.edge.outputs import open_page, open_sinks, output_options, spare_source
 from fer_edge.edge.pipeline import Pipeline, open_pipeline
 from fer_edge.edge.sinks import ViewerGone
@@ -38,19 +39,19 @@ from fer_edge.edge.types import Frame
 @click.option("--loop", is_flag=True, help="Play a video as a camera would: at its own rate, again and again.")
 @click.option("--width", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
 @click.option("--height", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
-@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames a second to ask of the camera.")
+@click.option("--fps", type=Number(0, min_open=True), help="Frames a second to ask of the camera.")
 @click.option("--rotate", type=click.Choice(["0", "90", "180", "270"]), default="0", help="Degrees clockwise.")
 @click.option("--mirror", is_flag=True, help="Swap left and right, after --rotate.")
 @click.option(
     "--patience",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=math.inf,
     show_default="for ever",
     help="Seconds to wait for a camera or stream that was lost; 0 ends at once.",
 )
 @click.option("--model", default="ensemble", help="ensemble, a shipped model's name, or a .tflite file.")
 @click.option("--cascade/--no-cascade", default=True, help="Ask the ensemble's later members only where in doubt.")
-@click.option("--budget", type=click.FloatRange(0, min_open=True), help="Milliseconds of networks a face, on average.")
+@click.option("--budget", type=Number(0, min_open=True), help="Milliseconds of networks a face, on average.")
 @click.option("--detector", default="blazeface", help="Face detector.")
 @click.option(
     "--detect-every",
@@ -58,17 +59,17 @@ from fer_edge.edge.types import Frame
     default=EVERY,
     help="Frames between looks for faces; more while nothing changes.",
 )
-@click.option("--smooth", type=click.FloatRange(0), default=SECONDS, help="Time constant of the scores, s; 0 is none.")
+@click.option("--smooth", type=Number(0), default=SECONDS, help="Time constant of the scores, s; 0 is none.")
 @click.option(
     "--unchanged",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=UNCHANGED,
     help="Change of a face, in its contrasts, under which no network is asked again; 0 asks always.",
 )
 @click.option("--threads", type=click.IntRange(min=1), default=2, help="Threads of each network.")
 @output_options
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after so many frames.")
-@click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="End after so many seconds.")
+@click.option("--duration", type=Number(min=0, min_open=True), help="End after so many seconds.")
 @click.option("--quiet", "-q", is_flag=True, help="Tell nothing on stderr but errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Tell versions, and rate and stage times every ten seconds.")
 @click.pass_context

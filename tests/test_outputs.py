@@ -244,9 +244,9 @@ def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:
     ("words", "told"),
     [
         (("--max-mb", "1"), "--max-mb needs a file"),
-        (("--csv", "o.csv", "--max-mb", "inf"), "--max-mb inf: expected a number of megabytes"),
-        (("--csv", "o.csv", "--max-mb", "nan"), "--max-mb nan: expected a number of megabytes"),
-        (("--csv", "o.csv", "--max-mb", "1e308"), "--max-mb 1e+308: expected a number of megabytes"),
+        (("--csv", "o.csv", "--max-mb", "nan"), "'--max-mb': nan is no number"),
+        (("--csv", "o.csv", "--max-mb", "1e308"), "'--max-mb': 1e+308 is not in the range"),
+        (("--duration", "nan"), "'--duration': nan is no number"),
         (("--snapshot-on", "happy"), "--snapshot-on needs --snapshot-dir"),
         (("--on", "joy", "true"), "'joy' is not one of"),
         (("--on", "happy", "no-such-program-here"), "expected a program and its arguments"),

@@ -15,6 +15,7 @@ from fer_edge.edge.catalog import model_file
 from fer_edge.edge.classifier import open_member
 from fer_edge.edge.ensemble import NAMES, EnsembleConfig, read_ensemble, write_ensemble
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.number import Number
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.cascade import DROP, asking_order, fit_cascade, held_out_cascade
 from fer_edge.train.cli import data_option, skip_option
@@ -160,13 +161,13 @@ def ensemble() -> None:
 )
 @click.option(
     "--balance",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     help="How far rare classes are favoured: 0 not at all, 1 by the inverse of their frequency in train.",
 )
 @click.option(
     "--drop",
-    type=click.FloatRange(0, 100),
+    type=Number(0, 100),
     default=100 * DROP,
     help="Percentage points that the cascade may lose against the whole ensemble.",
 )
