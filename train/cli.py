@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from fer_edge.edge.ensemble import NAMES
-from fer_edge.edge.errors import DataError
-from fer_edge.edge.files import write_json
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.architectures import ARCHITECTURES
-from fer_edge.train.data import SPLITS, Dataset, Split, load, write_folders
-from fer_edge.train.progress import Progress, say
+from fer_edge.train.data import SPLITS, load, write_folders
+from fer_edge.train.progress import say
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
-from fer_edge.train.targets import Judge
+from fer_edge.train.run import check_start, softened_targets, train_one
 
 data_option = click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
 skip_option = click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")
@@ -137,104 +133,10 @@ def train(
     recipes = {each: recipe(recipe_name, each, **given) for each in names}
     first = {each: (weights or ("imagenet" if each in NAMES else "none")).replace("{name}", each) for each in names}
     for each in names:  # what would stop the last of them is said before the hours of the first
-        _check(each, runs / each, first[each], resume)
+        check_start(each, runs / each, first[each], resume)
     dataset = load(data_path, skip_bad=skip_bad, progress=say)
     for split in ("train", "val"):
         dataset.split(split)
-    softened = _softened(dataset, teachers, ferplus, recipes[names[0]])
+    softened = softened_targets(dataset, teachers, ferplus, recipes[names[0]])
     for each, chosen in recipes.items():
-        _train_one(each, dataset, chosen, runs / each, first[each], resume, softened)
-
-
-def _check(name: str, out: Path, weights: str, resume: bool) -> None:
-    """DataError or ModelError where the named run can neither begin nor go on."""
-    from fer_edge.train.checkpoint import CHECKPOINT
-    from fer_edge.train.weights import check
-
-    if not (out / CHECKPOINT).exists():
-        check(name, weights)
-    elif not resume:
-        raise DataError(f"{out} holds a run already; go on with --resume, or choose another --runs folder")
-
-
-@dataclass(frozen=True, eq=False)
-class _Softened:
-    """What is learnt besides the labels: (N, 7) votes, (N, 7) logits or a judge, and where it came from."""
-
-    votes: NDArray[np.float32] | None = None
-    teacher: NDArray[np.float32] | Judge | None = None
-    sources: dict[str, Any] = field(default_factory=dict)
-
-
-def _softened(dataset: Dataset, teachers: tuple[str, ...], ferplus: Path | None, chosen: Recipe) -> _Softened:
-    from fer_edge.train.targets import read_votes
-    from fer_edge.train.teacher import open_judge, teach
-
-    train = dataset.split("train")
-    sources: dict[str, Any] = {}
-    votes = None
-    teacher: NDArray[np.float32] | Judge | None = None
-    if ferplus:
-        votes, sources["ferplus"] = read_votes(ferplus, train.labels), ferplus.name
-    if teachers and chosen.teacher_views == "augmented":
-        teacher, sources["teachers"] = open_judge(teachers, chosen.teacher_precision)
-    elif teachers:
-        teacher, sources["teachers"] = teach(teachers, train, say)
-    return _Softened(votes, teacher, sources)
-
-
-def _train_one(
-    name: str, dataset: Dataset, chosen: Recipe, out: Path, weights: str, resume: bool, softened: _Softened
-) -> None:
-    from fer_edge.train.checkpoint import CHECKPOINT
-    from fer_edge.train.loop import fit
-    from fer_edge.train.report import metrics_table
-    from fer_edge.train.run_folder import leave
-    from fer_edge.train.teacher import LOGITS, write_logits
-
-    say(f"{name}: recipe {chosen.name}, weights {weights}, run folder {out}")
-    train = dataset.split("train")
-    if resume and (out / CHECKPOINT).exists():
-        _same_sources(out, softened, train)
-    else:
-        write_json(out / "recipe.json", {**asdict(chosen), **softened.sources})
-        if isinstance(softened.teacher, np.ndarray):
-            write_logits(out / LOGITS, softened.teacher, softened.sources["teachers"], train)
-    with Progress() as progress:
-        model, state = fit(
-            name,
-            dataset,
-            chosen,
-            out,
-            weights=weights,
-            votes=softened.votes,
-            teacher=softened.teacher,
-            resume=resume,
-            echo=progress.say,
-            progress=progress,
-        )
-    made_of = {"recipe": {**asdict(chosen), **softened.sources}, "weights": Path(weights).name}
-    metrics = leave(out, name, model, made_of, state.history, dataset)
-    click.echo(metrics_table(metrics))
-    click.echo(f"{name}: see {out}/metrics.json, training_curves.png, confusion_matrix.png")
-
-
-def _same_sources(out: Path, softened: _Softened, train: Split) -> None:
-    """DataError where the run that is resumed learnt from other teachers or votes."""
-    from fer_edge.train.teacher import LOGITS, read_logits
-
-    hint = "resume with the same, or start again with another --runs folder"
-    try:
-        before = json.loads((out / "recipe.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return  # its checkpoint will tell
-    for key, option in (("teachers", "--teacher"), ("ferplus", "--ferplus")):
-        if before.get(key) != softened.sources.get(key):
-            raise DataError(
-                f"the run in {out} began with {option} {before.get(key)}, this is {softened.sources.get(key)}; {hint}"
-            )
-    if isinstance(softened.teacher, np.ndarray) and (out / LOGITS).exists():
-        kept = read_logits(out / LOGITS, train)
-        # another machine's arithmetic moves a logit by hundredths
-        if kept and np.abs(kept[0] - softened.teacher).mean() > 0.1:
-            raise DataError(f"the run in {out} began with other logits of {', '.join(kept[1])}; {hint}")
+        train_one(each, dataset, chosen, runs / each, first[each], resume, softened)
