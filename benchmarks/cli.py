@@ -12,6 +12,7 @@ COMMANDS = {
     "cascade": "fer_edge.benchmarks.cascade",
     "compare": "fer_edge.benchmarks.compare",
     "latency": "fer_edge.benchmarks.latency",
+    "layers": "fer_edge.benchmarks.layers",
     "margin": "fer_edge.benchmarks.margin",
     "peers": "fer_edge.benchmarks.peers",
     "pipeline": "fer_edge.benchmarks.pipeline",

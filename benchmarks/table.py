@@ -236,6 +236,22 @@ def _start(result: dict[str, Any]) -> str:
     return f"{head}\n\n{_markdown(('what', 'p50', 'p90', 'p99', 'ratio'), rows)}"
 
 
+def _layers(result: dict[str, Any]) -> str:
+    threads = ", ".join(sorted({str(row["threads"]) for row in result["rows"]}))
+    head = f"Milliseconds of one invocation, threads: {threads}; {_machine(result)}"
+    kinds = tuple(result["rows"][0]["kinds"])
+    rows = [
+        (
+            row["model"],
+            row["runtime"],
+            f"{row['ms']:.2f}",
+            *(f"{row['kinds'][kind]['ms']:.2f} ({_percent(row['kinds'][kind]['share'], 0)})" for kind in kinds),
+        )
+        for row in result["rows"]
+    ]
+    return f"{head}\n\n{_markdown(('model', 'runtime', 'whole', *kinds), rows)}"
+
+
 def _machine(result: dict[str, Any]) -> str:
     machine = result["machine"]
     software = ", ".join(
@@ -272,6 +288,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "robustness": ("robustness", _robustness),
     "cascade": ("cascade", _cascade),
     "latency": ("latency", _latency),
+    "layers": ("layers", _layers),
     "start": ("start", _start),
     "pipeline": ("pipeline", _pipeline),
     "peers": ("peers", _peers),
