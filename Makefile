@@ -1,5 +1,5 @@
 # make demo    the ensemble on the first camera, or on a short clip where there is none
-# make page    the live page at http://127.0.0.1:8080/, from the same camera or clip, until Ctrl-C
+# make page    the live page at http://127.0.0.1:8080/, from the same camera or clip, until Ctrl-C; WEB=[HOST:]PORT
 # make test    all tests, in an environment of their own
 # make lint    ruff and mypy
 # make test-device  a V4L2 camera listed, filmed with, unplugged and plugged in again, in a virtual machine; minutes
@@ -12,6 +12,7 @@ VENV_TEST ?= .venv-test
 VENV_TFLITE ?= .venv-tflite
 PIP = -m pip install --quiet --disable-pip-version-check
 PYTEST ?=
+WEB ?= 8080
 SUITE ?= bookworm trixie
 
 # the last tflite-runtime was built for Python 3.11 and numpy 1
@@ -24,7 +25,7 @@ demo: $(VENV)/ready
 	@$(VENV)/bin/python examples/demo.py
 
 page: $(VENV)/ready
-	@$(VENV)/bin/python examples/demo.py --web 8080
+	@$(VENV)/bin/python examples/demo.py --web $(WEB)
 
 test: $(VENV_TEST)/ready $(if $(HAS_TFLITE),$(VENV_TFLITE)/ready)
 ifeq ($(HAS_TFLITE),)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -49,3 +51,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", linked.read_text("utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}, target
+
+
+def test_three_commands_lead_from_nothing_to_the_page() -> None:
+    """Those that .ci/newcomer times; the line for a bare Debian comes before them."""
+
+    def listed(*words: str) -> list[str]:
+        done = subprocess.run([sys.executable, ROOT / ".ci" / "newcomer", "--list", *words], capture_output=True)
+        return done.stdout.decode().splitlines()
+
+    clone, *rest = listed()
+    assert clone.startswith("git clone ADDRESS ")
+    assert rest == [f"cd {clone.split()[-1]}", "make page"]
+    (packages, *others) = listed("--apt")
+    assert others == [clone, *rest]
+    assert {"git", "make", "python3-venv"} <= set(packages.split())

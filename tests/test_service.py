@@ -287,6 +287,37 @@ def test_a_users_service_that_needs_a_network_later_is_told_of(tmp_path: Path) -
     assert "asks for a network" not in fer_edge("service", "status", "--user").stdout
 
 
+@pytest.mark.parametrize(
+    ("line", "allowed"),
+    [
+        ("source = 'gst:udpsrc port=5000 ! rtph264depay ! avdec_h264'", True),
+        ("source = 'udpsrc port=5000 ! jpegdec ! appsink'", True),
+        ("source = 'rtsp://camera/1'", True),
+        ("mqtt = 'mqtt://broker/home'", True),
+        ("source = 'party.mp4'", False),
+        ("camera = 0", False),
+    ],
+)
+def test_what_may_need_a_network_gets_one(tmp_path: Path, line: str, allowed: bool) -> None:
+    """A pipeline names no address where one sees it."""
+    path = tmp_path / "x.toml"
+    path.write_text(f"[run]\n{line}\n")
+    text = fer_edge("--config", path, "service", "install", "--dry-run").stdout
+    assert ("AF_INET" in text, "PrivateNetwork=yes" in text) == (allowed, not allowed)
+    refused = fer_edge("--config", path, "service", "install", "--dry-run", "--no-network").stdout
+    assert "PrivateNetwork=yes" in refused
+
+
+def test_the_file_of_the_working_folder_is_the_services(tmp_path: Path) -> None:
+    """As it is every command's that is called there; the service keeps to it wherever it runs."""
+    example = fer_edge("config", "--example").stdout
+    (tmp_path / "fer-edge.toml").write_text(example)
+    told = fer_edge("service", "install", "--user", "--no-start").stdout
+    assert f"config: {tmp_path}/fer-edge.toml; after a change: systemctl --user restart fer-edge\n" in told
+    assert f"--config {tmp_path}/fer-edge.toml run\n" in (tmp_path / "user/systemd/user" / NAME).read_text()
+    assert not (tmp_path / "user/fer-edge").exists()
+
+
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[tuple[str, Callable[[], list[str]]]]:
     """A supervisor's socket, read by a thread as systemd reads its own: its address, and what has come."""
