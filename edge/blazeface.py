@@ -186,8 +186,8 @@ class BlazeFace:
         return laid.restore(blend(decode(regressors[0], logits[0, :, 0], centres, self.variant)))
 
 
-def open_blazeface(variant: Variant, threads: int = 1, folder: Path = FOLDER / "face") -> BlazeFace:
-    """Open a variant's file from folder, or the package's; ModelError where it is missing or altered."""
+def checked_blazeface(variant: Variant, folder: Path = FOLDER / "face") -> tuple[Path, str]:
+    """A variant's file in folder and its sha256, the package's by default; ModelError where missing or altered."""
     path = folder / variant.file
     try:
         expected = json.loads((folder / "faces.json").read_text())[variant.file]["sha256"]
@@ -196,4 +196,9 @@ def open_blazeface(variant: Variant, threads: int = 1, folder: Path = FOLDER / "
         raise ModelError(f"{path}: cannot be checked ({error}); reinstall fer-edge") from None
     if found != expected:
         raise ModelError(f"{path}: sha256 is {found[:12]}…, expected {expected[:12]}…; reinstall fer-edge")
-    return BlazeFace(variant, path, threads)
+    return path, found
+
+
+def open_blazeface(variant: Variant, threads: int = 1, folder: Path = FOLDER / "face") -> BlazeFace:
+    """Open a variant's file from folder, or the package's; ModelError where it is missing or altered."""
+    return BlazeFace(variant, checked_blazeface(variant, folder)[0], threads)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
 
-from fer_edge.edge.card import checked_card, read_card
+from fer_edge.edge.blazeface import Variant, checked_blazeface
+from fer_edge.edge.card import read_card
 from fer_edge.edge.classifier import open_member
+from fer_edge.edge.detector import VARIANTS
 from fer_edge.edge.ensemble import NAMES, read_ensemble
 from fer_edge.edge.errors import FerEdgeError, ModelError
+from fer_edge.edge.interpreter import open_interpreter
 from fer_edge.edge.labels import labels_inside
 from fer_edge.models import FOLDER
 
@@ -65,13 +69,18 @@ def show(name: str) -> None:
 @models.command()
 @click.argument("names", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
-    """Check files against their cards' sha256 and load them; all shipped ones where none is named."""
+    """Check files against the sha256 of their cards and load them; all shipped ones where none is named.
+
+    All are the networks and the face detectors.
+    """
+    checks = [partial(_verified, model_file(name)) for name in names] or [
+        *(partial(_verified, path) for path in shipped()),
+        *(partial(_verified_detector, variant) for variant in VARIANTS.values()),
+    ]
     bad = 0
-    for path in [model_file(name) for name in names] or shipped():
+    for check in checks:
         try:
-            card = checked_card(path)
-            member, _ = open_member(path)
-            click.echo(f"ok    {path.name}  sha256 {card.sha256[:12]}…  {member.runtime}")
+            click.echo(f"ok    {check()}")
         except FerEdgeError as error:
             bad += 1
             click.echo(f"FAIL  {error}", err=True)
@@ -79,3 +88,15 @@ def verify(names: tuple[str, ...]) -> None:
         read_ensemble(FOLDER / "ensemble.json")
     if bad:
         raise SystemExit(2)
+
+
+def _verified(path: Path) -> str:
+    """What is told of a network that is the file of its card and loads. Raises ModelError."""
+    member, card = open_member(path)
+    return f"{path.name}  sha256 {card.sha256[:12]}…  {member.runtime}"
+
+
+def _verified_detector(variant: Variant) -> str:
+    """What is told of a face detector that is the file of faces.json and loads. Raises ModelError."""
+    path, sha256 = checked_blazeface(variant)
+    return f"{path.name}  sha256 {sha256[:12]}…  {open_interpreter(path).description}"

@@ -155,6 +155,36 @@ def test_broken_packages(
     assert words in " ".join((found.found, found.advice, found.answer))
 
 
+def package_with(root: Path, damaged: str) -> Here:
+    """This package with a bit of one of its models flipped: its own files but for models/, which it has by links."""
+    package, models = root / "fer_edge", root / "fer_edge/models"
+    for source in (ROOT, FOLDER, FOLDER / "face"):
+        folder = package / source.relative_to(ROOT)
+        folder.mkdir()
+        for path in source.iterdir():
+            if not path.name.startswith(".") and path not in (FOLDER, FOLDER / "face"):
+                (folder / path.name).symlink_to(path)
+    (models / "__init__.py").unlink()  # the folder of what it really is would be the real one
+    (models / "__init__.py").write_bytes((FOLDER / "__init__.py").read_bytes())
+    content = bytearray((FOLDER / damaged).read_bytes())
+    content[len(content) // 2] ^= 1
+    (models / damaged).unlink()
+    (models / damaged).write_bytes(content)
+    return Here(environ=os.environ | {"PYTHONPATH": str(root)})
+
+
+@pytest.mark.parametrize("damaged", ["mobilenet_v2_int8.tflite", "face/blazeface_back.tflite"])
+def test_a_damaged_file_fails_and_is_named(tmp_path: Path, damaged: str) -> None:
+    """The detector's too: nothing is recognized where no face is found."""
+    here = package_with(tmp_path, damaged)
+    found = software.models(here)
+    assert (found.status, found.answer, damaged in found.found) == (FAIL, page.MODEL, True), found
+    done = ask(here, "-m", "fer_edge.edge.cli", "models", "verify")
+    (told,) = [line for line in done.errors.splitlines() if "INFO" not in line]
+    assert (done.code, told.startswith("FAIL  "), damaged in told) == (2, True, True), told
+    assert len(done.out.splitlines()) == 5
+
+
 @pytest.mark.parametrize(
     ("module", "words"),
     [

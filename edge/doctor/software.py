@@ -124,22 +124,26 @@ def tensorflow(here: Here) -> Finding:
 
 
 MODELS = """
+from fer_edge.edge.blazeface import checked_blazeface
 from fer_edge.edge.card import checked_card
 from fer_edge.edge.catalog import shipped
+from fer_edge.edge.detector import VARIANTS
 from fer_edge.edge.ensemble import read_ensemble
 from fer_edge.models import FOLDER
-print(len([checked_card(path) for path in shipped()]))
+networks = [checked_card(path) for path in shipped()]
+detectors = [checked_blazeface(variant) for variant in VARIANTS.values()]
 read_ensemble(FOLDER / "ensemble.json")
+print(len(networks), "networks and", len(detectors), "face detectors")
 """
 
 
 def models(here: Here) -> Finding:
-    """Every shipped model is the file that its card describes."""
+    """Every shipped network and face detector is the file that its card describes."""
     answer = ask(here, "-c", MODELS)
     if answer.code:
         reason = answer.reason.removeprefix("fer_edge.edge.errors.ModelError: ")
         return Finding(FAIL, reason, "install fer-edge again", page.MODEL)
-    return Finding(OK, f"{answer.out} files, each with the sha256 of its card")
+    return Finding(OK, f"{answer.out}, each with the sha256 of its card")
 
 
 INFERENCE = """
