@@ -135,6 +135,20 @@ def test_health(page: Watched) -> None:
     assert (page.get("/healthz").status_code, page.get("/healthz").text) == (200, "running\n")
 
 
+def test_who_takes_pictures_is_a_viewer(camera: str) -> None:
+    """A player, and a program that asks for one picture after another, as well as a page."""
+    with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
+        assert watched.state()["viewers"] == 0
+        with httpx.stream("GET", f"{watched.url}stream.mjpg", timeout=LIMIT):
+            until(lambda: watched.state()["viewers"] == 1)
+            with httpx.stream("GET", f"{watched.url}api/events", timeout=LIMIT):
+                until(lambda: watched.state()["viewers"] == 2)
+                assert "\nfer_edge_viewers 2\n" in watched.get("/metrics").text
+        until(lambda: watched.state()["viewers"] == 0)
+        watched.get("/frame.jpg")
+        assert watched.state()["viewers"] == 1
+
+
 @pytest.mark.parametrize("path", ["/", "/static/page.js", "/api/state", "/no-such-page"])
 def test_browsers_are_told_what_to_refuse(page: Watched, path: str) -> None:
     headers = page.get(path).headers

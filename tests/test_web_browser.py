@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from network_camera import free_port, serving
 from selenium import webdriver
@@ -103,6 +104,14 @@ def test_nothing_comes_from_another_host(at: webdriver.Chrome, page: Watched) ->
 
 def test_it_says_that_nothing_is_stored(at: webdriver.Chrome) -> None:
     assert text(at, "privacy").startswith("Nothing is stored.")
+
+
+def test_it_says_how_many_look_and_how(at: webdriver.Chrome, page: Watched) -> None:
+    """A player sees the picture, too, and has no page open."""
+    assert "whoever opens this page, or its picture in a player or a dashboard" in text(at, "privacy")
+    until(lambda: text(at, "viewers") == "1")  # a page that was open before is forgotten
+    with httpx.stream("GET", f"{page.url}stream.mjpg", timeout=LIMIT):
+        until(lambda: text(at, "viewers") == "2")
 
 
 def test_bars_are_meters_with_names_and_values(at: webdriver.Chrome) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from fer_edge.edge.colours import COLOURS
 from fer_edge.edge.errors import SinkError
@@ -20,6 +21,7 @@ from fer_edge.edge.web.live import Live
 from fer_edge.edge.web.pages import STATIC
 from fer_edge.edge.web.pictures import WIDEST, Pictures
 from fer_edge.edge.web.state import waiting
+from fer_edge.edge.web.viewers import RECENT, Viewers
 
 
 def prediction(emotion: str) -> Prediction:
@@ -110,3 +112,32 @@ def test_history_is_a_mean_by_the_second_and_forgets() -> None:
     for second in range(10, 20 + 2 * SECONDS):
         history.add(second, [])
     assert len(history.since(-1)) == SECONDS
+
+
+def test_an_asker_for_pictures_is_a_viewer_for_a_while_and_a_page_is_one() -> None:
+    def asker(host: str, agent: bytes) -> Request:
+        return Request({"type": "http", "client": (host, 1), "headers": [(b"user-agent", agent)]})
+
+    now = 0.0
+    viewers = Viewers(lambda: now)
+    page, dashboard, other = (
+        asker("10.0.0.1", b"browser"),
+        asker("10.0.0.1", b"dashboard"),
+        asker("10.0.0.2", b"browser"),
+    )
+    viewers.asked(page)
+    with viewers.looking(page):
+        viewers.asked(page)
+        assert viewers.count() == 1
+        with viewers.looking(page):
+            assert viewers.count() == 2
+        viewers.asked(dashboard)
+        viewers.asked(other)
+        viewers.asked(other)
+        assert viewers.count() == 3
+    assert viewers.count() == 2
+    now += RECENT
+    viewers.asked(other)
+    assert viewers.count() == 2
+    now += RECENT / 2
+    assert viewers.count() == 1

@@ -20,6 +20,7 @@ from fer_edge.edge.web.metrics import CONTENT_TYPE, metrics
 from fer_edge.edge.web.pages import STATIC
 from fer_edge.edge.web.pictures import Pictures
 from fer_edge.edge.web.state import Run, state, status
+from fer_edge.edge.web.viewers import Viewers
 
 EVENT_SECONDS = 0.1
 """From one event to the next, at least."""
@@ -31,11 +32,11 @@ CUT = "fer-edge-frame"
 
 
 class Answers:
-    """The routes over one run. viewers: open pages."""
+    """The routes over one run."""
 
     def __init__(self, run: Run, live: Live, pictures: Pictures) -> None:
         self._run, self._live, self._pictures = run, live, pictures
-        self.viewers = 0
+        self._viewers = Viewers()
 
     def app(self) -> Starlette:
         """The routes as an ASGI application."""
@@ -61,6 +62,7 @@ class Answers:
         number = request.query_params.get("after", "0")
         if not re.fullmatch("[0-9]{1,18}", number):
             return PlainTextResponse(f"after={number[:40]}: expected a frame's number\n", 400)
+        self._viewers.asked(request)
         picture = await self._pictures.after(int(number))
         if picture is None:
             return Response(status_code=204)
@@ -71,13 +73,14 @@ class Answers:
 
         async def parts() -> AsyncIterator[bytes]:
             number = 0
-            while not self._live.closing:
-                picture = await self._pictures.after(number)
-                if picture is not None:
-                    number = picture.number
-                    head = f"--{CUT}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture.jpeg)}\r\n\r\n"
-                    yield head.encode() + picture.jpeg + b"\r\n"
-            yield f"--{CUT}--\r\n".encode()
+            with self._viewers.looking(request):
+                while not self._live.closing:
+                    picture = await self._pictures.after(number)
+                    if picture is not None:
+                        number = picture.number
+                        head = f"--{CUT}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture.jpeg)}\r\n\r\n"
+                        yield head.encode() + picture.jpeg + b"\r\n"
+                yield f"--{CUT}--\r\n".encode()
 
         return StreamingResponse(parts(), media_type=f"multipart/x-mixed-replace; boundary={CUT}")
 
@@ -93,8 +96,7 @@ class Answers:
 
         async def told() -> AsyncIterator[str]:
             number, second = 0, -1
-            self.viewers += 1
-            try:
+            with self._viewers.looking(request):
                 yield "retry: 2000\n\n"
                 while not self._live.closing:
                     points = self._live.history.since(second)
@@ -106,13 +108,11 @@ class Answers:
                     shown = await self._live.after(number, QUIET_SECONDS)
                     number = shown.number if shown else number
                 yield _event("stopped", {})
-            finally:
-                self.viewers -= 1
 
         return StreamingResponse(told(), media_type="text/event-stream")
 
     async def metrics(self, request: Request) -> Response:
-        return Response(metrics(self._run, self._live, self.viewers), headers={"Content-Type": CONTENT_TYPE})
+        return Response(metrics(self._run, self._live, self._viewers.count()), headers={"Content-Type": CONTENT_TYPE})
 
     async def health(self, request: Request) -> Response:
         """200 while frames come or after the source's proper end, 503 when it is away or none has come for too long."""
@@ -120,7 +120,7 @@ class Answers:
         return PlainTextResponse(f"{said}\n", 503 if said in ("away", "waiting") else 200)
 
     def _state(self) -> dict[str, Any]:
-        return state(self._run, self._live, self.viewers)
+        return state(self._run, self._live, self._viewers.count())
 
 
 def _event(name: str, value: dict[str, Any]) -> str:

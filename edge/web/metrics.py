@@ -37,7 +37,9 @@ def _families(run: Run, live: Live, viewers: int) -> Iterator[list[str]]:
     if run.heat.now.celsius is not None:
         yield _family("board_celsius", "gauge", "Temperature of the board.", {"": run.heat.now.celsius})
     yield _family("heat_level", "gauge", "Steps by which less work is done because of heat.", {"": run.heat.level})
-    yield _family("viewers", "gauge", "Open live pages.", {"": viewers})
+    yield _family(
+        "viewers", "gauge", "Who looks: open pages, streams, and askers for pictures in the last 10 s.", {"": viewers}
+    )
     usage = resource.getrusage(resource.RUSAGE_SELF)
     cpu = round(usage.ru_utime + usage.ru_stime, 3)
     yield _family("process_cpu_seconds_total", "counter", "User and system time of the process.", {"": cpu}, prefix="")

@@ -38,7 +38,8 @@ function tellStored(what) {
   stored = what.join();
   const head = document.createElement("strong");
   head.textContent = what.length ? `Stored on the device: ${what.join(", ")}.` : "Nothing is stored.";
-  privacy.replaceChildren(head, " The pictures go to those who have this page open, and to nobody else.");
+  const who = " Pictures go to whoever opens this page, or its picture in a player or a dashboard, and to nobody else.";
+  privacy.replaceChildren(head, who);
 }
 
 function told(state) {
