@@ -22,7 +22,7 @@ from fer_edge.edge.tables import settings
 from fer_edge.models import FOLDER
 
 NETWORKED = ("web", "mqtt", "on")
-"""Options of `run` that need a network: a page, a broker, and commands that may do anything."""
+"""Options of `run` that need a network: a page, a broker, and commands that may do anything. A source may, too."""
 
 LOG_LINES = 5
 
@@ -47,7 +47,7 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
 @_where
 @click.option("--run-as", metavar="USER", help="Run as this user [default: one that exists only meanwhile].")
 @click.option("--write", type=click.Path(path_type=Path), multiple=True, help="A folder it may write to. Repeatable.")
-@click.option("--network/--no-network", default=None, help="Allow the network [default: if the file needs it].")
+@click.option("--network/--no-network", default=None, help="Allow the network [default: if the file may need it].")
 @click.option("--start/--no-start", default=True, help="Start it now, too.")
 @click.option("--dry-run", is_flag=True, help="Print the unit and write nothing.")
 @click.pass_context
@@ -170,11 +170,17 @@ def _user_config(root: Path) -> Path:
 
 
 def _needs_network(config: Path, top: click.Context) -> bool:
-    """Whether the file's [run] does; ConfigError where the file is wrong: a service that cannot start helps nobody."""
+    """Whether the file's [run] may; ConfigError where the file is wrong: a service that cannot start helps nobody.
+
+    A GStreamer pipeline may listen or connect though no address stands in it: udpsrc, an element with a peer.
+    """
+    from fer_edge.edge.sources.stream import is_pipeline
+
     assert isinstance(top.command, click.Group)
     settings(config, top.command, ["run"])
     table: dict[str, Any] = read(config).get("run", {})
-    return any(name in table for name in NETWORKED) or "://" in str(table.get("source", ""))
+    source = str(table.get("source", ""))
+    return any(name in table for name in NETWORKED) or "://" in source or is_pipeline(source)
 
 
 def _configuration(text: str, root: Path, top: click.Context) -> str:
