@@ -13,6 +13,7 @@ from fer_edge.edge.cli import COMMANDS
 from fer_edge.edge.config import NAME, UNCONFIGURED, find, places, read
 from fer_edge.edge.errors import ConfigError
 from fer_edge.edge.option import as_toml, default, options
+from fer_edge.edge.samples import sample
 from fer_edge.edge.tables import settings
 
 WIDTH = 100
@@ -76,7 +77,7 @@ def _example_table(name: str, command: click.Command) -> Iterator[str]:
     for key, option in known.items():
         text = " ".join(part for part in ((option.help or "").strip(), _range(option)) if part)
         yield "".join(f"# {line}\n" for line in textwrap.wrap(text, WIDTH))
-        yield f"#{key} = {_sample(option)}\n"
+        yield f"#{key} = {_sample(key, option)}\n"
 
 
 def _range(option: click.Option) -> str:
@@ -91,18 +92,10 @@ def _range(option: click.Option) -> str:
     return ""
 
 
-def _sample(option: click.Option) -> str:
-    """The built-in value, or where there is none one of its kind."""
+def _sample(key: str, option: click.Option) -> str:
+    """The built-in value, or where there is none one that the option takes."""
     value = default(option)
-    if value is not None:
-        return as_toml(value)
-    if option.multiple:
-        return "[]"
-    if isinstance(option.type, click.IntRange | click.FloatRange):
-        return as_toml(option.type.min or 1)
-    if isinstance(option.type, click.types.BoolParamType):
-        return "false"
-    return "0" if isinstance(option.type, click.types.IntParamType | click.types.FloatParamType) else '""'
+    return as_toml(sample(key, option) if value is None or value == () else value)
 
 
 def _line(key: str, option: click.Option, value: Any, is_set: bool) -> str:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import pytest
@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from fer_edge.edge import config
 from fer_edge.edge.cli import COMMANDS, main
-from fer_edge.edge.option import as_toml, as_words, options
+from fer_edge.edge.option import as_toml, as_words, default, options
+from fer_edge.edge.samples import SAMPLES
+from fer_edge.edge.tables import settings
 from fer_edge.models import FOLDER
 
 PORTRAIT = FOLDER.parent / "benchmarks" / "astronaut.jpg"
@@ -298,6 +300,41 @@ def test_the_example_has_every_option_and_sets_nothing(tmp_path: Path) -> None:
     )
     tomllib.loads(path.read_text())
     assert "[bench.latency]" in fer_edge("config", "--example", "bench", "latency").stdout
+
+
+def sampled(*words: str) -> list[tuple[str, str, Any]]:
+    """Table, key and value of each line of an example."""
+    found, table = [], ""
+    for line in fer_edge("config", "--example", *words).stdout.splitlines():
+        if line.startswith("["):
+            table = line
+        elif line.startswith("#") and not line.startswith("# "):
+            found += [(table, key, value) for key, value in tomllib.loads(line[1:]).items()]
+    return found
+
+
+@pytest.mark.parametrize("words", [(), ("bench", "latency"), ("bench", "robustness"), ("train",), ("convert",)])
+def test_each_line_of_the_example_is_taken_by_its_option(tmp_path: Path, words: tuple[str, ...]) -> None:
+    lines = sampled(*words)
+    assert len(lines) > 4
+    for table, key, value in lines:
+        names = table[1:-1].split(".")
+        assert settings(written(tmp_path, f"{table}\n{key} = {as_toml(value)}\n"), main, names), (table, key)
+
+
+def test_the_examples_values_are_some_that_one_might_want() -> None:
+    """Of what has no built-in value; none is left empty, and a token is nobody else's."""
+    shown = {key: value for _, key, value in sampled()}
+    bare = {
+        key
+        for name in ("run", "predict", "cameras")
+        for key, option in options(cast(click.Command, main.get_command(click.Context(main), name))).items()
+        if default(option) is None
+    }
+    assert bare - {"web-token"} <= SAMPLES.keys()
+    assert not [key for key in shown if shown[key] in ("", [], 1) and key in bare]
+    assert (shown["width"], shown["height"], shown["budget"]) == (640, 480, 4)
+    assert len(shown["web-token"]) >= 32 and shown["web-token"] != dict(line[1:] for line in sampled())["web-token"]
 
 
 def test_completion_names_commands_without_importing_them() -> None:
