@@ -254,8 +254,12 @@ def test_no_camera(tmp_path: Path) -> None:
     here = tree(tmp_path)
     assert cameras.cameras(here).answer == page.NO_CAMERA
     assert {question(here).status for question in (cameras.camera_access, cameras.camera_use)} == {OK}
+    assert cameras.camera_number(here) == Finding(OK, "there is no camera to number")
     video_nodes(tmp_path, ["bcm2835-codec-decode"])
     assert cameras.cameras(here).status == WARN
+    assert "picamera2" not in cameras.camera_number(here).found
+    pi = tree(tmp_path, **{"proc__device-tree__model": PI5})
+    assert cameras.camera_number(pi).found.endswith("a camera module is --camera picamera2")
 
 
 def as_nobody(question: Callable[[Here], Finding], here: Here) -> Finding:

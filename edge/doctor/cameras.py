@@ -70,7 +70,9 @@ def camera_number(here: Here) -> Finding:
         path = _path(cameras[0], here)
         told = f"there is no camera 0, but {path} {cameras[0].name}"
         return Finding(WARN, told, f"take --camera {path}", page.WHICH_CAMERA)
-    return Finding(OK, "--camera 0 is no V4L2 camera; a camera module is --camera picamera2")
+    if here.is_pi or any(node.kind == "libcamera" for node in found):
+        return Finding(OK, "--camera 0 is no V4L2 camera; a camera module is --camera picamera2")
+    return Finding(OK, "there is no camera to number")
 
 
 def libcamera(here: Here) -> Finding:
