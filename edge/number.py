@@ -9,7 +9,11 @@ import click
 
 
 class Number(click.FloatRange):
-    """click's range of floats without nan, which is neither below nor above any limit."""
+    """click's range of floats without nan, which is neither below nor above any limit; all the others where none is."""
+
+    def _describe_range(self) -> str:
+        """What stands in the help; click's own would say x<=None where there is no limit."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number in the range; click's BadParameter for any other value."""

@@ -19,6 +19,7 @@ from fer_edge.edge.cascade import CascadeClassifier
 from fer_edge.edge.config import weaker
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.follower import EVERY, Follower
+from fer_edge.edge.headed import Headed
 from fer_edge.edge.heat import Heat, Reading
 from fer_edge.edge.memory import UNCHANGED
 from fer_edge.edge.number import Number
@@ -32,8 +33,20 @@ from fer_edge.edge.tally import Tally
 from fer_edge.edge.terminal import NORMAL, QUIET, VERBOSE, say, set_verbosity
 from fer_edge.edge.types import Frame
 
+HEADINGS = {
+    "camera": "Camera or source",
+    "model": "Networks",
+    "show": "Outputs",
+    "snapshot_dir": "When an emotion begins",
+    "web": "Live page",
+    "mqtt": "MQTT",
+    "max_frames": "End",
+    "quiet": "Terminal",
+}
+"""Of the options, by the first one under each."""
 
-@click.command()
+
+@click.command(cls=Headed, headings=HEADINGS)
 @click.option("--camera", metavar="C", help="N, /dev/… or picamera2[:N]; 0 without --source; see fer-edge cameras.")
 @click.option("--source", metavar="S", help="Video, picture, folder of pictures, address, GStreamer pipeline.")
 @click.option("--loop", is_flag=True, help="Play a video as a camera would: at its own rate, again and again.")

@@ -88,7 +88,8 @@ def _range(option: click.Option) -> str:
         kind = option.type
         least = "" if kind.min is None else f"{'more than' if kind.min_open else 'at least'} {kind.min:g}"
         most = "" if kind.max is None else f"{'less than' if kind.max_open else 'at most'} {kind.max:g}"
-        return f"{' and '.join(filter(None, (least, most))).capitalize()}."
+        limits = " and ".join(filter(None, (least, most)))
+        return f"{limits.capitalize()}." if limits else ""
     return ""
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from network_camera import PORTRAIT
 
 from fer_edge.edge.cli import COMMANDS, _missing, main
+from fer_edge.edge.number import Number
+from fer_edge.edge.option import options
+from fer_edge.edge.run import HEADINGS, run
 
 
 def without(module: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -25,6 +31,32 @@ def test_every_command_has_help_that_agrees_with_the_listing(name: str) -> None:
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert name in CliRunner().invoke(main, ["--help"]).output
+
+
+def test_runs_options_stand_under_headings_in_one_column() -> None:
+    """Each once, as without headings, and none outside."""
+    text = CliRunner().invoke(main, ["run", "--help"], prog_name="fer-edge").output
+    sections = re.findall(r"^(\w[\w ]+):\n((?: .*\n)+)", text, re.MULTILINE)
+    told = {heading: re.findall(r"^  (?:-\w, )?(--[\w-]+)", lines, re.MULTILINE) for heading, lines in sections}
+    assert list(told) == list(HEADINGS.values())
+    assert list(chain(*told.values())) == [f"--{key}" for key in options(run)] + ["--help"]
+    assert [lines[0] for lines in told.values()] == [f"--{name.replace('_', '-')}" for name in HEADINGS]
+    columns = {
+        len(match[1]) for match in re.finditer(r"^(  -\S.*?  +)(?=\S)", text, re.MULTILINE) if len(match[1]) < 35
+    }
+    assert columns == {34}
+
+
+def test_a_number_without_limits_tells_of_none() -> None:
+    @click.command()
+    @click.option("--drop", type=Number(), help="Points.")
+    @click.option("--rate", type=Number(0), help="A second.")
+    def some() -> None: ...
+
+    told = CliRunner().invoke(some, ["--help"]).output
+    assert "Points.\n" in told and "A second.  [x>=0]\n" in told
+    example = CliRunner().invoke(main, ["config", "--example", "convert"]).output
+    assert not [line for line in example.splitlines() if line.endswith(" .")]
 
 
 def test_missing_keras_is_one_sentence() -> None:
