@@ -16,13 +16,19 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from network_camera import free_port, serving
+from network_camera import PORTRAIT, free_port, serving
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from viewing import Watched
 from waiting import LIMIT, until
+
+from fer_edge.edge.heat import Heat
+from fer_edge.edge.sources import open_source
+from fer_edge.edge.tally import Tally
+from fer_edge.edge.web.sink import WebSink
+from fer_edge.edge.web.state import Run
 
 FLAGS = (
     "--headless=new",
@@ -119,6 +125,29 @@ def test_bars_are_meters_with_names_and_values(at: webdriver.Chrome) -> None:
     meters = at.execute_script(read)
     assert len({name for name, _ in meters}) == len(meters) >= 7
     assert all(0 <= value <= 100 for _, value in meters)
+
+
+def test_the_boards_temperature_is_shown(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    """And what it holds back; of a made-up board, as not every machine that tests has a thermometer."""
+    zone = tmp_path / "sys/class/thermal/thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "type").write_text("cpu-thermal\n")
+    (zone / "temp").write_text("61400\n")
+    with ExitStack() as closing:
+        heat = Heat(lambda *_: None, tmp_path, 0.05)
+        closing.callback(heat.close)
+        source = closing.enter_context(open_source(source=PORTRAIT))
+        page = WebSink("127.0.0.1:0", None, Run(source, "ensemble", (), Tally(), heat))
+        closing.callback(page.close)
+        page.show(next(iter(source)), [])
+        browser.get(page.link)
+        until(lambda: text(browser, "celsius") == "61 °C")
+        assert not browser.find_element(By.ID, "heat").is_displayed()
+        (zone / "temp").write_text("83600\n")
+        until(lambda: text(browser, "celsius") == "84 °C")
+        until(lambda: text(browser, "heat").startswith("hot: fewer looks and networks"))
+        assert httpx.get(f"{page.link}api/state").json()["celsius"] == 83.6
+        assert "\nfer_edge_board_celsius 83.6\n" in httpx.get(f"{page.link}metrics").text
 
 
 def test_pause_by_keyboard_stops_the_picture_and_its_making(at: webdriver.Chrome, page: Watched) -> None:
