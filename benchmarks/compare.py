@@ -12,20 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.accuracy import label
+from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.record import ResultError, read
-
-RESAMPLES = 4000
-"""Bootstrap resamples of an interval."""
 
 
 @click.command()
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 def compare(before: Path, after: Path) -> None:
-    """Compare two accuracy results or two latency results, BEFORE and AFTER, row by row, with 95 % intervals.
+    """Compare two results of accuracy, latency or start, BEFORE and AFTER, row by row, with 95 % intervals.
 
-    Accuracy is paired by picture, so both must be of one split. Latency is paired by row; its interval comes from
-    the rounds in which it was measured, and tells nothing of two machines that were busy in different ways.
+    Accuracy is paired by picture, so both must be of one split. Latency is paired by row, and the time from start
+    to end too; their interval comes from the rounds in which they were measured. A round of one file has nothing to
+    do with a round of the other, so those are drawn apart; of two machines that were busy in different ways the
+    interval tells nothing.
     """
     old, new = read(before), read(after)
     if old["kind"] != new["kind"] or old["kind"] not in _COMPARE:
@@ -70,12 +70,21 @@ def _latency(old: dict[str, Any], new: dict[str, Any]) -> str:
     parts = []
     for name in ("classifier", "invoke", "frame"):
         if name in old and name in new:
-            low, high = ratio_interval(old["rounds"][name], new["rounds"][name])
+            low, high = ratio_interval(old["rounds"][name], new["rounds"][name], paired=False)
             ratio = old[name]["p50"] / new[name]["p50"]
             parts.append(
                 f"{name} {old[name]['p50']:.3f} → {new[name]['p50']:.3f} ms, {ratio:.2f}x [{low:.2f}, {high:.2f}]"
             )
     return f"{new['model']:28} {new['threads']} thr  {'; '.join(parts)}"
+
+
+def _start(old: dict[str, Any], new: dict[str, Any]) -> str:
+    for row in (old, new):
+        if "rounds" not in row:
+            raise ResultError(f"the row of {row['model']} lacks each process's time; run its command again")
+    low, high = ratio_interval(old["rounds"], new["rounds"], paired=False)
+    before, after = old["ms"]["p50"], new["ms"]["p50"]
+    return f"{new['model']:48} {before:.0f} → {after:.0f} ms, {before / after:.2f}x [{low:.2f}, {high:.2f}]"
 
 
 def paired_interval(old: NDArray[np.bool_], new: NDArray[np.bool_]) -> tuple[float, float]:
@@ -92,17 +101,10 @@ def sign_test(gained: int, lost: int) -> float:
     return float(min(1.0, 2 * tail))
 
 
-def ratio_interval(old: list[float], new: list[float]) -> tuple[float, float]:
-    """The 95 % interval of median(old) / median(new), from resampled rounds (percentile bootstrap)."""
-    rng = np.random.default_rng(0)
-    medians = [np.median(rng.choice(rounds, (RESAMPLES, len(rounds))), axis=1) for rounds in (old, new)]
-    low, high = np.percentile(medians[0] / medians[1], (2.5, 97.5))
-    return float(low), float(high)
-
-
 _COMPARE: dict[
     str, tuple[Callable[[dict[str, Any]], tuple[Any, ...]], Callable[[dict[str, Any], dict[str, Any]], str]]
 ] = {
     "accuracy": (lambda row: (row["model"], row["flip"], row["runtime"].split()[0]), _accuracy),
     "latency": (lambda row: (row["model"], row["threads"], row["runtime"].split()[0]), _latency),
+    "start": (lambda row: (row["model"],), _start),
 }

@@ -9,6 +9,7 @@ process) falls on all of them alike.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from fer_edge.benchmarks.elsewhere import python_option, rows_from
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, shipped, write
+from fer_edge.edge.board import read_text
 from fer_edge.edge.detector import open_detector
 from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.interpreter import open_interpreter, runtime
@@ -189,12 +191,13 @@ def _fresh(spec: str, threads: int) -> dict[str, Any]:
     return measured
 
 
-def peak_mib() -> float | None:
-    """This process's peak resident memory. ru_maxrss would not do: it is inherited from the parent over exec."""
-    for line in Path("/proc/self/status").read_text("utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return round(int(line.split()[1]) / 1024, 1)
-    return None
+def peak_mib(process: int | str = "self") -> float | None:
+    """A process's peak resident memory so far, None where there is none or it has ended.
+
+    ru_maxrss would not do: it is inherited from the parent over exec.
+    """
+    found = re.search(r"^VmHWM:\s*(\d+) kB", read_text(Path(f"/proc/{process}/status")) or "", re.MULTILINE)
+    return round(int(found[1]) / 1024, 1) if found else None
 
 
 def _report(spec: str, threads: int) -> None:

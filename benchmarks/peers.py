@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import site
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import numpy as np
 
 from fer_edge.benchmarks import peer_worker
 from fer_edge.benchmarks.clips import PORTRAIT, RATE, write_clip
+from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.latency import share, summary
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, result_file
@@ -28,10 +30,15 @@ PACKAGES = {
     "fer": ("fer==25.10.3", "setuptools<81"),
     # its cascade needs an OpenCV before 5, which it does not ask for
     "facex": ("facex==1.1.0", "opencv-contrib-python<5"),
+    # our ensemble behind OpenCV's cascade, which OpenCV 5 has not: our own environment with an older OpenCV
+    "haar": ("opencv-python<5",),
 }
 
 OURS = ("run", "ensemble", "mobilenet_v2")
 """As `run` does it with a clip, following faces and asking the cascade; then every frame anew, by all and by one."""
+
+SPECS = {"run": "ensemble", "haar": "ensemble"}
+"""Which of our models a name stands for that is not one's."""
 
 ROUNDS = 10
 
@@ -42,7 +49,7 @@ CLIP = 100
 
 
 @click.command(cls=Recorded)
-@click.argument("models", nargs=-1, metavar="[MODEL.tflite]...")
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
 @labelled_pictures
 @click.option("--frames", type=click.IntRange(ROUNDS), default=100, help="Frames that each looks at.")
 @click.option("--picture", type=click.Path(path_type=Path), default=PORTRAIT, help="A picture of one face.")
@@ -67,11 +74,16 @@ def peers(
 ) -> None:
     """Measure PyPI's fer and facex, the shipped models and MODELs beside each other on one core.
 
-    'frame' is a 640x480 frame of one swaying face from pixels to scores, 'classifier' the network alone, 'first' the
-    time from starting to import the package to its first answer.
+    MODELs are .tflite files or an ensemble's .json, such as one of float32 networks. 'haar' is the shipped ensemble
+    behind OpenCV's Haar cascade, the detector of the other packages. 'frame' is a 640x480 frame of one swaying face
+    from pixels to scores, 'classifier' the networks alone, 'first' the time from starting to import the package to its
+    first answer; the Python that imports it runs already ('bench start' measures whole processes).
     """
+    abouts = {name: identity(SPECS.get(name, name)) for name in ("haar", *OURS, *models)}
     part, described = labelled(data, split, limit)
     pythons = {name: _environment(environments / name, wanted) for name, wanted in PACKAGES.items()}
+    if "haar" in pythons:
+        _lend(pythons["haar"])
     pythons |= dict.fromkeys((*OURS, *models), Path(sys.executable))
     before = condition()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as closing:
@@ -81,15 +93,18 @@ def peers(
         workers = {name: closing.enter_context(_worker(name, python, clip, core)) for name, python in pythons.items()}
         rows = _measured(workers, faces, part.labels, frames)
     for row in rows:
-        if row["name"] in OURS:
-            row |= {"sha256": identity("ensemble" if row["name"] == "run" else row["name"])["sha256"]}
-        row["package"] = ", ".join(PACKAGES.get(row["name"], ("fer-edge",)))
+        name, packages = row["name"], PACKAGES.get(row["name"], ())
+        if name in abouts:
+            about, packages = abouts[name], ("fer-edge", *packages)
+            row |= {"name": name if name in SPECS else about["model"], "sha256": about["sha256"]}
+        row["package"] = ", ".join(packages)
     body = {"data": described, "frames": frames, "before": before, "after": condition(), "rows": rows}
     path = write("peers", body, out)
     for row in rows:
+        alone = f"classifier {row['classifier']['p50']:7.3f} ms" if "classifier" in row else ""
         click.echo(
             f"{row['name']:28} {100 * row['accuracy']:6.2f} %  frame mean {row['frame']['mean']:8.2f} ms  "
-            f"classifier {row['classifier']['p50']:7.3f} ms  first {row['first_ms']:7.0f} ms  {row['peak_mib']:.0f} MiB"
+            f"{alone:21}  first {row['first_ms']:7.0f} ms  {row['peak_mib']:.0f} MiB"
         )
     click.echo(f"wrote {path}", err=True)
 
@@ -108,6 +123,13 @@ def _environment(folder: Path, wanted: tuple[str, ...]) -> Path:
         raise ResultError(f"{folder}: pip could not install {' '.join(wanted)}: {last}")
     mark.write_text(" ".join(wanted), "utf-8")
     return python
+
+
+def _lend(python: Path) -> None:
+    """Let an environment's Python find what this one has, behind its own packages."""
+    (beside,) = python.parent.parent.glob("lib/python*/site-packages")
+    lines = [f"import site; site.addsitedir({path!r})\n" for path in site.getsitepackages()]
+    (beside / "lent.pth").write_text("".join(lines), "utf-8")
 
 
 class _Worker:
@@ -157,27 +179,29 @@ def _worker(name: str, python: Path, clip: Path, core: int) -> Iterator[_Worker]
 
 def _measured(workers: dict[str, _Worker], faces: Path, labels: Any, frames: int) -> list[dict[str, Any]]:
     """Frames and classifier calls in turns, then each one's answers for the labelled faces."""
-    times: dict[str, dict[str, list[float]]] = {name: {"frame": [], "classify": []} for name in workers}
+    times: dict[str, dict[str, list[list[float]]]] = {name: {"frame": [], "classify": []} for name in workers}
     for worker in workers.values():
         for what in ("frame", "classify"):
             worker.ask(do=what, count=5)
     with Progress() as progress:
         for turn in range(ROUNDS):
             for name, worker in workers.items():
-                times[name]["frame"] += worker.ask(do="frame", count=share(frames, turn, ROUNDS))["ms"]
-                times[name]["classify"] += worker.ask(do="classify", count=20)["ms"]
+                times[name]["frame"].append(worker.ask(do="frame", count=share(frames, turn, ROUNDS))["ms"])
+                times[name]["classify"].append(worker.ask(do="classify", count=20)["ms"])
             progress("turns", turn + 1, ROUNDS)
     rows = []
     for name, worker in workers.items():
         memory = worker.ask(do="classify", count=1)["peak_mib"]
         answers = np.array(worker.ask(do="faces", path=str(faces))["answers"])
+        frame, alone = np.concatenate(times[name]["frame"]), np.concatenate(times[name]["classify"])
         rows.append(
             {
-                "name": Path(name).stem,
+                "name": name,
                 "first_ms": round(worker.opened["first_ms"], 1),
                 "faces_found": worker.opened["faces"],
-                "frame": summary(times[name]["frame"]),
-                "classifier": summary(times[name]["classify"]),
+                "frame": summary(frame),
+                "rounds": [round(float(np.mean(turn)), 4) for turn in times[name]["frame"]],
+                **({"classifier": summary(alone)} if len(alone) else {}),
                 "peak_mib": round(memory, 1),
                 "python": worker.opened["python"],
                 "packages": worker.opened["packages"],
@@ -185,4 +209,12 @@ def _measured(workers: dict[str, _Worker], faces: Path, labels: Any, frames: int
                 "right": "".join(str(int(right)) for right in answers == labels),
             }
         )
-    return rows
+    return [{**row, **_beside_run(row, rows)} for row in rows]
+
+
+def _beside_run(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many times as long a frame takes, in the mean, as `run` takes for it, and the 95 % interval of that."""
+    (ours,) = (each for each in rows if each["name"] == "run")
+    low, high = ratio_interval(row["rounds"], ours["rounds"], paired=True, middle=np.mean)
+    ratio = row["frame"]["mean"] / ours["frame"]["mean"]
+    return {"ratio": round(ratio, 3), "ratio_interval": [round(low, 3), round(high, 3)]}

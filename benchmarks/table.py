@@ -217,7 +217,7 @@ def _peers(result: dict[str, Any]) -> str:
             _percent(row["accuracy"]),
             *(f"{row['frame'][name]:.1f}" for name in ("mean", "p50", "p90", "p99")),
             f"{row['frame']['mean'] / ours['frame']['mean']:.1f}",
-            f"{row['classifier']['p50']:.2f}",
+            f"{row['classifier']['p50']:.2f}" if "classifier" in row else "–",
             f"{row['first_ms']:.0f}",
             f"{row['peak_mib']:.0f} MiB",
         )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
+import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,8 @@ from measuring import run
 
 from fer_edge.benchmarks import peers, record
 from fer_edge.benchmarks.clips import NOISE, PORTRAIT, write_clip
-from fer_edge.edge.ensemble import open_classifier, read_ensemble
+from fer_edge.edge.card import card_path
+from fer_edge.edge.ensemble import EnsembleConfig, open_classifier, read_ensemble, write_ensemble
 from fer_edge.edge.preprocess import to_gray
 from fer_edge.edge.sources.video import open_video
 from fer_edge.models import FOLDER
@@ -54,22 +59,41 @@ def test_pipeline_refuses_what_is_no_clip(words: tuple[str, str]) -> None:
 def test_peers_takes_turns_on_one_core(
     tiny: Path, synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Our own rows, without the gigabytes of the others."""
+    """Our own rows, without the gigabytes of the others; files are looked at as the shipped models are."""
     monkeypatch.setattr(peers, "PACKAGES", {})
+    for file in (tiny, card_path(tiny)):
+        shutil.copy(file, tmp_path)
+    floats = write_ensemble(tmp_path / "ensemble.json", EnsembleConfig(("tiny.tflite",), (1.0,), 1.0, (1.0,)))
     out = tmp_path / "peers.json"
-    done = run("peers", tiny, "--data", synthetic_csv, "--limit", "8", "--frames", "10", "--out", out)
+    done = run("peers", tiny, floats, "--data", synthetic_csv, "--limit", "8", "--frames", "10", "--out", out)
     assert done.exit_code == 0, done.output
     rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
-    assert list(rows) == ["run", "ensemble", "mobilenet_v2", "tiny"]
+    assert list(rows) == ["run", "ensemble", "mobilenet_v2", "tiny", "ensemble (float32)"]
     part = load(synthetic_csv).split("val")
     answers = open_classifier()(part.faces[:8]).argmax(axis=1)
     assert rows["ensemble"]["accuracy"] == round(float((answers == part.labels[:8]).mean()), 5)
-    for name in peers.OURS:
-        row = rows[name]
+    for name, row in rows.items():
         assert row["faces_found"] == 1 and row["first_ms"] > 0 and row["peak_mib"] > 0
-        assert 0 < row["classifier"]["p50"] < row["frame"]["p99"]
+        assert name == "run" or 0 < row["classifier"]["p50"] < row["frame"]["p50"]
         assert {"numpy", "opencv-python", "ai-edge-litert"} <= row["packages"].keys()
+        assert row["package"] == "fer-edge" and row["sha256"]
+        low, high = row["ratio_interval"]
+        assert len(row["rounds"]) == peers.ROUNDS and low <= row["ratio"] <= high
+    assert "classifier" not in rows["run"] and rows["run"]["ratio_interval"] == [1, 1]
     assert "| run | fer-edge |" in run("table", out).stdout
+
+
+def test_an_environment_is_lent_what_this_one_has(tmp_path: Path) -> None:
+    """Its own packages come first, so that it can have an older OpenCV."""
+    venv.create(tmp_path)
+    python = tmp_path / "bin" / "python"
+    (own,) = tmp_path.glob("lib/python*/site-packages")
+    (own / "cv2.py").write_text("")
+    peers._lend(python)
+    told = subprocess.run(
+        [python, "-c", "import cv2, numpy; print(cv2.__file__, numpy.__file__)"], capture_output=True, text=True
+    )
+    assert told.stdout.split() == [str(own / "cv2.py"), np.__file__], told.stderr
 
 
 def test_a_peer_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
@@ -81,10 +105,19 @@ def test_a_peer_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
 # --- start -------------------------------------------------------------------------------------------------------
 
 
-def test_start_is_measured_beside_bare_imports(tmp_path: Path) -> None:
+def test_start_is_measured_beside_bare_imports_and_a_headless_run(tmp_path: Path) -> None:
     out = tmp_path / "start.json"
-    done = run("start", "mobilenet_v2", "--runs", "3", "--out", out)
+    done = run("start", "mobilenet_v2", "--runs", "3", "--frames", "10", "--out", out)
     assert done.exit_code == 0, done.output
-    bare, ours = json.loads(out.read_text())["rows"]
-    assert bare["model"].startswith("import cv2") and bare["ratio"] == 1
+    bare, ours, whole = json.loads(out.read_text())["rows"]
+    assert bare["model"].startswith("import cv2") and bare["ratio"] == 1 and "sha256" not in bare
     assert ours["ratio"] == pytest.approx(ours["ms"]["p50"] / bare["ms"]["p50"], abs=1e-3)
+    assert whole["model"] == "run, headless, 10 frames" and whole["rate"] > 0 and whole["sha256"] == ours["sha256"]
+    assert bare["peak_mib"] < ours["peak_mib"] < whole["peak_mib"]  # of itself, not of what started it
+    again = run("compare", out, out)
+    assert again.exit_code == 0, again.output
+    assert again.stdout.count("1.00x [") == 3
+
+
+def test_a_model_that_is_missing_is_one_line(mistake: Callable[..., str]) -> None:
+    assert "no/such.tflite" in mistake("bench", "start", "no/such.tflite", "--runs", "3")
