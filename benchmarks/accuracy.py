@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.elsewhere import python_option, rows_from
+from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, files, identity, labelled, shipped, write
 from fer_edge.edge.classifier import Classifier
@@ -43,13 +44,14 @@ def accuracy(
     """Measure accuracy, balanced accuracy and calibration of MODELs (default: the shipped ones and the ensemble)."""
     specs = models or shipped()
     part, described = labelled(data, split, limit)
+    before = condition()
     rows = [each for spec in specs for each in measured(spec, part, threads, flip)]
     for python in pythons:
         words = ["accuracy", *specs, "--data", str(data), "--split", split, "--threads", str(threads)]
         words += ["--flip"] if flip else []
         words += ["--limit", str(limit)] if limit else []
         rows += rows_from(python, words)
-    path = write("accuracy", {"data": described, "rows": rows}, out)
+    path = write("accuracy", {"data": described, "before": before, "after": condition(), "rows": rows}, out)
     for each in rows:
         click.echo(f"{label(each):28} {each['runtime']:24} {100 * each['accuracy']:6.2f} %")
     click.echo(f"wrote {path}", err=True)

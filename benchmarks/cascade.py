@@ -11,6 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.latency import summary
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, result_file
@@ -69,7 +70,9 @@ def cascade(
             f"{row['how']:10} {100 * row['accuracy']:6.2f} %  mean {ms['mean']:.3f} ms  p50 {ms['p50']:.3f}  "
             f"p99 {ms['p99']:.3f}  {row['members']:.2f} members a face"
         )
-    click.echo(f"the cascade is {body['ratio']:.2f} times cheaper, {100 * body['drop']:.2f} points below")
+    low, high = body["ratio_interval"]
+    cheaper = f"{body['ratio']:.2f} [{low:.2f}, {high:.2f}] times cheaper"
+    click.echo(f"the cascade is {cheaper}, {100 * body['drop']:.2f} points below")
     click.echo(f"wrote {path}", err=True)
 
 
@@ -106,9 +109,12 @@ def _measured(whole: Ensemble, early: CascadeClassifier, part: Split) -> dict[st
         }
         for name in scores
     ]
+    blocks = {name: np.add.reduceat(each, range(0, count, BLOCK)) for name, each in times.items()}
+    interval = ratio_interval(blocks["whole"], blocks["cascade"], paired=True, middle=np.mean)
     return {
         "rows": rows,
         "ratio": round(float(times["whole"].sum() / times["cascade"].sum()), 3),
+        "ratio_interval": [round(end, 3) for end in interval],
         "drop": round(accuracy["whole"] - accuracy["cascade"], 5),
         "curve": _points(whole, early.cascade, logits, alone, part),
     }

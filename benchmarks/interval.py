@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 4000
 """Bootstrap resamples of an interval."""
 
 
 def ratio_interval(
-    above: Sequence[float],
-    below: Sequence[float],
+    above: Sequence[float] | NDArray[np.floating],
+    below: Sequence[float] | NDArray[np.floating],
     *,
     paired: bool,
     middle: Callable[..., Any] = np.median,

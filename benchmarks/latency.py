@@ -1,19 +1,23 @@
 """Latency of .tflite models: opening, first call, warm-up and the steady state, and peak memory.
 
-The phases are kept apart as TFLite's benchmark_model does; opening includes loading the runtime's library. Opening,
-first call and peak memory come from a fresh process per model, because an earlier model warms caches and raises a
-process's peak. Steady calls are taken in turns, a few rounds of each model, so that a slow drift (heat, another
-process) falls on all of them alike.
+The phases are kept apart as TFLite's benchmark_model does, and warm-up and steady state have what it prints of them:
+mean, standard deviation, minimum, maximum and count, in ms. 'invoke' is what it times, but for a copy of the input and
+one of the output, which Python makes. What differs: opening includes loading the runtime's library, which
+benchmark_model has linked; as many calls are made as one asks for, where it goes on for a second at least; and
+opening, first call and peak memory come from a fresh process per model, because an earlier model warms caches and
+raises a process's peak. Steady calls are taken in turns, a few rounds of each model, so that a slow drift (heat,
+another process) falls on all of them alike.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.elsewhere import python_option, rows_from
+from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, shipped, write
@@ -34,9 +39,13 @@ from fer_edge.edge.interpreter import open_interpreter, runtime
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Frame
+from fer_edge.train.progress import Progress
 
 ROUNDS = 10
 """How many turns every model takes."""
+
+MOST_THREADS = 4
+"""Up to so many are measured by default, on as many cores."""
 
 SEED = 0
 """Of the noise pictures that are timed; the kernels' time does not depend on the values."""
@@ -51,7 +60,13 @@ def _threads(ctx: click.Context, option: click.Parameter, value: str) -> tuple[i
 
 @click.command(cls=Recorded)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--threads", default="1,2", show_default=True, callback=_threads, help="Thread counts to measure.")
+@click.option(
+    "--threads",
+    default=lambda: ",".join(map(str, range(1, 1 + min(MOST_THREADS, os.cpu_count() or 1)))),
+    show_default=f"1 to the number of cores, {MOST_THREADS} at most",
+    callback=_threads,
+    help="Thread counts to measure, with commas between.",
+)
 @click.option("--runs", type=click.IntRange(ROUNDS), default=200, show_default=True, help="Timed calls.")
 @click.option("--warmup", type=click.IntRange(1), default=20, show_default=True, help="Calls before them.")
 @click.option(
@@ -82,8 +97,7 @@ def latency(
         words += ["--warmup", str(warmup), *(("--picture", str(picture)) if picture else ())]
         rows += rows_from(python, words)
     for row in rows:
-        alike = (each for each in rows if each["threads"] == row["threads"])
-        row["ratio"] = round(row["classifier"]["p50"] / next(alike)["classifier"]["p50"], 3)
+        row |= _beside(row, next(each for each in rows if each["threads"] == row["threads"]))
     body = {"runs": runs, "warmup": warmup, "before": before, "after": condition(), "rows": rows}
     path = write("latency", body, out)
     for row in rows:
@@ -101,13 +115,14 @@ def _measure(specs: tuple[str, ...], threads: int, runs: int, warmup: int, frame
         models.append(_calls(spec, threads, frame))
         rows.append({**found, "threads": threads, **_fresh(spec, threads)})
     for row, calls in zip(rows, models, strict=True):
-        means = {name: float(np.mean(timed(call, warmup))) for name, call in calls.items()}
-        row["warmup_mean"] = round(means["classifier"], 4)
+        row["warmup"] = {name: summary(timed(call, warmup)) for name, call in calls.items()}
     steady: list[dict[str, list[float]]] = [{name: [] for name in calls} for calls in models]
-    for turn in range(ROUNDS):
-        for calls, times in zip(models, steady, strict=True):
-            for name, call in calls.items():
-                times[name] += timed(call, share(runs, turn))
+    with Progress() as progress:
+        for turn in range(ROUNDS):
+            for calls, times in zip(models, steady, strict=True):
+                for name, call in calls.items():
+                    times[name] += timed(call, share(runs, turn))
+            progress(f"threads: {threads}, turns", turn + 1, ROUNDS)
     for row, times in zip(rows, steady, strict=True):
         row |= {name: {**summary(each), "percentiles": percentiles(each)} for name, each in times.items()}
         row["rounds"] = {
@@ -115,6 +130,14 @@ def _measure(specs: tuple[str, ...], threads: int, runs: int, warmup: int, frame
         }
         row["runtime"] = f"{runtime().name} {runtime().version}"
     return rows
+
+
+def _beside(row: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+    """How many times as long a face takes as the first model takes for it, at the median, and the interval of that."""
+    turns = row["rounds"]["classifier"], first["rounds"]["classifier"]
+    low, high = ratio_interval(*turns, paired=row["runtime"] == first["runtime"])  # one runtime's models take turns
+    ratio = row["classifier"]["p50"] / first["classifier"]["p50"]
+    return {"ratio": round(ratio, 3), "ratio_interval": [round(low, 3), round(high, 3)]}
 
 
 def _calls(spec: str, threads: int, frame: Frame | None) -> dict[str, Callable[[], object]]:
@@ -155,11 +178,12 @@ def timed(call: Callable[[], object], count: int) -> list[float]:
     return times
 
 
-def summary(times: list[float] | NDArray[np.floating]) -> dict[str, float]:
-    """p50, p90, p99 (linear between neighbours), mean and minimum of times, in their unit."""
+def summary(times: Sequence[float] | NDArray[np.floating]) -> dict[str, float]:
+    """p50, p90, p99 (linear between neighbours), mean, standard deviation, minimum, maximum, in their unit; count."""
     p50, p90, p99 = np.percentile(times, (50, 90, 99))
-    figures = {"p50": p50, "p90": p90, "p99": p99, "mean": np.mean(times), "min": np.min(times)}
-    return {name: round(float(value), 4) for name, value in figures.items()}
+    figures = {"p50": p50, "p90": p90, "p99": p99, "mean": np.mean(times), "std": np.std(times)}
+    figures |= {"min": np.min(times), "max": np.max(times)}
+    return {**{name: round(float(value), 4) for name, value in figures.items()}, "count": len(times)}
 
 
 def percentiles(times: list[float]) -> list[float]:

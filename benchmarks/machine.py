@@ -8,6 +8,7 @@ import re
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from fer_edge.edge.board import celsius, read_text, throttling
@@ -34,12 +35,15 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def condition(root: Path = Path("/")) -> dict[str, Any]:
-    """What changes while measuring: governor, frequency in MHz, temperature in °C, load, throttling; None: unknown."""
+    """What changes while measuring: governor, frequency in MHz, temperature in °C, load, throttling; None: unknown.
+
+    The frequency is cpu0's; where no governor tells it, as in a virtual machine, the mean of /proc/cpuinfo's.
+    """
     cpufreq = root / "sys/devices/system/cpu/cpu0/cpufreq"
     load = read_text(root / "proc/loadavg")
     return {
         "governor": read_text(cpufreq / "scaling_governor"),
-        "mhz": _scaled(read_text(cpufreq / "scaling_cur_freq"), 1000),
+        "mhz": _scaled(read_text(cpufreq / "scaling_cur_freq"), 1000) or _told_mhz(root),
         "max_mhz": _scaled(read_text(cpufreq / "cpuinfo_max_freq"), 1000),
         "celsius": celsius(root),
         "load": float(load.split()[0]) if load else None,
@@ -49,6 +53,11 @@ def condition(root: Path = Path("/")) -> dict[str, Any]:
 
 def _scaled(text: str | None, divisor: int) -> float | None:
     return round(int(text) / divisor, 1) if text and text.lstrip("-").isdigit() else None
+
+
+def _told_mhz(root: Path) -> float | None:
+    told = re.findall(r"^cpu MHz\s*:\s*([\d.]+)", read_text(root / "proc/cpuinfo") or "", re.MULTILINE)
+    return round(fmean(map(float, told)), 1) if told else None
 
 
 def _cpu(root: Path) -> str:

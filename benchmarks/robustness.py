@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.degradations import DEGRADATIONS
+from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
 from fer_edge.edge.ensemble import Ensemble, open_classifier
@@ -43,10 +44,11 @@ def robustness(
     """Measure MODELs' accuracy (default: the shipped ones) on degraded pictures, nine kinds at five strengths."""
     specs = models or shipped()
     part, described = labelled(data, split, limit)
+    before = condition()
     rows = _measure(specs, part, threads)
     here = runtime()
-    result = {"data": described, "runtime": f"{here.name} {here.version}", "rows": rows}
-    path = write("robustness", result, out)
+    about = {"data": described, "runtime": f"{here.name} {here.version}", "before": before, "after": condition()}
+    path = write("robustness", {**about, "rows": rows}, out)
     if plot:
         write_bytes(plot, curves(rows))
     for row in rows:

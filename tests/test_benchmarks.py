@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -44,6 +45,7 @@ def test_accuracy_is_what_numpy_computes(tiny: Path, weights: np.ndarray, synthe
     assert flipped["accuracy"] == round(float(np.mean(both.argmax(1) == part.labels)), 5)
     assert (row["flip"], row["invocations"], flipped["flip"], flipped["invocations"]) == (False, 1, True, 2)
     assert row["sha256"] == {str(tiny): sha256(tiny)}
+    assert result["before"].keys() == result["after"].keys() == machine.condition().keys()
     assert (result["data"]["split"], result["data"]["pictures"]) == ("val", len(part))
     assert result["command"].startswith(f"fer-edge bench accuracy {tiny}")
     assert [path.name for path in tmp_path.iterdir()] == ["accuracy.json"]
@@ -93,8 +95,12 @@ def test_latency_keeps_the_phases_apart(tiny: Path, tmp_path: Path) -> None:
         assert row["open"] > 0
         assert row["first"] > 0
         assert row["peak_mib"] > 0
+        assert [row[name]["count"] for name in ("classifier", "invoke")] == [23, 23]
+        assert {name: each["count"] for name, each in row["warmup"].items()} == {"classifier": 2, "invoke": 2}
+        low, high = row["ratio_interval"]
+        assert low <= high
     for first, second in ((0, 1), (2, 3)):
-        assert rows[first]["ratio"] == 1
+        assert rows[first]["ratio"] == 1 and rows[first]["ratio_interval"] == [1, 1]
         expected = rows[second]["classifier"]["p50"] / rows[first]["classifier"]["p50"]
         assert rows[second]["ratio"] == pytest.approx(expected, abs=5e-4)  # rounded to three digits
 
@@ -119,6 +125,16 @@ def test_a_picture_without_a_face_is_one_line(pixels: int | None, tiny: Path, tm
     assert not out.exists()
 
 
+def test_latency_is_measured_on_one_to_four_threads(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cores, threads in ((1, [1]), (3, [1, 2, 3]), (16, [1, 2, 3, 4])):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        done = run("latency", tiny, "--runs", "10", "--warmup", "1", "--out", tmp_path / "latency.json")
+        assert done.exit_code == 0, done.output
+        assert [row["threads"] for row in json.loads((tmp_path / "latency.json").read_text())["rows"]] == threads
+
+
 @pytest.mark.parametrize("threads", ["0", "1,", "two", "1,-2"])
 def test_latency_refuses_thread_counts_that_are_none(threads: str, tiny: Path) -> None:
     done = run("latency", tiny, "--threads", threads)
@@ -137,7 +153,8 @@ def test_peak_memory_is_the_fresh_processs_own(tiny: Path) -> None:
 
 def test_summary_is_exact_on_a_known_series() -> None:
     series = np.arange(101.0)[::-1]
-    assert latency.summary(series) == {"p50": 50.0, "p90": 90.0, "p99": 99.0, "mean": 50.0, "min": 0.0}
+    spread = {"std": 29.1548, "min": 0.0, "max": 100.0, "count": 101}  # √((101² - 1) / 12)
+    assert latency.summary(series) == {"p50": 50.0, "p90": 90.0, "p99": 99.0, "mean": 50.0, **spread}
 
 
 def test_timed_counts_its_calls() -> None:
@@ -180,6 +197,14 @@ def test_facts_of_a_raspberry_pi(raspberry: Path) -> None:
     assert (found["celsius"], found["load"]) == (48.7, 0.52)
     assert record.slug(found["model"]) == "raspberry-pi-4-model-b-rev-1-4"
     assert record.slug("Intel(R) Core(TM) i7-9999") == "intel-core-i7-9999"
+
+
+def test_a_frequency_without_a_governor_is_the_kernels_own(raspberry: Path) -> None:
+    (raspberry / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq").unlink()
+    (raspberry / "proc/cpuinfo").write_text(
+        "processor\t: 0\ncpu MHz\t\t: 2000.25\n\nprocessor\t: 1\ncpu MHz\t\t: 3000\n"
+    )
+    assert machine.condition(raspberry)["mhz"] == 2500.1
 
 
 def test_facts_of_a_machine_that_tells_nothing(tmp_path: Path) -> None:

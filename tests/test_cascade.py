@@ -224,6 +224,8 @@ def test_bench_cascade_counts_what_it_did(synthetic_csv: Path, tmp_path: Path) -
     whole, early = result["rows"]
     assert (whole["members"], early["members"]) == (3, round(float(asked.mean()), 4))
     assert early["accuracy"] == round(float((scores.argmax(1) == part.labels).mean()), 5)
+    low, high = result["ratio_interval"]
+    assert low <= result["ratio"] <= high
     assert result["curve"][-1]["members"] >= early["members"] >= result["curve"][0]["members"]
     assert plot.read_bytes().startswith(b"\x89PNG")
 

@@ -7,10 +7,12 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from measuring import result, run
 
 from fer_edge.benchmarks import compare, record, report, table
+from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.edge.card import sha256
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
@@ -64,6 +66,17 @@ def test_what_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("gained", "lost", "expected"), [(0, 0, 1.0), (5, 5, 1.0), (10, 0, 2 / 1024), (0, 1, 1.0)])
 def test_sign_test(gained: int, lost: int, expected: float) -> None:
     assert compare.sign_test(gained, lost) == pytest.approx(expected)
+
+
+def test_turns_that_were_shared_are_drawn_together() -> None:
+    """A machine that slows down by half slows both: their ratio is as sure as ever, unless they took other turns."""
+    drifting = np.linspace(1, 1.5, 10)
+    assert ratio_interval(2 * drifting, drifting, paired=True) == (2, 2)
+    low, high = ratio_interval(2 * drifting, drifting, paired=False)
+    assert low < 1.9 and high > 2.1
+    low, high = ratio_interval(drifting, np.ones(10), paired=True, middle=np.mean)
+    half = 1.96 * drifting.std() / np.sqrt(10)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.1)
 
 
 # --- report ------------------------------------------------------------------------------------------------------

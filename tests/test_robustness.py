@@ -52,6 +52,7 @@ def test_the_command_measures_and_draws(tiny: Path, synthetic_csv: Path, tmp_pat
     assert done.exit_code == 0, done.output
     result = json.loads(out.read_text())
     (row,) = result["rows"]
+    assert result["before"].keys() == result["after"].keys() >= {"celsius", "governor", "load"}
     assert row["degraded"].keys() == DEGRADATIONS.keys()
     assert all(len(found) == 5 for found in row["degraded"].values())
     assert cv2.imread(str(plot)) is not None
