@@ -220,7 +220,16 @@ def peak_mib(process: int | str = "self") -> float | None:
 
     ru_maxrss would not do: it is inherited from the parent over exec.
     """
-    found = re.search(r"^VmHWM:\s*(\d+) kB", read_text(Path(f"/proc/{process}/status")) or "", re.MULTILINE)
+    return _mib("VmHWM", process)
+
+
+def resident_mib() -> float | None:
+    """What this process has in memory now."""
+    return _mib("VmRSS", "self")
+
+
+def _mib(field: str, process: int | str) -> float | None:
+    found = re.search(rf"^{field}:\s*(\d+) kB", read_text(Path(f"/proc/{process}/status")) or "", re.MULTILINE)
     return round(int(found[1]) / 1024, 1) if found else None
 
 

@@ -21,9 +21,11 @@ from time import perf_counter, process_time
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_edge.benchmarks.clips import RATE, write_clip
-from fer_edge.benchmarks.latency import peak_mib, summary
+from fer_edge.benchmarks.latency import peak_mib, resident_mib, summary, timed
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, write
@@ -40,9 +42,10 @@ from fer_edge.edge.sources.capture import Closing
 from fer_edge.edge.sources.latest import Latest
 from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.types import Frame
+from fer_edge.train.progress import Progress
 
 WINDOW = 10.0
-"""Seconds of a sustained run that make one row."""
+"""Seconds of a sustained run that make one row; one that is shorter has one."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def _count(text: str) -> int:
 
 @click.command(cls=Recorded)
 @click.argument("spec", default="ensemble", metavar="[MODEL]")
-@click.option("--faces", default="1,2,5", callback=_list(_count, "numbers"), help="Faces in the clip.")
+@click.option("--faces", default="1,2,5,16", callback=_list(_count, "numbers"), help="Faces in the clip.")
 @click.option("--sizes", default="640x480,1280x720", callback=_list(_size, "WxH from 64"), help="The clip's pixels.")
 @click.option("--threads", default="1", callback=_list(_count, "numbers"), help="Threads of each network.")
 @click.option("--frames", type=click.IntRange(2), default=200, help="Frames of a clip.")
@@ -110,9 +113,12 @@ def pipeline(
     minutes: float,
     out: Path | None,
 ) -> None:
-    """Measure the whole pipeline of 'fer-edge run' with MODEL (default: the ensemble), on clips made here."""
+    """Measure the whole pipeline of 'fer-edge run' with MODEL (default: the ensemble), on clips made here.
+
+    With --no-cascade --unchanged 0 all of the ensemble is asked about every face in every frame.
+    """
     about, before, rows = identity(spec), condition(), []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Progress() as progress:
         for width, height in sizes:
             for count in faces:
                 clip = write_clip(Path(folder) / f"{width}x{height}-{count}.avi", frames, count, width, height)
@@ -120,8 +126,10 @@ def pipeline(
                     how = (spec, each, cascade, detect_every, unchanged, camera_rate, minutes)
                     case = Case(str(clip), count, width, height, *how)
                     rows.append({**about, **_fresh(case)})
-                    click.echo(_line(rows[-1]))
+                    progress("clips", len(rows), len(sizes) * len(faces) * len(threads))
     path = write("pipeline", {"frames": frames, "before": before, "after": condition(), "rows": rows}, out)
+    for row in rows:
+        click.echo(_line(row))
     click.echo(f"wrote {path}", err=True)
 
 
@@ -158,9 +166,7 @@ def measured(case: Case) -> dict[str, Any]:
         "peak_mib": peak_mib() or 0.0,
     }
     row |= {**_serial(case), "camera": _camera(case)}
-    if case.minutes:
-        row["sustained"] = list(_sustained(case))
-    return row
+    return row | (_sustained(case) if case.minutes else {})
 
 
 def _pipeline(case: Case) -> Pipeline:
@@ -285,21 +291,33 @@ def _camera(case: Case, seconds: float = 4.0) -> dict[str, Any]:
         return {"rate": case.camera_rate, "taken": len(ages), "dropped": source.dropped, "age_ms": summary(ages)}
 
 
-def _sustained(case: Case) -> Iterator[dict[str, Any]]:
-    """A row for every window: frames a second and the machine's condition."""
+def _sustained(case: Case) -> dict[str, Any]:
+    """Windows, one after another at full rate, and the resident memory in MiB when they began and when they ended."""
     whole = _pipeline(case)
     pictures = [frame.pixels for frame in open_video(Path(case.clip))]
-    began = perf_counter()
-    index = 0
-    while (elapsed := perf_counter() - began) < 60 * case.minutes:
-        count, start = 0, perf_counter()
-        while perf_counter() - start < WINDOW:
+    for index, pixels in enumerate(pictures):
+        whole.process(Frame(pixels, index, index / RATE))
+    first = resident_mib()
+    windows = list(_windows(case, whole, pictures))
+    return {"sustained": windows, "resident_mib": {"start": first, "end": resident_mib()}}
+
+
+def _windows(case: Case, whole: Pipeline, pictures: list[NDArray[np.uint8]]) -> Iterator[dict[str, Any]]:
+    """A row for every window: seconds from the start, frames/s, a frame's ms, and memory and condition at its end."""
+    began, index, length = perf_counter(), len(pictures), min(WINDOW, 60 * case.minutes)
+    while perf_counter() - began < 60 * case.minutes:
+        times, start = [], perf_counter()
+        while perf_counter() - start < length:
             frame = Frame(pictures[index % len(pictures)], index, index / RATE)
-            annotate(frame, whole.process(frame))
-            index, count = index + 1, count + 1
-        now = condition()
-        yield {"seconds": round(elapsed, 1), "rate": round(count / (perf_counter() - start), 2)} | {
-            name: now[name] for name in ("celsius", "mhz", "throttled")
+            times += timed(lambda frame=frame: annotate(frame, whole.process(frame)), 1)  # type: ignore[misc]
+            index += 1
+        now, seen = condition(), summary(times)
+        yield {
+            "seconds": round(perf_counter() - began, 1),
+            "rate": round(len(times) / (perf_counter() - start), 2),
+            "ms": seen,
+            "resident_mib": resident_mib(),
+            **{name: now[name] for name in ("celsius", "mhz", "throttled")},
         }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks import cascade, robustness
+from fer_edge.benchmarks.layers import KINDS
 from fer_edge.benchmarks.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.table import tables
 from fer_edge.edge.files import write_bytes
@@ -23,8 +24,10 @@ TITLES = {
     "robustness": "Robustness",
     "cascade": "The cascade",
     "latency": "Latency",
+    "layers": "Where a network's time goes",
     "start": "From nothing to the first answer",
     "pipeline": "The whole pipeline",
+    "sustained": "Minutes on end",
     "peers": "Beside other packages",
 }
 
@@ -120,18 +123,31 @@ def distribution(result: dict[str, Any]) -> bytes | None:
 
 def stages(result: dict[str, Any]) -> bytes | None:
     """The mean time of each stage as a bar, a bar per case."""
-    drawn = figure(9, 0.55 * len(result["rows"]) + 1.4)
-    axis = tidy(drawn.subplots())
-    shown = ("capture", "detect", "track", "crop", "classify", "smooth", "draw", "sink")
     names = [f"{row['width']}x{row['height']}, {row['faces']} faces, {row['threads']} thr" for row in result["rows"]]
+    shown = ("capture", "detect", "track", "crop", "classify", "smooth", "draw", "sink")
+    parts = {stage: [row["stages"][stage]["mean"] for row in result["rows"]] for stage in shown}
+    return _bars(names, parts, "mean of a frame, ms")
+
+
+def kinds(result: dict[str, Any]) -> bytes | None:
+    """The time of each kind of operator as a bar, a bar per network."""
+    names = [f"{row['model']}, {row['threads']} thr" for row in result["rows"]]
+    # a kind whose pieces took no longer than those before them has no length
+    parts = {kind: [max(0.0, row["kinds"][kind]["ms"]) for row in result["rows"]] for kind in KINDS}
+    return _bars(names, parts, "one invocation, ms")
+
+
+def _bars(names: list[str], parts: dict[str, list[float]], unit: str) -> bytes:
+    """A bar for every name, of parts one behind another."""
+    drawn = figure(9, 0.55 * len(names) + 1.4)
+    axis = tidy(drawn.subplots())
     left = [0.0] * len(names)
-    for index, stage in enumerate(shown):
-        means = [row["stages"][stage]["mean"] for row in result["rows"]]
-        axis.barh(names, means, left=left, label=stage, color=f"C{index}")
-        left = [start + mean for start, mean in zip(left, means, strict=True)]
+    for index, (part, lengths) in enumerate(parts.items()):
+        axis.barh(names, lengths, left=left, label=part, color=f"C{index}")
+        left = [start + length for start, length in zip(left, lengths, strict=True)]
     axis.invert_yaxis()
-    axis.set_xlabel("mean of a frame, ms")
-    axis.legend(frameon=False, fontsize=8, ncols=len(shown), loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    axis.set_xlabel(unit)
+    axis.legend(frameon=False, fontsize=8, ncols=len(parts), loc="lower center", bbox_to_anchor=(0.4, 1.0))
     return png(drawn)
 
 
@@ -171,6 +187,7 @@ def accuracy_at(results: list[dict[str, Any]]) -> dict[str, tuple[float, float]]
 
 _PICTURES: tuple[tuple[str, str, Callable[[dict[str, Any]], bytes | None]], ...] = (
     ("latency", "Distribution of latency", distribution),
+    ("layers", "Time by kind of operator", kinds),
     ("pipeline", "Stages of a frame", stages),
     ("cascade", "Accuracy over mean time", cascade.curve),
     ("robustness", "Accuracy under degradation", lambda result: robustness.curves(result["rows"])),

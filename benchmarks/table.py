@@ -39,8 +39,8 @@ def tables(paths: list[Path]) -> dict[str, str]:
     for path in paths:
         result = read(path)
         for name, (kind, render) in _RENDER.items():
-            if result["kind"] == kind:
-                parts[name].append(render(result))
+            if result["kind"] == kind and (rendered := render(result)):
+                parts[name].append(rendered)
     return {name: "\n\n".join(parts[name]) for name in _RENDER if name in parts}
 
 
@@ -173,7 +173,7 @@ def _pipeline(result: dict[str, Any]) -> str:
     shown = ("capture", "detect", "crop", "classify", "draw", "sink")
     rows = [
         (
-            f"{row['width']}x{row['height']}, {row['faces']} {'face' if row['faces'] == 1 else 'faces'}",
+            _clip(row),
             f"{row['faces_found']:.1f}",
             str(row["threads"]),
             *(f"{row['stages'][name]['mean']:.2f}" for name in shown),
@@ -206,6 +206,37 @@ def _asking(row: dict[str, Any]) -> str:
     """Which networks are asked how often, where that is not as `run` does it."""
     networks = "the cascade" if row["cascade"] else "the whole ensemble"
     return f"{networks} asked {'about what has changed' if row['unchanged'] else 'about every face in every frame'}"
+
+
+def _sustained(result: dict[str, Any]) -> str:
+    """From the first window to the last of what ran for minutes; nothing where nothing did."""
+    rows = []
+    for row in result["rows"]:
+        if not row.get("sustained"):
+            continue
+        first, last = row["sustained"][0], row["sustained"][-1]
+        memory, warmth = row["resident_mib"], (first["celsius"], last["celsius"])
+        rows.append(
+            (
+                _clip(row),
+                str(row["threads"]),
+                f"{last['seconds'] / 60:.1f}",
+                f"{first['rate']:.0f} → {last['rate']:.0f}",
+                *(f"{first['ms'][name]:.1f} → {last['ms'][name]:.1f}" for name in ("p50", "p99")),
+                f"{memory['start']:.0f} → {memory['end']:.0f} MiB",
+                "–" if None in warmth else f"{warmth[0]:.0f} → {warmth[1]:.0f}",
+                ", ".join(last["throttled"] or ()) or "–",
+            )
+        )
+    if not rows:
+        return ""
+    head = f"From the first seconds to the last, without a pause, milliseconds of a frame; {_machine(result)}"
+    columns = ("clip", "threads", "minutes", "frames/s", "p50", "p99", "resident memory", "°C", "throttled")
+    return f"{head}\n\n{_markdown(columns, rows)}"
+
+
+def _clip(row: dict[str, Any]) -> str:
+    return f"{row['width']}x{row['height']}, {row['faces']} {'face' if row['faces'] == 1 else 'faces'}"
 
 
 def _peers(result: dict[str, Any]) -> str:
@@ -291,5 +322,6 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "layers": ("layers", _layers),
     "start": ("start", _start),
     "pipeline": ("pipeline", _pipeline),
+    "sustained": ("pipeline", _sustained),
     "peers": ("peers", _peers),
 }

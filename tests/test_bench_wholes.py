@@ -28,7 +28,8 @@ from fer_edge.train.data import load
 
 def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
     out = tmp_path / "pipeline.json"
-    done = run("pipeline", "--faces", "2", "--sizes", "640x480", "--frames", "12", "--out", out)
+    words = ("--faces", "2", "--sizes", "640x480", "--frames", "12", "--minutes", "0.01")
+    done = run("pipeline", *words, "--out", out)
     assert done.exit_code == 0, done.output
     (row,) = json.loads(out.read_text())["rows"]
     assert row["faces_found"] == 2 and row["looks"] < 1
@@ -37,6 +38,10 @@ def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
     assert row["models"][first]["p50"] > 0 and 0 < row["outside"] < 1
     assert row["camera"]["taken"] + row["camera"]["dropped"] <= 4 * 30
     assert row["rate"] > 0 and row["cpu_seconds"] > 0 and row["peak_mib"] > 0
+    (window,) = row["sustained"]  # one, however short the run
+    assert window["ms"]["count"] > 0 and window["ms"]["p50"] <= window["ms"]["p99"]
+    assert window["resident_mib"] > 0 and row["resident_mib"]["start"] > 0 and row["resident_mib"]["end"] > 0
+    assert f"| 640x480, 2 faces | 1 | 0.0 | {window['rate']:.0f} → " in run("table", out).stdout
 
 
 def test_a_clip_keeps_its_noise(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ def test_a_report_needs_nothing_but_itself(tiny: Path, synthetic_csv: Path, tmp_
     made = [
         ("accuracy", tiny, "--data", synthetic_csv),
         ("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1"),
-        ("pipeline", "--faces", "1", "--sizes", "320x240", "--frames", "6"),
+        ("layers", "mobilenet_v2", "--rounds", "1"),
+        ("pipeline", "--faces", "1", "--sizes", "320x240", "--frames", "6", "--minutes", "0.001"),
     ]
     paths = [tmp_path / f"{words[0]}.json" for words in made]
     for words, path in zip(made, paths, strict=True):
@@ -95,7 +96,10 @@ def test_a_report_needs_nothing_but_itself(tiny: Path, synthetic_csv: Path, tmp_
     done = run("report", *paths, "--out", tmp_path / "report.html")
     assert done.exit_code == 0, done.output
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<table>") == 4 and page.count("src='data:image/png;base64,") == 3
+    assert page.count("<table>") == 6 and page.count("src='data:image/png;base64,") == 4
+    assert [title for title in report.TITLES if f"<h2 id={title}>" in page] == [
+        *("accuracy", "recall", "latency", "layers", "pipeline", "sustained"),
+    ]
     assert "fer-edge bench pipeline --faces 1" in page
     assert not re.search(r"(src|href)=.?http", page) and "<script" not in page
 
