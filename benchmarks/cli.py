@@ -11,6 +11,7 @@ COMMANDS = {
     "accuracy": "fer_edge.benchmarks.accuracy",
     "cascade": "fer_edge.benchmarks.cascade",
     "compare": "fer_edge.benchmarks.compare",
+    "faces": "fer_edge.benchmarks.faces",
     "latency": "fer_edge.benchmarks.latency",
     "layers": "fer_edge.benchmarks.layers",
     "margin": "fer_edge.benchmarks.margin",

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.elsewhere import python_option, rows_from
 from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.machine import condition
-from fer_edge.benchmarks.options import result_file
+from fer_edge.benchmarks.options import count, listed, result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, shipped, write
 from fer_edge.edge.board import read_text
 from fer_edge.edge.detector import open_detector
@@ -51,20 +51,13 @@ SEED = 0
 """Of the noise pictures that are timed; the kernels' time does not depend on the values."""
 
 
-def _threads(ctx: click.Context, option: click.Parameter, value: str) -> tuple[int, ...]:
-    counts = value.split(",")
-    if not all(count.isdigit() and int(count) > 0 for count in counts):
-        raise click.BadParameter(f"{value!r}; expected whole numbers above 0 with commas between, as in 1,2")
-    return tuple(int(count) for count in counts)
-
-
 @click.command(cls=Recorded)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "--threads",
     default=lambda: ",".join(map(str, range(1, 1 + min(MOST_THREADS, os.cpu_count() or 1)))),
     show_default=f"1 to the number of cores, {MOST_THREADS} at most",
-    callback=_threads,
+    callback=listed(count, "whole numbers above 0"),
     help="Thread counts to measure, with commas between.",
 )
 @click.option("--runs", type=click.IntRange(ROUNDS), default=200, show_default=True, help="Timed calls.")
@@ -91,7 +84,7 @@ def latency(
     specs = models or shipped()
     frame = _read(picture) if picture else None
     before = condition()
-    rows = [row for count in threads for row in _measure(specs, count, runs, warmup, frame)]
+    rows = [row for crew in threads for row in _measure(specs, crew, runs, warmup, frame)]
     for python in pythons:
         words = ["latency", *specs, "--threads", ",".join(map(str, threads)), "--runs", str(runs)]
         words += ["--warmup", str(warmup), *(("--picture", str(picture)) if picture else ())]

@@ -25,3 +25,22 @@ def labelled_pictures(command: Command) -> Command:
     which = click.option("--split", type=click.Choice(SPLITS), default="val", help="Labelled pictures.")
     first = click.option("--limit", type=click.IntRange(1), help="The first N pictures only (for a quick look).")
     return where(which(first(command)))
+
+
+def listed(convert: Callable[[str], Any], what: str) -> Any:
+    """A callback that makes a tuple of what stands between commas; convert raises ValueError where it is not what."""
+
+    def parse(ctx: click.Context, option: click.Parameter, value: str) -> tuple[Any, ...]:
+        try:
+            return tuple(convert(part) for part in value.split(","))
+        except ValueError:
+            raise click.BadParameter(f"{value!r}; expected {what} with commas between") from None
+
+    return parse
+
+
+def count(text: str) -> int:
+    """A whole number above 0; ValueError where it is none."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.clips import RATE, write_clip
 from fer_edge.benchmarks.latency import peak_mib, resident_mib, summary, timed
 from fer_edge.benchmarks.machine import condition
-from fer_edge.benchmarks.options import result_file
+from fer_edge.benchmarks.options import count, listed, result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, write
 from fer_edge.edge.ahead import Ahead
 from fer_edge.edge.cascade import CascadeClassifier
@@ -65,16 +65,6 @@ class Case:
     minutes: float
 
 
-def _list(convert: Any, what: str) -> Any:
-    def parse(ctx: click.Context, option: click.Parameter, value: str) -> tuple[Any, ...]:
-        try:
-            return tuple(convert(part) for part in value.split(","))
-        except ValueError:
-            raise click.BadParameter(f"{value!r}; expected {what} with commas between") from None
-
-    return parse
-
-
 def _size(text: str) -> tuple[int, int]:
     width, height = (int(part) for part in text.split("x"))
     if min(width, height) < 64:
@@ -82,17 +72,11 @@ def _size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def _count(text: str) -> int:
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
-
-
 @click.command(cls=Recorded)
 @click.argument("spec", default="ensemble", metavar="[MODEL]")
-@click.option("--faces", default="1,2,5,16", callback=_list(_count, "numbers"), help="Faces in the clip.")
-@click.option("--sizes", default="640x480,1280x720", callback=_list(_size, "WxH from 64"), help="The clip's pixels.")
-@click.option("--threads", default="1", callback=_list(_count, "numbers"), help="Threads of each network.")
+@click.option("--faces", default="1,2,5,16", callback=listed(count, "numbers"), help="Faces in the clip.")
+@click.option("--sizes", default="640x480,1280x720", callback=listed(_size, "WxH from 64"), help="The clip's pixels.")
+@click.option("--threads", default="1", callback=listed(count, "numbers"), help="Threads of each network.")
 @click.option("--frames", type=click.IntRange(2), default=200, help="Frames of a clip.")
 @click.option("--cascade/--no-cascade", default=True, help="As in 'fer-edge run'.")
 @click.option("--detect-every", type=click.IntRange(1), default=EVERY, help="As in 'fer-edge run'.")
@@ -120,11 +104,11 @@ def pipeline(
     about, before, rows = identity(spec), condition(), []
     with tempfile.TemporaryDirectory() as folder, Progress() as progress:
         for width, height in sizes:
-            for count in faces:
-                clip = write_clip(Path(folder) / f"{width}x{height}-{count}.avi", frames, count, width, height)
+            for number in faces:
+                clip = write_clip(Path(folder) / f"{width}x{height}-{number}.avi", frames, number, width, height)
                 for each in threads:
                     how = (spec, each, cascade, detect_every, unchanged, camera_rate, minutes)
-                    case = Case(str(clip), count, width, height, *how)
+                    case = Case(str(clip), number, width, height, *how)
                     rows.append({**about, **_fresh(case)})
                     progress("clips", len(rows), len(sizes) * len(faces) * len(threads))
     path = write("pipeline", {"frames": frames, "before": before, "after": condition(), "rows": rows}, out)

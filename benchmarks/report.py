@@ -24,6 +24,7 @@ TITLES = {
     "robustness": "Robustness",
     "cascade": "The cascade",
     "latency": "Latency",
+    "faces": "Several faces at once",
     "layers": "Where a network's time goes",
     "start": "From nothing to the first answer",
     "pipeline": "The whole pipeline",

@@ -267,6 +267,20 @@ def _start(result: dict[str, Any]) -> str:
     return f"{head}\n\n{_markdown(('what', 'p50', 'p90', 'p99', 'ratio'), rows)}"
 
 
+def _faces(result: dict[str, Any]) -> str:
+    """A row for each way to ask a model, a column for each number of faces."""
+    counts = sorted({row["faces"] for row in result["rows"]})
+    times: dict[tuple[str, str, int], dict[int, str]] = defaultdict(dict)
+    for row in result["rows"]:
+        times[row["model"], row["way"], row["threads"]][row["faces"]] = f"{row['ms']['p50'] / row['faces']:.2f}"
+    rows = [
+        (f"{model}, {way}", str(threads), *(found.get(count, "–") for count in counts))
+        for (model, way, threads), found in times.items()
+    ]
+    head = f"Milliseconds a face, p50 of {result['runs']} calls with so many at once; {_machine(result)}"
+    return f"{head}\n\n{_markdown(('', 'threads', *map(str, counts)), rows)}"
+
+
 def _layers(result: dict[str, Any]) -> str:
     threads = ", ".join(sorted({str(row["threads"]) for row in result["rows"]}))
     head = f"Milliseconds of one invocation, threads: {threads}; {_machine(result)}"
@@ -319,6 +333,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "robustness": ("robustness", _robustness),
     "cascade": ("cascade", _cascade),
     "latency": ("latency", _latency),
+    "faces": ("faces", _faces),
     "layers": ("layers", _layers),
     "start": ("start", _start),
     "pipeline": ("pipeline", _pipeline),

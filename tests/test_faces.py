@@ -1,0 +1,54 @@
+"""Ways to ask about several faces at once, on the shipped networks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from measuring import run
+
+from fer_edge.benchmarks.faces import LANES, ONE_BY_ONE, TOGETHER, ways
+
+CROPS = np.random.default_rng(0).integers(0, 256, (3, 48, 48), np.uint8)
+
+
+@pytest.mark.parametrize(("spec", "expected"), [("mobilenet_v2", [ONE_BY_ONE, TOGETHER]), ("ensemble", None)])
+def test_every_way_answers_alike(spec: str, expected: list[str] | None) -> None:
+    found = list(ways(spec, len(CROPS), 2))
+    names = [(name, threads) for name, threads, _ in found]
+    first, *others = (ask(CROPS) for _, _, ask in found)
+    assert names == [
+        (name, threads)
+        for name in expected or [ONE_BY_ONE, LANES, TOGETHER]
+        for threads in ((2,) if name == LANES else (1, 2))
+    ]
+    for name, other in zip(names[1:], others, strict=True):
+        np.testing.assert_allclose(other, first, atol=1e-6, err_msg=str(name))
+
+
+def test_a_network_that_takes_one_face_is_asked_one_by_one(tiny: Path) -> None:
+    assert [name for name, _, _ in ways(str(tiny), 2, 2)] == [ONE_BY_ONE, ONE_BY_ONE]
+    assert [name for name, _, _ in ways(str(tiny), 1, 2)] == [ONE_BY_ONE, ONE_BY_ONE, TOGETHER, TOGETHER]
+
+
+def test_ways_are_measured_beside_the_first(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "faces.json"
+    done = run("faces", tiny, "--faces", "1,2", "--runs", "10", "--out", out)
+    assert done.exit_code == 0, done.output
+    rows = json.loads(out.read_text())["rows"]
+    assert [(row["faces"], row["way"], row["threads"]) for row in rows] == [
+        *((1, way, threads) for way in (ONE_BY_ONE, TOGETHER) for threads in (1, 2)),
+        *((2, ONE_BY_ONE, threads) for threads in (1, 2)),
+    ]
+    assert all(row["ms"]["count"] == 10 and len(row["rounds"]) == 10 for row in rows)
+    assert [row["ratio"] for row in rows if (row["way"], row["threads"]) == (ONE_BY_ONE, 1)] == [1, 1]
+    (line,) = [line for line in run("table", out).stdout.splitlines() if line.startswith(f"| tiny, {TOGETHER} | 2 |")]
+    assert line.endswith(f"| {rows[3]['ms']['p50']:.2f} | – |")
+
+
+@pytest.mark.parametrize("words", ["0", "1,", "x"])
+def test_faces_that_cannot_be_counted_are_refused(words: str) -> None:
+    done = run("faces", "--faces", words)
+    assert done.exit_code == 2 and "expected numbers with commas between" in done.stderr
