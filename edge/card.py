@@ -12,6 +12,18 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_json
 from fer_edge.edge.types import EMOTIONS
 
+INTENDED_USE = (
+    "A rough reading of the expression shown on a face that looks at the camera, for makers, teaching and research. "
+    "An expression is not a feeling. Not for decisions about people."
+)
+
+LIMITS = (
+    "Fitted on FER2013, whose labels are noisy and which holds little disgust; occlusion, profiles, blur and darkness "
+    "make it worse. Balance across ethnic groups, ages and genders is unmeasured. In the European Union, inferring "
+    "emotions of people at work and in education is prohibited, except for medical or safety reasons: Regulation (EU) "
+    "2024/1689, Art. 5(1)(f)."
+)
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -28,6 +40,8 @@ class ModelCard:
     training: dict[str, Any] = field(default_factory=dict)
     conversion: dict[str, Any] = field(default_factory=dict)
     licence: str = "Apache-2.0 (model file); fitted on FER2013, which is for research"
+    intended_use: str = INTENDED_USE
+    limits: str = LIMITS
     git_revision: str = "unknown"
     date: str = ""
 

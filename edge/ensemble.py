@@ -106,7 +106,8 @@ class Ensemble:
 def open_classifier(spec: str = "ensemble", threads: int = 1) -> Ensemble:
     """A shipped model by name, 'ensemble', or a path to a .tflite file or an ensemble .json.
 
-    With more threads than one an ensemble's members run side by side, which gains more than threads within each.
+    With more threads than one an ensemble's members run side by side, which gains more than threads within each
+    (`fer-edge bench faces`).
     ModelError where a file is missing, has no card, or is not the one its card describes.
     """
     if spec == "ensemble":

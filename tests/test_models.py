@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fer_edge.edge.card import card_path, checked_card, write_card
+from fer_edge.edge.card import ModelCard, card_path, checked_card, write_card
 from fer_edge.edge.catalog import shipped
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.cli import main
@@ -54,6 +54,15 @@ def test_three_int8_files_are_shipped_and_small() -> None:
         assert card.quantization == "int8" and model.inputs[0].dtype == model.outputs[0].dtype == np.int8
         assert model.outputs[0].shape == (1, 7)
         assert model.xnnpack == runtime().xnnpack
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_says_what_its_model_is_for_and_what_not(name: str) -> None:
+    stored = json.loads(card_path(FOLDER / f"{name}_int8.tflite").read_text("utf-8"))
+    assert (stored["intended_use"], stored["limits"]) == (ModelCard.intended_use, ModelCard.limits)
+    shown = json.loads(CliRunner().invoke(main, ["models", "show", name]).stdout)
+    assert "Not for decisions about people" in shown["intended_use"]
+    assert all(each in shown["limits"] for each in ("ethnic groups", "unmeasured", "2024/1689, Art. 5(1)(f)"))
 
 
 def test_ensemble_is_the_members_fused() -> None:
