@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def test_every_number_has_a_range_and_every_recipe_keeps_it() -> None:
     for name in RECIPES:
         for network in ARCHITECTURES:
             recipe(name, network)
+
+
+def test_help_describes_every_field_with_its_values() -> None:
+    told = " ".join(CliRunner().invoke(main, ["train", "--help"], terminal_width=100).stdout.split())
+    for each in fields(Recipe):
+        if each.name != "name":
+            _, _, text = told.partition(f"--{each.name.replace('_', '-')} ")
+            assert re.match(r"(INTEGER|FLOAT|TEXT) [A-Z][^\[]+\. \[default: ", text), each.name
+    assert "Most degrees a face is turned, either way; from 0 to 180. [default: (12.0)]" in told
+    assert "sgd has Nesterov's momentum of 0.9; adamw, adam or sgd. [default: (adamw)]" in told
 
 
 def test_a_fold_is_one_of_the_folds() -> None:

@@ -15,7 +15,7 @@ from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data import SPLITS, load, write_folders
 from fer_edge.train.progress import say
-from fer_edge.train.recipes import RECIPES, Recipe, recipe
+from fer_edge.train.recipes import RECIPES, Recipe, recipe, values
 from fer_edge.train.run import check_start, softened_targets, train_one
 
 data_option = click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
@@ -78,6 +78,7 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=kinds[str(item.type)],
             default=None,
             show_default=str(item.default),
+            help=f"{item.metadata['help'].removesuffix('.')}; {values(item.name)}.",
         )
         command = option(command)
     return command

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.preprocess import INPUT_SIZE
@@ -19,58 +20,62 @@ class Phase:
     size: int
 
 
+def _told(default: Any, help: str) -> Any:
+    """A field with what `fer-edge train --help` says of it; its range or choices come behind that."""
+    return field(default=default, metadata={"help": help})
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained. Rates are learning rates, sizes are pixels, fractions are 0..1."""
 
     name: str = "best"
-    seed: int = 1
-    batch_size: int = 64
-    # or mixed_bfloat16: twice as fast for dense convolutions where the processor has AMX, slower for depthwise ones
-    precision: str = "float32"
+    seed: int = _told(1, "Of augmentation, dropout and the order of pictures.")
+    batch_size: int = _told(64, "Pictures of a step.")
+    # bfloat16 is twice as fast for dense convolutions where the processor has AMX, slower for depthwise ones
+    precision: str = _told("float32", "Of the network's arithmetic.")
     # phase 1: the head alone, the backbone frozen
-    warmup_epochs: int = 1
-    warmup_rate: float = 1e-3
-    warmup_size: int = 64
+    warmup_epochs: int = _told(1, "Epochs of the head alone, the backbone frozen.")
+    warmup_rate: float = _told(1e-3, "Learning rate of those.")
+    warmup_size: int = _told(64, "Pixels of a picture's side in those.")
     # phase 2: every layer on smaller pictures (1.8 times cheaper); then at full size, the top blocks, then every layer
-    small_epochs: int = 0
-    small_rate: float = 8e-4
-    small_size: int = 72
-    top_epochs: int = 6
-    top_rate: float = 8e-4
-    full_epochs: int = 2
-    full_rate: float = 8e-4
-    schedule: str = "cosine"  # one half-cosine over phase 2, or 'constant'
-    optimizer: str = "adamw"  # or 'adam', or 'sgd' with Nesterov's momentum of 0.9
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.1
-    class_weights: str = "sqrt"  # 'balanced' is 1/frequency, 'sqrt' its square root, or 'none'
-    # ReduceLROnPlateau and EarlyStopping watch the validation loss; epochs without a gain
-    plateau_patience: int = 3
-    plateau_factor: float = 0.3
-    stop_patience: int = 8
+    small_epochs: int = _told(0, "Epochs of every layer on small pictures.")
+    small_rate: float = _told(8e-4, "Learning rate of those.")
+    small_size: int = _told(72, "Pixels of a picture's side in those.")
+    top_epochs: int = _told(6, "Epochs of the top blocks, at full size.")
+    top_rate: float = _told(8e-4, "Learning rate of those.")
+    full_epochs: int = _told(2, "Epochs of every layer, at full size.")
+    full_rate: float = _told(8e-4, "Learning rate of those.")
+    schedule: str = _told("cosine", "Of the learning rate: one half-cosine over all but the warm-up, or none.")
+    optimizer: str = _told("adamw", "What steps; sgd has Nesterov's momentum of 0.9.")
+    weight_decay: float = _told(0.01, "Of adamw and sgd: the fraction that a weight loses in a step, times the rate.")
+    label_smoothing: float = _told(0.1, "Share of the target spread over all classes.")
+    class_weights: str = _told("sqrt", "A class counts by 1/frequency (balanced), by its square root, or as it is.")
+    # ReduceLROnPlateau and EarlyStopping watch the validation loss
+    plateau_patience: int = _told(3, "Epochs without a gain in validation loss before the rate is lowered.")
+    plateau_factor: float = _told(0.3, "What the rate is multiplied by then.")
+    stop_patience: int = _told(8, "Epochs without a gain in validation loss before a phase ends.")
     # augmentation, of the training split only
-    flip: float = 0.5
-    rotation: float = 12.0  # degrees either way
-    zoom: float = 0.12  # fraction either way
-    shift: float = 0.08  # fraction of the side either way
-    contrast: float = 0.2  # fraction either way
-    brightness: float = 15.0  # gray levels either way
-    gamma: float = 0.0  # largest change of the gamma's logarithm, either way
-    noise: float = 0.0  # largest standard deviation of a dim camera's noise, gray levels
-    erase: float = 0.0  # probability of a gray rectangle
-    mixup: float = 0.0  # alpha of the Beta distribution that mixes two faces; 0 is none
-    # an exponential moving average of the weights is validated and kept; its momentum, 0 is none
-    ema: float = 0.0
-    # what else than the label is learnt, where it is given: shares of the target and of the loss, 0..1
-    votes_share: float = 0.3
-    teacher_share: float = 0.7
-    teacher_temperature: float = 2.0
-    teacher_views: str = "plain"  # judged once, or 'augmented': teachers see every view that the student sees
-    teacher_precision: str = "float32"  # of the teachers' own arithmetic on augmented views, as above
-    # a teacher may leave out one fold of the train split, to judge that fold's faces unseen; 0 folds is all of it
-    folds: int = 0
-    fold: int = 0
+    flip: float = _told(0.5, "Probability of a mirrored face.")
+    rotation: float = _told(12.0, "Most degrees a face is turned, either way.")
+    zoom: float = _told(0.12, "Most that a face grows or shrinks, as a fraction.")
+    shift: float = _told(0.08, "Most that a face is moved, as a fraction of the side, either way.")
+    contrast: float = _told(0.2, "Most that contrast changes, as a fraction, either way.")
+    brightness: float = _told(15.0, "Most gray levels added, either way.")
+    gamma: float = _told(0.0, "Largest change of the gamma's logarithm, either way.")
+    noise: float = _told(0.0, "Largest standard deviation of a dim camera's noise, gray levels.")
+    erase: float = _told(0.0, "Probability of a gray rectangle.")
+    mixup: float = _told(0.0, "Alpha of the Beta distribution that mixes two faces, 0 for none.")
+    ema: float = _told(0.0, "Momentum of an average of the weights, which is validated and kept, 0 for none.")
+    # what else than the label is learnt, where it is given
+    votes_share: float = _told(0.3, "Share of the target that FER+'s votes are, with --ferplus.")
+    teacher_share: float = _told(0.7, "Share of the loss that is the teachers', with --teacher.")
+    teacher_temperature: float = _told(2.0, "What softens teachers and student for that loss.")
+    teacher_views: str = _told("plain", "What teachers judge: each picture once, or every view that the student sees.")
+    teacher_precision: str = _told("float32", "Of the teachers' own arithmetic on augmented views.")
+    # a teacher may leave out one fold of the train split, to judge that fold's faces unseen
+    folds: int = _told(0, "Parts of the train split, one of which is left out, 0 for none.")
+    fold: int = _told(0, "Which of them is left out, the first being 0.")
 
     def phases(self, full_size: int = INPUT_SIZE) -> tuple[Phase, ...]:
         """The phases in order, without those of no epochs; top and full train at the network's own size."""
@@ -185,18 +190,26 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 
 
+def values(name: str) -> str:
+    """Which values a field may have, in words."""
+    if name in _CHOICES:
+        *others, last = _CHOICES[name]
+        return f"{', '.join(others)} or {last}"
+    least, most = _RANGES[name]
+    return f"from {least}" + (f" to {most}" if math.isfinite(most) else "")
+
+
 def recipe(name: str, network: str, **overrides: object) -> Recipe:
     """The named recipe for a network, with fields replaced; DataError where a field has no such value."""
     own = _FOR_NETWORK.get(network, {}) if name == "best" else {}
     changed = replace(RECIPES[name], **{**own, **overrides})  # type: ignore[arg-type]
-    for field, choices in _CHOICES.items():
-        if getattr(changed, field) not in choices:
-            raise DataError(f"recipe field {field} is {getattr(changed, field)!r}; expected {', '.join(choices)}")
-    for field, (least, most) in _RANGES.items():
-        value = getattr(changed, field)
+    for item, choices in _CHOICES.items():
+        if getattr(changed, item) not in choices:
+            raise DataError(f"recipe field {item} is {getattr(changed, item)!r}; expected {', '.join(choices)}")
+    for item, (least, most) in _RANGES.items():
+        value = getattr(changed, item)
         if not (least <= value <= most and math.isfinite(value)):
-            wanted = f"a number from {least}" + (f" to {most}" if math.isfinite(most) else "")
-            raise DataError(f"recipe field {field} is {value}; expected {wanted}")
+            raise DataError(f"recipe field {item} is {value}; expected a number {values(item)}")
     if changed.folds == 1:
         raise DataError("recipe field folds is 1, which leaves every face out; expected 0 for none, or 2 or more")
     if changed.folds and changed.fold >= changed.folds:
