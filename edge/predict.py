@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from fer_edge.edge.sinks.picture import write_picture
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.sources.pictures import list_pictures, read_pictures
+from fer_edge.edge.terminal import erase, overwrite, status_wanted
 from fer_edge.edge.types import Box, Face, Frame, Prediction
 
 
@@ -62,7 +64,9 @@ def predict(
     lines = None if jsonl is None else JsonLines(jsonl)
     bad = 0
     try:
-        for path, picture in read_pictures(pictures):
+        for done, (path, picture) in enumerate(read_pictures(pictures)):
+            if status_wanted() and len(pictures) > 1:
+                overwrite(f"{done} of {len(pictures)} pictures")
             if isinstance(picture, SourceError):
                 bad += 1
                 _tell_error(path, picture, lines)
@@ -75,6 +79,8 @@ def predict(
     except ViewerGone:
         return
     finally:
+        if status_wanted() and len(pictures) > 1:
+            overwrite("")
         if lines is not None:
             lines.close()
     if bad:
@@ -101,16 +107,16 @@ def _tell(path: Path, predictions: list[Prediction], lines: JsonLines | None) ->
     with stdout_guarded():
         for prediction in predictions:
             box = prediction.face.box
-            click.echo(f"{path}: {describe(prediction)} at {box.x},{box.y} {box.width}x{box.height}")
+            click.echo(f"{erase(sys.stdout)}{path}: {describe(prediction)} at {box.x},{box.y} {box.width}x{box.height}")
         if not predictions:
-            click.echo(f"{path}: no face")
+            click.echo(f"{erase(sys.stdout)}{path}: no face")
 
 
 def _tell_error(path: Path, error: SourceError, lines: JsonLines | None) -> None:
     if lines is not None:
         lines.write({"path": str(path), "error": str(error)})
     else:
-        click.echo(str(error), err=True)
+        click.echo(f"{erase(sys.stderr)}{error}", err=True)
 
 
 def _untracked(record: dict[str, Any]) -> dict[str, Any]:

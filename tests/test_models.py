@@ -28,7 +28,7 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.quantize import dequantize, gray_table, quantize
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
-from fer_edge.train.evaluation import fit_ensemble, fit_prior, fit_temperature, held_out, rare_class_offsets
+from fer_edge.train.evaluation import collect, fit_ensemble, fit_prior, fit_temperature, held_out, rare_class_offsets
 
 PORTRAIT = str(FOLDER.parent / "benchmarks" / "astronaut.jpg")
 INT8 = Tensor("x", 0, (1,), np.dtype(np.int8), 0.0078, -1)
@@ -72,6 +72,15 @@ def test_ensemble_is_the_members_fused() -> None:
     assert np.allclose(scores, fuse(logits, np.array(config.weights), config.temperature, config.offsets), atol=1e-6)
     assert scores.dtype == np.float32 and np.allclose(scores.sum(axis=1), 1, atol=1e-5)
     assert open_classifier("ensemble")(faces(0)).shape == (0, 7)
+
+
+def test_views_are_collected_face_by_face_in_order() -> None:
+    def first_column(crops: np.ndarray) -> np.ndarray:
+        return crops[:, :7, 0].astype(np.float32)
+
+    many = faces(600)  # more than are asked about in one go
+    plain, mirrored = collect(first_column, many, flip=True)
+    assert np.array_equal(plain, many[:, :7, 0]) and np.array_equal(mirrored, many[:, :7, -1])
 
 
 def test_threads_change_nothing() -> None:

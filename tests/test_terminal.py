@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -33,21 +34,22 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def on_terminal(
     *words: str | Path,
+    command: Sequence[str] = ("run",),
     columns: int = 80,
     code: int = 0,
     heed: Callable[[str, subprocess.Popen[bytes]], object] = lambda seen, process: None,
     **environ: str,
 ) -> str:
-    """What `fer-edge run` writes on a terminal that is stdout and stderr alike.
+    """What the command writes on a terminal that is stdout and stderr alike.
 
     heed: takes what is there so far, and the process.
     """
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "NO_COLOR", "COLUMNS")}
-    command = [sys.executable, "-m", "fer_edge.edge.cli", "run", *map(str, words)]
+    whole = [sys.executable, "-m", "fer_edge.edge.cli", *command, *map(str, words)]
     process = subprocess.Popen(
-        command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment | {"TERM": "xterm"} | environ
+        whole, stdout=theirs, stderr=theirs, stdin=theirs, env=environment | {"TERM": "xterm"} | environ
     )
     os.close(theirs)
     seen = b""
@@ -93,6 +95,28 @@ def test_a_source_that_is_away_is_told_in_the_line() -> None:
                 process.terminate()
 
         on_terminal("--source", address, "--show", "none", "--patience", str(LIMIT), heed=heed)
+
+
+def test_many_pictures_are_counted(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy(PORTRAIT, tmp_path / name)
+    (tmp_path / "c.jpg").write_text("no picture")
+    seen = on_terminal(tmp_path, command=["predict"], code=2)
+    for done, name in enumerate("abc"):
+        assert f"\r\x1b[K{done} of 3 pictures\r\x1b[K{tmp_path / name}.jpg" in seen
+    assert " of 1 pictures" not in on_terminal(tmp_path / "a.jpg", command=["predict"])
+    assert " of 3 pictures\r" not in on_terminal(tmp_path, command=["predict"], code=2, TERM="dumb")
+
+
+def test_long_work_on_data_has_a_bar(synthetic_csv: Path, tmp_path: Path) -> None:
+    header, *rows = synthetic_csv.read_text().splitlines()
+    path = tmp_path / "long.csv"
+    path.write_text("\n".join([header, *rows * 6]) + "\n")
+    seen = on_terminal(path, tmp_path / "tree", command=["data", "prepare"])
+    assert re.search(r"parsing, KiB  \[#+-*\]  [1-9]\d*/[1-9]\d*", seen)
+    assert re.search(r"pictures written  \[#+-*\]  1000/1176", seen)
+    seen = on_terminal("mobilenet_v2", "--data", path, command=["evaluate"])
+    assert re.search(r"mobilenet_v2  \[#+\]  252/252", seen)
 
 
 def test_a_narrow_terminal_gets_a_line_that_fits(clip: Path) -> None:

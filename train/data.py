@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ from fer_edge.edge.files import whole
 from fer_edge.edge.preprocess import FACE_SIZE, shrink
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.arrays import read_arrays
+from fer_edge.train.progress import Progress
 
 SPLITS = ("train", "val", "test")
 USAGES = {"training": 0, "publictest": 1, "privatetest": 2}
@@ -56,6 +57,9 @@ SPLIT_FOLDERS = {
     "privatetest": "test",
 }
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm"}
+
+ROWS_A_STEP = 500
+"""Rows parsed, or pictures written, from one step of progress to the next."""
 
 _PIXELS = FACE_SIZE * FACE_SIZE
 _CACHE_VERSION = 1
@@ -154,10 +158,11 @@ def _write_cache(cache: Path, stamp: NDArray[np.int64], parsed: _Parsed, progres
 
 
 @contextmanager
-def _open_csv(path: Path) -> Iterator[Any]:
+def _open_csv(path: Path, raw: BinaryIO) -> Iterator[Any]:
+    """The CSV's bytes out of the opened file, which may hold them compressed."""
     suffix = path.suffix.lower()
     if suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(raw) as archive:
             names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
             if not names:
                 raise DataError(f"{path} holds no .csv file; expected the FER2013 CSV inside")
@@ -165,20 +170,20 @@ def _open_csv(path: Path) -> Iterator[Any]:
             with archive.open(chosen) as stream:
                 yield stream
     elif suffix == ".gz":
-        with gzip.open(path) as stream:
+        with gzip.open(raw) as stream:
             yield stream
     elif suffix == ".xz":
-        with lzma.open(path) as stream:
+        with lzma.open(raw) as stream:
             yield stream
     else:
-        with path.open("rb") as stream:
-            yield stream
+        yield raw
 
 
 def _parse_csv(path: Path, skip_bad: bool) -> _Parsed:
     faces, labels, usages, skipped = [], [], [], 0
     try:
-        with _open_csv(path) as stream:
+        with path.open("rb") as raw, _open_csv(path, raw) as stream, Progress() as progress:
+            size = 1 + path.stat().st_size // 1024
             lines = io.BufferedReader(stream, 1 << 20) if isinstance(stream, io.RawIOBase) else stream
             header = [name.strip().strip('"').lower() for name in lines.readline().decode("utf-8-sig").split(",")]
             missing = {"emotion", "pixels", "usage"} - set(header)
@@ -188,6 +193,8 @@ def _parse_csv(path: Path, skip_bad: bool) -> _Parsed:
                 )
             order = [header.index(name) for name in ("emotion", "pixels", "usage")]
             for row, line in enumerate(lines, start=2):
+                if row % ROWS_A_STEP == 0:
+                    progress("parsing, KiB", 1 + raw.tell() // 1024, size)
                 if not line.strip():
                     continue
                 try:
@@ -284,10 +291,11 @@ def write_folders(dataset: Dataset, directory: Path) -> int:
     """
     if directory.exists():
         raise DataError(f"{directory} exists; expected a new folder, so that two data sets are not mixed")
-    written = 0
+    written, total = 0, sum(map(len, dataset.splits.values()))
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as temporary:
+        hidden = tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.")
+        with hidden as temporary, Progress() as progress:
             building = Path(temporary) / "tree"
             for split, part in dataset.splits.items():
                 for name in EMOTIONS:
@@ -297,6 +305,8 @@ def write_folders(dataset: Dataset, directory: Path) -> int:
                     assert ok
                     (building / split / EMOTIONS[label] / f"{index:05d}.png").write_bytes(encoded.tobytes())
                     written += 1
+                    if written % ROWS_A_STEP == 0:
+                        progress("pictures written", written, total)
             os.replace(building, directory)
     except OSError as error:
         raise SinkError(f"{directory} cannot be written: {error.strerror or error}; nothing was kept") from None

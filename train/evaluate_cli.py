@@ -88,7 +88,7 @@ def evaluate(
     shown = _Shown(part, split, tta, plots, as_json)
     views = []
     for spec in models:
-        views.append(collect(open_logits(spec, threads), part.faces, flip=tta == "flip"))
+        views.append(collect(open_logits(spec, threads), part.faces, flip=tta == "flip", label=_stem(spec)))
         shown(spec, probabilities(views[-1:], [1.0], temperature(spec)))
     if len(models) > 1:
         even = tuple(1 / len(models) for _ in models)
@@ -195,7 +195,8 @@ def fit_command(
     data = load(data_path, skip_bad=skip_bad, progress=say)
     part, favour = data.split("val"), rare_class_offsets(data.split("train").counts(), balance)
     members = [open_member(file, threads)[0] for file in files]
-    times, views = member_times(members), [member.logits(part.faces)[None] for member in members]
+    times = member_times(members)
+    views = [collect(member.logits, part.faces, label=member.path.stem) for member in members]
     alone = [fit_temperature(view, part.labels, np.ones(1, np.float32)) for view in views]  # (loss, temperature) each
     order = asking_order(times, [loss for loss, _ in alone])
     times, views = [times[member] for member in order], [views[member] for member in order]

@@ -16,6 +16,9 @@ from fer_edge.edge.ensemble import NAMES, temperature_alone
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.scores import fuse
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.progress import Progress
+
+_BATCH = 256  # pictures between two steps of progress; of a float network two batches
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, 48, 48) uint8 faces to (N, 7) float32 logits."""
@@ -66,10 +69,18 @@ def open_network(path: Path) -> Any:
     return network
 
 
-def collect(model: Logits, faces: NDArray[np.uint8], *, flip: bool = False) -> NDArray[np.float32]:
-    """(V, N, 7) logits of V views: the pictures themselves and, with flip, their mirror images."""
+def collect(
+    model: Logits, faces: NDArray[np.uint8], *, flip: bool = False, label: str = "faces"
+) -> NDArray[np.float32]:
+    """(V, N, 7) logits of V views: the pictures themselves and, with flip, their mirror images; with progress."""
     views = [faces, np.ascontiguousarray(faces[:, :, ::-1])] if flip else [faces]
-    return np.stack([model(view) for view in views])
+    parts, total = [], len(views) * len(faces)
+    with Progress() as progress:
+        for view in views:
+            for start in range(0, len(faces), _BATCH):
+                parts.append(model(view[start : start + _BATCH]))
+                progress(label, sum(map(len, parts)), total)
+    return np.concatenate(parts).reshape(len(views), len(faces), -1)
 
 
 def temperature(spec: str) -> float:

@@ -40,7 +40,7 @@ def teach(
             names += among
         else:
             echo(f"teacher {spec}: logits of {len(train)} faces")
-            logits = collect(open_logits(spec), train.faces, flip=True).mean(axis=0)
+            logits = collect(open_logits(spec), train.faces, flip=True, label=f"teacher {spec}").mean(axis=0)
             heard = _unseen(Path(spec), len(train))
             names.append(_name(Path(spec)))
         total[heard] += logits[heard]
