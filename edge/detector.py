@@ -16,11 +16,12 @@ from fer_edge.edge.preprocess import FACE_SIZE, to_gray
 from fer_edge.edge.types import Box, Face, Frame
 
 VARIANTS = {"blazeface": BACK, "blazeface-short": SHORT, "blazeface-full": FULL}
-"""`blazeface` is the rear-camera network (on large frames with tiles); the choice was measured.
+"""`blazeface` is the rear-camera network (on large frames with tiles); the choice was measured, once.
 
-One portrait pasted 40 times on eight photographs and textures, turned up to 40 degrees, its face 40 or 60 px
-wide in 640x480, 80 in 1280x720: times found. 150 FER2013 training faces of 100 and 200 px in 640x480: found.
-360 windows of photographs without a face: boxes. Thresholds: short 0.5, full 0.6, back 0.65; no tiles.
+No command repeats it: the photographs are not part of the project. One portrait pasted 40 times on eight
+photographs and textures, turned up to 40 degrees, its face 40 or 60 px wide in 640x480, 80 in 1280x720: times
+found. 150 FER2013 training faces of 100 and 200 px in 640x480: found. 360 windows of photographs without a face:
+boxes. Thresholds: short 0.5, full 0.6, back 0.65; no tiles.
 
 |       | 40 px | 60 px | 80 px | FER2013 100 | FER2013 200 | false |
 |-------|-------|-------|-------|-------------|-------------|-------|

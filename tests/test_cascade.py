@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -252,6 +253,12 @@ def test_evaluate_tells_of_the_cascade_too(synthetic_csv: Path) -> None:
         assert CliRunner().invoke(main, wrong).exit_code == 2
 
 
+def test_another_seed_is_another_partition() -> None:
+    first, again, other = (np.stack(list(parts(100, 5, seed))) for seed in (0, 0, 1))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert all(np.array_equal(each.sum(axis=0), np.ones(100)) for each in (first, other))
+
+
 def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(  # a clock under load may not tell the members apart
         evaluate_cli, "member_times", lambda members: [float(member.path.stat().st_size) for member in members]
@@ -261,8 +268,11 @@ def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monk
             shutil.copy(FOLDER / f"{name}_int8.{suffix}", tmp_path)
     files = [str(tmp_path / f"{name}_int8.tflite") for name in reversed(NAMES)]
     words = ["ensemble", "fit", *files, "--data", str(synthetic_csv), "--out", str(tmp_path / "ensemble.json")]
-    done = CliRunner().invoke(main, [*words, "--drop", "100"])
+    done = CliRunner().invoke(main, [*words, "--drop", "100", "--partitions", "3"])
     assert done.exit_code == 0, done.output
+    told = re.findall(r"mean of 3 partitions: accuracy ([\d.]+) % \(([\d.]+) to ([\d.]+)\), ", done.stdout)
+    assert len(told) == 2 and all(float(least) <= float(mean) <= float(most) for mean, least, most in told)
+    assert re.search(r", -?[\d.]+ points \(-?[\d.]+ to -?[\d.]+\) lost, [\d.]+ members a face", done.stdout)
     config = read_ensemble(tmp_path / "ensemble.json")
     assert config.members[-1] == "efficientnet_b0_int8.tflite", "the slowest is asked last"
     cascade = config.cascade

@@ -84,10 +84,14 @@ def held_out_cascade(
     drop: float = DROP,
     favour: Sequence[float] = (0.0,),
     folds: int = 5,
+    seed: int = 0,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(N, 7) probabilities and (N,) members asked, each face's by a cascade and offsets fitted without it."""
+    """(N, 7) probabilities and (N,) members asked, each face's by a cascade and offsets fitted without it.
+
+    seed: of the partition into folds.
+    """
     scores, asked = np.empty(logits.shape[1:], np.float32), np.empty(len(labels), np.int64)
-    for here in parts(len(labels), folds):
+    for here in parts(len(labels), folds, seed):
         _, prior = fit_prior(logits[:, ~here], labels[~here], weights)
         cascade = fit_cascade(logits[:, ~here], labels[~here], weights, times, drop, prior, favour)
         scores[here], asked[here] = cascaded(logits[:, None, here], weights, np.add(prior, favour), cascade)

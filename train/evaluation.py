@@ -163,21 +163,22 @@ def held_out(
     weights: Sequence[float],
     favour: Sequence[float] = (0.0,),
     folds: int = 5,
+    seed: int = 0,
 ) -> NDArray[np.float32]:
     """(M, N, 7) logits to (N, 7) probabilities, each face's by a temperature and offsets fitted without its fold.
 
-    favour: (7,) offsets added to the fitted ones.
+    favour: (7,) offsets added to the fitted ones. seed: of the partition into folds.
     """
     scores = np.empty(logits.shape[1:], np.float32)
-    for here in parts(len(labels), folds):
+    for here in parts(len(labels), folds, seed):
         temperature, prior = fit_prior(logits[:, ~here], labels[~here], weights)
         scores[here] = fuse(logits[:, here], np.asarray(weights, np.float32), temperature, np.add(prior, favour))
     return scores
 
 
-def parts(count: int, folds: int) -> Iterator[NDArray[np.bool_]]:
-    """(count,) masks that share out so many faces by chance, the same way each time."""
-    fold = np.random.default_rng(0).permutation(count) % folds
+def parts(count: int, folds: int, seed: int = 0) -> Iterator[NDArray[np.bool_]]:
+    """(count,) masks that share out so many faces by chance, the same way each time a seed is given."""
+    fold = np.random.default_rng(seed).permutation(count) % folds
     for left_out in range(folds):
         yield fold == left_out
 
