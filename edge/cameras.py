@@ -11,7 +11,7 @@ import click
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources.devices import Device, devices
-from fer_edge.edge.sources.picamera import import_picamera2
+from fer_edge.edge.sources.picamera import import_picamera2, reason
 from fer_edge.edge.sources.v4l2 import Format, Size
 
 NONE = """\
@@ -78,7 +78,7 @@ def _libcamera() -> Iterator[Camera]:
         try:
             formats = _modes(picamera2, number)
         except Exception as error:  # another program has it
-            trouble = " ".join(str(error).split()) or type(error).__name__
+            trouble = reason(error)
         use = f"--camera picamera2:{number}"
         where = ", ".join((told["Id"], f"rotated {told['Rotation']}") if told.get("Rotation") else (told["Id"],))
         yield Camera(use, told["Model"], "libcamera", where, (), trouble, formats)

@@ -19,6 +19,9 @@ import pytest
 PADDING = 32
 """Rows in memory are multiples of so many bytes."""
 
+CHANNELS = {"RGB888": 3, "BGR888": 3, "XRGB8888": 4, "XBGR8888": 4, "YUYV": 2}
+"""Bytes of a pixel; B, G, R in memory where the name begins with R or XR."""
+
 
 @dataclass
 class Transform:
@@ -32,10 +35,12 @@ class Transform:
 class Picamera2:
     """picamera2.Picamera2 with an imx708; every test has a class of its own.
 
-    lacks: formats that fail at start. stubborn: no flip is granted. silent: no picture comes. usb: one stream only.
+    lacks: formats that fail at start. instead: the format that is granted, whatever was asked for. stubborn: no flip is
+    granted. silent: no picture comes. usb: one stream only.
     """
 
     lacks: tuple[str, ...] = ()
+    instead: str | None = None
     stubborn = silent = usb = False
     alive: list[Picamera2]
     lent = 0
@@ -48,7 +53,8 @@ class Picamera2:
 
     def __init__(self, camera_num: int = 0) -> None:
         if self.alive:
-            raise RuntimeError("Camera __init__ sequence did not complete.")
+            cause = RuntimeError("Failed to acquire camera: Device or resource busy")
+            raise RuntimeError("Camera __init__ sequence did not complete.") from cause
         self.alive.append(self)
         self._configuration: dict[str, Any] | None = None
         self._started = False
@@ -96,8 +102,9 @@ class Picamera2:
             width, height = given[name]["size"]
             if width % 2 or height % 2:
                 raise RuntimeError("width and height should be even")
-            across = {"RGB888": 3 * width, "XRGB8888": 4 * width, "YUV420": width}[given[name]["format"]]
-            given[name] = given[name] | {"stride": (across + PADDING) // PADDING * PADDING}
+            layout = self.instead if name == "main" and self.instead else given[name]["format"]
+            stride = (CHANNELS.get(layout, 1) * width + PADDING) // PADDING * PADDING
+            given[name] = given[name] | {"format": layout, "stride": stride}
         if given["lores"] is not None:
             if self.usb:
                 raise RuntimeError("Invalid camera configuration")
@@ -148,9 +155,10 @@ class CompletedRequest:
             rows[:height, :width] = light
             rows[height:] = 128
             return rows
-        channels = {"RGB888": 3, "XRGB8888": 4}[config["format"]]
+        channels = CHANNELS[config["format"]]
         pixels = np.full((height, width, channels), 255, np.uint8)
-        pixels[..., :3] = scene(width, height)[:: -1 if transform.vflip else 1, :: -1 if transform.hflip else 1]
+        bgr = scene(width, height)[:: -1 if transform.vflip else 1, :: -1 if transform.hflip else 1]
+        pixels[..., :3] = bgr if "RGB" in config["format"] else bgr[..., ::-1]
         rows[:, : width * channels] = pixels.reshape(height, -1)
         return rows
 
@@ -169,7 +177,7 @@ class MappedArray:
     def __enter__(self) -> Self:
         config = self._request.config[self._stream]
         rows, (width, height) = self._request.buffer(self._stream), config["size"]
-        channels = {"RGB888": 3, "XRGB8888": 4}.get(config["format"])
+        channels = CHANNELS.get(config["format"])
         self.array = rows[:, : width * channels].reshape(height, width, channels) if channels else rows
         return self
 

@@ -329,7 +329,7 @@ def test_cameras_of_libcamera_are_listed(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_busy_camera_of_libcamera_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     picamera2 = install(monkeypatch)
     with picamera2(0):
-        assert "  Camera __init__ sequence did not complete." in listed().stdout.splitlines()
+        assert "  Failed to acquire camera: Device or resource busy" in listed().stdout.splitlines()
     assert isinstance(picamera2(0), Picamera2)  # closed after the listing
 
 

@@ -63,6 +63,28 @@ def test_picamera_rate_and_what_became_of_it(picamera2: type[Picamera2]) -> None
         assert "56 fps instead of 100" in source.name
 
 
+@pytest.mark.parametrize("given", ["BGR888", "XBGR8888"])
+def test_picamera_that_gives_another_order(picamera2: type[Picamera2], given: str) -> None:
+    """libcamera grants what a pipeline has in place of what was asked for, and that is no error."""
+    picamera2.instead = given
+    with open_source(camera="picamera2", width=642, height=480, mirror=True) as source:
+        assert (next(iter(source)).pixels == scene(642, 480)[:, ::-1]).all()
+
+
+def test_picamera_that_gives_no_colours_in_bytes(picamera2: type[Picamera2]) -> None:
+    picamera2.instead = "YUYV"
+    with pytest.raises(SourceError, match="RGB888: it gives YUYV; expected RGB888, XRGB8888, BGR888, XBGR8888"):
+        open_source(camera="picamera2")
+    assert not picamera2.alive
+
+
+def test_picamera_that_another_program_has(picamera2: type[Picamera2]) -> None:
+    with picamera2(), pytest.raises(SourceError) as told:
+        open_source(camera="picamera2", width=1920, height=1080)
+    assert str(told.value).count("Failed to acquire camera: Device or resource busy") == 1
+    assert "does another program use it?" in str(told.value)
+
+
 def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
     picamera2.usb = True
     with open_source(camera="picamera2", width=1920, height=1080, fps=5) as source:

@@ -6,6 +6,7 @@ Source of what is asked of it: "The Picamera2 Library", Raspberry Pi Ltd, and pi
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from fer_edge.edge.types import Frame
 
 FORMATS = ("RGB888", "XRGB8888")
 """Both lie in memory as B, G, R (libcamera names them by their 24- or 32-bit word); some pipelines lack the first."""
+
+BGR = dict.fromkeys(FORMATS, slice(0, 3)) | dict.fromkeys(("BGR888", "XBGR8888"), slice(2, None, -1))
+"""Where B, G, R lie in what is given: a pipeline that lacks the format asked for may take another without an error."""
 
 DEFAULT_SIZE = (640, 480)
 """Width and height where none is asked for; a sensor's full size would only be scaled down again."""
@@ -54,7 +58,8 @@ class PiCamera(Closing):
         silence: float = 5.0,
     ) -> None:
         self._library = import_picamera2()
-        cameras = self._library.Picamera2.global_camera_info()
+        picamera2 = self._library.Picamera2
+        cameras = picamera2.global_camera_info()
         if number >= len(cameras):
             raise SourceError(f"there is no camera {number}; libcamera sees {len(cameras)}")
         size = (wish.width or DEFAULT_SIZE[0], wish.height or DEFAULT_SIZE[1])
@@ -63,15 +68,19 @@ class PiCamera(Closing):
             streams = {"main": {"size": size, "format": layout}}
             if small:  # a USB camera behind libcamera has no second stream
                 streams["lores"] = {"size": small, "format": "YUV420"}
+            camera = _opened(picamera2, number)
             try:
-                self._camera = _started(self._library.Picamera2, number, streams, wish.fps, flips)
+                _start(camera, streams, wish.fps, flips)
+                self._camera = camera
                 break
             except Exception as error:
-                reasons.append(f"{layout}: {_line(error)}")
+                camera.close()  # or the next try would find it busy
+                reasons.append(f"{layout}: {reason(error)}")
         else:
             raise SourceError(f"picamera2 cannot start camera {number} ({'; '.join(reasons)})")
         given = self._camera.camera_configuration()
         self.size: tuple[int, int] = tuple(given["main"]["size"])
+        self._bgr = BGR[given["main"]["format"]]
         self._small: tuple[int, int] | None = tuple(given["lores"]["size"]) if given["lores"] else None
         # libcamera may take a flip out of the configuration; what is left is done while copying
         granted = bool(given["transform"].hflip), bool(given["transform"].vflip)
@@ -89,7 +98,7 @@ class PiCamera(Closing):
             except TimeoutError:
                 raise SourceError(f"{self.name} gave no picture for {self._silence:g} s; is its cable loose?") from None
             except Exception as error:
-                raise SourceError(f"{self.name} stopped giving pictures ({_line(error)})") from None
+                raise SourceError(f"{self.name} stopped giving pictures ({reason(error)})") from None
             yield Frame(pixels, index, time.monotonic() - self._began, small)
             index += 1
 
@@ -98,7 +107,7 @@ class PiCamera(Closing):
         request = self._camera.capture_request(wait=self._silence)
         try:
             with self._library.MappedArray(request, "main", write=False) as lent:
-                pixels = self._flipped(lent.array[..., :3])  # (H, W, 3) of (H, W, 3 or 4)
+                pixels = self._flipped(lent.array[..., self._bgr])  # (H, W, 3) of (H, W, 3 or 4)
             if self._small is None:
                 return pixels, None
             with self._library.MappedArray(request, "lores", write=False) as lent:
@@ -121,6 +130,9 @@ class PiCamera(Closing):
 def import_picamera2() -> Any:
     """The picamera2 package, quietened; SourceError with what to do where it does not import."""
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:ERROR")
+    logger = logging.getLogger("picamera2")
+    if not logger.hasHandlers():  # else its errors are on stderr beside ours
+        logger.addHandler(logging.NullHandler())
     try:
         return importlib.import_module("picamera2")
     except ImportError:
@@ -129,7 +141,7 @@ def import_picamera2() -> Any:
             "with --system-site-packages"
         ) from None
     except Exception as error:  # a pip numpy beside apt's simplejpeg fails here with a ValueError
-        raise SourceError(f"picamera2 does not import ({_line(error)}); use apt's numpy with it") from None
+        raise SourceError(f"picamera2 does not import ({reason(error)}); use apt's numpy with it") from None
 
 
 def small_size(width: int, height: int) -> tuple[int, int] | None:
@@ -143,24 +155,31 @@ def small_size(width: int, height: int) -> tuple[int, int] | None:
     return ((width >> halvings) & ~1, (height >> halvings) & ~1) if halvings > 1 else None
 
 
-def _started(picamera2: Any, number: int, streams: dict[str, Any], fps: float | None, flips: tuple[bool, bool]) -> Any:
-    """A running picamera2.Picamera2; one that does not start is closed, or the next try would find it busy."""
-    libcamera = importlib.import_module("libcamera")
-    camera = picamera2(number)
+def _opened(picamera2: Any, number: int) -> Any:
+    """picamera2's camera, not yet started; SourceError where it cannot be had, as another program has it."""
     try:
-        fixed = fps is not None and DURATION in camera.camera_controls
-        configuration = camera.create_video_configuration(
-            **streams,
-            transform=libcamera.Transform(hflip=flips[0], vflip=flips[1]),
-            buffer_count=BUFFERS,
-            controls={DURATION: (round(1e6 / fps),) * 2} if fps and fixed else {},
-        )
-        camera.configure(configuration)
-        camera.start()
-    except Exception:
-        camera.close()
-        raise
-    return camera
+        return picamera2(number)
+    except Exception as error:
+        raise SourceError(
+            f"picamera2 cannot open camera {number} ({reason(error)}); does another program use it?"
+        ) from None
+
+
+def _start(camera: Any, streams: dict[str, Any], fps: float | None, flips: tuple[bool, bool]) -> None:
+    """Have a picamera2.Picamera2 give such streams; any Exception where it does not."""
+    libcamera = importlib.import_module("libcamera")
+    fixed = fps is not None and DURATION in camera.camera_controls
+    configuration = camera.create_video_configuration(
+        **streams,
+        transform=libcamera.Transform(hflip=flips[0], vflip=flips[1]),
+        buffer_count=BUFFERS,
+        controls={DURATION: (round(1e6 / fps),) * 2} if fps and fixed else {},
+    )
+    camera.configure(configuration)
+    given = camera.camera_configuration()["main"]["format"]
+    if given not in BGR:
+        raise SourceError(f"it gives {given}; expected {', '.join(BGR)}")
+    camera.start()
 
 
 def _rate(camera: Any) -> float | None:
@@ -170,6 +189,6 @@ def _rate(camera: Any) -> float | None:
     return 1e6 / min(max(asked[1], limits[0]), limits[1]) if limits and asked else None
 
 
-def _line(error: Exception) -> str:
-    """An error's text, for a message that must fit in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+def reason(error: Exception) -> str:
+    """An error's text for a message that must fit in one line: that of its cause, where picamera2 wraps one."""
+    return " ".join(str(error.__cause__ or error).split()) or type(error).__name__
