@@ -103,13 +103,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(scheme: str, port: int, *words: str) -> Iterator[str]:
+def serving(scheme: str, port: int, *words: str, path: str = "live") -> Iterator[str]:
     """The address of a camera in a process that is killed at the end. words: the server's own."""
     process = subprocess.Popen([*SERVERS[scheme], str(port), *words], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "listening\n"
-        yield f"{scheme}://127.0.0.1:{port}/live"
+        yield f"{scheme}://127.0.0.1:{port}/{path}"
     finally:
         process.kill()
         process.wait()

@@ -1,7 +1,8 @@
 """An RTSP server for the tests: /usr/bin/python3 tests/rtsp_server.py PORT, with Debian's gir1.2-gst-rtsp-server-1.0.
 
-Serves a moving test picture, 160x120 at 25 frames a second, as rtsp://127.0.0.1:PORT/live; with USER:PASSWORD as a
-second argument only to who knows them. Prints a line when it listens, and serves until it is killed.
+Serves a moving test picture, 160x120 at 25 frames a second, as rtsp://127.0.0.1:PORT/live in Motion JPEG and as /h264
+in H.264; with USER:PASSWORD as a second argument only to who knows them. Prints a line when it listens, and serves
+until it is killed.
 """
 
 import sys
@@ -13,6 +14,20 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 PICTURES = "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=160,height=120,framerate=25/1"
+CODECS = {
+    "/live": "jpegenc ! rtpjpegpay",
+    "/h264": "x264enc tune=zerolatency key-int-max=25 ! rtph264pay config-interval=1",
+}
+
+
+def made(codec: str) -> GstRtspServer.RTSPMediaFactory:
+    """What sends the pictures so; the role of a viewer counts where a login is asked for."""
+    factory = GstRtspServer.RTSPMediaFactory.new()
+    factory.set_launch(f"( {PICTURES} ! {codec} name=pay0 )")
+    factory.set_shared(True)
+    rights = "media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
+    factory.add_role_from_structure(Gst.Structure.from_string(f"viewer, {rights};")[0])
+    return factory
 
 
 def serve(port: str, login: str | None) -> None:
@@ -20,18 +35,14 @@ def serve(port: str, login: str | None) -> None:
     server = GstRtspServer.RTSPServer.new()
     server.set_address("127.0.0.1")
     server.set_service(port)
-    factory = GstRtspServer.RTSPMediaFactory.new()
-    factory.set_launch(f"( {PICTURES} ! jpegenc ! rtpjpegpay name=pay0 )")
-    factory.set_shared(True)
     if login is not None:
         access = GstRtspServer.RTSPAuth.new()
         token = GstRtspServer.RTSPToken.new()
         token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, "viewer")
         access.add_basic(GstRtspServer.RTSPAuth.make_basic(*login.split(":")), token)
         server.set_auth(access)
-        rights = "media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
-        factory.add_role_from_structure(Gst.Structure.from_string(f"viewer, {rights};")[0])
-    server.get_mount_points().add_factory("/live", factory)
+    for path, codec in CODECS.items():
+        server.get_mount_points().add_factory(path, made(codec))
     if not server.attach(None):
         sys.exit(f"port {port} is taken")
     print("listening", flush=True)

@@ -48,17 +48,17 @@ class Watched:
         return not self._thread.is_alive()
 
 
-@pytest.mark.parametrize("scheme", ["http", "rtsp"])
-def test_a_server_that_was_restarted(scheme: str) -> None:
+@pytest.mark.parametrize(("scheme", "path"), [("http", "live"), ("rtsp", "live"), ("rtsp", "h264")])
+def test_a_server_that_was_restarted(scheme: str, path: str) -> None:
     port, told = free_port(), list[str]()
-    with serving(scheme, port) as address:
+    with serving(scheme, port, path=path) as address:
         source = open_source(source=address, silence=SILENCE, tell=told.append)
         watched = Watched(source)
         until(lambda: len(watched.seen) >= 5)
         assert source.away == 0
     until(lambda: source.away > 0.1)
     before = len(watched.seen)
-    with serving(scheme, port):
+    with serving(scheme, port, path=path):
         until(lambda: len(watched.seen) >= before + 5)
         assert source.away == 0
         source.stop()
@@ -101,11 +101,14 @@ def test_stopping_ends_the_wait_and_its_threads() -> None:
     until(lambda: not source._thread.is_alive())
 
 
-def test_rtsp_password_is_used_and_not_shown() -> None:
-    with serving("rtsp", free_port(), "maker:S3CRET") as address:
+@pytest.mark.parametrize("path", ["live", "h264"])
+def test_rtsp_password_is_used_and_not_shown(path: str) -> None:
+    with serving("rtsp", free_port(), "maker:S3CRET", path=path) as address:
         with_login = address.replace("//", "//maker:S3CRET@")
         with open_source(source=with_login, silence=SILENCE) as source:
-            assert next(iter(source)).pixels.shape == (120, 160, 3)
+            pixels = next(iter(source)).pixels
+            assert pixels.shape == (120, 160, 3)
+            assert pixels.min() < 32 < 224 < pixels.max()  # a white ball on black
             assert source.name == address
         with pytest.raises(SourceError, match="password right") as refused:
             open_source(source=with_login.replace("S3CRET", "WR0NG"), silence=SILENCE)
