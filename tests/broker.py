@@ -65,6 +65,26 @@ def broker(folder: Path, *more: str, anonymous: bool = True) -> Iterator[Broker]
         running.kill()
 
 
+def make_certificates(folder: Path) -> None:
+    """ca.pem, another.pem, and server.pem with server.key for 127.0.0.1."""
+    for name in ("ca", "another"):
+        about = ("-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
+        _openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *about)
+    request = ("-subj", "/CN=broker", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "server.key")
+    _openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", *request, "-out", "server.csr")
+    signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-copy_extensions", "copy")
+    _openssl(folder, "x509", "-req", "-in", "server.csr", *signing, "-days", "2", "-out", "server.pem")
+
+
+def _openssl(folder: Path, *words: str) -> None:
+    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+
+def encrypted(certificates: Path) -> list[str]:
+    """The lines of a broker that is spoken to by TLS alone."""
+    return [f"certfile {certificates / 'server.pem'}", f"keyfile {certificates / 'server.key'}"]
+
+
 class Listener:
     """Somebody who connects anew and gets every message, first the retained ones."""
 

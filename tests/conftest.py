@@ -171,6 +171,16 @@ def page(camera: str) -> Iterator[Watched]:
         yield watched
 
 
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a made-up authority, another one, and a broker's certificate by the first."""
+    from broker import make_certificates
+
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder)
+    return folder
+
+
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Broker]:
     from broker import broker  # here: it needs the extra `mqtt`

@@ -16,8 +16,7 @@ from textwrap import dedent
 from typing import Any, cast
 
 import jinja2
-import pytest
-from broker import BASE, Broker, broker, listening
+from broker import BASE, Broker, broker, encrypted, listening
 from network_camera import free_port
 from paho.mqtt.client import Client, ConnectFlags
 from paho.mqtt.enums import CallbackAPIVersion
@@ -296,26 +295,8 @@ def test_the_documented_access_rules(tmp_path: Path) -> None:
         assert not any("door" in message.topic for message in listener.messages)
 
 
-def openssl(folder: Path, *words: str) -> None:
-    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-
-@pytest.fixture
-def certificates(tmp_path: Path) -> Path:
-    """ca.pem, another.pem, and server.pem with server.key for 127.0.0.1."""
-    for name in ("ca", "another"):
-        about = ("-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
-        openssl(tmp_path, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *about)
-    request = ("-subj", "/CN=broker", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "server.key")
-    openssl(tmp_path, "req", "-newkey", "rsa:2048", "-nodes", *request, "-out", "server.csr")
-    signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-copy_extensions", "copy")
-    openssl(tmp_path, "x509", "-req", "-in", "server.csr", *signing, "-days", "2", "-out", "server.pem")
-    return tmp_path
-
-
 def test_tls(tmp_path: Path, certificates: Path) -> None:
-    files = [f"{what} {certificates / name}" for what, name in (("certfile", "server.pem"), ("keyfile", "server.key"))]
-    with broker(tmp_path, *files) as running:
+    with broker(tmp_path, *encrypted(certificates)) as running:
         address = Address("127.0.0.1", running.port, "home", True)
         another, none, right = (
             answer(address, ca) for ca in (certificates / "another.pem", None, certificates / "ca.pem")

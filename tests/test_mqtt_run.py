@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broker import BASE, Broker, listening
+from broker import BASE, Broker, broker, encrypted, listening
 from network_camera import free_port, serving
 from running import run, start
 from waiting import LIMIT, until
@@ -81,6 +81,40 @@ def test_a_broker_that_stops_answering_stops_nothing(mosquitto: Broker, camera: 
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=LIMIT)
         assert process.returncode == 0, errors
+
+
+def test_a_broker_spoken_to_by_tls(camera: str, tmp_path: Path, certificates: Path) -> None:
+    """With its authority's certificate, and with another one: the run goes on, and nobody hears the password."""
+    authority = certificates / "ca.pem"
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "me", "s3cret"], check=True, capture_output=True)
+    with broker(tmp_path, f"password_file {passwords}", *encrypted(certificates), anonymous=False) as running:
+        address = f"mqtts://me:s3cret@127.0.0.1:{running.port}/home"
+        words = ("--show", "none", "--mqtt", address, "--mqtt-id", "cam", "--mqtt-ca")
+        process = start("--source", camera, *words, certificates / "another.pem")
+        try:
+            assert process.stderr is not None
+            while "give its authority's certificate as --mqtt-ca" not in (line := process.stderr.readline()):
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=LIMIT)
+        finally:
+            process.kill()
+        assert process.returncode == 0, errors
+        assert "s3cret" not in line + errors
+        with listening(running.port, user="me", password="s3cret", ca=authority) as listener:
+            assert listener.messages == []
+            process = start("--source", camera, *words, authority)
+            try:
+                listener.wait(f"{BASE}/state", a_face)
+                process.send_signal(signal.SIGTERM)
+                _, errors = process.communicate(timeout=LIMIT)
+            finally:
+                process.kill()
+            listener.wait(f"{BASE}/availability", lambda text: text == "offline")
+    assert process.returncode == 0, errors
+    assert f"mqtts://127.0.0.1:{running.port}/home/cam: connected" in errors
+    assert "s3cret" not in errors
 
 
 def test_two_cameras_at_one_broker(mosquitto: Broker, camera: str) -> None:
