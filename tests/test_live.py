@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import cv2
 import numpy as np
@@ -164,6 +165,22 @@ def test_a_pipeline_is_waited_for_no_longer_than_other_streams(monkeypatch: pyte
     monkeypatch.setattr(stream, "open_capture", opened)
     assert stream.open_stream("gst:videotestsrc", silence=3).live
     assert asked == [[cv2.CAP_PROP_READ_TIMEOUT_MSEC, 3000], []][: 1 + old]
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3), (4, 6, 2), (4, 6, 4)])
+def test_a_pipeline_with_an_appsink_of_its_own_gives_bgr_or_gray(shape: tuple[int, ...]) -> None:
+    """OpenCV hands on YUY2 and BGRx as they are."""
+
+    class Capture:
+        def read(self) -> tuple[bool, np.ndarray]:
+            return True, np.zeros(shape, np.uint8)
+
+    frames = iter(stream.Stream(cast(cv2.VideoCapture, Capture()), "gst:camera ! appsink", silence=3))
+    if shape[2:] in ((), (3,)):
+        assert next(frames).pixels.shape == shape
+    else:
+        with pytest.raises(SourceError, match=f"gives pictures of {shape[2]} channels; let it end with videoconvert"):
+            next(frames)
 
 
 WORDS = st.text(st.characters(codec="ascii", exclude_characters=" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f!"), min_size=1)

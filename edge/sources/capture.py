@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.errors import SourceError
 from fer_edge.edge.types import Frame
 
 V4L2_SELECT_SECONDS = 5
@@ -44,12 +45,22 @@ def open_capture(target: str | int, backend: int, parameters: Sequence[int] = ()
 
 
 def read(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
-    """The next picture (H, W, 3) uint8 BGR in memory of its own, or None at the end or on an error."""
+    """The next picture, (H, W, 3) uint8 BGR or (H, W) gray in memory of its own, or None at the end or on an error.
+
+    SourceError where it is neither, as it comes out of a pipeline whose appsink the user wrote.
+    """
     try:
         found, pixels = capture.read()
     except cv2.error:
         return None
-    return np.asarray(pixels, np.uint8) if found and pixels is not None and pixels.size else None
+    if not found or pixels is None or not pixels.size:
+        return None
+    if pixels.ndim == 3 and pixels.shape[2] != 3:
+        raise SourceError(
+            f"the pipeline gives pictures of {pixels.shape[2]} channels; let it end with "
+            "videoconvert ! video/x-raw,format=BGR ! appsink"
+        )
+    return np.asarray(pixels, np.uint8)
 
 
 class Closing:
