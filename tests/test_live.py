@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -181,6 +184,20 @@ def test_a_pipeline_with_an_appsink_of_its_own_gives_bgr_or_gray(shape: tuple[in
     else:
         with pytest.raises(SourceError, match=f"gives pictures of {shape[2]} channels; let it end with videoconvert"):
             next(frames)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_what_gstreamer_thinks_of_ruins_is_not_shown(wanted: bool) -> None:
+    """A critical word of GLib, as it comes when a pipeline with a mistake is taken down; GST_DEBUG wants it."""
+    code = (
+        "import ctypes; from fer_edge.edge.sources.stream import quiet_gstreamer; quiet_gstreamer();"
+        "ctypes.CDLL('libglib-2.0.so.0').g_log(b'GStreamer', 8, b'ruins')"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GST_DEBUG"}
+    environment |= {"GST_DEBUG": "1"} if wanted else {}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert ("ruins" in done.stderr) == wanted
+    assert wanted or done.stderr == ""
 
 
 WORDS = st.text(st.characters(codec="ascii", exclude_characters=" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f!"), min_size=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import re
 import threading
 import time
@@ -90,6 +92,7 @@ def _pipeline(source: str, silence: float) -> cv2.VideoCapture:
     if SINK not in pipeline:
         pipeline += f" ! videoconvert ! video/x-raw,format=BGR ! {SINK} drop=true max-buffers=1"
     limit = (cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(silence * 1000))
+    quiet_gstreamer()
 
     def opened() -> cv2.VideoCapture | None:
         limited = open_capture(pipeline, cv2.CAP_GSTREAMER, limit)
@@ -103,6 +106,22 @@ def _pipeline(source: str, silence: float) -> cv2.VideoCapture:
     if capture is None:
         raise SourceError(f"{shown(source)} cannot be opened; {advice}")
     return capture
+
+
+def quiet_gstreamer() -> None:
+    """Keep GLib from writing to stderr what GStreamer thinks of a pipeline's ruins: our error says it in one line.
+
+    Whoever sets GST_DEBUG wants to read it.
+    """
+    if "GST_DEBUG" in os.environ:
+        return
+    try:
+        glib = ctypes.CDLL("libglib-2.0.so.0")
+        glib.g_log_set_default_handler.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+        # any function of C that does nothing: one of Python's would have to wait for the interpreter
+        glib.g_log_set_default_handler(ctypes.cast(glib.g_thread_yield, ctypes.c_void_p), None)
+    except (OSError, AttributeError):
+        return
 
 
 def within(seconds: float, opened: Callable[[], cv2.VideoCapture | None]) -> cv2.VideoCapture | None:
