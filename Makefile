@@ -2,7 +2,8 @@
 # make page    the live page at http://127.0.0.1:8080/, from the same camera or clip, until Ctrl-C; WEB=[HOST:]PORT
 # make test    all tests, in an environment of their own
 # make lint    ruff and mypy
-# make test-device  a V4L2 camera listed, filmed with, unplugged and plugged in again, in a virtual machine; minutes
+# make test-device  cameras listed, filmed with, unplugged and plugged in again, libcamera's too, GStreamer, and the
+#                   service under systemd, in two virtual machines; a quarter of an hour
 # make test-arm  what a Raspberry Pi would see, on emulated Arm with Debian 12 and 13, or SUITE=trixie; many minutes
 # make clean   remove what the above made
 
@@ -35,7 +36,8 @@ endif
 	TF_CPP_MIN_LOG_LEVEL=2 $(VENV_TEST)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 test-device: $(VENV)/ready
-	tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py
+	status=0; tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py || status=1; \
+	tests/device/debian.sh /opt/venv/bin/python tests/device/check_debian.py || status=1; exit $$status
 
 test-arm: $(VENV)/ready $(if $(HAS_TFLITE),$(VENV_TFLITE)/ready)
 	status=0; for suite in $(SUITE); do tests/device/arm.sh $$suite $(abspath $(VENV))/bin/python \

@@ -14,41 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from checking import check, failed
+from checking import COMMAND, LIGHT, PATIENCE, check, end, fer_edge, wait_for, waited
 
 from fer_edge.edge.sources import open_source, v4l2
 from fer_edge.edge.sources.devices import devices
 
-COMMAND = (sys.executable, "-m", "fer_edge.edge.cli")
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
-LIGHT = ("--show", "none", "--model", "mobilenet_v2", "--detector", "blazeface-short")
-PATIENCE = 600  # seconds for anything: the machine is emulated
-MUCH = 3000  # characters of an output that are shown
-
-
-def fer_edge(*words: object) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=PATIENCE)
-    said = f"{done.stdout[:MUCH]}{done.stderr}"
-    print(f"$ fer-edge {' '.join(map(str, words))}\n{said}exit code {done.returncode}", flush=True)
-    return done
-
-
-def waited(condition: Callable[[], bool]) -> bool:
-    """Whether it came true before patience ended."""
-    end = time.monotonic() + PATIENCE
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.2)
-    return condition()
-
-
-def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> bool:
-    """Whether it came true before the process ended or patience did."""
-    return waited(lambda: condition() or process.poll() is not None) and condition()
 
 
 def unplug() -> None:
@@ -166,5 +141,4 @@ if __name__ == "__main__":
         unplugging_while_filming(Path(folder))
     listing()
     filming()
-    print(f"{len(failed)} checks failed" if failed else "all checks passed")
-    sys.exit(1 if failed else 0)
+    end()
