@@ -32,7 +32,7 @@ def prepare() -> None:
 def listing() -> None:
     done = fer_edge("cameras")
     check("it is listed with what to type", "--camera picamera2:0  Sensor B (platform/vimc.0 Sensor B)" in done.stdout)
-    check("its V4L2 nodes are no cameras", "no cameras: /dev/video0 (pipeline, vimc)" in done.stdout)
+    check("its V4L2 nodes are no cameras", done.stdout.count("(pipeline, vimc)") == 3)
     (camera,) = json.loads(fer_edge("cameras", "--json").stdout)["cameras"]
     check("to programs, too", camera["kind"] == "libcamera" and camera["trouble"] is None)
     print(f"not as on a Raspberry Pi: its sensor's modes: {camera['formats'] or 'none'}")
@@ -68,7 +68,7 @@ def colours() -> None:
             print(f"bars: {looks(pixels)}")
             check(f"the bars have their colours, flipped {flips}", looks(pixels) == expected)
     main, transform = given["main"]["format"], given["transform"]
-    print(f"not as on a Raspberry Pi: BGR888 and XBGR8888 granted for RGB888 and XRGB8888: {main}; flips: {transform}")
+    print(f"not as on a Raspberry Pi: RGB888 does not start, XRGB8888 is granted as {main}; flips: {transform}")
 
 
 def sizes() -> None:

@@ -97,6 +97,8 @@ def uninstalling() -> None:
     log = said("journalctl", "--unit", NAME, "--no-pager")
     print(log)
     check("it was ended in good order", " frames, " in log and "Traceback" not in log)
+    CONFIG.unlink()
+    subprocess.run(["modprobe", "--remove", "vivid"], check=True)
 
 
 if __name__ == "__main__":
