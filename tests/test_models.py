@@ -21,6 +21,7 @@ from fer_edge.edge.card import ModelCard, card_path, checked_card, write_card
 from fer_edge.edge.catalog import shipped
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.cli import main
+from fer_edge.edge.detector import VARIANTS
 from fer_edge.edge.ensemble import NAMES, EnsembleConfig, open_classifier, read_ensemble, share_out, write_ensemble
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.interpreter import Tensor, open_interpreter, runtime
@@ -285,7 +286,7 @@ def test_catalogue_commands() -> None:
     runner = CliRunner()
     listed = json.loads(runner.invoke(main, ["models", "list", "--json"]).stdout)
     assert {card["architecture"] for card in listed} == set(NAMES)
-    assert runner.invoke(main, ["models", "verify"]).stdout.count("ok  ") == 3
+    assert runner.invoke(main, ["models", "verify"]).stdout.count("ok  ") == len(NAMES) + len(VARIANTS)
     assert json.loads(runner.invoke(main, ["models", "show", "se_mobilenet_v2"]).stdout)["labels"][3] == "happy"
 
 
