@@ -276,7 +276,10 @@ def _camera(case: Case, seconds: float = 4.0) -> dict[str, Any]:
 
 
 def _sustained(case: Case) -> dict[str, Any]:
-    """Windows, one after another at full rate, and the resident memory in MiB when they began and when they ended."""
+    """Windows, one after another at full rate, and the resident memory in MiB when they began and when they ended.
+
+    The clip's pictures are in it: what grows is told by it, not what a run needs.
+    """
     whole = _pipeline(case)
     pictures = [frame.pixels for frame in open_video(Path(case.clip))]
     for index, pixels in enumerate(pictures):

@@ -43,6 +43,9 @@ th:first-child, td:first-child { text-align: left } code { background: #f6f8fa; 
 code { background: #161b22 } a { color: #4493f8 } }
 """
 
+PARTS = (*(f"C{index}" for index in range(10)), "#1f2328", "#afb8c1")
+"""Colours of a bar's parts: matplotlib's ten and two more."""
+
 
 @click.command()
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULT.json]...")
@@ -123,11 +126,20 @@ def distribution(result: dict[str, Any]) -> bytes | None:
 
 
 def stages(result: dict[str, Any]) -> bytes | None:
-    """The mean time of each stage as a bar, a bar per case."""
+    """The mean time of each stage as a bar, a bar per case; classifying in its networks and what is around them."""
     names = [f"{row['width']}x{row['height']}, {row['faces']} faces, {row['threads']} thr" for row in result["rows"]]
-    shown = ("capture", "detect", "track", "crop", "classify", "smooth", "draw", "sink")
-    parts = {stage: [row["stages"][stage]["mean"] for row in result["rows"]] for stage in shown}
+    networks = dict.fromkeys(name for row in result["rows"] for name in row["models"])
+    shown = ("capture", "detect", "track", "crop", *networks, "fuse", "smooth", "draw", "sink")
+    parts = {part: [_of_frame(row, part) for row in result["rows"]] for part in shown}
     return _bars(names, parts, "mean of a frame, ms")
+
+
+def _of_frame(row: dict[str, Any], part: str) -> float:
+    """Milliseconds that a stage, or a network wherever it was asked, takes of a frame, in the mean of all."""
+    if part in row["stages"]:
+        return float(row["stages"][part]["mean"])
+    asked = row["models"].get(part, {"mean": 0.0, "count": 0})
+    return float(asked["mean"] * asked["count"] / row["stages"]["capture"]["count"])
 
 
 def kinds(result: dict[str, Any]) -> bytes | None:
@@ -144,11 +156,11 @@ def _bars(names: list[str], parts: dict[str, list[float]], unit: str) -> bytes:
     axis = tidy(drawn.subplots())
     left = [0.0] * len(names)
     for index, (part, lengths) in enumerate(parts.items()):
-        axis.barh(names, lengths, left=left, label=part, color=f"C{index}")
+        axis.barh(names, lengths, left=left, label=part, color=PARTS[index])
         left = [start + length for start, length in zip(left, lengths, strict=True)]
     axis.invert_yaxis()
     axis.set_xlabel(unit)
-    axis.legend(frameon=False, fontsize=8, ncols=len(parts), loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    axis.legend(frameon=False, fontsize=8, ncols=min(6, len(parts)), loc="lower center", bbox_to_anchor=(0.4, 1.0))
     return png(drawn)
 
 

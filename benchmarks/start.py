@@ -15,6 +15,7 @@ import click
 import numpy as np
 
 from fer_edge.benchmarks.clips import PORTRAIT, write_clip
+from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.latency import peak_mib, summary
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import result_file
@@ -51,14 +52,16 @@ def start(models: tuple[str, ...], picture: Path, runs: int, frames: int, out: P
         headless = [*ours, "run", "--source", str(clip), "--show", "none", "--model", specs[0]]
         commands = {"imports": [sys.executable, "-c", imports]} | {spec: [*predict, spec] for spec in specs}
         measured = _measured(commands | {"run": headless}, runs)
-    middle = float(np.median(measured["imports"]["rounds"]))
+    bare = measured["imports"]["rounds"]
     names = {"imports": imports, "run": f"run, headless, {frames} frames"}
     rows: list[dict[str, Any]] = []
     for name, found in measured.items():
         about = identity(specs[0] if name == "run" else name) if name != "imports" else {}
-        ms = summary(found["rounds"])
-        ratio = round(ms["p50"] / middle, 3)
-        rows.append({**about, **({"model": names[name]} if name in names else {}), "ms": ms, "ratio": ratio, **found})
+        about |= {"model": names[name]} if name in names else {}
+        low, high = ratio_interval(found["rounds"], bare, paired=True)
+        ratio: dict[str, Any] = {"ratio": round(float(np.median(found["rounds"]) / np.median(bare)), 3)}
+        ratio["ratio_interval"] = [round(low, 3), round(high, 3)]
+        rows.append({**about, "ms": summary(found["rounds"]), **ratio, **found})
     body = {"runs": runs, "frames": frames, "before": before, "after": condition(), "rows": rows}
     path = write("start", body, out)
     for row in rows:

@@ -131,7 +131,7 @@ def _cascade(result: dict[str, Any]) -> str:
             _percent(row["accuracy"]),
             f"{row['members']:.2f}",
             *(f"{row['ms'][name]:.2f}" for name in ("mean", "p50", "p90", "p99")),
-            f"{result['rows'][0]['ms']['mean'] / row['ms']['mean']:.2f}",
+            "1.00" if row["how"] == "whole" else _ratio(result),
         )
         for row in result["rows"]
     ]
@@ -151,7 +151,7 @@ def _latency(result: dict[str, Any]) -> str:
             f"{row['first']:.1f}",
             *(f"{row['classifier'][name]:.2f}" for name in ("p50", "p90", "p99")),
             *(f"{row[name]['p50']:.2f}" if name in row else "–" for name in ("invoke", "frame")),
-            f"{row['ratio']:.2f}",
+            _ratio(row),
             f"{row['peak_mib']:.0f} MiB" if row["peak_mib"] else "–",
         )
         for row in result["rows"]
@@ -179,6 +179,7 @@ def _pipeline(result: dict[str, Any]) -> str:
             *(f"{row['stages'][name]['mean']:.2f}" for name in shown),
             *(f"{row['stages'][name]['p90']:.2f}" for name in ("detect", "classify")),
             f"{row['networks']:.2f}",
+            _percent(row["outside"], 0),
             f"{1000 * row['cpu_seconds']:.1f}",
             f"{row['rate']:.0f}",
             f"{row['camera']['dropped']} of {row['camera']['taken'] + row['camera']['dropped']}",
@@ -194,6 +195,7 @@ def _pipeline(result: dict[str, Any]) -> str:
         "detect p90",
         "classify p90",
         "networks a face",
+        "outside them",
         "CPU ms a frame",
         "frames/s",
         "dropped at 30 frames/s",
@@ -240,14 +242,13 @@ def _clip(row: dict[str, Any]) -> str:
 
 
 def _peers(result: dict[str, Any]) -> str:
-    ours = next(row for row in result["rows"] if row["name"] == "run")
     rows = [
         (
             row["name"],
             row["package"],
             _percent(row["accuracy"]),
             *(f"{row['frame'][name]:.1f}" for name in ("mean", "p50", "p90", "p99")),
-            f"{row['frame']['mean'] / ours['frame']['mean']:.1f}",
+            _ratio(row, 1),
             f"{row['classifier']['p50']:.2f}" if "classifier" in row else "–",
             f"{row['first_ms']:.0f}",
             f"{row['peak_mib']:.0f} MiB",
@@ -261,10 +262,16 @@ def _peers(result: dict[str, Any]) -> str:
 def _start(result: dict[str, Any]) -> str:
     head = f"Milliseconds from process to end, {result['runs']} processes each; {_machine(result)}"
     rows = [
-        (row["model"], *(f"{row['ms'][name]:.0f}" for name in ("p50", "p90", "p99")), f"{row['ratio']:.2f}")
+        (
+            row["model"],
+            *(f"{row['ms'][name]:.0f}" for name in ("p50", "p90", "p99")),
+            _ratio(row),
+            f"{row['rate']:.0f}" if "rate" in row else "–",
+            f"{row['peak_mib']:.0f} MiB",
+        )
         for row in result["rows"]
     ]
-    return f"{head}\n\n{_markdown(('what', 'p50', 'p90', 'p99', 'ratio'), rows)}"
+    return f"{head}\n\n{_markdown(('what', 'p50', 'p90', 'p99', 'ratio', 'frames/s', 'peak memory'), rows)}"
 
 
 def _faces(result: dict[str, Any]) -> str:
@@ -311,6 +318,12 @@ def _machine(result: dict[str, Any]) -> str:
         machine["date"][:10],
     ]
     return f"{', '.join(part for part in parts if part)}."
+
+
+def _ratio(row: dict[str, Any], digits: int = 2) -> str:
+    """A ratio and its 95 % interval; that of what is compared with itself has none."""
+    low, high = row["ratio_interval"]
+    return f"{row['ratio']:.{digits}f}" + ("" if low == high else f" ({low:.{digits}f}–{high:.{digits}f})")
 
 
 def _percent(share: float, digits: int = 2) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from measuring import run
 
 from fer_edge.benchmarks import peers, record
 from fer_edge.benchmarks.clips import NOISE, PORTRAIT, write_clip
+from fer_edge.benchmarks.report import _of_frame
 from fer_edge.edge.card import card_path
 from fer_edge.edge.ensemble import EnsembleConfig, open_classifier, read_ensemble, write_ensemble
 from fer_edge.edge.preprocess import to_gray
@@ -38,6 +40,9 @@ def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
     assert row["models"][first]["p50"] > 0 and 0 < row["outside"] < 1
     assert row["camera"]["taken"] + row["camera"]["dropped"] <= 4 * 30
     assert row["rate"] > 0 and row["cpu_seconds"] > 0 and row["peak_mib"] > 0
+    drawn = sum(_of_frame(row, name) for name in (*row["models"], "fuse"))
+    assert drawn == pytest.approx(row["stages"]["classify"]["mean"], abs=0.01)
+    assert f"| {row['networks']:.2f} | {100 * row['outside']:.0f} % |" in run("table", out).stdout
     (window,) = row["sustained"]  # one, however short the run
     assert window["ms"]["count"] > 0 and window["ms"]["p50"] <= window["ms"]["p99"]
     assert window["resident_mib"] > 0 and row["resident_mib"]["start"] > 0 and row["resident_mib"]["end"] > 0
@@ -85,7 +90,9 @@ def test_peers_takes_turns_on_one_core(
         low, high = row["ratio_interval"]
         assert len(row["rounds"]) == peers.ROUNDS and low <= row["ratio"] <= high
     assert "classifier" not in rows["run"] and rows["run"]["ratio_interval"] == [1, 1]
-    assert "| run | fer-edge |" in run("table", out).stdout
+    told = run("table", out).stdout
+    assert re.search(r"^\| run \| fer-edge \|.*\| 1\.0 \| – \|", told, re.MULTILINE)
+    assert re.search(r"^\| ensemble \(float32\) \|.*\| [\d.]+ \([\d.]+–[\d.]+\) \| \d", told, re.MULTILINE)
 
 
 def test_an_environment_is_lent_what_this_one_has(tmp_path: Path) -> None:
@@ -119,6 +126,9 @@ def test_start_is_measured_beside_bare_imports_and_a_headless_run(tmp_path: Path
     assert ours["ratio"] == pytest.approx(ours["ms"]["p50"] / bare["ms"]["p50"], abs=1e-3)
     assert whole["model"] == "run, headless, 10 frames" and whole["rate"] > 0 and whole["sha256"] == ours["sha256"]
     assert bare["peak_mib"] < ours["peak_mib"] < whole["peak_mib"]  # of itself, not of what started it
+    told = run("table", out).stdout
+    assert re.search(r"^\| import cv2.*\| 1\.00 \| – \| \d+ MiB \|$", told, re.MULTILINE)
+    assert f"| {whole['rate']:.0f} | {whole['peak_mib']:.0f} MiB |" in told
     again = run("compare", out, out)
     assert again.exit_code == 0, again.output
     assert again.stdout.count("1.00x [") == 3

@@ -229,6 +229,8 @@ def test_bench_cascade_counts_what_it_did(synthetic_csv: Path, tmp_path: Path) -
     assert low <= result["ratio"] <= high
     assert result["curve"][-1]["members"] >= early["members"] >= result["curve"][0]["members"]
     assert plot.read_bytes().startswith(b"\x89PNG")
+    told = CliRunner().invoke(main, ["bench", "table", str(out)]).stdout.splitlines()
+    assert told[-2].endswith("| 1.00 |") and told[-1].endswith(f"| {result['ratio']:.2f} ({low:.2f}–{high:.2f}) |")
 
 
 def test_evaluate_tells_of_the_cascade_too(synthetic_csv: Path) -> None:

@@ -140,6 +140,7 @@ def test_a_measured_latency_becomes_a_table(tiny: Path, tmp_path: Path) -> None:
     done = run("table", out)
     assert done.exit_code == 0, done.output
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("| tiny")]
+    assert " | 1.00 | " in line  # beside itself, without an interval
     assert line.count("|") == done.stdout.splitlines()[2].count("|")
 
 
