@@ -35,7 +35,7 @@ from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, s
 from fer_edge.edge.board import read_text
 from fer_edge.edge.detector import open_detector
 from fer_edge.edge.ensemble import open_classifier
-from fer_edge.edge.interpreter import open_interpreter, runtime
+from fer_edge.edge.interpreter import Tensor, open_interpreter, runtime
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Frame
@@ -142,9 +142,7 @@ def _calls(spec: str, threads: int, frame: Frame | None) -> dict[str, Callable[[
     paths = files(spec)
     if len(paths) == 1:
         interpreter = open_interpreter(paths[0], threads)
-        tensor = interpreter.inputs[0]
-        noise = generator.uniform(-1, 1, tensor.shape)
-        array = (noise * 127).astype(tensor.dtype) if tensor.dtype.kind in "iu" else noise.astype(tensor.dtype)
+        array = noise(interpreter.inputs[0])
         calls["invoke"] = lambda: interpreter.run(array)
     if frame is not None:
         pipeline = Pipeline(open_detector(threads=threads), classifier)
@@ -152,6 +150,12 @@ def _calls(spec: str, threads: int, frame: Frame | None) -> dict[str, Callable[[
             raise ResultError("no face was found in --picture; expected a picture of one face")
         calls["frame"] = lambda: pipeline.process(frame)
     return calls
+
+
+def noise(tensor: Tensor) -> NDArray[Any]:
+    """Something to feed an input with, of its shape and dtype."""
+    values = np.random.default_rng(SEED).uniform(-1, 1, tensor.shape)
+    return (values * 127 if tensor.dtype.kind in "iu" else values).astype(tensor.dtype)
 
 
 def _read(path: Path) -> Frame:

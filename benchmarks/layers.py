@@ -17,7 +17,7 @@ from typing import Any
 import click
 import numpy as np
 
-from fer_edge.benchmarks.latency import SEED, timed
+from fer_edge.benchmarks.latency import noise, timed
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, write
@@ -86,9 +86,7 @@ def _together(times: list[float], whole: float) -> dict[str, Any]:
 
 
 def _timed(interpreter: Interpreter) -> list[float]:
-    tensor = interpreter.inputs[0]
-    noise = np.random.default_rng(SEED).uniform(-1, 1, tensor.shape)
-    array = (noise * 127).astype(tensor.dtype) if tensor.dtype.kind in "iu" else noise.astype(tensor.dtype)
+    array = noise(interpreter.inputs[0])
     return timed(lambda: interpreter.run(array), 1 + CALLS)[1:]
 
 
