@@ -13,6 +13,7 @@ from measuring import result, run
 
 from fer_edge.benchmarks import compare, record, report, table
 from fer_edge.benchmarks.interval import ratio_interval
+from fer_edge.benchmarks.tables import answers
 from fer_edge.edge.card import sha256
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
@@ -130,7 +131,7 @@ def test_recall_table_counts_what_goes_wrong() -> None:
     """Of 11 fears none is taken for surprise; of 11 surprises none for fear; 11 are neutral and 10 are called so."""
     row = result()["rows"][0]
     row["confusion"][EMOTIONS.index("surprise")][EMOTIONS.index("fear")] = 11  # now half of 22
-    last = table._recall(result(rows=[row])).splitlines()[-1]
+    last = answers.recall(result(rows=[row])).splitlines()[-1]
     assert last == "| m |" + " 25.0 % |" * 7 + " 0.91 | 0.0 % | 50.0 % |"
 
 

@@ -1,0 +1,83 @@
+"""Tables of how right the answers are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fer_edge.benchmarks.accuracy import label
+from fer_edge.benchmarks.degradations import DEGRADATIONS
+from fer_edge.benchmarks.tables.markdown import markdown, measured_on, mib, percent, ratio
+from fer_edge.edge.types import EMOTIONS
+
+
+def accuracy(result: dict[str, Any]) -> str:
+    rows = [
+        (
+            label(row),
+            row["runtime"],
+            mib(row["bytes"]),
+            str(row["invocations"]),
+            percent(row["accuracy"]),
+            percent(row["balanced_accuracy"]),
+            f"{row['ece']:.3f}",
+        )
+        for row in result["rows"]
+    ]
+    columns = ("model", "runtime", "files", "invocations", "accuracy", "balanced", "calibration error")
+    return f"{measured_on(result)}\n\n{markdown(columns, rows)}"
+
+
+def recall(result: dict[str, Any]) -> str:
+    """Each class's recall, and what is known to go wrong: neutral said too often, fear and surprise exchanged."""
+    rows = []
+    for row in result["rows"]:
+        if row["flip"] or row["runtime"] != result["rows"][0]["runtime"]:
+            continue
+        confusion = row["confusion"]
+        fear, surprise, neutral = (EMOTIONS.index(name) for name in ("fear", "surprise", "neutral"))
+        said = sum(line[neutral] for line in confusion) / max(1, sum(confusion[neutral]))
+        rows.append(
+            (
+                label(row),
+                *(percent(row["per_class"][name]["recall"], 1) for name in EMOTIONS),
+                f"{said:.2f}",
+                percent(confusion[fear][surprise] / max(1, sum(confusion[fear])), 1),
+                percent(confusion[surprise][fear] / max(1, sum(confusion[surprise])), 1),
+            )
+        )
+    columns = ("model", *EMOTIONS, "neutral said / is", "fear as surprise", "surprise as fear")
+    return f"{result['rows'][0]['runtime']}, {measured_on(result)}\n\n{markdown(columns, rows)}"
+
+
+def robustness(result: dict[str, Any]) -> str:
+    """The last model's row, by default the ensemble's: accuracy at each strength, which stands in brackets."""
+    row = result["rows"][-1]
+    rows = [
+        (
+            name,
+            kind.unit,
+            *(
+                f"{percent(found, 1)} ({strength:g})"
+                for strength, found in zip(kind.strengths, row["degraded"][name], strict=True)
+            ),
+        )
+        for name, kind in DEGRADATIONS.items()
+    ]
+    columns = (f"{row['model']} under", "strength in", *map(str, range(1, 6)))
+    return f"{result['runtime']}, {measured_on(result)}\n\n{markdown(columns, rows)}"
+
+
+def cascade(result: dict[str, Any]) -> str:
+    rows = [
+        (
+            row["how"],
+            percent(row["accuracy"]),
+            f"{row['members']:.2f}",
+            *(f"{row['ms'][name]:.2f}" for name in ("mean", "p50", "p90", "p99")),
+            "1.00" if row["how"] == "whole" else ratio(result),
+        )
+        for row in result["rows"]
+    ]
+    columns = ("members asked", "accuracy", "a face", "mean ms", "p50", "p90", "p99", "times cheaper")
+    head = f"{result['runtime']}, threads: {result['threads']}, {measured_on(result)}"
+    return f"{head}\n\n{markdown(columns, rows)}"
