@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from fer_edge.edge.board import celsius, read_text, throttling
+from fer_edge.edge.board import celsius, processor, read_text, system, throttling
 from fer_edge.edge.version import revision
 
 PACKAGES = ("fer-edge", "ai-edge-litert", "tflite-runtime", "numpy", "opencv-python")
@@ -21,11 +21,11 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
     """The machine, its software and the date. root: where /proc, /sys and /etc are looked for."""
     return {
         "model": read_text(root / "proc/device-tree/model"),
-        "cpu": _cpu(root),
+        "cpu": processor(root),
         "cores": os.cpu_count(),
         "architecture": platform.machine(),
         "memory_mib": _memory(root),
-        "os": _os(root),
+        "os": system(root),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "git": revision(),
@@ -60,23 +60,9 @@ def _told_mhz(root: Path) -> float | None:
     return round(fmean(map(float, told)), 1) if told else None
 
 
-def _cpu(root: Path) -> str:
-    """The CPU's name; Arm's /proc/cpuinfo has part numbers instead, of which the main ones are put in words."""
-    lines = read_text(root / "proc/cpuinfo") or ""
-    fields = dict(re.findall(r"^([^:\n\t]+?)\s*:\s*(.*)$", lines, re.MULTILINE))
-    parts = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}
-    part = fields.get("CPU part")
-    return fields.get("model name") or parts.get(part or "", part) or platform.processor() or "unknown CPU"
-
-
 def _memory(root: Path) -> int | None:
     found = re.search(r"^MemTotal:\s*(\d+) kB", read_text(root / "proc/meminfo") or "", re.MULTILINE)
     return int(found[1]) // 1024 if found else None
-
-
-def _os(root: Path) -> str:
-    found = re.search(r'^PRETTY_NAME="?([^"\n]*)', read_text(root / "etc/os-release") or "", re.MULTILINE)
-    return found[1] if found else platform.system()
 
 
 def _version(package: str) -> str | None:

@@ -14,12 +14,13 @@ import click
 from fer_edge.benchmarks import cascade, robustness
 from fer_edge.benchmarks.layers import KINDS
 from fer_edge.benchmarks.record import RESULTS, ResultError, read
-from fer_edge.benchmarks.table import tables
+from fer_edge.benchmarks.table import shipped, tables
 from fer_edge.edge.files import write_bytes
 from fer_edge.train.figures import figure, png, tidy
 
 TITLES = {
     "accuracy": "Accuracy",
+    "quantization": "What int8 costs",
     "recall": "What it confuses",
     "robustness": "Robustness",
     "cascade": "The cascade",
@@ -51,9 +52,9 @@ PARTS = (*(f"C{index}" for index in range(10)), "#1f2328", "#afb8c1")
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULT.json]...")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The .html page to write.")
 def report(results: tuple[Path, ...], out: Path) -> None:
-    """Make one HTML page, tables and pictures, of RESULT files (default: all of benchmarks/results)."""
+    """Make one HTML page, tables and pictures, of RESULT files (default: as 'fer-edge bench table')."""
     paths = list(results) or sorted(RESULTS.glob("*.json"))
-    rendered = tables(paths)
+    rendered = tables(results) if results else shipped()
     if not rendered:
         raise ResultError(f"no results with a table in {RESULTS}; 'fer-edge bench accuracy' writes one")
     write_bytes(out, page(rendered, [read(path) for path in paths]).encode())

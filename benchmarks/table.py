@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ import click
 
 from fer_edge.benchmarks.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.tables import answers, networks, wholes
+from fer_edge.edge.card import read_card
+from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.files import write_bytes
+from fer_edge.models import FOLDER
 
 _MARKER = re.compile(r"(<!-- table:([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
@@ -21,8 +24,8 @@ _MARKER = re.compile(r"(<!-- table:([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOT
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULT.json]...")
 @click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Page whose tables are replaced.")
 def table(results: tuple[Path, ...], write: Path | None) -> None:
-    """Make Markdown tables of RESULT files (default: all of benchmarks/results)."""
-    rendered = tables(list(results) or sorted(RESULTS.glob("*.json")))
+    """Make Markdown tables of RESULT files (default: all of benchmarks/results, and the shipped models' cards)."""
+    rendered = tables(results) if results else shipped()
     if not rendered:
         raise ResultError(f"no results with a table in {RESULTS}; 'fer-edge bench accuracy' writes one")
     if write is None:
@@ -31,7 +34,15 @@ def table(results: tuple[Path, ...], write: Path | None) -> None:
     click.echo(f"wrote {', '.join(replace(write, rendered))} into {write}", err=True)
 
 
-def tables(paths: list[Path]) -> dict[str, str]:
+def shipped() -> dict[str, str]:
+    """The tables of all result files, and of what the shipped models' cards say that int8 costs."""
+    files = (FOLDER / f"{name}_int8.tflite" for name in NAMES)
+    cards = [card for card in map(read_card, filter(Path.is_file, files)) if "post_training" in card.accuracy]
+    rendered = tables(sorted(RESULTS.glob("*.json")))
+    return rendered | ({"quantization": answers.quantization(cards)} if cards else {})
+
+
+def tables(paths: Iterable[Path]) -> dict[str, str]:
     """By name, one table per result file with a line above that says what it was measured on."""
     parts = defaultdict(list)
     for path in paths:

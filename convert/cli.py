@@ -133,9 +133,9 @@ def convert(
     with Progress() as progress:
         written = run(source, data, job, out or Path("models"), echo=progress.say, progress=progress)
     for path, card in written:
-        litert = next(iter(card.accuracy["runtimes"].values()))
+        litert, network = next(iter(card.accuracy["runtimes"].values())), card.accuracy["float"]
         click.echo(
-            f"{path}: {100 * litert['accuracy']:.2f} % on val (float {100 * card.accuracy['float']:.2f} %), "
+            f"{path}: {100 * litert['accuracy']:.2f} % on val (float {100 * network['accuracy']:.2f} %), "
             f"{100 * litert['agreement']:.1f} % agreement"
         )
         if onnx:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -21,11 +22,13 @@ from fer_edge.convert.finetune import Progress, Tuning, finetune
 from fer_edge.convert.finished import sample, write_onnx
 from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
+from fer_edge.convert.judge import Judge
 from fer_edge.convert.metadata import labelled
 from fer_edge.convert.quantization import fake_quantized
 from fer_edge.convert.ranges import calibrate
 from fer_edge.convert.sensitivity import sensitivity, table, write_table
 from fer_edge.convert.source import Source
+from fer_edge.edge.board import processor, system
 from fer_edge.edge.card import ModelCard, read_card, write_card
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
@@ -74,10 +77,13 @@ def convert(
     echo(f"{source.name}: float accuracy on val {np.mean(reference.argmax(axis=1) == val.labels):.4f}")
     source = _as_exported(source, job)
     chosen = _sample(train, job.limit, job.tuning.seed)
+    judge = Judge(val, reference, job.limits, job.other_python, echo)
     written = []
     for kind in job.kinds:
         history: list[dict[str, float]] = []
+        before = {"float": verify.figures(reference, val)}
         if kind == "int8":
+            before["post_training"] = judge.post_training(source.model, chosen)
             content, history = _quantized(source, train, val, chosen, job, out, echo, progress)
         elif kind == "ptq":
             echo(f"calibrating on {len(chosen)} faces")
@@ -86,7 +92,8 @@ def convert(
             content = export_float(source.model, kind)
         name = f"{source.name}_{SUFFIX[kind]}"
         content = labelled(content, name)
-        figures, ops = _verified(name, kind, content, reference, val, job, echo)
+        runtimes, ops = judge.verified(name, kind, content)
+        figures = {"split": "val", "pictures": len(val), **before, "runtimes": runtimes}
         path, card = _write(out / f"{name}.tflite", kind, content, source, data, job, figures, ops, history)
         if (older := path.with_suffix(".onnx")).exists() and not job.onnx:
             echo(f"{older} is of the file before: make it anew with --onnx")
@@ -175,73 +182,6 @@ def _resume(student: Any, checkpoint: Path, origin: str, echo: Callable[[str], N
     echo(f"going on from {checkpoint}")
 
 
-def _verified(
-    name: str,
-    kind: str,
-    content: bytes,
-    reference: NDArray[np.float32],
-    val: Split,
-    job: Job,
-    echo: Callable[[str], None],
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """Figures per runtime and the operators; ModelError where the model must not be written."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.tflite"
-        path.write_bytes(content)
-        ops = verify.check_integer(path) if kind in ("int8", "ptq") else verify.operators(path)
-        echo(f"{name}: {len(content):,} bytes; operators " + ", ".join(f"{count} {op}" for op, count in ops.items()))
-        runtime, logits = verify.litert_logits(path, val.faces)
-        figures: dict[str, Any] = {runtime: _checked(path, runtime, logits, reference, val, job, echo)}
-        if job.other_python:
-            figures |= _elsewhere(path, kind, job.other_python, reference, val, job, echo)
-        else:
-            figures["tflite-runtime"] = "not run"
-    return {
-        "split": "val",
-        "pictures": len(val),
-        "float": round(float(np.mean(reference.argmax(axis=1) == val.labels)), 5),
-        "runtimes": figures,
-    }, ops
-
-
-def _elsewhere(
-    path: Path,
-    kind: str,
-    python: Path,
-    reference: NDArray[np.float32],
-    val: Split,
-    job: Job,
-    echo: Callable[[str], None],
-) -> dict[str, Any]:
-    """tflite-runtime's figures. What is exported for comparison need not run there: it is too old for some of it."""
-    try:
-        runtime, logits = verify.tflite_runtime_logits(python, path, val.faces)
-    except ModelError as error:
-        if kind in ("int8", "ptq"):
-            raise
-        echo(f"{error}; written all the same, for comparison")
-        return {"tflite-runtime": "cannot run it"}
-    return {runtime: _checked(path, runtime, logits, reference, val, job, echo)}
-
-
-def _checked(
-    path: Path,
-    runtime: str,
-    logits: NDArray[np.float32],
-    reference: NDArray[np.float32],
-    val: Split,
-    job: Job,
-    echo: Callable[[str], None],
-) -> dict[str, Any]:
-    found = verify.compare(logits, reference, val)
-    echo(
-        f"{runtime}: accuracy {found['accuracy']:.4f}, {found['drop_points']:+.2f} points lost, "
-        f"{100 * found['agreement']:.1f} % agree with float"
-    )
-    verify.check_answers(path, runtime, found, job.limits)
-    return found
-
-
 def _write(
     path: Path,
     kind: str,
@@ -258,6 +198,12 @@ def _write(
         conversion |= {"calibration_faces": job.limit, "limits": asdict(job.limits)}
     if kind == "int8":
         conversion |= {"resumed": job.resume, "tuning": asdict(job.tuning), "history": history}
+    conversion["machine"] = {
+        "cpu": processor(),
+        "cores": os.cpu_count(),
+        "os": system(),
+        "python": platform.python_version(),
+    }
     conversion["versions"] = {package: _version(package) for package in PACKAGES}
     card = ModelCard(
         name=path.stem,

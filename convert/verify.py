@@ -71,19 +71,24 @@ def float_operators(interpreter: Any) -> list[str]:
     return found
 
 
-def compare(logits: NDArray[np.float32], reference: NDArray[np.float32], split: Split) -> dict[str, Any]:
-    """(N, 7) logits beside the float model's: accuracy 0..1, drop in points, share of equal top-1 answers.
-
-    Also the balanced accuracy and each class's recall.
-    """
-    answers, expected = logits.argmax(axis=1), reference.argmax(axis=1)
-    found, before = measure(softmax(logits), split.labels), float(np.mean(expected == split.labels))
+def figures(logits: NDArray[np.float32], split: Split) -> dict[str, Any]:
+    """What (N, 7) logits are worth: accuracy, balanced accuracy, calibration error (15 bins), each class's recall."""
+    found = measure(softmax(logits), split.labels)
     return {
         "accuracy": round(found.accuracy, 5),
-        "drop_points": round(100 * (before - found.accuracy), 3),
-        "agreement": round(float(np.mean(answers == expected)), 5),
         "balanced_accuracy": round(found.balanced_accuracy, 5),
+        "ece": round(found.ece, 5),
         "recall": {name: round(float(recall), 4) for name, recall in zip(EMOTIONS, found.recall, strict=True)},
+    }
+
+
+def compare(logits: NDArray[np.float32], reference: NDArray[np.float32], split: Split) -> dict[str, Any]:
+    """The same beside the float model's logits: the points of accuracy lost, and the share of equal top-1 answers."""
+    answers, expected = logits.argmax(axis=1), reference.argmax(axis=1)
+    right, before = (float(np.mean(each == split.labels)) for each in (answers, expected))
+    return figures(logits, split) | {
+        "drop_points": round(100 * (before - right), 3),
+        "agreement": round(float(np.mean(answers == expected)), 5),
     }
 
 

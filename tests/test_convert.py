@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 from pathlib import Path
 
 import keras
@@ -13,7 +14,7 @@ import tf_keras
 from click.testing import CliRunner
 from networks import coarse_faces, tiny_network, unsettle
 
-from fer_edge.convert import conversion, verify
+from fer_edge.convert import conversion, judge, verify
 from fer_edge.convert.conversion import Job, convert
 from fer_edge.convert.export import export_float, export_int8, export_post_training
 from fer_edge.convert.finetune import Tuning
@@ -168,6 +169,9 @@ def test_convert_writes_a_model_and_a_card_that_fit(tiny, tmp_path):
     (figures,) = (value for key, value in card.accuracy["runtimes"].items() if key.startswith("LiteRT"))
     assert figures["agreement"] > 0.5
     assert card.accuracy["runtimes"]["tflite-runtime"] == "not run"
+    assert card.accuracy["float"]["accuracy"] == 1 and 0 < card.accuracy["float"]["ece"] < 1
+    assert card.accuracy["post_training"]["agreement"] > 0.5
+    assert card.conversion["machine"]["cores"] == os.cpu_count()
     assert card.conversion["operators"]["CONV_2D"] == 6
     assert len(card.conversion["history"]) == 2
     assert card.conversion["resumed"] is False
@@ -187,6 +191,10 @@ def test_nothing_is_fitted_to_what_it_is_judged_by(tiny, tmp_path, monkeypatch, 
         seen["ranges"] = faces
         return {}
 
+    def compared(model, faces):
+        seen["post_training"] = faces
+        return export_post_training(model, faces)
+
     def tuned(student, teacher, train, val, *_, **__):
         seen["train"], seen["val"] = train.faces, val.faces
         raise Enough
@@ -199,12 +207,15 @@ def test_nothing_is_fitted_to_what_it_is_judged_by(tiny, tmp_path, monkeypatch, 
     monkeypatch.setattr(conversion, "fake_quantized", lambda teacher, ranges: teacher)
     monkeypatch.setattr(conversion, "finetune", tuned)
     monkeypatch.setattr(conversion, "export_post_training", exported)
+    monkeypatch.setattr(judge, "export_post_training", compared)
     dark, light = (Split(np.full((6, 48, 48), shade, np.uint8), np.arange(6)) for shade in (10, 200))
     source = Source("tiny", tmp_path / "float.npz", tiny_network(), {})
     with pytest.raises(Enough):
         convert(source, Dataset(Path("made"), {"train": dark, "val": light}), Job((kind,), limit=4), tmp_path / "out")
     assert (seen["ranges"] == 10).all() and len(seen["ranges"]) == 4
-    assert kind == "ptq" or ((seen["train"] == 10).all() and (seen["val"] == 200).all())
+    if kind == "int8":
+        assert (seen["train"] == 10).all() and (seen["val"] == 200).all()
+        assert (seen["post_training"] == 10).all()
 
 
 def test_int8_stays_int8_in_onnx(int8_file):

@@ -14,7 +14,7 @@ from measuring import result, run
 from fer_edge.benchmarks import compare, record, report, table
 from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.tables import answers
-from fer_edge.edge.card import sha256
+from fer_edge.edge.card import ModelCard, sha256
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 
@@ -135,6 +135,29 @@ def test_recall_table_counts_what_goes_wrong() -> None:
     assert last == "| m |" + " 25.0 % |" * 7 + " 0.91 | 0.0 % | 50.0 % |"
 
 
+def test_what_int8_costs_stands_in_the_cards() -> None:
+    """Three rows a network; a line above of the machine, once where it is the same for all."""
+    figures = {"accuracy": 0.7, "balanced_accuracy": 0.6, "ece": 0.05}
+    found = {"split": "val", "pictures": 9, "float": figures, "post_training": figures | {"agreement": 0.9}}
+    runtimes = {"LiteRT 9.9, 1 thread": figures | {"accuracy": 0.71, "agreement": 0.95}, "tflite-runtime": "not run"}
+    host = {"cpu": "Some CPU", "cores": 4, "os": "Some OS", "python": "3.11.2"}
+    conversion = {"machine": host, "versions": {"tensorflow": "9.1"}}
+    cards = [
+        ModelCard("x", name, "0", accuracy=found | {"runtimes": runtimes}, conversion=conversion, date="2020-02-02")
+        for name in ("a", "b")
+    ]
+    lines = answers.quantization(cards).splitlines()
+    assert lines[0] == (
+        "Split `val`, 9 pictures; Some CPU, 4 cores, Some OS, Python 3.11.2, TensorFlow 9.1, LiteRT 9.9, 2020-02-02."
+    )
+    assert lines[4:7] == [
+        "| a, float | 70.00 % | 60.00 % | 0.050 | – |",
+        "| a, int8, after training | 70.00 % | 60.00 % | 0.050 | 90.0 % |",
+        "| a, int8, fine-tuned | 71.00 % | 60.00 % | 0.050 | 95.0 % |",
+    ]
+    assert len(lines) == 10
+
+
 def test_a_measured_latency_becomes_a_table(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "latency.json"
     assert run("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1", "--out", out).exit_code == 0
@@ -196,7 +219,7 @@ def test_a_failed_write_keeps_the_old_result(tmp_path: Path, monkeypatch: pytest
 
 def test_the_readmes_tables_are_what_the_result_files_give() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    rendered = table.tables(sorted(record.RESULTS.glob("*.json")))
+    rendered = table.shipped()
     assert table.insert(readme, rendered) == readme, "run: fer-edge bench table --write README.md"
     for kind, body in re.findall(r"<!-- table:([a-z-]+) -->\n(.*?)<!-- /table -->", readme, re.DOTALL):
         assert kind in rendered or not body.strip(), f"the README has a {kind} table without a result file"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fer_edge.benchmarks.accuracy import label
 from fer_edge.benchmarks.degradations import DEGRADATIONS
 from fer_edge.benchmarks.tables.markdown import markdown, measured_on, mib, percent, ratio
+from fer_edge.edge.card import ModelCard
 from fer_edge.edge.types import EMOTIONS
 
 
@@ -65,6 +67,32 @@ def robustness(result: dict[str, Any]) -> str:
     ]
     columns = (f"{row['model']} under", "strength in", *map(str, range(1, 6)))
     return f"{result['runtime']}, {measured_on(result)}\n\n{markdown(columns, rows)}"
+
+
+def quantization(cards: Sequence[ModelCard]) -> str:
+    """What int8 costs each network, from the cards of the files that were fine-tuned for it."""
+    rows, heads = [], []
+    for card in cards:
+        found = card.accuracy
+        runtime, tuned = next((name, each) for name, each in found["runtimes"].items() if isinstance(each, dict))
+        kinds = {"float": found["float"], "int8, after training": found["post_training"], "int8, fine-tuned": tuned}
+        for kind, each in kinds.items():
+            rows.append(
+                (
+                    f"{card.architecture}, {kind}",
+                    *(percent(each[name]) for name in ("accuracy", "balanced_accuracy")),
+                    f"{each['ece']:.3f}",
+                    percent(each["agreement"], 1) if "agreement" in each else "–",
+                )
+            )
+        host, versions = card.conversion["machine"], card.conversion["versions"]
+        software = f"Python {host['python']}, TensorFlow {versions['tensorflow']}, {runtime.split(',')[0]}"
+        heads.append(
+            f"Split `{found['split']}`, {found['pictures']} pictures; {host['cpu']}, {host['cores']} cores, "
+            f"{host['os']}, {software}, {card.date}."
+        )
+    columns = ("network", "accuracy", "balanced", "calibration error", "answers as float")
+    return f"{' '.join(dict.fromkeys(heads))}\n\n{markdown(columns, rows)}"
 
 
 def cascade(result: dict[str, Any]) -> str:

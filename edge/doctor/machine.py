@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from fer_edge.edge.board import celsius, read_text, small, throttling
+from fer_edge.edge.board import celsius, read_text, small, system, throttling
 from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask, page
 from fer_edge.edge.heat import WARM
 
@@ -21,9 +21,7 @@ FULL, NARROW = 50, 500
 
 def board(here: Here) -> Finding:
     """What this is."""
-    release = read_text(here.root / "etc/os-release") or ""
-    name = re.search(r'^PRETTY_NAME="?([^"\n]*)', release, re.MULTILINE)
-    return Finding(OK, ", ".join(filter(None, (here.board or "a PC or a virtual machine", name and name[1]))))
+    return Finding(OK, f"{here.board or 'a PC or a virtual machine'}, {system(here.root)}")
 
 
 def temperature(here: Here) -> Finding:
