@@ -21,9 +21,10 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import evaluate_cli
+from fer_edge.train.calibration import fit_ensemble, parts
 from fer_edge.train.cascade import asking_order, fit_cascade, held_out_cascade
 from fer_edge.train.data import load
-from fer_edge.train.evaluation import cascaded, fit_ensemble, parts
+from fer_edge.train.evaluation import cascaded
 
 EVEN = (1 / 3, 1 / 3, 1 / 3)
 

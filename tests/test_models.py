@@ -29,7 +29,8 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.quantize import dequantize, gray_table, quantize
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
-from fer_edge.train.evaluation import collect, fit_ensemble, fit_prior, fit_temperature, held_out, rare_class_offsets
+from fer_edge.train.calibration import fit_ensemble, fit_prior, fit_temperature, held_out, rare_class_offsets
+from fer_edge.train.evaluation import collect
 
 PORTRAIT = str(FOLDER.parent / "benchmarks" / "astronaut.jpg")
 INT8 = Tensor("x", 0, (1,), np.dtype(np.int8), 0.0078, -1)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.cascade import Cascade, Point, mean_time
 from fer_edge.edge.scores import fuse
-from fer_edge.train.evaluation import cascaded, fit_prior, fit_temperature, parts
+from fer_edge.train.calibration import fit_prior, fit_temperature, parts
+from fer_edge.train.evaluation import cascaded
 
 THRESHOLDS = (*(round(0.2 + 0.02 * step, 2) for step in range(41)), 1.01)
 """What is tried at each stage: confidences from 0.2 to 1, and always going on."""

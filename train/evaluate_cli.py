@@ -19,21 +19,11 @@ from fer_edge.edge.ensemble import NAMES, EnsembleConfig, read_ensemble, write_e
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.number import Number
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.calibration import fit_ensemble, fit_prior, fit_temperature, held_out, rare_class_offsets
 from fer_edge.train.cascade import DROP, asking_order, fit_cascade, held_out_cascade
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data import SPLITS, Split, fingerprint, load
-from fer_edge.train.evaluation import (
-    cascaded,
-    collect,
-    fit_ensemble,
-    fit_prior,
-    fit_temperature,
-    held_out,
-    open_logits,
-    probabilities,
-    rare_class_offsets,
-    temperature,
-)
+from fer_edge.train.evaluation import cascaded, collect, open_logits, probabilities, temperature
 from fer_edge.train.figures import needs_matplotlib
 from fer_edge.train.metrics import Metrics, measure
 from fer_edge.train.progress import Progress, say
