@@ -21,7 +21,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import evaluate_cli
-from fer_edge.train.calibration import fit_ensemble, parts
+from fer_edge.train.calibration import even_weights, fit_temperature, parts
 from fer_edge.train.cascade import asking_order, fit_cascade, held_out_cascade
 from fer_edge.train.data import load
 from fer_edge.train.evaluation import cascaded
@@ -89,7 +89,7 @@ def test_only_the_undecided_are_shown_to_the_next_member() -> None:
 def test_the_chosen_point_is_the_cheapest_that_loses_no_more_than_allowed_expected_and_counted() -> None:
     logits, labels = made(3000)
     times = (1.0, 1.1, 2.0)
-    _, temperature = fit_ensemble(logits, labels)
+    _, temperature = fit_temperature(logits, labels, np.full(3, 1 / 3, np.float32))
     whole = (fuse(logits, np.array(EVEN), temperature).argmax(axis=1) == labels).mean()
     cascade = fit_cascade(logits, labels, EVEN, times, drop=0.002)
     costs = [mean_time(point, times) for point in cascade.points]
@@ -107,7 +107,9 @@ def test_a_held_out_face_is_answered_without_its_label() -> None:
     here = next(parts(250, 5))
     other = np.where(here, (labels + 1) % 7, labels)
     times = (1.0, 1.1, 2.0)
-    (scores, asked), (again, asked_again) = (held_out_cascade(logits, each, EVEN, times) for each in (labels, other))
+    (scores, asked), (again, asked_again) = (
+        held_out_cascade(logits, each, even_weights, times) for each in (labels, other)
+    )
     assert np.array_equal(scores[here], again[here]) and np.array_equal(asked[here], asked_again[here])
     assert not np.allclose(scores[~here], again[~here], atol=1e-3)
     assert np.allclose(scores.sum(axis=1), 1, atol=1e-5) and asked.min() >= 1 and asked.max() <= 3

@@ -29,7 +29,15 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.quantize import dequantize, gray_table, quantize
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
-from fer_edge.train.calibration import fit_ensemble, fit_prior, fit_temperature, held_out, rare_class_offsets
+from fer_edge.train.calibration import (
+    even_weights,
+    fit_prior,
+    fit_temperature,
+    fit_weights,
+    held_out,
+    parts,
+    rare_class_offsets,
+)
 from fer_edge.train.evaluation import collect
 
 PORTRAIT = str(FOLDER.parent / "benchmarks" / "astronaut.jpg")
@@ -151,8 +159,8 @@ def drawn(members: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 def test_fitted_temperature_undoes_a_known_one() -> None:
     logits, labels = drawn()
-    weights, temperature = fit_ensemble(logits * 3, labels)
-    assert weights == (1.0,) and temperature == pytest.approx(3, rel=0.1)
+    _, temperature = fit_temperature(logits * 3, labels, np.ones(1, np.float32))
+    assert temperature == pytest.approx(3, rel=0.1)
 
 
 def test_a_fitted_prior_undoes_a_known_shift_of_the_classes() -> None:
@@ -184,7 +192,7 @@ def test_what_is_held_out_is_not_fitted_on() -> None:
     rng = np.random.default_rng(6)
     logits, labels = rng.normal(0, 1, (1, 300, 7)).astype(np.float32), rng.integers(0, 7, 300)
     temperature, offsets = fit_prior(logits, labels, (1.0,))
-    own, other = fuse(logits, np.ones(1), temperature, offsets), held_out(logits, labels, (1.0,))
+    own, other = fuse(logits, np.ones(1), temperature, offsets), held_out(logits, labels, even_weights)
     assert np.allclose(other.sum(axis=1), 1, atol=1e-5)
     assert np.log(own[np.arange(300), labels]).mean() > np.log(other[np.arange(300), labels]).mean()
 
@@ -193,8 +201,23 @@ def test_fitted_weights_prefer_the_member_that_knows() -> None:
     rng = np.random.default_rng(5)
     labels = rng.integers(0, 7, 500)
     knows = rng.normal(0, 1, (500, 7)).astype(np.float32) + 3 * np.eye(7, dtype=np.float32)[labels]
-    weights, _ = fit_ensemble(np.stack([knows, rng.normal(0, 3, (500, 7)).astype(np.float32)]), labels, equal=False)
-    assert weights[0] == 0.9, "the other one keeps the least there is: a cascade may ask it first"
+    logits = np.stack([knows, rng.normal(0, 3, (500, 7)).astype(np.float32)])
+    assert fit_weights(logits, labels)[0] == 0.9, "the other one keeps the least there is: a cascade may ask it first"
+
+
+def test_a_held_out_face_is_weighed_without_its_label() -> None:
+    logits, labels = drawn(2)
+    here = next(parts(len(labels), 5))
+    seen: list[int] = []
+
+    def weigh(some: np.ndarray, of: np.ndarray) -> tuple[float, ...]:
+        seen.append(len(of))
+        return (1.0, 0.0) if np.array_equal(of, labels[~here]) else (0.0, 1.0)
+
+    scores = held_out(logits, labels, weigh)
+    alone = held_out(logits[:1], labels, even_weights), held_out(logits[1:], labels, even_weights)
+    assert seen == [len(labels) - part.sum() for part in parts(len(labels), 5)]
+    assert np.allclose(scores[here], alone[0][here]) and np.allclose(scores[~here], alone[1][~here])
 
 
 def test_one_flipped_byte_is_one_line(copied: Path) -> None:

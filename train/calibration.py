@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +10,23 @@ from numpy.typing import NDArray
 from fer_edge.edge.scores import fuse
 from fer_edge.edge.types import EMOTIONS
 
+Weigh = Callable[[NDArray[np.float32], NDArray[np.int64]], tuple[float, ...]]
+"""(M, N, 7) logits and (N,) labels to the members' weights, which add up to 1."""
 
-def fit_ensemble(
-    logits: NDArray[np.float32], labels: NDArray[np.int64], *, equal: bool = True, step: float = 0.1
-) -> tuple[tuple[float, ...], float]:
-    """(M, N, 7) logits to (weights, temperature) that minimize the negative log-likelihood.
 
-    The likelihood, not the accuracy, chooses: it is smooth in both, and less is fitted to the split's noise. With
-    equal, only the temperature is fitted; else weights come from the grid of that step, none of them 0: a cascade asks
-    every member first or later.
+def even_weights(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, ...]:
+    """Equal weights, whatever is so."""
+    return (1 / len(logits),) * len(logits)
+
+
+def fit_weights(logits: NDArray[np.float32], labels: NDArray[np.int64], step: float = 0.1) -> tuple[float, ...]:
+    """The weights that, with a temperature of their own, minimize the negative log-likelihood.
+
+    The likelihood, not the accuracy, chooses: it is smooth, and less is fitted to the split's noise. Tried are equal
+    weights and the grid of that step, none of them 0: a cascade asks every member first or later.
     """
-    members = len(logits)
-    even = tuple(1 / members for _ in range(members))
-    grid = [even] if equal else [even, *_simplex(members, round(1 / step))]
-    fits = [(*fit_temperature(logits, labels, np.asarray(weights, np.float32)), weights) for weights in grid]
-    _, temperature, weights = min(fits)
-    return weights, temperature
+    grid = [even_weights(logits, labels), *_simplex(len(logits), round(1 / step))]
+    return min(grid, key=lambda weights: fit_temperature(logits, labels, np.asarray(weights, np.float32))[0])
 
 
 def _simplex(members: int, steps: int) -> list[tuple[float, ...]]:
@@ -93,17 +94,18 @@ def rare_class_offsets(counts: NDArray[np.int64], strength: float) -> tuple[floa
 def held_out(
     logits: NDArray[np.float32],
     labels: NDArray[np.int64],
-    weights: Sequence[float],
+    weigh: Weigh,
     favour: Sequence[float] = (0.0,),
     folds: int = 5,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """(M, N, 7) logits to (N, 7) probabilities, each face's by a temperature and offsets fitted without its fold.
+    """(M, N, 7) logits to (N, 7) probabilities, each face's by what was fitted without its fold.
 
     favour: (7,) offsets added to the fitted ones. seed: of the partition into folds.
     """
     scores = np.empty(logits.shape[1:], np.float32)
     for here in parts(len(labels), folds, seed):
+        weights = weigh(logits[:, ~here], labels[~here])
         temperature, prior = fit_prior(logits[:, ~here], labels[~here], weights)
         scores[here] = fuse(logits[:, here], np.asarray(weights, np.float32), temperature, np.add(prior, favour))
     return scores

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.cascade import Cascade, Point, mean_time
 from fer_edge.edge.scores import fuse
-from fer_edge.train.calibration import fit_prior, fit_temperature, parts
+from fer_edge.train.calibration import Weigh, fit_prior, fit_temperature, parts
 from fer_edge.train.evaluation import cascaded
 
 THRESHOLDS = (*(round(0.2 + 0.02 * step, 2) for step in range(41)), 1.01)
@@ -80,19 +80,20 @@ def fit_cascade(
 def held_out_cascade(
     logits: NDArray[np.float32],
     labels: NDArray[np.int64],
-    weights: Sequence[float],
+    weigh: Weigh,
     times: Sequence[float],
     drop: float = DROP,
     favour: Sequence[float] = (0.0,),
     folds: int = 5,
     seed: int = 0,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(N, 7) probabilities and (N,) members asked, each face's by a cascade and offsets fitted without it.
+    """(N, 7) probabilities and (N,) members asked, each face's by weights, offsets and a cascade fitted without it.
 
     seed: of the partition into folds.
     """
     scores, asked = np.empty(logits.shape[1:], np.float32), np.empty(len(labels), np.int64)
     for here in parts(len(labels), folds, seed):
+        weights = weigh(logits[:, ~here], labels[~here])
         _, prior = fit_prior(logits[:, ~here], labels[~here], weights)
         cascade = fit_cascade(logits[:, ~here], labels[~here], weights, times, drop, prior, favour)
         scores[here], asked[here] = cascaded(logits[:, None, here], weights, np.add(prior, favour), cascade)

@@ -19,7 +19,15 @@ from fer_edge.edge.ensemble import NAMES, EnsembleConfig, read_ensemble, write_e
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.number import Number
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.train.calibration import fit_ensemble, fit_prior, fit_temperature, held_out, rare_class_offsets
+from fer_edge.train.calibration import (
+    Weigh,
+    even_weights,
+    fit_prior,
+    fit_temperature,
+    fit_weights,
+    held_out,
+    rare_class_offsets,
+)
 from fer_edge.train.cascade import DROP, asking_order, fit_cascade, held_out_cascade
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data import SPLITS, Split, fingerprint, load
@@ -148,8 +156,8 @@ def ensemble() -> None:
 @click.option(
     "--weights",
     type=click.Choice(["equal", "fitted"]),
-    default="equal",
-    help="Equal weights, or a grid search in steps of 0.1.",
+    default="fitted",
+    help="The likeliest in steps of 0.1, or equal ones.",
 )
 @click.option(
     "--balance",
@@ -181,7 +189,7 @@ def fit_command(
     partitions: int,
     threads: int,
 ) -> None:
-    """Fit temperature, class offsets, weights and cascade of MODELS on the val split, and write OUT.
+    """Fit weights, temperature, class offsets and cascade of MODELS on the val split, and write OUT.
 
     The fastest member is asked first; of two as fast as each other, the likelier.
     """
@@ -200,7 +208,8 @@ def fit_command(
     order = asking_order(times, [loss for loss, _ in alone])
     times, views = [times[member] for member in order], [views[member] for member in order]
     every = np.concatenate(views)  # (M, N, 7)
-    chosen, _ = fit_ensemble(every, part.labels, equal=weights == "equal")
+    weigh = fit_weights if weights == "fitted" else even_weights
+    chosen = weigh(every, part.labels)
     temperature, prior = fit_prior(every, part.labels, chosen)
     offsets = tuple(round(float(value), 5) for value in np.add(prior, favour))
     cascade = fit_cascade(every, part.labels, chosen, times, drop / 100, prior, favour)
@@ -226,7 +235,7 @@ def fit_command(
         f"{', '.join(f'{100 * share:.0f} %' for share in point.reach)}, "
         f"{sum(times) / mean_time(point, times):.2f} times cheaper here"
     )
-    left_out = _LeftOut(every, part.labels, chosen, times, drop / 100, favour)
+    left_out = _LeftOut(every, part.labels, weigh, times, drop / 100, favour)
     with Progress() as progress:
         for seed in range(partitions):
             left_out.add(seed)
@@ -240,7 +249,7 @@ class _LeftOut:
 
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
-    weights: Sequence[float]
+    weigh: Weigh
     times: Sequence[float]
     drop: float
     favour: Sequence[float]
@@ -250,10 +259,10 @@ class _LeftOut:
 
     def add(self, seed: int) -> None:
         """Fit both on four fifths and measure on the fifth, in turns."""
-        scores = held_out(self.logits, self.labels, self.weights, self.favour, seed=seed)
+        scores = held_out(self.logits, self.labels, self.weigh, self.favour, seed=seed)
         self.whole.append(measure(scores, self.labels))
         scores, asked = held_out_cascade(
-            self.logits, self.labels, self.weights, self.times, self.drop, self.favour, seed=seed
+            self.logits, self.labels, self.weigh, self.times, self.drop, self.favour, seed=seed
         )
         self.early.append(measure(scores, self.labels))
         self.asked.append(float(asked.mean()))
@@ -262,7 +271,7 @@ class _LeftOut:
         """The means over the partitions; of several, the least and the most of accuracies too."""
         how = f", mean of {len(self.whole)} partitions" if len(self.whole) > 1 else ""
         click.echo(
-            f"temperature and offsets fitted on four fifths, measured on the fifth, in turns{how}: accuracy "
+            f"ensemble fitted on four fifths, measured on the fifth, in turns{how}: accuracy "
             f"{_spread([each.accuracy for each in self.whole])}, "
             f"balanced {100 * fmean(each.balanced_accuracy for each in self.whole):.2f} %, "
             f"ECE {fmean(each.ece for each in self.whole):.4f}, "
