@@ -22,7 +22,7 @@ from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import evaluate_cli
 from fer_edge.train.calibration import even_weights, fit_temperature, parts
-from fer_edge.train.cascade import asking_order, fit_cascade, held_out_cascade
+from fer_edge.train.cascade import cheapest_order, fit_cascade, held_out_cascade
 from fer_edge.train.data import load
 from fer_edge.train.evaluation import cascaded
 
@@ -137,10 +137,21 @@ def test_the_expected_loss_foretells_other_faces_better_than_the_counted_one() -
     assert expected < counted
 
 
-@pytest.mark.parametrize("jitter", [0.95, 1.05])
-def test_the_cheapest_is_asked_first_and_of_two_alike_the_likelier_however_they_were_timed(jitter: float) -> None:
-    assert asking_order((2.0, 0.8 * jitter, 0.8), (0.83, 0.85, 0.86)) == [1, 2, 0]
-    assert asking_order((1.0, 3.0, 2.0), (0.9, 0.7, 0.8)) == [0, 2, 1]
+@pytest.mark.parametrize(("times", "expected"), [((9.0, 1.0, 3.0), (1, 2, 0)), ((3.0, 9.0, 1.0), (2, 0, 1))])
+def test_members_as_good_as_each_other_are_asked_by_their_cost(
+    times: tuple[float, ...], expected: tuple[int, ...]
+) -> None:
+    logits, labels = alike(600, 3)
+    assert cheapest_order(logits, labels, EVEN, times) == expected
+
+
+def test_a_dear_member_that_ends_most_doubts_comes_before_a_cheap_one_that_ends_none() -> None:
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 7, 600)
+    truth = np.eye(7, dtype=np.float32)[labels]
+    some, none, most = (strength * truth + rng.normal(0, 1, (600, 7)) for strength in (3, 0, 5))
+    logits = np.stack([some, none, most]).astype(np.float32)
+    assert cheapest_order(logits, labels, (0.3, 0.1, 0.6), (1.0, 1.2, 2.0)) == (0, 2, 1)
 
 
 def test_a_budget_buys_the_point_that_loses_least() -> None:
@@ -279,7 +290,7 @@ def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monk
     assert len(told) == 2 and all(float(least) <= float(mean) <= float(most) for mean, least, most in told)
     assert re.search(r", -?[\d.]+ points \(-?[\d.]+ to -?[\d.]+\) lost, [\d.]+ members a face", done.stdout)
     config = read_ensemble(tmp_path / "ensemble.json")
-    assert config.members[-1] == "efficientnet_b0_int8.tflite", "the slowest is asked last"
+    assert sorted(config.members) == sorted(f"{name}_int8.tflite" for name in NAMES)
     cascade = config.cascade
     assert cascade is not None and cascade.chosen == 0, "whatever it costs in accuracy, the cheapest"
     assert "times cheaper here" in done.stdout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,28 +19,11 @@ THRESHOLDS = (*(round(0.2 + 0.02 * step, 2) for step in range(41)), 1.01)
 DROP = 0.002
 """How much accuracy, 0..1, the chosen point may lose against the whole ensemble, expected and counted."""
 
-ALIKE = 1.2
-"""Times of two members within this factor are one: measured twice, they come in either order."""
-
-
-def asking_order(times: Sequence[float], losses: Sequence[float]) -> list[int]:
-    """The members' indices, the cheapest first; of members as cheap as each other the one with the smaller loss.
-
-    times and losses: (M,) what each costs and its loss alone.
-    """
-    order: list[int] = []
-    left = sorted(range(len(times)), key=lambda member: times[member])
-    while left:
-        alike = [member for member in left if times[member] <= ALIKE * times[left[0]]]
-        order += sorted(alike, key=lambda member: losses[member])
-        left = left[len(alike) :]
-    return order
-
 
 def fit_cascade(
     logits: NDArray[np.float32],
     labels: NDArray[np.int64],
-    weights: Sequence[float],
+    weights: Sequence[float] | NDArray[np.floating],
     times: Sequence[float],
     drop: float = DROP,
     prior: Sequence[float] = (0.0,),
@@ -75,6 +58,28 @@ def fit_cascade(
     enough = (point.loss <= drop + 1e-9 and point.accuracy >= least - 1e-5 for point in front)
     chosen = next((index for index, good in enumerate(enough) if good), len(front) - 1)
     return Cascade(tuple(temperatures), tuple(front), chosen)
+
+
+def cheapest_order(
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    weights: Sequence[float],
+    times: Sequence[float],
+    drop: float = DROP,
+    prior: Sequence[float] = (0.0,),
+    favour: Sequence[float] = (0.0,),
+) -> tuple[int, ...]:
+    """The order in which to ask the members: that whose chosen point costs least, of two the cheaper first.
+
+    All is as fit_cascade takes it.
+    """
+
+    def cost(order: tuple[int, ...]) -> tuple[float, list[float]]:
+        chosen, ordered = list(order), [times[member] for member in order]
+        cascade = fit_cascade(logits[chosen], labels, np.take(weights, chosen), ordered, drop, prior, favour)
+        return round(mean_time(cascade.points[cascade.chosen], ordered) / sum(times), 6), ordered
+
+    return min(permutations(range(len(logits))), key=cost)
 
 
 def held_out_cascade(

@@ -28,7 +28,7 @@ from fer_edge.train.calibration import (
     held_out,
     rare_class_offsets,
 )
-from fer_edge.train.cascade import DROP, asking_order, fit_cascade, held_out_cascade
+from fer_edge.train.cascade import DROP, cheapest_order, fit_cascade, held_out_cascade
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data import SPLITS, Split, fingerprint, load
 from fer_edge.train.evaluation import cascaded, collect, open_logits, probabilities, temperature
@@ -191,7 +191,7 @@ def fit_command(
 ) -> None:
     """Fit weights, temperature, class offsets and cascade of MODELS on the val split, and write OUT.
 
-    The fastest member is asked first; of two as fast as each other, the likelier.
+    The cascade asks them in the order in which stopping early costs least, by the times that they take here.
     """
     files = [model_file(spec) for spec in models]
     strangers = [str(file) for file in files if file.resolve().parent != out.resolve().parent]
@@ -205,12 +205,13 @@ def fit_command(
     times = member_times(members)
     views = [collect(member.logits, part.faces, label=member.path.stem) for member in members]
     alone = [fit_temperature(view, part.labels, np.ones(1, np.float32)) for view in views]  # (loss, temperature) each
-    order = asking_order(times, [loss for loss, _ in alone])
-    times, views = [times[member] for member in order], [views[member] for member in order]
-    every = np.concatenate(views)  # (M, N, 7)
     weigh = fit_weights if weights == "fitted" else even_weights
+    every = np.concatenate(views)  # (M, N, 7)
     chosen = weigh(every, part.labels)
     temperature, prior = fit_prior(every, part.labels, chosen)
+    order = cheapest_order(every, part.labels, chosen, times, drop / 100, prior, favour)
+    every, chosen = every[list(order)], tuple(chosen[member] for member in order)
+    times, views = [times[member] for member in order], [views[member] for member in order]
     offsets = tuple(round(float(value), 5) for value in np.add(prior, favour))
     cascade = fit_cascade(every, part.labels, chosen, times, drop / 100, prior, favour)
     config = EnsembleConfig(
