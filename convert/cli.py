@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fer_edge.edge.card import ModelCard
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.number import Number
 from fer_edge.train.progress import Progress, say
@@ -32,6 +33,11 @@ DEFAULT_OTHER = Path(".venv-tflite/bin/python")
 @click.option("--dynamic", is_flag=True, help="An export with int8 weights and float activations (instead of int8).")
 @click.option("--onnx", is_flag=True, help="ONNX too, compared with the .tflite file in onnxruntime.")
 @click.option("--labels", is_flag=True, help="Write the labels into a .tflite file from elsewhere or before them.")
+@click.option(
+    "--measure",
+    type=click.Path(path_type=Path),
+    help="Measure a .tflite file anew beside this float network (.npz, .keras, run folder), for its card.",
+)
 @click.option("--debug", is_flag=True, help="Write no model, but name the layers that int8 hurts (…_sensitivity.csv).")
 @click.option("--epochs", type=click.IntRange(0), default=1, help="Epochs of fine-tuning with fake quantization.")
 @click.option("--rate", type=Number(0, min_open=True), default=1e-4, help="Peak learning rate (Adam).")
@@ -66,6 +72,7 @@ def convert(
     dynamic: bool,
     onnx: bool,
     labels: bool,
+    measure: Path | None,
     debug: bool,
     epochs: int,
     rate: float,
@@ -85,24 +92,30 @@ def convert(
     A model that computes anything in float, agrees too little with the float model, or loses too much accuracy is
     not written.
 
-    PATH may be a .tflite file: --onnx makes ONNX of it, without training data and float weights.
+    PATH may be a .tflite file: --onnx makes ONNX of it, without training data and float weights; --measure writes its
+    card's accuracy anew.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     asked = {"ptq": ptq, "float32": float32, "float16": float16, "dynamic": dynamic}
-    if what.endswith(".tflite"):
-        if any(asked.values()) or debug or not (onnx or labels):
-            raise ModelError(f"{what} is converted already; expected --onnx or --labels with it")
-        _finished(Path(what), data_path, skip_bad, out, onnx, labels)
-        return
-    if data_path is None:
+    finished = what.endswith(".tflite")
+    if finished and (any(asked.values()) or debug or not (onnx or labels or measure)):
+        raise ModelError(f"{what} is converted already; expected --onnx, --labels or --measure with it")
+    if not finished and (labels or measure):
+        raise click.UsageError(
+            "--labels and --measure are for .tflite files; what is converted is labelled and measured in any case."
+        )
+    if data_path is None and (measure or not finished):
         raise click.UsageError("Missing option '--data'.")
-    if labels:
-        raise click.UsageError("--labels is for .tflite files; what is converted has its labels in any case.")
     if onnx:
         import fer_edge.convert.onnx  # noqa: F401  # what is missing is missed now, not after hours of fine-tuning
+    if finished:
+        _finished(Path(what), data_path, skip_bad, out, onnx, labels)
+        if measure is None:
+            return
     from fer_edge.convert.conversion import Job
     from fer_edge.convert.conversion import convert as run
     from fer_edge.convert.conversion import debug as name_layers
+    from fer_edge.convert.conversion import measure as anew
     from fer_edge.convert.finetune import Tuning
     from fer_edge.convert.source import open_source
     from fer_edge.convert.verify import Limits
@@ -120,10 +133,13 @@ def convert(
         resume=resume,
         onnx=onnx,
     )
-    data = load(data_path, skip_bad=skip_bad, progress=say)
-    source = open_source(what, runs)
+    data = load(str(data_path), skip_bad=skip_bad, progress=say)
+    source = open_source(str(measure or what), runs)
     if job.other_python is None:
         say("no .venv-tflite here: tflite-runtime is not verified (see --tflite-runtime-python)")
+    if measure:
+        click.echo(_told(*anew(Path(what), source, data, job, echo=say)))
+        return
     if debug:
         with Progress() as progress:
             path, table = name_layers(source, data, job, echo=progress.say, progress=progress)
@@ -133,13 +149,18 @@ def convert(
     with Progress() as progress:
         written = run(source, data, job, out or Path("models"), echo=progress.say, progress=progress)
     for path, card in written:
-        litert, network = next(iter(card.accuracy["runtimes"].values())), card.accuracy["float"]
-        click.echo(
-            f"{path}: {100 * litert['accuracy']:.2f} % on val (float {100 * network['accuracy']:.2f} %), "
-            f"{100 * litert['agreement']:.1f} % agreement"
-        )
+        click.echo(_told(path, card))
         if onnx:
             click.echo(_twin(path.with_suffix(".onnx"), card.conversion["onnx"]))
+
+
+def _told(path: Path, card: ModelCard) -> str:
+    """One line on what a card says of its file."""
+    litert, network = next(iter(card.accuracy["runtimes"].values())), card.accuracy["float"]
+    return (
+        f"{path}: {100 * litert['accuracy']:.2f} % on val (float {100 * network['accuracy']:.2f} %), "
+        f"{100 * litert['agreement']:.1f} % agreement"
+    )
 
 
 def _finished(model: Path, data_path: str | None, skip_bad: bool, out: Path | None, onnx: bool, labels: bool) -> None:

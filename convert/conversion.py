@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -28,8 +26,7 @@ from fer_edge.convert.quantization import fake_quantized
 from fer_edge.convert.ranges import calibrate
 from fer_edge.convert.sensitivity import sensitivity, table, write_table
 from fer_edge.convert.source import Source
-from fer_edge.edge.board import processor, system
-from fer_edge.edge.card import ModelCard, read_card, write_card
+from fer_edge.edge.card import ModelCard, checked_card, read_card, write_card
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.version import revision
@@ -73,17 +70,14 @@ def convert(
     train, val = data.split("train"), data.split("val")
     if job.other_python:
         verify.check_other_runtime(job.other_python)  # now, not after hours of fine-tuning
-    reference = predict_logits(source.model, val.faces)
-    echo(f"{source.name}: float accuracy on val {np.mean(reference.argmax(axis=1) == val.labels):.4f}")
-    source = _as_exported(source, job)
+    judge, source = _judge(source, val, job, echo), _as_exported(source, job)
     chosen = _sample(train, job.limit, job.tuning.seed)
-    judge = Judge(val, reference, job.limits, job.other_python, echo)
     written = []
     for kind in job.kinds:
         history: list[dict[str, float]] = []
-        before = {"float": verify.figures(reference, val)}
+        post_training = None
         if kind == "int8":
-            before["post_training"] = judge.post_training(source.model, chosen)
+            post_training = judge.post_training(source.model, chosen)
             content, history = _quantized(source, train, val, chosen, job, out, echo, progress)
         elif kind == "ptq":
             echo(f"calibrating on {len(chosen)} faces")
@@ -92,8 +86,7 @@ def convert(
             content = export_float(source.model, kind)
         name = f"{source.name}_{SUFFIX[kind]}"
         content = labelled(content, name)
-        runtimes, ops = judge.verified(name, kind, content)
-        figures = {"split": "val", "pictures": len(val), **before, "runtimes": runtimes}
+        figures, ops = judge.accuracy(name, kind, content, post_training)
         path, card = _write(out / f"{name}.tflite", kind, content, source, data, job, figures, ops, history)
         if (older := path.with_suffix(".onnx")).exists() and not job.onnx:
             echo(f"{older} is of the file before: make it anew with --onnx")
@@ -103,6 +96,33 @@ def convert(
             card = read_card(path)
         written.append((path, card))
     return written
+
+
+def measure(
+    model: Path, source: Source, data: Dataset, job: Job, *, echo: Callable[[str], None] = print
+) -> tuple[Path, ModelCard]:
+    """Measure an int8 file anew beside its float network; write what was found, and nothing else, into its card.
+
+    ModelError where the file is not what its card describes, is of another network, or is outside the limits.
+    """
+    card = checked_card(model)
+    if (card.architecture, card.quantization) != (source.name, "int8"):
+        raise ModelError(
+            f"{model} is {card.quantization} of {card.architecture}; expected int8 of {source.name}, like {source.path}"
+        )
+    judge = _judge(source, data.split("val"), job, echo)
+    chosen = _sample(data.split("train"), job.limit, job.tuning.seed)
+    post_training = judge.post_training(_as_exported(source, job).model, chosen)
+    figures, _ = judge.accuracy(model.stem, "int8", model.read_bytes(), post_training)
+    card = replace(card, accuracy=figures)
+    write_card(model, card)
+    return model, card
+
+
+def _judge(source: Source, val: Split, job: Job, echo: Callable[[str], None]) -> Judge:
+    reference = predict_logits(source.model, val.faces)
+    echo(f"{source.name}: float accuracy on val {np.mean(reference.argmax(axis=1) == val.labels):.4f}")
+    return Judge(val, reference, job.limits, job.other_python, echo)
 
 
 def _quantized(
@@ -198,12 +218,6 @@ def _write(
         conversion |= {"calibration_faces": job.limit, "limits": asdict(job.limits)}
     if kind == "int8":
         conversion |= {"resumed": job.resume, "tuning": asdict(job.tuning), "history": history}
-    conversion["machine"] = {
-        "cpu": processor(),
-        "cores": os.cpu_count(),
-        "os": system(),
-        "python": platform.python_version(),
-    }
     conversion["versions"] = {package: _version(package) for package in PACKAGES}
     card = ModelCard(
         name=path.stem,

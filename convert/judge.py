@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from numpy.typing import NDArray
 
 from fer_edge.convert import verify
 from fer_edge.convert.export import export_post_training
+from fer_edge.edge.board import processor, system
 from fer_edge.edge.errors import ModelError
 from fer_edge.train.data import Split
 
@@ -39,8 +44,17 @@ class Judge:
             runtime, logits = verify.litert_logits(path, self.val.faces)
         return {"runtime": runtime, **self._compared(runtime, logits)}
 
-    def verified(self, name: str, kind: str, content: bytes) -> tuple[dict[str, Any], dict[str, int]]:
-        """A file's figures per runtime and its operators; ModelError where it must not be written."""
+    def accuracy(
+        self, name: str, kind: str, content: bytes, post_training: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, int]]:
+        """What a card says of a file's accuracy, and its operators; ModelError where it must not be written."""
+        runtimes, ops = self._verified(name, kind, content)
+        before = {"float": verify.figures(self.reference, self.val)}
+        before |= {"post_training": post_training} if post_training else {}
+        return {"split": "val", "pictures": len(self.val), "machine": _machine(), **before, "runtimes": runtimes}, ops
+
+    def _verified(self, name: str, kind: str, content: bytes) -> tuple[dict[str, Any], dict[str, int]]:
+        """Figures per runtime and the operators."""
         integer = kind in ("int8", "ptq")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.tflite"
@@ -78,3 +92,14 @@ class Judge:
             f"{100 * found['agreement']:.1f} % agree with float"
         )
         return found
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cpu": processor(),
+        "cores": os.cpu_count(),
+        "os": system(),
+        "python": platform.python_version(),
+        "tensorflow": version("tensorflow"),
+        "date": time.strftime("%Y-%m-%d"),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from networks import coarse_faces, tiny_network, unsettle
 
 from fer_edge.convert import conversion, judge, verify
-from fer_edge.convert.conversion import Job, convert
+from fer_edge.convert.conversion import Job, convert, measure
 from fer_edge.convert.export import export_float, export_int8, export_post_training
 from fer_edge.convert.finetune import Tuning
 from fer_edge.convert.fold import folded
@@ -25,7 +26,7 @@ from fer_edge.convert.quantization import fake_quantized, quantizers
 from fer_edge.convert.ranges import calibrate
 from fer_edge.convert.sensitivity import sensitivity
 from fer_edge.convert.source import Source, open_source
-from fer_edge.edge.card import checked_card
+from fer_edge.edge.card import ModelCard, checked_card, sha256, write_card
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
@@ -171,11 +172,28 @@ def test_convert_writes_a_model_and_a_card_that_fit(tiny, tmp_path):
     assert card.accuracy["runtimes"]["tflite-runtime"] == "not run"
     assert card.accuracy["float"]["accuracy"] == 1 and 0 < card.accuracy["float"]["ece"] < 1
     assert card.accuracy["post_training"]["agreement"] > 0.5
-    assert card.conversion["machine"]["cores"] == os.cpu_count()
+    assert card.accuracy["machine"]["cores"] == os.cpu_count()
     assert card.conversion["operators"]["CONV_2D"] == 6
     assert len(card.conversion["history"]) == 2
     assert card.conversion["resumed"] is False
     assert card.conversion["onnx"]["file"] == "tiny_int8.onnx"
+
+
+def test_a_file_is_measured_anew_beside_its_network(tiny, int8_file, tmp_path):
+    path = tmp_path / int8_file.name
+    path.write_bytes(int8_file.read_bytes())
+    card = ModelCard("tiny_int8", "tiny", sha256(path), colour="gray", date="2020-02-02")
+    write_card(path, card)
+    source = Source("tiny", tmp_path / "float.npz", tiny_network(), {})
+    job = Job(limits=verify.Limits(0.5, 50.0), limit=16)
+    _, found = measure(path, source, _data(tiny), job, echo=lambda _: None)
+    assert replace(found, accuracy={}) == card and checked_card(path) == found
+    assert found.accuracy["post_training"]["agreement"] > 0.5 and found.accuracy["float"]["accuracy"] == 1
+    with pytest.raises(ModelError, match="agrees with the float model"):
+        measure(path, source, _data(tiny), replace(job, limits=verify.Limits(1.01, 50.0)), echo=lambda _: None)
+    with pytest.raises(ModelError, match="int8 of tiny; expected int8 of other"):
+        measure(path, replace(source, name="other"), _data(tiny), job, echo=lambda _: None)
+    assert checked_card(path) == found
 
 
 class Enough(Exception):

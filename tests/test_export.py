@@ -218,7 +218,7 @@ def test_what_is_asked_of_a_finished_file_must_be_said(copied: Path, words: list
     copied.rename(copied.with_name("model.tflite"))
     done = CliRunner().invoke(main, ["convert", str(copied.with_name(words[0])), *words[1:]])
     assert done.exit_code == 2
-    assert re.search("expected (--onnx or --labels|a .tflite file)", done.stderr.splitlines()[-1])
+    assert re.search("expected (--onnx, --labels or --measure|a .tflite file)", done.stderr.splitlines()[-1])
 
 
 def test_a_missing_extra_is_one_line(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,11 +85,11 @@ def quantization(cards: Sequence[ModelCard]) -> str:
                     percent(each["agreement"], 1) if "agreement" in each else "–",
                 )
             )
-        host, versions = card.conversion["machine"], card.conversion["versions"]
-        software = f"Python {host['python']}, TensorFlow {versions['tensorflow']}, {runtime.split(',')[0]}"
+        host = found["machine"]
+        software = f"Python {host['python']}, TensorFlow {host['tensorflow']}, {runtime.split(',')[0]}"
         heads.append(
             f"Split `{found['split']}`, {found['pictures']} pictures; {host['cpu']}, {host['cores']} cores, "
-            f"{host['os']}, {software}, {card.date}."
+            f"{host['os']}, {software}, {host['date']}."
         )
     columns = ("network", "accuracy", "balanced", "calibration error", "answers as float")
     return f"{' '.join(dict.fromkeys(heads))}\n\n{markdown(columns, rows)}"
