@@ -204,7 +204,7 @@ def test_a_budget_is_measured_here_and_now() -> None:
         {"points": []},
         {"points": [{"thresholds": [0.5], "reach": [1, 1, 1], "accuracy": 1, "loss": 0}]},
         {"points": [{"thresholds": [0.5, 0.5], "reach": [1, 1, 1], "accuracy": 1}]},
-        {"chosen": 99},
+        {"chosen": 9999},
         {"chosen": float("inf")},
         {"temperatures": [1, 0, 1]},
         {"temperatures": [1, float("nan"), 1]},
