@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from fer_edge.benchmarks.degradations import DEGRADATIONS
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
-from fer_edge.edge.ensemble import Ensemble, open_classifier
+from fer_edge.edge.cascade import CascadeClassifier
+from fer_edge.edge.classifier import Classifier
+from fer_edge.edge.ensemble import Ensemble, open_cascade, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.interpreter import runtime
 from fer_edge.train.data import Split
@@ -61,28 +64,39 @@ def robustness(
 
 
 def _measure(specs: tuple[str, ...], part: Split, threads: int) -> list[dict[str, Any]]:
-    """A row per model: its accuracy, and by degradation the accuracy at each strength."""
+    """A row per model: its accuracy, and by degradation the accuracy at each strength; the same of its cascade."""
     classifiers = [open_classifier(spec, threads) for spec in specs]
+    cascades = [open_cascade(spec, threads) for spec in specs]
     rows = [identity(spec) for spec in specs]
-    for row, accuracy in zip(rows, _accuracies(classifiers, part, part.faces), strict=True):
-        row |= {"accuracy": accuracy, "degraded": {name: [] for name in DEGRADATIONS}}
+    ways = [row for row, cascade in zip(rows, cascades, strict=True) if isinstance(cascade, CascadeClassifier)]
+    ways = [*rows, *(row.setdefault("cascade", {}) for row in ways)]
+    for way, accuracy in zip(ways, _accuracies(classifiers, cascades, part, part.faces), strict=True):
+        way |= {"accuracy": accuracy, "degraded": {name: [] for name in DEGRADATIONS}}
     steps = [(name, strength) for name, kind in DEGRADATIONS.items() for strength in kind.strengths]
     with Progress() as progress:
         for done, (name, strength) in enumerate(steps, start=1):
-            found = _accuracies(classifiers, part, DEGRADATIONS[name](part.faces, strength))
-            for row, accuracy in zip(rows, found, strict=True):
-                row["degraded"][name].append(accuracy)
+            found = _accuracies(classifiers, cascades, part, DEGRADATIONS[name](part.faces, strength))
+            for way, accuracy in zip(ways, found, strict=True):
+                way["degraded"][name].append(accuracy)
             progress("degraded", done, len(steps))
     return rows
 
 
-def _accuracies(classifiers: list[Ensemble], part: Split, faces: NDArray[np.uint8]) -> list[float]:
-    """Each classifier's accuracy; a network that several of them share runs once."""
+def _accuracies(
+    classifiers: list[Ensemble], cascades: Sequence[Classifier], part: Split, faces: NDArray[np.uint8]
+) -> list[float]:
+    """Each classifier's accuracy, then each cascade's; a network that several of them share runs once."""
     logits: dict[Path, NDArray[np.float32]] = {}
     for member in (member for classifier in classifiers for member in classifier.members):
         if member.path not in logits:
             logits[member.path] = member.logits(faces)
-    answers = [each.fused(np.stack([logits[member.path] for member in each.members])) for each in classifiers]
+    views = [np.stack([logits[member.path] for member in each.members]) for each in classifiers]
+    answers = [each.fused(view) for each, view in zip(classifiers, views, strict=True)]
+    answers += [
+        cascade.answers(lambda member, chosen, view=view: view[member, chosen], len(faces))[0]
+        for cascade, view in zip(cascades, views, strict=True)
+        if isinstance(cascade, CascadeClassifier)
+    ]
     return [round(float(np.mean(scores.argmax(axis=1) == part.labels)), 5) for scores in answers]
 
 

@@ -112,18 +112,22 @@ class CascadeClassifier:
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 48, 48) uint8 gray faces to (N, 7) float32 probabilities."""
+        scores, asked = self.answers(lambda member, chosen: self.members[member].logits(crops[chosen]), len(crops))
+        self.faces += len(crops)
+        self.invocations += int(asked.sum())
+        return scores
+
+    def answers(self, ask: Ask, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """(count, 7) probabilities and (count,) members asked, whoever answers for them."""
         depth = self.depth  # once: the watch on heat may change it from its own thread
-        scores, asked = staged(
-            lambda member, chosen: self.members[member].logits(crops[chosen]),
-            len(crops),
+        return staged(
+            ask,
+            count,
             self._weights,
             self.cascade.temperatures[:depth],
             self.point.thresholds[: depth - 1],
             self._offsets,
         )
-        self.faces += len(crops)
-        self.invocations += int(asked.sum())
-        return scores
 
 
 def within(cascade: Cascade, times: Sequence[float], budget: float) -> Point:

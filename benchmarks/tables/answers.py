@@ -52,21 +52,22 @@ def recall(result: dict[str, Any]) -> str:
 
 
 def robustness(result: dict[str, Any]) -> str:
-    """The last model's row, by default the ensemble's: accuracy at each strength, which stands in brackets."""
+    """The last model's row, by default the ensemble's, and its cascade's: accuracy at each strength, which stands in
+    brackets.
+    """
     row = result["rows"][-1]
-    rows = [
-        (
-            name,
-            kind.unit,
-            *(
-                f"{percent(found, 1)} ({strength:g})"
-                for strength, found in zip(kind.strengths, row["degraded"][name], strict=True)
-            ),
-        )
-        for name, kind in DEGRADATIONS.items()
-    ]
-    columns = (f"{row['model']} under", "strength in", *map(str, range(1, 6)))
-    return f"{result['runtime']}, {measured_on(result)}\n\n{markdown(columns, rows)}"
+    ways = {row["model"]: row} | ({f"{row['model']}, as a cascade,": row["cascade"]} if "cascade" in row else {})
+    parts = [f"{result['runtime']}, {measured_on(result)}"]
+    for name, way in ways.items():
+        columns = (f"{name} under", "strength in", *map(str, range(1, 6)))
+        parts.append(markdown(columns, [_degraded(way["degraded"][kind], kind) for kind in DEGRADATIONS]))
+    return "\n\n".join(parts)
+
+
+def _degraded(found: Sequence[float], name: str) -> tuple[str, ...]:
+    kind = DEGRADATIONS[name]
+    pairs = zip(found, kind.strengths, strict=True)
+    return name, kind.unit, *(f"{percent(share, 1)} ({strength:g})" for share, strength in pairs)
 
 
 def quantization(cards: Sequence[ModelCard]) -> str:
