@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,16 @@ def _accuracies(
     views = [np.stack([logits[member.path] for member in each.members]) for each in classifiers]
     answers = [each.fused(view) for each, view in zip(classifiers, views, strict=True)]
     answers += [
-        cascade.answers(lambda member, chosen, view=view: view[member, chosen], len(faces))[0]
+        cascade.answers(partial(_told, view), len(faces))[0]
         for cascade, view in zip(cascades, views, strict=True)
         if isinstance(cascade, CascadeClassifier)
     ]
     return [round(float(np.mean(scores.argmax(axis=1) == part.labels)), 5) for scores in answers]
+
+
+def _told(view: NDArray[np.float32], member: int, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+    """What a member says of the chosen faces, from (M, N, 7) logits that are there."""
+    return np.asarray(view[member, chosen])
 
 
 def _mean(row: dict[str, Any]) -> float:
