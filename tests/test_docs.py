@@ -35,7 +35,7 @@ def test_command_lines_exist(page: Path) -> None:
         while isinstance(command, click.Group) and words:
             command = command.get_command(click.Context(command), words.pop(0))
         assert command is not None, f"fer-edge {line}: no such command"
-        options = {name for parameter in command.params for name in parameter.opts}
+        options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
         unknown = {word for word in words if word.startswith("--")} - options - {"--help"}
         assert not unknown, f"fer-edge {line}: no such option"
 
