@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fcntl import F_SETFL, fcntl
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -141,26 +144,59 @@ def open_interpreter(
     return Interpreter(Path(path), threads, xnnpack, shape)
 
 
+_OPENING = Lock()
+"""One model opens at a time: stderr has one place to come back to."""
+
+
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
     """Keep the runtime's own notices ("Created XNNPACK delegate") off stderr; its errors come as exceptions too.
 
     They are written by C++ to the file descriptor, out of sys.stderr's reach. What other threads write there meanwhile
-    comes a moment later.
+    comes a moment later; where their write was under way when stderr came back, the next time or at the end.
     """
-    sys.stderr.flush()
-    kept, aside = os.dup(2), os.memfd_create("stderr")
-    try:
-        os.dup2(aside, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        written = os.pread(aside, os.fstat(aside).st_size, 0)
-        os.close(aside)
+    with _OPENING:
+        aside = _aside()
+        sys.stderr.flush()
+        kept = os.dup(2)
+        try:
+            os.dup2(aside.file, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            aside.pass_on(whole_lines=True)
+
+
+class _Aside:
+    """A file in memory for what is written to stderr while a model opens."""
+
+    def __init__(self) -> None:
+        self.file = os.memfd_create("stderr")
+        fcntl(
+            self.file, F_SETFL, os.O_APPEND
+        )  # such a file's position has no lock: writers at once would share a place
+        self._passed = 0
+
+    def pass_on(self, whole_lines: bool = False) -> None:
+        """Write what has come since the last time to stderr, without the runtime's notices.
+
+        whole_lines: a last line that has no end yet waits for it; the kernel may be in the middle of writing it.
+        """
+        written = os.pread(self.file, os.fstat(self.file).st_size - self._passed, self._passed)
+        if whole_lines:
+            written = written[: written.rfind(b"\n") + 1]
+        self._passed += len(written)
         for line in written.splitlines(keepends=True):
             if not line.startswith(NOTICES):
                 os.write(2, line)  # a line at a time: a pipe takes it whole, whoever else writes
+
+
+@cache
+def _aside() -> _Aside:
+    aside = _Aside()
+    atexit.register(aside.pass_on)
+    return aside
 
 
 def _read(path: Path) -> bytes:

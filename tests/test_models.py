@@ -346,3 +346,30 @@ talking.join()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert sorted(done.stderr.splitlines()) == sorted(f"line {count}" for count in range(int(done.stdout)))
+
+
+LATE = """
+import os
+from fer_edge.edge.interpreter import _quiet_stderr
+with _quiet_stderr():
+    under_way = os.dup(2)  # what a write holds that another thread has begun
+os.write(under_way, b"late\\n")
+"""
+
+AT_ONCE = f"""
+import os, threading
+from fer_edge.edge.interpreter import open_interpreter
+def open_some():
+    for _ in range(20):
+        open_interpreter({str(FOLDER / "mobilenet_v2_int8.tflite")!r})
+threads = [threading.Thread(target=open_some) for _ in range(4)]
+for each in threads: each.start()
+for each in threads: each.join()
+os.write(2, b"late\\n")
+"""
+
+
+@pytest.mark.parametrize("program", [LATE, AT_ONCE], ids=["a write under way", "models that open at once"])
+def test_stderr_is_not_lost_to(program: str) -> None:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "late\n")
