@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from fer_edge.benchmarks.machine import facts
 from fer_edge.edge.card import read_card, sha256
-from fer_edge.edge.ensemble import NAMES, open_classifier, read_ensemble
+from fer_edge.edge.ensemble import NAMES, ensemble_file, open_classifier, read_ensemble
 from fer_edge.edge.errors import FerEdgeError, ModelError
 from fer_edge.edge.files import write_json
 from fer_edge.edge.option import as_words, options
@@ -62,22 +62,15 @@ def shipped() -> tuple[str, ...]:
 
 def files(spec: str) -> list[Path]:
     """The .tflite files behind what `open_classifier` takes."""
-    if path := _description(spec):
+    if path := ensemble_file(spec):
         return [path.parent / member for member in read_ensemble(path).members]
     return [FOLDER / f"{spec}_int8.tflite" if spec in NAMES else Path(spec)]
-
-
-def _description(spec: str) -> Path | None:
-    """The ensemble file that a spec names; None for a single network."""
-    if spec == "ensemble":
-        return FOLDER / "ensemble.json"
-    return Path(spec) if spec.endswith(".json") else None
 
 
 def identity(spec: str) -> dict[str, Any]:
     """Which model a row is about: a short name, its networks' bytes, the sha256 of them and of an ensemble's file."""
     open_classifier(spec)  # says in one line what is wrong with a missing or altered file
-    paths, described = files(spec), [path] if (path := _description(spec)) else []
+    paths, described = files(spec), [path] if (path := ensemble_file(spec)) else []
     name = Path(spec).stem if spec.endswith((".tflite", ".json")) else spec
     kinds = {read_card(path).quantization for path in paths} - {"int8"}
     return {

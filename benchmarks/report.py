@@ -14,7 +14,7 @@ import click
 from fer_edge.benchmarks import cascade, robustness
 from fer_edge.benchmarks.layers import KINDS
 from fer_edge.benchmarks.record import RESULTS, ResultError, read
-from fer_edge.benchmarks.table import shipped, tables
+from fer_edge.benchmarks.table import published, tables
 from fer_edge.edge.files import write_bytes
 from fer_edge.train.figures import figure, png, tidy
 
@@ -54,7 +54,7 @@ PARTS = (*(f"C{index}" for index in range(10)), "#1f2328", "#afb8c1")
 def report(results: tuple[Path, ...], out: Path) -> None:
     """Make one HTML page, tables and pictures, of RESULT files (default: as 'fer-edge bench table')."""
     paths = list(results) or sorted(RESULTS.glob("*.json"))
-    rendered = tables(results) if results else shipped()
+    rendered = tables(results) if results else published()
     if not rendered:
         raise ResultError(f"no results with a table in {RESULTS}; 'fer-edge bench accuracy' writes one")
     write_bytes(out, page(rendered, [read(path) for path in paths]).encode())

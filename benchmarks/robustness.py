@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,8 @@ from fer_edge.benchmarks.degradations import DEGRADATIONS
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
-from fer_edge.edge.cascade import CascadeClassifier
-from fer_edge.edge.classifier import Classifier
-from fer_edge.edge.ensemble import Ensemble, open_cascade, open_classifier
+from fer_edge.edge.classifier import TFLiteClassifier
+from fer_edge.edge.ensemble import cascade_of, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.interpreter import runtime
 from fer_edge.train.data import Split
@@ -67,43 +65,34 @@ def robustness(
 def _measure(specs: tuple[str, ...], part: Split, threads: int) -> list[dict[str, Any]]:
     """A row per model: its accuracy, and by degradation the accuracy at each strength; the same of its cascade."""
     classifiers = [open_classifier(spec, threads) for spec in specs]
-    cascades = [open_cascade(spec, threads) for spec in specs]
     rows = [identity(spec) for spec in specs]
-    ways = [row for row, cascade in zip(rows, cascades, strict=True) if isinstance(cascade, CascadeClassifier)]
-    ways = [*rows, *(row.setdefault("cascade", {}) for row in ways)]
-    for way, accuracy in zip(ways, _accuracies(classifiers, cascades, part, part.faces), strict=True):
-        way |= {"accuracy": accuracy, "degraded": {name: [] for name in DEGRADATIONS}}
+    ways: list[_Way] = [(row, each.members, each.fused) for row, each in zip(rows, classifiers, strict=True)]
+    for spec, row, each in zip(specs, rows, classifiers, strict=True):
+        if cascade := cascade_of(spec):
+            row["cascade"] = {}
+            ways.append((row["cascade"], each.members, each.cascade(cascade).told))
+    for (found, _, _), accuracy in zip(ways, _accuracies(ways, part, part.faces), strict=True):
+        found |= {"accuracy": accuracy, "degraded": {name: [] for name in DEGRADATIONS}}
     steps = [(name, strength) for name, kind in DEGRADATIONS.items() for strength in kind.strengths]
     with Progress() as progress:
         for done, (name, strength) in enumerate(steps, start=1):
-            found = _accuracies(classifiers, cascades, part, DEGRADATIONS[name](part.faces, strength))
-            for way, accuracy in zip(ways, found, strict=True):
-                way["degraded"][name].append(accuracy)
+            degraded = DEGRADATIONS[name](part.faces, strength)
+            for (found, _, _), accuracy in zip(ways, _accuracies(ways, part, degraded), strict=True):
+                found["degraded"][name].append(accuracy)
             progress("degraded", done, len(steps))
     return rows
 
 
-def _accuracies(
-    classifiers: list[Ensemble], cascades: Sequence[Classifier], part: Split, faces: NDArray[np.uint8]
-) -> list[float]:
-    """Each classifier's accuracy, then each cascade's; a network that several of them share runs once."""
-    logits: dict[Path, NDArray[np.float32]] = {}
-    for member in (member for classifier in classifiers for member in classifier.members):
-        if member.path not in logits:
-            logits[member.path] = member.logits(faces)
-    views = [np.stack([logits[member.path] for member in each.members]) for each in classifiers]
-    answers = [each.fused(view) for each, view in zip(classifiers, views, strict=True)]
-    answers += [
-        cascade.answers(partial(_told, view), len(faces))[0]
-        for cascade, view in zip(cascades, views, strict=True)
-        if isinstance(cascade, CascadeClassifier)
-    ]
+_Way = tuple[dict[str, Any], list[TFLiteClassifier], Callable[[NDArray[np.float32]], NDArray[np.float32]]]
+"""Where to put what was found; members; their (M, N, 7) logits to (N, 7) probabilities."""
+
+
+def _accuracies(ways: list[_Way], part: Split, faces: NDArray[np.uint8]) -> list[float]:
+    """The accuracy each way; a network that several of them share runs once."""
+    members = {member.path: member for _, each, _ in ways for member in each}
+    logits = {path: member.logits(faces) for path, member in members.items()}
+    answers = [fuse(np.stack([logits[member.path] for member in each])) for _, each, fuse in ways]
     return [round(float(np.mean(scores.argmax(axis=1) == part.labels)), 5) for scores in answers]
-
-
-def _told(view: NDArray[np.float32], member: int, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What a member says of the chosen faces, from (M, N, 7) logits that are there."""
-    return np.asarray(view[member, chosen])
 
 
 def _mean(row: dict[str, Any]) -> float:

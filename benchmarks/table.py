@@ -25,7 +25,7 @@ _MARKER = re.compile(r"(<!-- table:([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOT
 @click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Page whose tables are replaced.")
 def table(results: tuple[Path, ...], write: Path | None) -> None:
     """Make Markdown tables of RESULT files (default: all of benchmarks/results, and the shipped models' cards)."""
-    rendered = tables(results) if results else shipped()
+    rendered = tables(results) if results else published()
     if not rendered:
         raise ResultError(f"no results with a table in {RESULTS}; 'fer-edge bench accuracy' writes one")
     if write is None:
@@ -34,7 +34,7 @@ def table(results: tuple[Path, ...], write: Path | None) -> None:
     click.echo(f"wrote {', '.join(replace(write, rendered))} into {write}", err=True)
 
 
-def shipped() -> dict[str, str]:
+def published() -> dict[str, str]:
     """The tables of all result files, and of what the shipped models' cards say that int8 costs."""
     files = (FOLDER / f"{name}_int8.tflite" for name in NAMES)
     cards = [card for card in map(read_card, filter(Path.is_file, files)) if "post_training" in card.accuracy]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.cascade import Cascade, CascadeClassifier, cascade_from, mean_time, member_times, within
+from fer_edge.edge.cascade import Cascade, CascadeClassifier, Point, cascade_from, mean_time, member_times, within
 from fer_edge.edge.classifier import Classifier, TFLiteClassifier, open_member
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_json
@@ -98,6 +98,11 @@ class Ensemble:
             other.result()
         return logits
 
+    def cascade(self, cascade: Cascade, point: Point | None = None) -> CascadeClassifier:
+        """The same members as a cascade, at that point of it or the chosen one; they are shared, not opened again."""
+        point = point or cascade.points[cascade.chosen]
+        return CascadeClassifier(self.members, self.weights, self.offsets, cascade, point, self.description)
+
     def fused(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """The members' (M, N, 7) logits to (N, 7) probabilities."""
         return fuse(logits, self.weights, self.temperature, self.offsets)
@@ -110,10 +115,8 @@ def open_classifier(spec: str = "ensemble", threads: int = 1) -> Ensemble:
     (`fer-edge bench faces`).
     ModelError where a file is missing, has no card, or is not the one its card describes.
     """
-    if spec == "ensemble":
-        return _open_ensemble(FOLDER / "ensemble.json", threads, most_lanes=threads)
-    if spec.endswith(".json"):
-        return _open_ensemble(Path(spec), threads, most_lanes=threads)
+    if path := ensemble_file(spec):
+        return _open_ensemble(path, threads, most_lanes=threads)
     if spec in NAMES:
         return _open_single(FOLDER / f"{spec}_int8.tflite", threads)
     if not spec.endswith(".tflite"):
@@ -162,23 +165,36 @@ def open_cascade(spec: str = "ensemble", threads: int = 1, budget: float | None 
     budget: milliseconds of classification a face on average; the members are timed here and now. ModelError where
     there is a budget and no cascade to fit into it. A single model, or an ensemble without a cascade, runs as it is.
     """
-    path = FOLDER / "ensemble.json" if spec == "ensemble" else Path(spec)
-    cascade = read_ensemble(path).cascade if path.suffix == ".json" else None
-    if cascade is None:
+    path = ensemble_file(spec)
+    cascade = read_ensemble(path).cascade if path else None
+    if path is None or cascade is None:
         if budget is not None:
             raise ModelError(
                 f"--budget: {spec} has no cascade; expected ensemble, or what 'fer-edge ensemble fit' wrote"
             )
         return open_classifier(spec, threads)
     whole = _open_ensemble(path, threads, most_lanes=1)  # its members are asked one after another
-    point = cascade.points[cascade.chosen]
-    if budget is not None:
-        times = member_times(whole.members)
-        point = within(cascade, times, budget)
-        least = mean_time(point, times)
-        if least > budget:
-            raise ModelError(f"--budget {budget:g}: a face takes at least {least:.2f} ms here; expected more than that")
-    return CascadeClassifier(whole.members, whole.weights, whole.offsets, cascade, point, whole.description)
+    if budget is None:
+        return whole.cascade(cascade)
+    times = member_times(whole.members)
+    point = within(cascade, times, budget)
+    least = mean_time(point, times)
+    if least > budget:
+        raise ModelError(f"--budget {budget:g}: a face takes at least {least:.2f} ms here; expected more than that")
+    return whole.cascade(cascade, point)
+
+
+def cascade_of(spec: str) -> Cascade | None:
+    """What an ensemble's file says of stopping early; None for a single model, and where it says nothing."""
+    path = ensemble_file(spec)
+    return read_ensemble(path).cascade if path else None
+
+
+def ensemble_file(spec: str) -> Path | None:
+    """The ensemble's file that a spec names; None for a single model."""
+    if spec == "ensemble":
+        return FOLDER / "ensemble.json"
+    return Path(spec) if spec.endswith(".json") else None
 
 
 def read_ensemble(path: Path) -> EnsembleConfig:

@@ -228,7 +228,7 @@ def test_a_failed_write_keeps_the_old_result(tmp_path: Path, monkeypatch: pytest
 
 def test_the_readmes_tables_are_what_the_result_files_give() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    rendered = table.shipped()
+    rendered = table.published()
     assert table.insert(readme, rendered) == readme, "run: fer-edge bench table --write README.md"
     for kind, body in re.findall(r"<!-- table:([a-z-]+) -->\n(.*?)<!-- /table -->", readme, re.DOTALL):
         assert kind in rendered or not body.strip(), f"the README has a {kind} table without a result file"

@@ -13,6 +13,7 @@ from fer_edge.edge.types import EMOTIONS
 
 
 def accuracy(result: dict[str, Any]) -> str:
+    """How right each model is in each runtime, with and without the mirrored face."""
     rows = [
         (
             label(row),
@@ -97,6 +98,7 @@ def quantization(cards: Sequence[ModelCard]) -> str:
 
 
 def cascade(result: dict[str, Any]) -> str:
+    """The whole ensemble beside its cascade: accuracy, networks a face, milliseconds."""
     rows = [
         (
             row["how"],

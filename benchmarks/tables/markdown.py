@@ -44,8 +44,10 @@ def ratio(row: dict[str, Any], digits: int = 2) -> str:
 
 
 def percent(share: float, digits: int = 2) -> str:
+    """A share, 0..1."""
     return f"{100 * share:.{digits}f} %"
 
 
 def mib(size: int) -> str:
+    """Bytes as MiB."""
     return f"{size / 2**20:.1f} MiB"

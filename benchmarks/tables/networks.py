@@ -9,6 +9,7 @@ from fer_edge.benchmarks.tables.markdown import machine, markdown, percent, rati
 
 
 def latency(result: dict[str, Any]) -> str:
+    """Opening, first answer, one face and one frame, in each runtime with so many threads."""
     head = f"Milliseconds for one face, {result['runs']} calls after {result['warmup']}; {machine(result)}"
     rows = [
         (
@@ -44,6 +45,7 @@ def faces(result: dict[str, Any]) -> str:
 
 
 def layers(result: dict[str, Any]) -> str:
+    """How an invocation's time is shared among the kinds of operators."""
     threads = ", ".join(sorted({str(row["threads"]) for row in result["rows"]}))
     head = f"Milliseconds of one invocation, threads: {threads}; {machine(result)}"
     kinds = tuple(result["rows"][0]["kinds"])

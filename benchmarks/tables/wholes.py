@@ -8,6 +8,7 @@ from fer_edge.benchmarks.tables.markdown import machine, markdown, measured_on, 
 
 
 def start(result: dict[str, Any]) -> str:
+    """Whole processes, from their start to their end."""
     head = f"Milliseconds from process to end, {result['runs']} processes each; {machine(result)}"
     rows = [
         (
@@ -23,6 +24,7 @@ def start(result: dict[str, Any]) -> str:
 
 
 def pipeline(result: dict[str, Any]) -> str:
+    """What each stage takes of a frame, and what the whole of it takes from the machine."""
     first = result["rows"][0]
     asked = "asking as 'fer-edge run' does" if first["cascade"] and first["unchanged"] else _asking(first)
     head = f"Mean of {result['frames']} frames in milliseconds, {asked}; {machine(result)}"
@@ -98,6 +100,7 @@ def _clip(row: dict[str, Any]) -> str:
 
 
 def peers(result: dict[str, Any]) -> str:
+    """Other packages and ours on the same frames and faces."""
     rows = [
         (
             row["name"],
