@@ -104,6 +104,8 @@ def convert(
         raise click.UsageError(
             "--labels and --measure are for .tflite files; what is converted is labelled and measured in any case."
         )
+    if measure and out:
+        raise click.UsageError("--measure writes the card where the file lies; leave --out away.")
     if data_path is None and (measure or not finished):
         raise click.UsageError("Missing option '--data'.")
     if onnx:

@@ -68,8 +68,6 @@ def convert(
 ) -> list[tuple[Path, ModelCard]]:
     """Make, verify and write every kind in turn; ModelError at the first that fails, which is then not written."""
     train, val = data.split("train"), data.split("val")
-    if job.other_python:
-        verify.check_other_runtime(job.other_python)  # now, not after hours of fine-tuning
     judge, source = _judge(source, val, job, echo), _as_exported(source, job)
     chosen = _sample(train, job.limit, job.tuning.seed)
     written = []
@@ -120,6 +118,8 @@ def measure(
 
 
 def _judge(source: Source, val: Split, job: Job, echo: Callable[[str], None]) -> Judge:
+    if job.other_python:
+        verify.check_other_runtime(job.other_python)  # now, not after hours of fine-tuning
     reference = predict_logits(source.model, val.faces)
     echo(f"{source.name}: float accuracy on val {np.mean(reference.argmax(axis=1) == val.labels):.4f}")
     return Judge(val, reference, job.limits, job.other_python, echo)

@@ -35,12 +35,19 @@ class Judge:
     other_python: Path | None
     echo: Callable[[str], None]
 
-    def post_training(self, model: Any, faces: NDArray[np.uint8]) -> dict[str, Any]:
-        """What TFLite's own quantization, calibrated on (M, 48, 48) faces, is worth: what fine-tuning is to better."""
+    def post_training(self, model: Any, faces: NDArray[np.uint8]) -> dict[str, Any] | None:
+        """What TFLite's own quantization, calibrated on (M, 48, 48) faces, is worth: what fine-tuning is to better.
+
+        None where the converter refuses the network: it is only for comparison.
+        """
         self.echo(f"quantizing after training, for comparison: calibrating on {len(faces)} faces")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "post_training.tflite"
-            path.write_bytes(export_post_training(model, faces))
+            try:
+                path.write_bytes(export_post_training(model, faces))
+            except ModelError as error:
+                self.echo(f"{error}; nothing to compare with")
+                return None
             runtime, logits = verify.litert_logits(path, self.val.faces)
         return {"runtime": runtime, **self._compared(runtime, logits)}
 

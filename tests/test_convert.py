@@ -196,6 +196,16 @@ def test_a_file_is_measured_anew_beside_its_network(tiny, int8_file, tmp_path):
     assert checked_card(path) == found
 
 
+def test_what_cannot_be_quantized_after_training_is_still_fine_tuned(tiny, monkeypatch):
+    def refuse(model, faces):
+        raise ModelError("TensorFlow's converter refused the model: no")
+
+    monkeypatch.setattr(judge, "export_post_training", refuse)
+    split, told = _data(tiny).split("val"), []
+    found = judge.Judge(split, predict_logits(tiny, split.faces), verify.Limits(), None, told.append)
+    assert found.post_training(tiny, split.faces) is None and "refused the model: no; nothing to compare" in told[-1]
+
+
 class Enough(Exception):
     """What was asked has been seen."""
 

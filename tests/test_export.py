@@ -221,6 +221,12 @@ def test_what_is_asked_of_a_finished_file_must_be_said(copied: Path, words: list
     assert re.search("expected (--onnx, --labels or --measure|a .tflite file)", done.stderr.splitlines()[-1])
 
 
+def test_measured_figures_go_where_the_file_lies(copied: Path) -> None:
+    words = ["convert", str(copied), "--measure", "x.npz", "--data", "y.csv", "--out", "elsewhere"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2 and "leave --out away" in done.stderr.splitlines()[-1]
+
+
 def test_a_missing_extra_is_one_line(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "fer_edge.convert.onnx", raising=False)
     monkeypatch.delattr("fer_edge.convert.onnx", raising=False)
