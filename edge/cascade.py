@@ -112,13 +112,16 @@ class CascadeClassifier:
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 48, 48) uint8 gray faces to (N, 7) float32 probabilities."""
-        scores, asked = self.answers(lambda member, chosen: self.members[member].logits(crops[chosen]), len(crops))
+        scores, asked = self._staged(lambda member, chosen: self.members[member].logits(crops[chosen]), len(crops))
         self.faces += len(crops)
         self.invocations += int(asked.sum())
         return scores
 
-    def answers(self, ask: Ask, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """(count, 7) probabilities and (count,) members asked, whoever answers for them."""
+    def told(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """All members' (M, N, 7) logits to the (N, 7) probabilities that it would have given."""
+        return self._staged(lambda member, chosen: logits[member, chosen], logits.shape[1])[0]
+
+    def _staged(self, ask: Ask, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         depth = self.depth  # once: the watch on heat may change it from its own thread
         return staged(
             ask,
@@ -146,8 +149,13 @@ def mean_time(point: Point, times: Sequence[float]) -> float:
     return float(np.dot(point.reach, times))
 
 
-def member_times(members: Sequence[Member], rounds: int = 15) -> list[float]:
-    """Milliseconds that each member takes for one face: the median of calls in turns, after two for warming up."""
+def member_times(
+    members: Sequence[Member], rounds: int = 15, of: Callable[[list[float]], np.floating] = np.median
+) -> list[float]:
+    """Milliseconds that each member takes for one face: the median of calls in turns, after two for warming up.
+
+    of: what else to take of them.
+    """
     crop = np.random.default_rng(0).integers(0, 256, (1, FACE_SIZE, FACE_SIZE), np.uint8)
     times: list[list[float]] = [[] for _ in members]
     for turn in range(rounds + 2):
@@ -156,7 +164,7 @@ def member_times(members: Sequence[Member], rounds: int = 15) -> list[float]:
             member.logits(crop)
             if turn >= 2:
                 taken.append(1000 * (perf_counter() - start))
-    return [float(np.median(taken)) for taken in times]
+    return [float(of(taken)) for taken in times]
 
 
 def cascade_from(stored: Any, members: int) -> Cascade:

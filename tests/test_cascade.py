@@ -22,7 +22,7 @@ from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import evaluate_cli
 from fer_edge.train.calibration import even_weights, fit_temperature, parts
-from fer_edge.train.cascade import cheapest_order, fit_cascade, held_out_cascade
+from fer_edge.train.cascade import cheapest_cascade, fit_cascade, held_out_cascade
 from fer_edge.train.data import load
 from fer_edge.train.evaluation import cascaded
 
@@ -142,7 +142,9 @@ def test_members_as_good_as_each_other_are_asked_by_their_cost(
     times: tuple[float, ...], expected: tuple[int, ...]
 ) -> None:
     logits, labels = alike(600, 3)
-    assert cheapest_order(logits, labels, EVEN, times) == expected
+    order, cascade = cheapest_cascade(logits, labels, EVEN, times)
+    assert order == expected
+    assert cascade == fit_cascade(logits[list(order)], labels, EVEN, [times[member] for member in order])
 
 
 def test_a_dear_member_that_ends_most_doubts_comes_before_a_cheap_one_that_ends_none() -> None:
@@ -151,7 +153,8 @@ def test_a_dear_member_that_ends_most_doubts_comes_before_a_cheap_one_that_ends_
     truth = np.eye(7, dtype=np.float32)[labels]
     some, none, most = (strength * truth + rng.normal(0, 1, (600, 7)) for strength in (3, 0, 5))
     logits = np.stack([some, none, most]).astype(np.float32)
-    assert cheapest_order(logits, labels, (0.3, 0.1, 0.6), (1.0, 1.2, 2.0)) == (0, 2, 1)
+    order, _ = cheapest_cascade(logits, labels, (0.3, 0.1, 0.6), (1.0, 1.2, 2.0))
+    assert order == (0, 2, 1)
 
 
 def test_a_budget_buys_the_point_that_loses_least() -> None:
@@ -277,7 +280,7 @@ def test_another_seed_is_another_partition() -> None:
 
 def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(  # a clock under load may not tell the members apart
-        evaluate_cli, "member_times", lambda members: [float(member.path.stat().st_size) for member in members]
+        evaluate_cli, "member_times", lambda members, **_: [float(member.path.stat().st_size) for member in members]
     )
     for name in NAMES:
         for suffix in ("tflite", "json"):

@@ -60,7 +60,7 @@ def fit_cascade(
     return Cascade(tuple(temperatures), tuple(front), chosen)
 
 
-def cheapest_order(
+def cheapest_cascade(
     logits: NDArray[np.float32],
     labels: NDArray[np.int64],
     weights: Sequence[float],
@@ -68,18 +68,19 @@ def cheapest_order(
     drop: float = DROP,
     prior: Sequence[float] = (0.0,),
     favour: Sequence[float] = (0.0,),
-) -> tuple[int, ...]:
-    """The order in which to ask the members: that whose chosen point costs least, of two the cheaper first.
+) -> tuple[tuple[int, ...], Cascade]:
+    """The order in which to ask the members, and the cascade in that order; all is as fit_cascade takes it.
 
-    All is as fit_cascade takes it.
+    It is the order whose chosen point costs least, of two the one with the cheaper members first.
     """
-
-    def cost(order: tuple[int, ...]) -> tuple[float, list[float]]:
+    fits: list[tuple[float, list[float], tuple[int, ...], Cascade]] = []
+    for order in permutations(range(len(logits))):
         chosen, ordered = list(order), [times[member] for member in order]
         cascade = fit_cascade(logits[chosen], labels, np.take(weights, chosen), ordered, drop, prior, favour)
-        return round(mean_time(cascade.points[cascade.chosen], ordered) / sum(times), 6), ordered
-
-    return min(permutations(range(len(logits))), key=cost)
+        cost = mean_time(cascade.points[cascade.chosen], ordered) / sum(times)
+        fits.append((round(cost, 6), ordered, order, cascade))
+    _, _, order, cascade = min(fits, key=lambda fit: fit[:2])
+    return order, cascade
 
 
 def held_out_cascade(
@@ -94,7 +95,7 @@ def held_out_cascade(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """(N, 7) probabilities and (N,) members asked, each face's by weights, offsets and a cascade fitted without it.
 
-    seed: of the partition into folds.
+    The order in which they are asked is the one that is given. seed: of the partition into folds.
     """
     scores, asked = np.empty(logits.shape[1:], np.float32), np.empty(len(labels), np.int64)
     for here in parts(len(labels), folds, seed):

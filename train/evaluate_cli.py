@@ -28,7 +28,7 @@ from fer_edge.train.calibration import (
     held_out,
     rare_class_offsets,
 )
-from fer_edge.train.cascade import DROP, cheapest_order, fit_cascade, held_out_cascade
+from fer_edge.train.cascade import DROP, cheapest_cascade, held_out_cascade
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data import SPLITS, Split, fingerprint, load
 from fer_edge.train.evaluation import cascaded, collect, open_logits, probabilities, temperature
@@ -202,18 +202,17 @@ def fit_command(
     data = load(data_path, skip_bad=skip_bad, progress=say)
     part, favour = data.split("val"), rare_class_offsets(data.split("train").counts(), balance)
     members = [open_member(file, threads)[0] for file in files]
-    times = member_times(members)
+    times = member_times(members, rounds=50, of=np.min)  # the least: other work here must not choose the order
     views = [collect(member.logits, part.faces, label=member.path.stem) for member in members]
     alone = [fit_temperature(view, part.labels, np.ones(1, np.float32)) for view in views]  # (loss, temperature) each
     weigh = fit_weights if weights == "fitted" else even_weights
     every = np.concatenate(views)  # (M, N, 7)
     chosen = weigh(every, part.labels)
     temperature, prior = fit_prior(every, part.labels, chosen)
-    order = cheapest_order(every, part.labels, chosen, times, drop / 100, prior, favour)
+    order, cascade = cheapest_cascade(every, part.labels, chosen, times, drop / 100, prior, favour)
     every, chosen = every[list(order)], tuple(chosen[member] for member in order)
     times, views = [times[member] for member in order], [views[member] for member in order]
     offsets = tuple(round(float(value), 5) for value in np.add(prior, favour))
-    cascade = fit_cascade(every, part.labels, chosen, times, drop / 100, prior, favour)
     config = EnsembleConfig(
         tuple(members[member].path.name for member in order),
         chosen,
