@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from fer_edge.edge.board import celsius, processor, read_text, system, throttling
+from fer_edge.edge.board import celsius, read_text, throttling
+from fer_edge.edge.machine import machine
 from fer_edge.edge.version import revision
 
 PACKAGES = ("fer-edge", "ai-edge-litert", "tflite-runtime", "numpy", "opencv-python")
@@ -20,16 +18,10 @@ PACKAGES = ("fer-edge", "ai-edge-litert", "tflite-runtime", "numpy", "opencv-pyt
 def facts(root: Path = Path("/")) -> dict[str, Any]:
     """The machine, its software and the date. root: where /proc, /sys and /etc are looked for."""
     return {
-        "model": read_text(root / "proc/device-tree/model"),
-        "cpu": processor(root),
-        "cores": os.cpu_count(),
+        **machine(PACKAGES, root),
         "architecture": platform.machine(),
         "memory_mib": _memory(root),
-        "os": system(root),
-        "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "git": revision(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         **condition(root),
     }
 
@@ -63,10 +55,3 @@ def _told_mhz(root: Path) -> float | None:
 def _memory(root: Path) -> int | None:
     found = re.search(r"^MemTotal:\s*(\d+) kB", read_text(root / "proc/meminfo") or "", re.MULTILINE)
     return int(found[1]) // 1024 if found else None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

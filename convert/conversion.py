@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from fer_edge.convert.finetune import Progress, Tuning, finetune
 from fer_edge.convert.finished import sample, write_onnx
 from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
-from fer_edge.convert.judge import Judge
+from fer_edge.convert.judge import PACKAGES, Judge
 from fer_edge.convert.metadata import labelled
 from fer_edge.convert.quantization import fake_quantized
 from fer_edge.convert.ranges import calibrate
@@ -29,13 +28,13 @@ from fer_edge.convert.source import Source
 from fer_edge.edge.card import ModelCard, checked_card, read_card, write_card
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
+from fer_edge.edge.machine import versions
 from fer_edge.edge.version import revision
 from fer_edge.train.arrays import read_arrays
 from fer_edge.train.data import Dataset, Split, fingerprint
 from fer_edge.train.loop import predict_logits
 
 SUFFIX = {"int8": "int8", "ptq": "ptq", "float32": "float32", "float16": "float16", "dynamic": "dynamic"}
-PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy")
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,7 @@ def _write(
         conversion |= {"calibration_faces": job.limit, "limits": asdict(job.limits)}
     if kind == "int8":
         conversion |= {"resumed": job.resume, "tuning": asdict(job.tuning), "history": history}
-    conversion["versions"] = {package: _version(package) for package in PACKAGES}
+    conversion["versions"] = versions(PACKAGES)
     card = ModelCard(
         name=path.stem,
         architecture=source.name,
@@ -240,10 +239,3 @@ def _write(
 def _sample(train: Split, limit: int, seed: int) -> NDArray[np.uint8]:
     order = np.random.default_rng(seed).permutation(len(train))[:limit]
     return train.faces[np.sort(order)]
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +13,12 @@ from numpy.typing import NDArray
 
 from fer_edge.convert import verify
 from fer_edge.convert.export import export_post_training
-from fer_edge.edge.board import processor, system
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.machine import machine
 from fer_edge.train.data import Split
+
+PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy")
+"""What a figure of a conversion depends on."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,13 @@ class Judge:
         runtimes, ops = self._verified(name, kind, content)
         before = {"float": verify.figures(self.reference, self.val)}
         before |= {"post_training": post_training} if post_training else {}
-        return {"split": "val", "pictures": len(self.val), "machine": _machine(), **before, "runtimes": runtimes}, ops
+        return {
+            "split": "val",
+            "pictures": len(self.val),
+            "machine": machine(PACKAGES),
+            **before,
+            "runtimes": runtimes,
+        }, ops
 
     def _verified(self, name: str, kind: str, content: bytes) -> tuple[dict[str, Any], dict[str, int]]:
         """Figures per runtime and the operators."""
@@ -99,14 +104,3 @@ class Judge:
             f"{100 * found['agreement']:.1f} % agree with float"
         )
         return found
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "cpu": processor(),
-        "cores": os.cpu_count(),
-        "os": system(),
-        "python": platform.python_version(),
-        "tensorflow": version("tensorflow"),
-        "date": time.strftime("%Y-%m-%d"),
-    }

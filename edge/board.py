@@ -1,8 +1,7 @@
-"""What a board says of itself: what it is, its temperature, and what its firmware holds back."""
+"""What a board says of its own condition: temperature, and what its firmware holds back."""
 
 from __future__ import annotations
 
-import platform
 import re
 import shutil
 import subprocess
@@ -33,21 +32,6 @@ def read_text(path: Path) -> str | None:
         return path.read_text("utf-8", errors="replace").strip("\0\n ") or None
     except OSError:
         return None
-
-
-def processor(root: Path = Path("/")) -> str:
-    """The CPU's name; Arm's /proc/cpuinfo has part numbers instead, of which the main ones are put in words."""
-    lines = read_text(root / "proc/cpuinfo") or ""
-    fields = dict(re.findall(r"^([^:\n\t]+?)\s*:\s*(.*)$", lines, re.MULTILINE))
-    parts = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}
-    part = fields.get("CPU part")
-    return fields.get("model name") or parts.get(part or "", part) or platform.processor() or "unknown CPU"
-
-
-def system(root: Path = Path("/")) -> str:
-    """The operating system's name and version."""
-    found = re.search(r'^PRETTY_NAME="?([^"\n]*)', read_text(root / "etc/os-release") or "", re.MULTILINE)
-    return found[1] if found else platform.system()
 
 
 def celsius(root: Path = Path("/")) -> float | None:

@@ -138,14 +138,7 @@ def test_recall_table_counts_what_goes_wrong() -> None:
 def test_what_int8_costs_stands_in_the_cards() -> None:
     """Three rows a network; a line above of the machine, once where it is the same for all."""
     figures = {"accuracy": 0.7, "balanced_accuracy": 0.6, "ece": 0.05}
-    host = {
-        "cpu": "Some CPU",
-        "cores": 4,
-        "os": "Some OS",
-        "python": "3.11.2",
-        "tensorflow": "9.1",
-        "date": "2020-02-02",
-    }
+    host = result()["machine"]
     found = {
         "split": "val",
         "pictures": 9,
@@ -157,7 +150,8 @@ def test_what_int8_costs_stands_in_the_cards() -> None:
     cards = [ModelCard("x", name, "0", accuracy=found | {"runtimes": runtimes}) for name in ("a", "b")]
     lines = answers.quantization(cards).splitlines()
     assert lines[0] == (
-        "Split `val`, 9 pictures; Some CPU, 4 cores, Some OS, Python 3.11.2, TensorFlow 9.1, LiteRT 9.9, 2020-02-02."
+        "LiteRT 9.9, split `val`, 9 pictures; "
+        "Some CPU, 4 cores, Some OS, Python 3.11.2, ai-edge-litert 9.9, 2020-02-02."
     )
     assert lines[4:7] == [
         "| a, float | 70.00 % | 60.00 % | 0.050 | – |",

@@ -7,7 +7,7 @@ from typing import Any
 
 from fer_edge.benchmarks.accuracy import label
 from fer_edge.benchmarks.degradations import DEGRADATIONS
-from fer_edge.benchmarks.tables.markdown import markdown, measured_on, mib, percent, ratio
+from fer_edge.benchmarks.tables.markdown import machine, markdown, measured_on, mib, percent, ratio
 from fer_edge.edge.card import ModelCard
 from fer_edge.edge.types import EMOTIONS
 
@@ -87,12 +87,8 @@ def quantization(cards: Sequence[ModelCard]) -> str:
                     percent(each["agreement"], 1) if "agreement" in each else "–",
                 )
             )
-        host = found["machine"]
-        software = f"Python {host['python']}, TensorFlow {host['tensorflow']}, {runtime.split(',')[0]}"
-        heads.append(
-            f"Split `{found['split']}`, {found['pictures']} pictures; {host['cpu']}, {host['cores']} cores, "
-            f"{host['os']}, {software}, {host['date']}."
-        )
+        split = f"split `{found['split']}`, {found['pictures']} pictures"
+        heads.append(f"{runtime.split(',')[0]}, {split}; {machine(found)}")
     columns = ("network", "accuracy", "balanced", "calibration error", "answers as float")
     return f"{' '.join(dict.fromkeys(heads))}\n\n{markdown(columns, rows)}"
 

@@ -24,7 +24,7 @@ def machine(result: dict[str, Any]) -> str:
     software = ", ".join(
         f"{name} {version}"
         for name, version in found["packages"].items()
-        if name in ("ai-edge-litert", "tflite-runtime")
+        if name in ("tensorflow", "ai-edge-litert", "tflite-runtime")
     )
     parts = [
         found["model"] or found["cpu"],
