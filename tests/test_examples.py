@@ -14,11 +14,13 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from networks import coarse_faces, tiny_network
 from waiting import LIMIT, signals_heard
 
 from fer_edge.edge.detector import open_detector
 from fer_edge.edge.types import Frame
 from fer_edge.models import FOLDER
+from fer_edge.train.data import Split
 
 EXAMPLES = FOLDER.parent / "examples"
 
@@ -119,3 +121,17 @@ def test_a_missing_venv_package_is_named(tmp_path: Path) -> None:
     python.chmod(0o755)
     with pytest.raises(SystemExit, match="apt-get install python3-venv"):
         environment.check_venv(str(python))
+
+
+def test_activations_are_exchanged_and_compared() -> None:
+    """The tiny network has two swishes and two gates; a hard swish is zero below -3 and its input above 3."""
+    activations = example("activations")
+    model = tiny_network()
+    assert activations.exchange(model, {"swish": activations.hard_swish}) == 2
+    assert activations.exchange(model, {"swish": activations.hard_swish}) == 0
+    assert np.allclose(model.get_layer("swish")(np.float32([-4, -3, 0, 3, 4])), [0, 0, 0, 3, 4])
+    faces = coarse_faces()
+    head, *lines = activations.compare(tiny_network, Split(faces, np.zeros(len(faces), np.int64)), faces)
+    assert head.split() == ["float", "int8", "time"]
+    assert [line[:26].strip() for line in lines] == list(activations.VARIANTS)
+    assert lines[0].endswith("1.00x (1.00–1.00)")

@@ -72,12 +72,13 @@ def test_a_run_killed_within_a_phase_ends_as_if_it_had_not_been(data: Dataset, t
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
-    """Each epoch's weights by layer, as they are when they are validated; the second epoch is the best."""
+    """Each epoch's weights by layer, as they are when they are validated; the second epoch is the most accurate, the
+    third has the lowest loss."""
     kept: list[Weights] = []
 
     def validate(model: Any, val: object) -> dict[str, float]:
         kept.append({layer.name: layer.get_weights() for layer in model.layers})
-        return {"val_loss": 1.0, "val_accuracy": 0.9 if len(kept) == 2 else 0.1}
+        return {"val_loss": 0.5 if len(kept) == 3 else 1.0, "val_accuracy": 0.9 if len(kept) == 2 else 0.1}
 
     monkeypatch.setattr(loop, "_validate", validate)
     return kept
@@ -105,7 +106,16 @@ def test_each_phase_moves_its_layers_and_the_best_epoch_is_kept(
     assert moved(seen[0], seen[1]) == top != set(with_weights)
     assert moved(seen[1], seen[2]) == set(with_weights)
     assert not moved(seen[1], {layer.name: layer.get_weights() for layer in model.layers})
-    assert state.best_accuracy == 0.9
+    assert state.kept == 0.9
+
+
+def test_the_epoch_of_the_lowest_loss_is_kept_where_the_recipe_says_so(
+    data: Dataset, tmp_path: Path, seen: list[Weights]
+) -> None:
+    model, state = fit(data, replace(QUICK, full_epochs=4, keep="loss"), tmp_path)
+    assert not moved(seen[2], {layer.name: layer.get_weights() for layer in model.layers})
+    assert moved(seen[2], seen[3])
+    assert state.kept == -0.5
 
 
 def test_without_an_epoch_at_full_size_the_validated_weights_are_left(

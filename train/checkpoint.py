@@ -29,8 +29,8 @@ class State:
     step: int = 0  # optimizer steps of phase 2, which the schedule counts
     scale: float = 1.0  # what ReduceLROnPlateau made of the rate
     since_best: int = 0  # epochs since the validation loss last fell
-    best_loss: float = float("inf")
-    best_accuracy: float = -1.0
+    best_loss: float = float("inf")  # of the phase
+    kept: float = float("-inf")  # the kept weights' accuracy, or their loss's negative
     history: list[dict[str, float | str]] = field(default_factory=list)
 
 

@@ -110,7 +110,8 @@ def _phases(
             with _averaged(model, optimizer, _plain(lessons, phase.size, recipe)):
                 row = _validate(model, val)
                 full = phase.size == full_size
-                better = full and row["val_accuracy"] > state.best_accuracy
+                merit = row["val_accuracy"] if recipe.keep == "accuracy" else -row["val_loss"]
+                better = full and merit > state.kept
                 best = model.get_weights() if better or not full else best
             state.epoch = epoch + 1
             state.history.append(
@@ -124,7 +125,7 @@ def _phases(
                 }
             )
             if better:
-                state.best_accuracy = row["val_accuracy"]
+                state.kept = merit
             _watch(state, recipe, row["val_loss"])
             echo(_line(state.history[-1], recipe))
             if state.since_best >= recipe.stop_patience:

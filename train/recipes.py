@@ -55,6 +55,7 @@ class Recipe:
     plateau_patience: int = _told(3, "Epochs without a gain in validation loss before the rate is lowered.")
     plateau_factor: float = _told(0.3, "What the rate is multiplied by then.")
     stop_patience: int = _told(8, "Epochs without a gain in validation loss before a phase ends.")
+    keep: str = _told("accuracy", "Which epoch's weights: of the highest validation accuracy, or of the lowest loss.")
     # augmentation, of the training split only
     flip: float = _told(0.5, "Probability of a mirrored face.")
     rotation: float = _told(12.0, "Most degrees a face is turned, either way.")
@@ -151,6 +152,7 @@ _FOR_NETWORK: dict[str, dict[str, object]] = {
 _CHOICES = {
     "precision": ("float32", "mixed_bfloat16"),
     "schedule": ("cosine", "constant"),
+    "keep": ("accuracy", "loss"),
     "optimizer": ("adamw", "adam", "sgd"),
     "teacher_views": ("plain", "augmented"),
     "teacher_precision": ("float32", "mixed_bfloat16"),
