@@ -16,7 +16,7 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.scores import softmax
-from fer_edge.train import loop, targets
+from fer_edge.train import averaging, targets
 from fer_edge.train.data import load
 from fer_edge.train.evaluation import open_logits
 from fer_edge.train.recipes import Recipe, recipe
@@ -160,7 +160,7 @@ def test_the_mean_of_the_weights_is_what_is_validated() -> None:
         now = model.get_weights()[0]
         mean = now if mean is None else (mean + now) / 2
     before = model.get_weights()
-    with loop._averaged(model, optimizer, inputs):
+    with averaging.averaged(model, optimizer, inputs):
         assert np.allclose(model.get_weights()[0], mean, atol=1e-6)
         mixed = inputs @ mean  # (batches, faces, 2)
         statistics = [mixed.mean(axis=1).mean(axis=0), mixed.var(axis=1).mean(axis=0)]

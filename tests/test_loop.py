@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from fer_edge.train import architectures, loop
+from fer_edge.train import architectures, loop, optimization
 from fer_edge.train.checkpoint import State
 from fer_edge.train.data import Dataset, load
 from fer_edge.train.recipes import Recipe
@@ -130,7 +130,7 @@ def test_the_rate_falls_on_a_plateau() -> None:
     state, recipe = State(), replace(Recipe(), plateau_patience=2, plateau_factor=0.3)
     scales = []
     for loss in (1.0, 1.0, 1.0, 1.0, 0.5, 0.5):
-        loop._watch(state, recipe, loss)
+        optimization.watch(state, recipe, loss)
         scales.append(round(state.scale, 3))
     assert scales == [1.0, 1.0, 0.3, 0.3, 0.3, 0.3]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 from fer_edge.edge.preprocess import network_input
 from fer_edge.train import architectures, targets
 from fer_edge.train.augment import augment
+from fer_edge.train.averaging import averaged, plain
 from fer_edge.train.checkpoint import CHECKPOINT, State, beginning, read_checkpoint, write_checkpoint
 from fer_edge.train.data import Dataset, Split
 from fer_edge.train.fused import training_keras
+from fer_edge.train.optimization import compiled, rate, watch
 from fer_edge.train.recipes import Phase, Recipe
 from fer_edge.train.targets import Batch, Judge, Lessons, judged, mixed
 from fer_edge.train.weights import start
-
-SETTLING = 32
-"""Batches over which batch norm's statistics are gathered for averaged weights."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (label, steps done, steps in all) after every step."""
@@ -99,7 +98,7 @@ def _phases(
             state.best_loss, state.since_best, state.scale = float("inf"), 0, 1.0
         model = _resized(model, name, phase.size)
         _set_trainable(name, model, phase)
-        optimizer = _compile(model, recipe, phase, lessons)
+        optimizer = compiled(model, recipe, phase, lessons)
         if state.epoch > first and arrays:
             for variable, value in zip(optimizer.variables, arrays["optimizer"], strict=True):
                 variable.assign(value)
@@ -107,7 +106,7 @@ def _phases(
             epoch = state.epoch
             began = time.monotonic()
             losses = _one_epoch(model, optimizer, lessons, phase, recipe, state, epoch, progress)
-            with _averaged(model, optimizer, _plain(lessons, phase.size, recipe)):
+            with averaged(model, optimizer, plain(lessons, phase.size, recipe)):
                 row = _validate(model, val)
                 full = phase.size == full_size
                 merit = row["val_accuracy"] if recipe.keep == "accuracy" else -row["val_loss"]
@@ -126,7 +125,7 @@ def _phases(
             )
             if better:
                 state.kept = merit
-            _watch(state, recipe, row["val_loss"])
+            watch(state, recipe, row["val_loss"])
             echo(_line(state.history[-1], recipe))
             if state.since_best >= recipe.stop_patience:
                 echo(f"early stopping of phase {phase.name}: no lower validation loss in {state.since_best} epochs")
@@ -175,7 +174,7 @@ def _one_epoch(
     for done, batch in enumerate(_batches(lessons, phase.size, recipe, epoch), start=1):
         if lessons.judge:
             batch = judged(batch, lessons.judge(batch.views), recipe.teacher_temperature)
-        optimizer.learning_rate = _rate(recipe, phase, state, steps)
+        optimizer.learning_rate = rate(recipe, phase, state, steps)
         result = model.train_on_batch(batch.views, batch.rows, sample_weight=batch.weights, return_dict=True)
         if phase.name != "warmup":
             state.step += 1
@@ -225,62 +224,7 @@ def _validate(model: Any, val: Split) -> dict[str, float]:
     return {"val_loss": round(loss, 5), "val_accuracy": round(float(np.mean(logits.argmax(1) == val.labels)), 5)}
 
 
-@contextmanager
-def _averaged(model: Any, optimizer: Any, batches: Iterable[NDArray[np.float32]]) -> Iterator[None]:
-    """The model with the moving average of its weights, where the recipe keeps one, and back."""
-    if not optimizer.use_ema:
-        yield
-        return
-    current = model.get_weights()
-    optimizer.finalize_variable_values(model.trainable_variables)
-    for variable in model.trainable_variables:  # a copy: JAX would take the optimizer's own buffer away
-        variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
-    _settle(model, batches)
-    try:
-        yield
-    finally:
-        model.set_weights(current)
-
-
-def _plain(lessons: Lessons, size: int, recipe: Recipe) -> Iterator[NDArray[np.float32]]:
-    """Some batches of faces as a device sees them, (B, S, S, 3): not augmented."""
-    rng = np.random.default_rng(recipe.seed)
-    for _ in range(SETTLING):
-        yield network_input(lessons.faces[rng.integers(0, len(lessons), recipe.batch_size)], size)
-
-
-def _settle(model: Any, batches: Iterable[NDArray[np.float32]]) -> None:
-    """Batch norm's statistics anew, as their mean over some batches: averaged weights never saw one
-    (Izmailov et al. 2018, arXiv:1803.05407)."""
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    momenta = [norm.momentum for norm in norms]
-    for done, views in enumerate(batches):
-        for norm in norms:
-            norm.momentum = done / (done + 1)
-        model(views, training=True)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-
-
-# --- rates, phases, stopping -----------------------------------------------------------------------------------
-
-
-def _rate(recipe: Recipe, phase: Phase, state: State, steps: int) -> float:
-    if phase.name == "warmup" or recipe.schedule == "constant":
-        return phase.rate * state.scale
-    total = steps * sum(p.epochs for p in recipe.phases() if p.name != "warmup")
-    ramp = min(1.0, (state.step + 1) / 200)  # Adam's second moments are noise in the first steps
-    return phase.rate * state.scale * ramp * 0.5 * (1 + float(np.cos(np.pi * min(1.0, state.step / total))))
-
-
-def _watch(state: State, recipe: Recipe, loss: float) -> None:
-    """ReduceLROnPlateau and EarlyStopping on the validation loss."""
-    if loss < state.best_loss - 1e-4:
-        state.best_loss, state.since_best = loss, 0
-        return
-    state.since_best += 1
-    if state.since_best % recipe.plateau_patience == 0:
-        state.scale *= recipe.plateau_factor
+# --- phases ----------------------------------------------------------------------------------------------------
 
 
 def _set_trainable(name: str, model: Any, phase: Phase) -> None:
@@ -302,28 +246,6 @@ def _resized(model: Any, name: str, size: int) -> Any:
     other = architectures.build(name, training_keras(), size)
     other.set_weights(model.get_weights())
     return other
-
-
-def _compile(model: Any, recipe: Recipe, phase: Phase, lessons: Lessons) -> Any:
-    average = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
-    if recipe.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(phase.rate, **average)
-    elif recipe.optimizer == "sgd":
-        decay = recipe.weight_decay
-        optimizer = keras.optimizers.SGD(phase.rate, momentum=0.9, nesterov=True, weight_decay=decay, **average)
-    else:
-        optimizer = keras.optimizers.AdamW(phase.rate, weight_decay=recipe.weight_decay, **average)
-    if recipe.optimizer != "adam":
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(
-        optimizer,
-        targets.loss(recipe, lessons.taught),
-        metrics=[targets.accuracy],
-        # XLA compiles for minutes on a CPU and gains nothing there
-        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
-    )
-    optimizer.build(model.trainable_variables)
-    return optimizer
 
 
 def _line(row: dict[str, float | str], recipe: Recipe) -> str:
