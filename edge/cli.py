@@ -26,7 +26,7 @@ COMMANDS = {
     "data": ("fer_edge.train.cli:data", "Prepare and inspect data sets."),
     "train": ("fer_edge.train.cli:train", "Train a float model."),
     "evaluate": ("fer_edge.train.evaluate_cli:evaluate", "Measure models on a labelled split."),
-    "ensemble": ("fer_edge.train.evaluate_cli:ensemble", "Fit an ensemble's weights and temperature."),
+    "ensemble": ("fer_edge.train.ensemble_cli:ensemble", "Fit an ensemble's weights and temperature."),
     "convert": ("fer_edge.convert.cli:convert", "Quantize a float model to int8 TFLite, verified."),
     "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
     "config": ("fer_edge.edge.settings:config", "Show what fer-edge.toml sets, or print one to start from."),

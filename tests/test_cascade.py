@@ -20,7 +20,7 @@ from fer_edge.edge.ensemble import NAMES, open_cascade, open_classifier, read_en
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
-from fer_edge.train import evaluate_cli
+from fer_edge.train import ensemble_cli
 from fer_edge.train.calibration import even_weights, fit_temperature, parts
 from fer_edge.train.cascade import cheapest_cascade, fit_cascade, held_out_cascade
 from fer_edge.train.data import load
@@ -280,7 +280,7 @@ def test_another_seed_is_another_partition() -> None:
 
 def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(  # a clock under load may not tell the members apart
-        evaluate_cli, "member_times", lambda members, **_: [float(member.path.stat().st_size) for member in members]
+        ensemble_cli, "member_times", lambda members, **_: [float(member.path.stat().st_size) for member in members]
     )
     for name in NAMES:
         for suffix in ("tflite", "json"):
