@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fer_edge.train.data import SPLITS
+from fer_edge.train.splits import SPLITS
 
 Command = Callable[..., Any]
 

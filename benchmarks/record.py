@@ -18,7 +18,8 @@ from fer_edge.edge.errors import FerEdgeError, ModelError
 from fer_edge.edge.files import write_json
 from fer_edge.edge.option import as_words, options
 from fer_edge.models import FOLDER
-from fer_edge.train.data import Split, fingerprint, load
+from fer_edge.train.data import load
+from fer_edge.train.splits import Split, fingerprint
 
 _HERE = Path(__file__).resolve().parent
 RESULTS = _HERE / "results" if (_HERE.parent / "setup.cfg").exists() else Path("results")

@@ -31,8 +31,8 @@ from fer_edge.edge.files import write_bytes
 from fer_edge.edge.machine import versions
 from fer_edge.edge.version import revision
 from fer_edge.train.arrays import read_arrays
-from fer_edge.train.data import Dataset, Split, fingerprint
 from fer_edge.train.loop import predict_logits
+from fer_edge.train.splits import Dataset, Split, fingerprint
 
 SUFFIX = {"int8": "int8", "ptq": "ptq", "float32": "float32", "float16": "float16", "dynamic": "dynamic"}
 

@@ -20,7 +20,7 @@ from hypothesis.extra.numpy import arrays
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError, SinkError
-from fer_edge.train import data
+from fer_edge.train import data, fer2013, folders, splits
 
 FACE = np.arange(48 * 48).reshape(48, 48) % 256
 
@@ -41,7 +41,8 @@ def test_compressed_csv_reads_the_same(synthetic_csv: Path, tmp_path: Path, kind
             archive.writestr("fer2013/fer2013.csv", content)
     else:
         packed.write_bytes({"gz": gzip, "xz": lzma}[kind].compress(content))
-    assert data.fingerprint(data.load(packed).split("val")) == data.fingerprint(data.load(synthetic_csv).split("val"))
+    one, other = (splits.fingerprint(data.load(path).split("val")) for path in (packed, synthetic_csv))
+    assert one == other
 
 
 def test_icml_header_and_column_order(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_bad_row_is_named_and_can_be_skipped(tmp_path: Path, row: str, says: str
 @given(arrays(np.uint8, (48, 48)), st.integers(0, 6))
 @settings(max_examples=20)
 def test_every_row_survives(face: np.ndarray, label: int) -> None:
-    parsed, emotion, usage = data._parse_row(csv_row(label, face, "PrivateTest").encode() + b"\n", [0, 1, 2])
+    parsed, emotion, usage = fer2013._parse_row(csv_row(label, face, "PrivateTest").encode() + b"\n", [0, 1, 2])
     assert np.array_equal(parsed, face) and (emotion, usage) == (label, 2)
 
 
@@ -133,7 +134,7 @@ def test_a_tree_that_cannot_be_written_is_one_line(
     dataset = data.load(synthetic_csv)
     (tmp_path / "file").touch()
     with pytest.raises(SinkError, match="cannot be written"):
-        data.write_folders(dataset, tmp_path / "file" / "tree")
+        folders.write_folders(dataset, tmp_path / "file" / "tree")
     (tmp_path / "full").mkdir()
 
     def full(*paths: object) -> None:
@@ -141,7 +142,7 @@ def test_a_tree_that_cannot_be_written_is_one_line(
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(SinkError, match="No space left"):
-        data.write_folders(dataset, tmp_path / "full" / "tree")
+        folders.write_folders(dataset, tmp_path / "full" / "tree")
     assert not list((tmp_path / "full").iterdir())
 
 
@@ -181,7 +182,7 @@ def test_prepared_folders_hold_the_same_pictures(synthetic_csv: Path, tmp_path: 
     result = CliRunner().invoke(main, ["data", "prepare", str(synthetic_csv), str(tmp_path / "tree")])
     assert result.exit_code == 0, result.output
     tree, csv = data.load(tmp_path / "tree"), data.load(synthetic_csv)
-    for name in data.SPLITS:
+    for name in splits.SPLITS:
         assert tree.split(name).counts().tolist() == csv.split(name).counts().tolist()
     face = cv2.imread(str(tmp_path / "tree/train/angry/00000.png"), cv2.IMREAD_GRAYSCALE)
     assert np.array_equal(face, csv.split("train").faces[0])

@@ -1,0 +1,154 @@
+"""The official FER2013 CSV: rows of emotion,pixels,Usage, parsed once and cached."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.errors import DataError, ModelError, SinkError
+from fer_edge.edge.files import whole
+from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.arrays import read_arrays
+from fer_edge.train.progress import Progress
+from fer_edge.train.splits import SPLITS, Dataset, Split
+
+USAGES = {"training": 0, "publictest": 1, "privatetest": 2}
+
+ROWS_A_STEP = 500
+"""Rows parsed from one step of progress to the next."""
+
+_PIXELS = FACE_SIZE * FACE_SIZE
+_CACHE_VERSION = 1
+# zipfile raises a RuntimeError for what is encrypted
+_UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, RuntimeError, UnicodeDecodeError)
+
+
+def read_csv(path: Path, skip_bad: bool, progress: Callable[[str], None]) -> Dataset:
+    """The splits of a CSV or its cache beside it; DataError names a bad row, which skip_bad counts instead."""
+    cache = path.with_name(f"{path.name}.fer2013.npz")
+    stat = path.stat()
+    stamp = np.array([_CACHE_VERSION, stat.st_size, stat.st_mtime_ns, int(skip_bad)], np.int64)
+    cached = _read_cache(cache, stamp)
+    if cached is None:
+        progress(f"parsing {path} (once; the result is cached beside it)")
+        cached = _parse_csv(path, skip_bad)
+        _write_cache(cache, stamp, cached, progress)
+    faces, labels, usages, skipped = cached
+    splits = {
+        name: Split(faces[usages == index], labels[usages == index].astype(np.int64))
+        for index, name in enumerate(SPLITS)
+        if np.any(usages == index)
+    }
+    return Dataset(path, splits, skipped)
+
+
+_Parsed = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], int]
+
+
+def _read_cache(cache: Path, stamp: NDArray[np.int64]) -> _Parsed | None:
+    try:
+        arrays = read_arrays(cache, "a cache")
+        if np.array_equal(arrays["stamp"], stamp):
+            return arrays["faces"], arrays["labels"], arrays["usages"], int(arrays["skipped"])
+    except (ModelError, KeyError):
+        pass  # it is made anew
+    return None
+
+
+def _write_cache(cache: Path, stamp: NDArray[np.int64], parsed: _Parsed, progress: Callable[[str], None]) -> None:
+    faces, labels, usages, skipped = parsed
+    try:
+        with whole(cache) as beside:
+            np.savez(beside, stamp=stamp, faces=faces, labels=labels, usages=usages, skipped=np.int64(skipped))
+    except SinkError as error:
+        progress(f"{error}; the next run parses the CSV again")
+
+
+@contextmanager
+def _open_csv(path: Path, raw: BinaryIO) -> Iterator[Any]:
+    """The CSV's bytes out of the opened file, which may hold them compressed."""
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
+        with zipfile.ZipFile(raw) as archive:
+            names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
+            if not names:
+                raise DataError(f"{path} holds no .csv file; expected the FER2013 CSV inside")
+            chosen = next((name for name in names if "fer" in name.lower()), names[0])
+            with archive.open(chosen) as stream:
+                yield stream
+    elif suffix == ".gz":
+        with gzip.open(raw) as stream:
+            yield stream
+    elif suffix == ".xz":
+        with lzma.open(raw) as stream:
+            yield stream
+    else:
+        yield raw
+
+
+def _parse_csv(path: Path, skip_bad: bool) -> _Parsed:
+    faces, labels, usages, skipped = [], [], [], 0
+    try:
+        with path.open("rb") as raw, _open_csv(path, raw) as stream, Progress() as progress:
+            size = 1 + path.stat().st_size // 1024
+            lines = io.BufferedReader(stream, 1 << 20) if isinstance(stream, io.RawIOBase) else stream
+            header = [name.strip().strip('"').lower() for name in lines.readline().decode("utf-8-sig").split(",")]
+            missing = {"emotion", "pixels", "usage"} - set(header)
+            if missing:
+                raise DataError(
+                    f"{path}: the header is {','.join(header)[:80]!r}; expected the columns emotion,pixels,Usage"
+                )
+            order = [header.index(name) for name in ("emotion", "pixels", "usage")]
+            for row, line in enumerate(lines, start=2):
+                if row % ROWS_A_STEP == 0:
+                    progress("parsing, KiB", 1 + raw.tell() // 1024, size)
+                if not line.strip():
+                    continue
+                try:
+                    face, label, usage = _parse_row(line, order)
+                except ValueError as error:
+                    if not skip_bad:
+                        raise DataError(f"{path}, row {row}: {error}; mend it or pass --skip-bad") from None
+                    skipped += 1
+                    continue
+                faces.append(face)
+                labels.append(label)
+                usages.append(usage)
+    except _UNREADABLE as error:
+        raise DataError(f"{path} cannot be read as a FER2013 CSV: {error}") from None
+    if not faces:
+        raise DataError(f"{path} holds no usable row; expected rows of emotion,pixels,Usage")
+    return np.stack(faces), np.array(labels, np.uint8), np.array(usages, np.uint8), skipped
+
+
+def _parse_row(line: bytes, order: list[int]) -> tuple[NDArray[np.uint8], int, int]:
+    """One CSV line to ((48, 48) uint8, label, usage index); ValueError says what is wrong with it."""
+    cells = [cell.strip().strip(b'"') for cell in line.split(b",")]
+    if len(cells) <= max(order):
+        raise ValueError(f"{len(cells)} columns, expected {max(order) + 1}")
+    emotion, pixels, usage = (cells[index] for index in order)
+    if not emotion.isdigit() or int(emotion) >= len(EMOTIONS):
+        raise ValueError(f"emotion is {emotion.decode(errors='replace')!r}, expected 0 to {len(EMOTIONS) - 1}")
+    usage_index = USAGES.get(usage.decode(errors="replace").lower())
+    if usage_index is None:
+        raise ValueError(f"Usage is {usage.decode(errors='replace')!r}, expected Training, PublicTest or PrivateTest")
+    try:
+        values = np.fromstring(pixels, dtype=np.int64, sep=" ")  # int32 would wrap around
+    except (ValueError, OverflowError):
+        raise ValueError("a pixel is not a whole number from 0 to 255") from None
+    if values.size != _PIXELS:
+        raise ValueError(f"{values.size} pixels, expected {_PIXELS} (48 x 48)")
+    if values.min() < 0 or values.max() > 255:
+        raise ValueError(f"pixel values from {values.min()} to {values.max()}, expected 0 to 255")
+    return values.astype(np.uint8).reshape(FACE_SIZE, FACE_SIZE), int(emotion), usage_index

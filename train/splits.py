@@ -1,0 +1,55 @@
+"""A data set's parts: labelled faces as uint8 arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.errors import DataError
+from fer_edge.edge.types import EMOTIONS
+
+SPLITS = ("train", "val", "test")
+"""FER2013's Training, PublicTest and PrivateTest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set. faces: (N, 48, 48) uint8. labels: (N,) int64 in EMOTIONS order."""
+
+    faces: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def counts(self) -> NDArray[np.int64]:
+        """(7,) pictures per class."""
+        return np.bincount(self.labels, minlength=len(EMOTIONS)).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The splits that were found, by name, and how many bad rows or pictures were skipped."""
+
+    source: Path
+    splits: dict[str, Split]
+    skipped: int = 0
+
+    def split(self, name: str) -> Split:
+        """The named split; DataError where the data set has none."""
+        if name not in self.splits:
+            have = ", ".join(f"{split} ({len(part)})" for split, part in self.splits.items())
+            hint = "; the official CSV calls it PrivateTest" if name == "test" else ""
+            raise DataError(f"{self.source} has no '{name}' split; it has {have}{hint}")
+        return self.splits[name]
+
+
+def fingerprint(split: Split) -> str:
+    """sha256 over pixels and labels: which data a figure was measured on."""
+    digest = hashlib.sha256(np.ascontiguousarray(split.faces).tobytes())
+    digest.update(split.labels.astype(np.uint8).tobytes())
+    return digest.hexdigest()
