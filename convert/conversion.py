@@ -68,7 +68,7 @@ def convert(
     """Make, verify and write every kind in turn; ModelError at the first that fails, which is then not written."""
     train, val = data.split("train"), data.split("val")
     judge, source = _judge(source, val, job, echo), _as_exported(source, job)
-    chosen = _sample(train, job.limit, job.tuning.seed)
+    chosen = representative(train, job.limit, job.tuning.seed)
     written = []
     for kind in job.kinds:
         history: list[dict[str, float]] = []
@@ -108,7 +108,7 @@ def measure(
             f"{model} is {card.quantization} of {card.architecture}; expected int8 of {source.name}, like {source.path}"
         )
     judge = _judge(source, data.split("val"), job, echo)
-    chosen = _sample(data.split("train"), job.limit, job.tuning.seed)
+    chosen = representative(data.split("train"), job.limit, job.tuning.seed)
     post_training = judge.post_training(_as_exported(source, job).model, chosen)
     figures, _ = judge.accuracy(model.stem, "int8", model.read_bytes(), post_training)
     card = replace(card, accuracy=figures)
@@ -166,10 +166,10 @@ def debug(
     """Measure what each int8 tensor costs before fine-tuning (with job.resume: after); the CSV's path and a table."""
     train = data.split("train")
     source = _as_exported(source, job)
-    student, _ = _prepared(source, _sample(train, job.limit, job.tuning.seed), echo, progress)
+    student, _ = _prepared(source, representative(train, job.limit, job.tuning.seed), echo, progress)
     if job.resume:
         _resume(student, _beside(source, "finetuned.npz"), source.digest, echo)
-    together, costs = sensitivity(student, _sample(train, 256, job.tuning.seed + 1), progress=progress)
+    together, costs = sensitivity(student, representative(train, 256, job.tuning.seed + 1), progress=progress)
     path = _beside(source, "sensitivity.csv")
     write_table(path, costs)
     return path, table(together, costs)
@@ -236,6 +236,7 @@ def _write(
     return path, card
 
 
-def _sample(train: Split, limit: int, seed: int) -> NDArray[np.uint8]:
+def representative(train: Split, limit: int, seed: int) -> NDArray[np.uint8]:
+    """(N, 48, 48) uint8 faces of Training to calibrate with: so many at random, in their order."""
     order = np.random.default_rng(seed).permutation(len(train))[:limit]
     return train.faces[np.sort(order)]

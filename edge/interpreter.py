@@ -173,9 +173,8 @@ class _Aside:
 
     def __init__(self) -> None:
         self.file = os.memfd_create("stderr")
-        fcntl(
-            self.file, F_SETFL, os.O_APPEND
-        )  # such a file's position has no lock: writers at once would share a place
+        # such a file's position has no lock: writers at once would share a place
+        fcntl(self.file, F_SETFL, os.O_APPEND)
         self._passed = 0
 
     def pass_on(self, whole_lines: bool = False) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.latency import noise, timed
 from fer_edge.convert import verify
+from fer_edge.convert.conversion import representative
 from fer_edge.convert.export import export_post_training
 from fer_edge.convert.source import open_source
 from fer_edge.edge.errors import FerEdgeError
@@ -99,8 +100,7 @@ def compare(fresh: Callable[[], Any], val: Split, sample: NDArray[np.uint8]) -> 
 def main(network: str, data: Path) -> None:
     """Compare activations in NETWORK, a .npz or .keras file of the float network."""
     dataset = load(data)
-    train = dataset.split("train").faces
-    sample = train[np.random.default_rng(0).choice(len(train), min(CALIBRATION, len(train)), replace=False)]
+    sample = representative(dataset.split("train"), CALIBRATION, seed=0)
     click.echo("\n".join(compare(lambda: open_source(network, Path()).model, dataset.split("val"), sample)))
 
 
