@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,15 +27,6 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.quantize import dequantize, gray_table, quantize
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
-from fer_edge.train.calibration import (
-    even_weights,
-    fit_prior,
-    fit_temperature,
-    fit_weights,
-    held_out,
-    parts,
-    rare_class_offsets,
-)
 from fer_edge.train.evaluation import collect
 
 PORTRAIT = str(FOLDER.parent / "benchmarks" / "astronaut.jpg")
@@ -136,88 +125,6 @@ def test_gray_table_is_monotonic_and_spans_the_range() -> None:
 def test_fused_scores_are_probabilities(logits: np.ndarray, temperature: float) -> None:
     scores = fuse(logits, np.array([0.25, 0.75]), temperature)
     assert scores.shape == (5, 7) and np.allclose(scores.sum(axis=1), 1, atol=1e-5) and scores.min() >= 0
-
-
-@given(LOGITS)
-def test_rare_classes_gain_by_their_frequency(logits: np.ndarray) -> None:
-    counts = np.array([1000, 10, 1000, 1000, 1000, 1000, 1000])
-    even = np.full(len(logits), 1 / len(logits))
-    plain, favoured = (fuse(logits, even, 1.0, rare_class_offsets(counts, strength)) for strength in (0, 0.5))
-    assert np.allclose(plain, fuse(logits, even, 1.0))
-    assert np.all(favoured[:, 1] >= plain[:, 1]) and np.allclose(favoured.sum(axis=1), 1, atol=1e-5)
-    odds = rare_class_offsets(counts, 0.5)
-    assert odds[1] - odds[0] == pytest.approx(np.log(10), abs=1e-4) and sum(odds) == pytest.approx(0, abs=1e-4)
-
-
-def drawn(members: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """(M, 4000, 7) logits and labels drawn from what they say, fused."""
-    rng = np.random.default_rng(4)
-    logits = rng.normal(0, 2, (members, 4000, 7)).astype(np.float32)
-    shares = fuse(logits, np.full(members, 1 / members), 1.0)
-    return logits, (shares.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
-
-
-def test_fitted_temperature_undoes_a_known_one() -> None:
-    logits, labels = drawn()
-    _, temperature = fit_temperature(logits * 3, labels, np.ones(1, np.float32))
-    assert temperature == pytest.approx(3, rel=0.1)
-
-
-def test_a_fitted_prior_undoes_a_known_shift_of_the_classes() -> None:
-    logits, labels = drawn()
-    shift = np.array([0.5, -0.5, 0, 1, -1, 0.25, -0.25], np.float32)
-    _, offsets = fit_prior(logits + shift, labels, (1.0,))
-    rarest = np.bincount(labels).min()
-    assert offsets == pytest.approx(-shift, abs=3 / rarest**0.5)  # three standard errors of that class's share
-
-
-def test_with_a_fitted_prior_members_say_each_class_as_often_as_it_is_and_are_likelier() -> None:
-    logits, labels = drawn(3)
-    even = np.full(3, 1 / 3, np.float32)
-    skewed = logits + np.linspace(-1, 1, 7, dtype=np.float32)
-    temperature, offsets = fit_prior(skewed, labels, even)
-    said = fuse(skewed, even, temperature, offsets).mean(axis=0)
-    assert said == pytest.approx(np.bincount(labels) / len(labels), abs=0.001)
-    assert fit_temperature(skewed, labels, even, offsets)[0] < fit_temperature(skewed, labels, even)[0]
-
-
-def test_a_class_without_examples_has_a_finite_offset() -> None:
-    logits, labels = drawn()
-    labels[labels == 1] = 0
-    assert np.all(np.isfinite(fit_prior(logits, labels, (1.0,))[1]))
-
-
-def test_what_is_held_out_is_not_fitted_on() -> None:
-    """Labels that are chance: what was fitted to them is likelier on them than on those left out."""
-    rng = np.random.default_rng(6)
-    logits, labels = rng.normal(0, 1, (1, 300, 7)).astype(np.float32), rng.integers(0, 7, 300)
-    temperature, offsets = fit_prior(logits, labels, (1.0,))
-    own, other = fuse(logits, np.ones(1), temperature, offsets), held_out(logits, labels, even_weights)
-    assert np.allclose(other.sum(axis=1), 1, atol=1e-5)
-    assert np.log(own[np.arange(300), labels]).mean() > np.log(other[np.arange(300), labels]).mean()
-
-
-def test_fitted_weights_prefer_the_member_that_knows() -> None:
-    rng = np.random.default_rng(5)
-    labels = rng.integers(0, 7, 500)
-    knows = rng.normal(0, 1, (500, 7)).astype(np.float32) + 3 * np.eye(7, dtype=np.float32)[labels]
-    logits = np.stack([knows, rng.normal(0, 3, (500, 7)).astype(np.float32)])
-    assert fit_weights(logits, labels)[0] == 0.9, "the other one keeps the least there is: a cascade may ask it first"
-
-
-def test_a_held_out_face_is_weighed_without_its_label() -> None:
-    logits, labels = drawn(2)
-    here = next(parts(len(labels), 5))
-    seen: list[int] = []
-
-    def weigh(some: np.ndarray, of: np.ndarray) -> tuple[float, ...]:
-        seen.append(len(of))
-        return (1.0, 0.0) if np.array_equal(of, labels[~here]) else (0.0, 1.0)
-
-    scores = held_out(logits, labels, weigh)
-    alone = held_out(logits[:1], labels, even_weights), held_out(logits[1:], labels, even_weights)
-    assert seen == [len(labels) - part.sum() for part in parts(len(labels), 5)]
-    assert np.allclose(scores[here], alone[0][here]) and np.allclose(scores[~here], alone[1][~here])
 
 
 def test_one_flipped_byte_is_one_line(copied: Path) -> None:
@@ -322,54 +229,3 @@ def test_ensemble_fit_writes_what_run_reads(copied: Path, synthetic_csv: Path) -
     assert open_classifier(str(copied / "ensemble.json"))(faces()).shape == (6, 7)
     elsewhere = CliRunner().invoke(main, [*words, str(copied / "other" / "ensemble.json")])
     assert elsewhere.exit_code == 2 and "does not lie beside" in elsewhere.output
-
-
-def test_what_others_say_while_a_model_opens_is_not_lost() -> None:
-    """Its own notices are; the network of a detector opens while a run is under way."""
-    program = f"""
-import os, threading
-from fer_edge.edge.interpreter import open_interpreter
-opened = threading.Event()
-def talk():
-    count = 0
-    while not opened.is_set() or count < 200:
-        os.write(2, b"line %d\\n" % count)
-        count += 1
-    print(count)
-talking = threading.Thread(target=talk)
-talking.start()
-for _ in range(5):
-    open_interpreter({str(FOLDER / "mobilenet_v2_int8.tflite")!r})
-opened.set()
-talking.join()
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert sorted(done.stderr.splitlines()) == sorted(f"line {count}" for count in range(int(done.stdout)))
-
-
-LATE = """
-import os
-from fer_edge.edge.interpreter import _quiet_stderr
-with _quiet_stderr():
-    under_way = os.dup(2)  # what a write holds that another thread has begun
-os.write(under_way, b"late\\n")
-"""
-
-AT_ONCE = f"""
-import os, threading
-from fer_edge.edge.interpreter import open_interpreter
-def open_some():
-    for _ in range(20):
-        open_interpreter({str(FOLDER / "mobilenet_v2_int8.tflite")!r})
-threads = [threading.Thread(target=open_some) for _ in range(4)]
-for each in threads: each.start()
-for each in threads: each.join()
-os.write(2, b"late\\n")
-"""
-
-
-@pytest.mark.parametrize("program", [LATE, AT_ONCE], ids=["a write under way", "models that open at once"])
-def test_stderr_is_not_lost_to(program: str) -> None:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "late\n")

@@ -1,0 +1,115 @@
+"""What a run tells the supervisor that started it, read as systemd reads it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+from conftest import command
+from network_camera import PORTRAIT
+from waiting import LIMIT, until
+
+from fer_edge.edge.sinks.supervisor import PINGS, SupervisorSink, notify, watchdog_seconds
+from fer_edge.edge.types import Frame
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[tuple[str, Callable[[], list[str]]]]:
+    """A supervisor's socket, read by a thread as systemd reads its own: its address, and what has come."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        address = str(tmp_path / "notify")
+        server.bind(address)
+        heard: list[str] = []
+
+        def listen() -> None:
+            while (message := server.recv(4096).decode()) != "end":
+                heard.append(message)
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+
+        def told() -> list[str]:
+            until(lambda: notify("end", {"NOTIFY_SOCKET": address}))
+            thread.join(LIMIT)
+            return heard
+
+        yield address, told
+
+
+@pytest.fixture
+def told(listener: tuple[str, Callable[[], list[str]]], monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """What this very process has told the supervisor."""
+    monkeypatch.setenv("NOTIFY_SOCKET", listener[0])
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    return listener[1]
+
+
+def test_a_run_tells_its_supervisor(tmp_path: Path, listener: tuple[str, Callable[[], list[str]]]) -> None:
+    address, told = listener
+    picture = cv2.resize(cv2.imread(str(PORTRAIT)), (320, 240))
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (320, 240))
+    for _ in range(100):
+        writer.write(picture)
+    writer.release()
+    environment = os.environ | {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000"}
+    words = ("run", "--source", tmp_path / "clip.avi", "--show", "none")
+    done = subprocess.run(command(*words), capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    first, *between, last = told()
+    assert first.splitlines()[0] == "READY=1"
+    assert between
+    assert all(message.startswith("WATCHDOG=1\nSTATUS=") for message in between)
+    assert "frames/s, 1 face in the last" in between[-1]
+    assert last == "STOPPING=1"
+
+
+def test_pings_come_often_enough_and_only_with_frames(
+    told: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+    now = [0.0]
+    sink = SupervisorSink(lambda: 0.0, lambda: now[0])
+    frame = Frame(cv2.imread(str(PORTRAIT)))
+    for _ in range(600):
+        sink.show(frame, [])
+        now[0] += 0.1
+    pings = [message for message in told() if message.startswith("WATCHDOG")]
+    assert 60 / 30 * 2 <= 60 / 30 * PINGS <= len(pings) <= 13
+
+
+def test_a_source_that_is_waited_for_is_no_hang(told: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "40000")
+    asked: list[float] = []
+
+    def away() -> float:
+        asked.append(12.3)
+        return asked[-1]
+
+    sink = SupervisorSink(away)
+    until(lambda: len(asked) > 1)  # so that the first answer was told
+    sink.close()
+    assert "WATCHDOG=1\nSTATUS=the source has been away for 12 s" in told()
+
+
+def test_nobody_listening_is_no_trouble(tmp_path: Path) -> None:
+    assert not notify("READY=1", {})
+    assert not notify("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    assert not notify("READY=1", {"NOTIFY_SOCKET": "vsock:2:1"})
+    assert watchdog_seconds({}) is None
+    assert watchdog_seconds({"WATCHDOG_USEC": "30000000"}) == 30
+    assert watchdog_seconds({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}) is None
+    assert watchdog_seconds({"WATCHDOG_USEC": "soon"}) is None
+
+
+def test_an_abstract_socket_is_reached() -> None:
+    name = f"fer-edge-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(f"\0{name}")
+        assert notify("READY=1", {"NOTIFY_SOCKET": f"@{name}"})
+        assert server.recv(100) == b"READY=1"
