@@ -100,20 +100,23 @@ def _mean(row: dict[str, Any]) -> float:
 
 
 def curves(rows: list[dict[str, Any]]) -> bytes:
-    """One small plot per degradation, accuracy over strength, a line per model; a PNG."""
+    """One small plot per degradation, accuracy over strength, a line per model, dashed for a cascade; a PNG."""
     drawn = figure(10, 8)
     plots = drawn.subplots(3, 3, sharey=True)
+    lines = [(row["model"], row, "-") for row in rows]
+    lines += [(f"{row['model']}, cascade", row["cascade"], "--") for row in rows if "cascade" in row]
     for axis, (name, kind) in zip(plots.flat, DEGRADATIONS.items(), strict=True):
-        for row in rows:
-            bold = row["model"] == "ensemble"
+        for label, found, style in lines:
+            bold = label == "ensemble"
             axis.plot(
                 range(6),
-                [100 * found for found in (row["accuracy"], *row["degraded"][name])],
+                [100 * accuracy for accuracy in (found["accuracy"], *found["degraded"][name])],
+                style,
                 marker="o",
                 ms=3,
                 lw=2.4 if bold else 1.2,
                 zorder=3 if bold else 2,
-                label=row["model"],
+                label=label,
             )
         axis.set_xticks(range(6), ["none", *(f"{strength:g}" for strength in kind.strengths)])
         axis.set_title(name)
