@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -125,3 +126,21 @@ def test_an_error_that_names_no_file_is_nobodys_mistake(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("fer_edge.edge.catalog.shipped", broken)
     assert str(CliRunner().invoke(main, ["models", "list"]).exception) == "a bug"
+
+
+def test_completion_names_commands_without_importing_them() -> None:
+    code = "import sys; from fer_edge.edge.cli import main; main(prog_name='fer-edge')"
+    environment = {**os.environ, "COMP_WORDS": "fer-edge r", "COMP_CWORD": "1"}
+
+    def complete(**more: str) -> str:
+        command = [sys.executable, "-X", "importtime", "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment | more)
+        assert "fer_edge.train" not in done.stderr
+        return done.stdout
+
+    script = complete(_FER_EDGE_COMPLETE="bash_source")
+    assert "complete -o nosort -F _fer_edge_completion fer-edge" in script
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    assert complete(_FER_EDGE_COMPLETE="bash_complete").split() == ["plain,run"]
+    words = {"COMP_WORDS": "fer-edge run --sh", "COMP_CWORD": "2"}
+    assert complete(_FER_EDGE_COMPLETE="bash_complete", **words).split() == ["plain,--show"]

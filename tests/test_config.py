@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -335,21 +334,3 @@ def test_the_examples_values_are_some_that_one_might_want() -> None:
     assert not [key for key in shown if shown[key] in ("", [], 1) and key in bare]
     assert (shown["width"], shown["height"], shown["budget"]) == (640, 480, 4)
     assert len(shown["web-token"]) >= 32 and shown["web-token"] != dict(line[1:] for line in sampled())["web-token"]
-
-
-def test_completion_names_commands_without_importing_them() -> None:
-    code = "import sys; from fer_edge.edge.cli import main; main(prog_name='fer-edge')"
-    environment = {**os.environ, "COMP_WORDS": "fer-edge r", "COMP_CWORD": "1"}
-
-    def complete(**more: str) -> str:
-        command = [sys.executable, "-X", "importtime", "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment | more)
-        assert "fer_edge.train" not in done.stderr
-        return done.stdout
-
-    script = complete(_FER_EDGE_COMPLETE="bash_source")
-    assert "complete -o nosort -F _fer_edge_completion fer-edge" in script
-    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    assert complete(_FER_EDGE_COMPLETE="bash_complete").split() == ["plain,run"]
-    words = {"COMP_WORDS": "fer-edge run --sh", "COMP_CWORD": "2"}
-    assert complete(_FER_EDGE_COMPLETE="bash_complete", **words).split() == ["plain,--show"]

@@ -1,4 +1,4 @@
-"""`fer-edge doctor` on this machine, and its questions on made-up ones."""
+"""`fer-edge doctor` on this machine, and its questions of software and hardware on made-up ones."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import pytest
 from click.testing import CliRunner
+from machines import PI5, blocked, tree
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.doctor import (
@@ -27,7 +27,6 @@ from fer_edge.edge.doctor import (
     cameras,
     examine,
     machine,
-    nodes,
     page,
     software,
 )
@@ -35,35 +34,6 @@ from fer_edge.edge.doctor.cli import QUESTIONS, told
 from fer_edge.models import FOLDER
 
 ROOT = FOLDER.parent
-PI5 = "Raspberry Pi 5 Model B Rev 1.0"
-NODES = {
-    "bookworm Pi with a module": (
-        ["unicam-image", "unicam-embedded", "bcm2835-codec-decode", "bcm2835-isp-output0"],
-        ["libcamera", "libcamera", "processor", "processor"],
-    ),
-    "Pi 5 with a webcam": (
-        ["rp1-cfe-csi2_ch0", "pispbe-input", "rpi-hevc-dec", "HD Pro Webcam C920"],
-        ["libcamera", "processor", "processor", "camera"],
-    ),
-    "laptop": (["Integrated Camera: Crisp"], ["camera"]),
-}
-
-
-def tree(root: Path, **files: str) -> Here:
-    """A made-up machine; double underscores in the names stand for slashes."""
-    for name, text in files.items():
-        path = root / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return Here(root=root, environ={"PATH": os.environ["PATH"]}, prefix=root / "venv")
-
-
-def video_nodes(root: Path, names: list[str]) -> None:
-    (root / "dev").mkdir(exist_ok=True)
-    for number, name in enumerate(names):
-        (root / f"dev/video{number}").write_text("")
-        (root / f"sys/class/video4linux/video{number}").mkdir(parents=True)
-        (root / f"sys/class/video4linux/video{number}/name").write_text(f"{name}\n")
 
 
 def test_this_machine_passes_and_json_agrees() -> None:
@@ -126,14 +96,6 @@ def test_a_library_that_aborts_is_a_finding() -> None:
     assert ask(Here(), "-c", "import os; os.abort()").reason.startswith("crashes (Aborted")
 
 
-def blocked(tmp_path: Path, **modules: str) -> Here:
-    """This environment with modules in front of the real ones, as broken packages are."""
-    for name, text in modules.items():
-        (tmp_path / f"{name}.py").write_text(text)
-    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    return Here(environ=os.environ | {"PYTHONPATH": path})
-
-
 @pytest.mark.parametrize(
     ("question", "modules", "status", "words"),
     [
@@ -185,26 +147,6 @@ def test_a_damaged_file_fails_and_is_named(tmp_path: Path, damaged: str) -> None
     assert len(done.out.splitlines()) == 5
 
 
-@pytest.mark.parametrize(
-    ("module", "words"),
-    [
-        ("raise ValueError('numpy.dtype size changed')", "numpy<2"),
-        ("import libcamera_is_not_there", "python3-picamera2"),
-        ("class Picamera2:\n    global_camera_info = staticmethod(lambda: [])", "ribbon"),
-        ("class Picamera2:\n    global_camera_info = staticmethod(lambda: [{}])", ""),
-    ],
-)
-def test_libcamera_on_a_pi(tmp_path: Path, module: str, words: str) -> None:
-    here = blocked(tmp_path, picamera2=module)
-    pi = tree(tmp_path / "pi", **{"proc__device-tree__model": PI5})
-    found = cameras.libcamera(Here(root=pi.root, environ=here.environ))
-    assert found.status == (WARN if words else OK), found
-    assert words in found.advice
-    if "not_there" in module:
-        (pi.root / "usr/lib/python3/dist-packages/picamera2").mkdir(parents=True)
-        assert "--system-site-packages" in cameras.libcamera(Here(root=pi.root, environ=here.environ)).advice
-
-
 def test_a_venv_on_a_pi_must_see_the_systems_packages(tmp_path: Path) -> None:
     pi = tree(tmp_path, venv__README="")
     assert software.environment(pi).found == "no virtual environment"
@@ -224,86 +166,6 @@ def test_this_opencvs_build_is_understood() -> None:
         "  GUI:    NONE\n  Video I/O:\n    FFMPEG:   NO\n    GStreamer:  YES (1.22)\n    v4l/v4l2:  YES (linux)\n"
     )
     assert software.build(headless) == {"windows": "no", "FFmpeg": "no", "V4L2": "yes", "GStreamer": "yes"}
-
-
-@pytest.mark.parametrize("name", NODES)
-def test_nodes_are_told_apart(tmp_path: Path, name: str) -> None:
-    names, kinds = NODES[name]
-    video_nodes(tmp_path, names)
-    assert [node.kind for node in nodes.nodes(tmp_path)] == kinds
-    here = Here(root=tmp_path, environ={})
-    assert cameras.cameras(here).status == OK
-    number = cameras.camera_number(here)
-    if kinds[0] == "camera":
-        assert (number.status, number.found) == (OK, f"--camera 0 is {names[0]}")
-    else:
-        assert (number.status, number.advice) == (WARN, "take --camera picamera2")
-
-
-def test_a_uvc_cameras_second_node_is_metadata(tmp_path: Path) -> None:
-    video_nodes(tmp_path, ["codec", "C920", "C920"])
-    for number, index in enumerate("501"):
-        (tmp_path / f"sys/class/video4linux/video{number}/index").write_text(index)
-    assert [node.kind for node in nodes.nodes(tmp_path)] == ["metadata", "camera", "metadata"]
-    found = cameras.camera_number(Here(root=tmp_path, environ={}))
-    assert found.advice == "take --camera /dev/video1"
-    assert cameras.cameras(Here(root=tmp_path, environ={})).found == "/dev/video1 C920; beside 2 metadata nodes"
-
-
-def test_no_camera(tmp_path: Path) -> None:
-    here = tree(tmp_path)
-    assert cameras.cameras(here).answer == page.NO_CAMERA
-    assert {question(here).status for question in (cameras.camera_access, cameras.camera_use)} == {OK}
-    assert cameras.camera_number(here) == Finding(OK, "there is no camera to number")
-    video_nodes(tmp_path, ["bcm2835-codec-decode"])
-    assert cameras.cameras(here).status == WARN
-    assert "picamera2" not in cameras.camera_number(here).found
-    pi = tree(tmp_path, **{"proc__device-tree__model": PI5})
-    assert cameras.camera_number(pi).found.endswith("a camera module is --camera picamera2")
-
-
-def as_nobody(question: Callable[[Here], Finding], here: Here) -> Finding:
-    """The question asked by another user, in a fork; as this one where this one is not root."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.getuid() == 0:
-                os.setgid(65534)
-                os.setuid(65534)
-            found = question(here)
-            os.write(writing, json.dumps([found.status, found.found, found.advice, found.answer]).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    os.waitpid(child, 0)
-    with os.fdopen(reading) as stream:
-        return Finding(*json.load(stream))
-
-
-def test_a_camera_that_may_not_be_opened() -> None:
-    with tempfile.TemporaryDirectory() as folder:  # pytest's folders are closed to others
-        root = Path(folder)
-        root.chmod(0o755)
-        video_nodes(root, ["C920"])
-        (root / "dev/video0").chmod(0)
-        group = (root / "dev/video0").group()
-        here = Here(root=root, environ={"USER": "pi"})
-        found = as_nobody(cameras.camera_access, here)
-        assert (found.status, found.answer) == (FAIL, page.DENIED)
-        assert found.advice == f"sudo usermod -aG {group} $USER, then log in again"
-        tree(root, etc__group=f"{group}:x:44:someone,pi\n")
-        assert as_nobody(cameras.camera_access, here).advice.startswith("log in again")
-
-
-def test_a_camera_that_another_program_has(tmp_path: Path) -> None:
-    video_nodes(tmp_path, ["C920"])
-    here = tree(tmp_path, proc__77__comm="motion\n", **{f"proc__{os.getpid()}__comm": "doctor"})
-    for process in ("77", str(os.getpid())):
-        (tmp_path / f"proc/{process}/fd").mkdir()
-        (tmp_path / f"proc/{process}/fd/3").symlink_to("/dev/video0")
-    found = cameras.camera_use(here)
-    assert (found.status, found.found) == (WARN, "in use: /dev/video0 by motion (77)")
 
 
 @pytest.mark.parametrize(
