@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.latency import summary
 from fer_edge.benchmarks.machine import condition
-from fer_edge.benchmarks.options import labelled_pictures, result_file
+from fer_edge.benchmarks.options import labelled_pictures, picture_file, result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, write
 from fer_edge.edge.cascade import Cascade, CascadeClassifier, staged
 from fer_edge.edge.ensemble import Ensemble, open_cascade, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.interpreter import runtime
-from fer_edge.train.figures import figure, needs_matplotlib, png, tidy
+from fer_edge.train.figures import figure, png, tidy
 from fer_edge.train.progress import Progress
 from fer_edge.train.splits import Split
 
@@ -32,12 +32,7 @@ BLOCK = 32
 @click.argument("spec", default="ensemble", metavar="[ENSEMBLE]")
 @labelled_pictures
 @click.option("--threads", type=click.IntRange(1), default=1, help="Interpreter threads.")
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=needs_matplotlib,
-    help="Draw accuracy over time (.png).",
-)
+@picture_file
 @result_file
 def cascade(
     spec: str, data: Path, split: str, threads: int, limit: int | None, plot: Path | None, out: Path | None

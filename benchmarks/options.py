@@ -8,12 +8,20 @@ from typing import Any
 
 import click
 
+from fer_edge.train.figures import needs_matplotlib
 from fer_edge.train.splits import SPLITS
 
 Command = Callable[..., Any]
 
 result_file = click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Result file [default: by machine]."
+)
+
+picture_file = click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=needs_matplotlib,
+    help="Draw what was measured too (.png).",
 )
 
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.degradations import DEGRADATIONS
 from fer_edge.benchmarks.machine import condition
-from fer_edge.benchmarks.options import labelled_pictures, result_file
+from fer_edge.benchmarks.options import labelled_pictures, picture_file, result_file
 from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.ensemble import cascade_of, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.interpreter import runtime
-from fer_edge.train.figures import figure, needs_matplotlib, png, tidy
+from fer_edge.train.figures import figure, png, tidy
 from fer_edge.train.progress import Progress
 from fer_edge.train.splits import Split
 
@@ -27,12 +27,7 @@ from fer_edge.train.splits import Split
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @labelled_pictures
 @click.option("--threads", type=click.IntRange(1), default=1, help="Interpreter threads.")
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=needs_matplotlib,
-    help="Draw the curves too (.png).",
-)
+@picture_file
 @result_file
 def robustness(
     models: tuple[str, ...],
