@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from fer_edge.edge.scores import fuse
 from fer_edge.train.calibration import (
     even_weights,
+    fit_folds,
     fit_prior,
     fit_temperature,
     fit_weights,
@@ -76,7 +77,10 @@ def test_what_is_held_out_is_not_fitted_on() -> None:
     rng = np.random.default_rng(6)
     logits, labels = rng.normal(0, 1, (1, 300, 7)).astype(np.float32), rng.integers(0, 7, 300)
     temperature, offsets = fit_prior(logits, labels, (1.0,))
-    own, other = fuse(logits, np.ones(1), temperature, offsets), held_out(logits, labels, even_weights)
+    own, other = (
+        fuse(logits, np.ones(1), temperature, offsets),
+        held_out(logits, fit_folds(logits, labels, even_weights)),
+    )
     assert np.allclose(other.sum(axis=1), 1, atol=1e-5)
     assert np.log(own[np.arange(300), labels]).mean() > np.log(other[np.arange(300), labels]).mean()
 
@@ -98,7 +102,7 @@ def test_a_held_out_face_is_weighed_without_its_label() -> None:
         seen.append(len(of))
         return (1.0, 0.0) if np.array_equal(of, labels[~here]) else (0.0, 1.0)
 
-    scores = held_out(logits, labels, weigh)
-    alone = held_out(logits[:1], labels, even_weights), held_out(logits[1:], labels, even_weights)
+    scores = held_out(logits, fit_folds(logits, labels, weigh))
+    alone = [held_out(each, fit_folds(each, labels, even_weights)) for each in (logits[:1], logits[1:])]
     assert seen == [len(labels) - part.sum() for part in parts(len(labels), 5)]
     assert np.allclose(scores[here], alone[0][here]) and np.allclose(scores[~here], alone[1][~here])

@@ -21,7 +21,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import ensemble_cli
-from fer_edge.train.calibration import even_weights, fit_temperature, parts
+from fer_edge.train.calibration import even_weights, fit_folds, fit_temperature, parts
 from fer_edge.train.cascade import cheapest_cascade, fit_cascade, held_out_cascade
 from fer_edge.train.data import load
 from fer_edge.train.evaluation import cascaded
@@ -108,7 +108,7 @@ def test_a_held_out_face_is_answered_without_its_label() -> None:
     other = np.where(here, (labels + 1) % 7, labels)
     times = (1.0, 1.1, 2.0)
     (scores, asked), (again, asked_again) = (
-        held_out_cascade(logits, each, even_weights, times) for each in (labels, other)
+        held_out_cascade(logits, each, fit_folds(logits, each, even_weights), times) for each in (labels, other)
     )
     assert np.array_equal(scores[here], again[here]) and np.array_equal(asked[here], asked_again[here])
     assert not np.allclose(scores[~here], again[~here], atol=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,23 +92,38 @@ def rare_class_offsets(counts: NDArray[np.int64], strength: float) -> tuple[floa
     return tuple(round(float(value), 5) for value in logs - logs.mean())
 
 
+@dataclass(frozen=True)
+class Fold:
+    """What was fitted on all faces but some: those, and the ensemble without them."""
+
+    here: NDArray[np.bool_]  # (N,) the faces left out
+    weights: tuple[float, ...]  # (M,)
+    temperature: float
+    prior: tuple[float, ...]  # (7,) offsets
+
+
+def fit_folds(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], weigh: Weigh, count: int = 5, seed: int = 0
+) -> list[Fold]:
+    """(M, N, 7) logits to an ensemble fitted without each of so many parts; seed: of the partition into them."""
+    folds = []
+    for here in parts(len(labels), count, seed):
+        weights = weigh(logits[:, ~here], labels[~here])
+        folds.append(Fold(here, weights, *fit_prior(logits[:, ~here], labels[~here], weights)))
+    return folds
+
+
 def held_out(
-    logits: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    weigh: Weigh,
-    favour: Sequence[float] = (0.0,),
-    folds: int = 5,
-    seed: int = 0,
+    logits: NDArray[np.float32], folds: Sequence[Fold], favour: Sequence[float] = (0.0,)
 ) -> NDArray[np.float32]:
     """(M, N, 7) logits to (N, 7) probabilities, each face's by what was fitted without its fold.
 
-    favour: (7,) offsets added to the fitted ones. seed: of the partition into folds.
+    favour: (7,) offsets added to the fitted ones.
     """
     scores = np.empty(logits.shape[1:], np.float32)
-    for here in parts(len(labels), folds, seed):
-        weights = weigh(logits[:, ~here], labels[~here])
-        temperature, prior = fit_prior(logits[:, ~here], labels[~here], weights)
-        scores[here] = fuse(logits[:, here], np.asarray(weights, np.float32), temperature, np.add(prior, favour))
+    for fold in folds:
+        offsets = np.add(fold.prior, favour)
+        scores[fold.here] = fuse(logits[:, fold.here], np.asarray(fold.weights, np.float32), fold.temperature, offsets)
     return scores
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.cascade import Cascade, Point, mean_time
 from fer_edge.edge.scores import fuse
-from fer_edge.train.calibration import Weigh, fit_prior, fit_temperature, parts
+from fer_edge.train.calibration import Fold, fit_temperature
 from fer_edge.train.evaluation import cascaded
 
 THRESHOLDS = (*(round(0.2 + 0.02 * step, 2) for step in range(41)), 1.01)
@@ -86,21 +86,18 @@ def cheapest_cascade(
 def held_out_cascade(
     logits: NDArray[np.float32],
     labels: NDArray[np.int64],
-    weigh: Weigh,
+    folds: Sequence[Fold],
     times: Sequence[float],
     drop: float = DROP,
     favour: Sequence[float] = (0.0,),
-    folds: int = 5,
-    seed: int = 0,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(N, 7) probabilities and (N,) members asked, each face's by weights, offsets and a cascade fitted without it.
+    """(N, 7) probabilities and (N,) members asked, each face's by an ensemble and a cascade fitted without its fold.
 
-    The order in which they are asked is the one that is given. seed: of the partition into folds.
+    The order in which they are asked is the one that is given.
     """
     scores, asked = np.empty(logits.shape[1:], np.float32), np.empty(len(labels), np.int64)
-    for here in parts(len(labels), folds, seed):
-        weights = weigh(logits[:, ~here], labels[~here])
-        _, prior = fit_prior(logits[:, ~here], labels[~here], weights)
+    for fold in folds:
+        here, weights, prior = fold.here, fold.weights, fold.prior
         cascade = fit_cascade(logits[:, ~here], labels[~here], weights, times, drop, prior, favour)
         scores[here], asked[here] = cascaded(logits[:, None, here], weights, np.add(prior, favour), cascade)
     return scores, asked

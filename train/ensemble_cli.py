@@ -21,6 +21,7 @@ from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.calibration import (
     Weigh,
     even_weights,
+    fit_folds,
     fit_prior,
     fit_temperature,
     fit_weights,
@@ -154,11 +155,9 @@ class _LeftOut:
 
     def add(self, seed: int) -> None:
         """Fit both on four fifths and measure on the fifth, in turns."""
-        scores = held_out(self.logits, self.labels, self.weigh, self.favour, seed=seed)
-        self.whole.append(measure(scores, self.labels))
-        scores, asked = held_out_cascade(
-            self.logits, self.labels, self.weigh, self.times, self.drop, self.favour, seed=seed
-        )
+        folds = fit_folds(self.logits, self.labels, self.weigh, seed=seed)
+        self.whole.append(measure(held_out(self.logits, folds, self.favour), self.labels))
+        scores, asked = held_out_cascade(self.logits, self.labels, folds, self.times, self.drop, self.favour)
         self.early.append(measure(scores, self.labels))
         self.asked.append(float(asked.mean()))
 
