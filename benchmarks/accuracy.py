@@ -17,7 +17,7 @@ from fer_edge.benchmarks.record import Recorded, files, identity, labelled, ship
 from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.errors import DataError
-from fer_edge.edge.interpreter import runtime
+from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.metrics import measure
 from fer_edge.train.splits import Split
 

@@ -19,7 +19,7 @@ from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled
 from fer_edge.edge.cascade import Cascade, CascadeClassifier, staged
 from fer_edge.edge.ensemble import Ensemble, open_cascade, open_classifier
 from fer_edge.edge.files import write_bytes
-from fer_edge.edge.interpreter import runtime
+from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.figures import figure, png, tidy
 from fer_edge.train.progress import Progress
 from fer_edge.train.splits import Split

@@ -25,9 +25,9 @@ from fer_edge.benchmarks.record import Recorded, files, identity, shipped, write
 from fer_edge.edge.classifier import open_member
 from fer_edge.edge.ensemble import Ensemble, open_classifier
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.interpreter import open_interpreter, runtime
 from fer_edge.edge.preprocess import FACE_SIZE, prepare
-from fer_edge.edge.quantize import dequantize, gray_table
+from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
+from fer_edge.edge.tflite.quantize import dequantize, gray_table
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.progress import Progress
 

@@ -35,9 +35,9 @@ from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, s
 from fer_edge.edge.board import read_text
 from fer_edge.edge.detector import open_detector
 from fer_edge.edge.ensemble import open_classifier
-from fer_edge.edge.interpreter import Tensor, open_interpreter, runtime
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter, runtime
 from fer_edge.edge.types import Frame
 from fer_edge.train.progress import Progress
 

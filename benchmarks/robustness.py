@@ -17,7 +17,7 @@ from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, wr
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.ensemble import cascade_of, open_classifier
 from fer_edge.edge.files import write_bytes
-from fer_edge.edge.interpreter import runtime
+from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.figures import figure, png, tidy
 from fer_edge.train.progress import Progress
 from fer_edge.train.splits import Split

@@ -20,7 +20,7 @@ from fer_edge.benchmarks.latency import peak_mib, summary
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, write
-from fer_edge.edge.interpreter import runtime
+from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.progress import Progress
 
 WARM = 2

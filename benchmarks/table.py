@@ -12,9 +12,9 @@ import click
 
 from fer_edge.benchmarks.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.tables import answers, networks, wholes
-from fer_edge.edge.card import read_card
 from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.files import write_bytes
+from fer_edge.edge.tflite.card import read_card
 from fer_edge.models import FOLDER
 
 _MARKER = re.compile(r"(<!-- table:([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from fer_edge.edge.card import ModelCard
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.number import Number
+from fer_edge.edge.tflite.card import ModelCard
 from fer_edge.train.progress import Progress, say
 
 DEFAULT_OTHER = Path(".venv-tflite/bin/python")

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.interpreter import Tensor, open_interpreter
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.scores import softmax
+from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter
 from fer_edge.edge.types import EMOTIONS
 
 IMAGE, LOGITS = "image", "logits"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import tf_keras
 
-from fer_edge.edge.card import sha256
 from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.tflite.card import sha256
 from fer_edge.train.arrays import read_arrays
 from fer_edge.train.evaluation import open_network
 from fer_edge.train.weights import assemble, read_half

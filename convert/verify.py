@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.interpreter import open_interpreter
 from fer_edge.edge.preprocess import prepare
-from fer_edge.edge.quantize import gray_table
 from fer_edge.edge.scores import softmax
+from fer_edge.edge.tflite.interpreter import open_interpreter
+from fer_edge.edge.tflite.quantize import gray_table
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.metrics import measure
 from fer_edge.train.splits import Split

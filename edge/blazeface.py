@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.interpreter import Interpreter, open_interpreter
 from fer_edge.edge.preprocess import normalize, reduced
+from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
 from fer_edge.models import FOLDER
 
 MAX_LOGIT = 80.0

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.card import ModelCard, checked_card
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.interpreter import open_interpreter
-from fer_edge.edge.labels import check_labels
 from fer_edge.edge.preprocess import prepare
-from fer_edge.edge.quantize import dequantize, gray_table
+from fer_edge.edge.tflite.card import ModelCard, checked_card
+from fer_edge.edge.tflite.interpreter import open_interpreter
+from fer_edge.edge.tflite.labels import check_labels
+from fer_edge.edge.tflite.quantize import dequantize, gray_table
 from fer_edge.edge.types import EMOTIONS
 
 

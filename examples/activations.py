@@ -26,7 +26,7 @@ from fer_edge.convert.conversion import representative
 from fer_edge.convert.export import export_post_training
 from fer_edge.convert.source import open_source
 from fer_edge.edge.errors import FerEdgeError
-from fer_edge.edge.interpreter import Interpreter, open_interpreter
+from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
 from fer_edge.train.data import load
 from fer_edge.train.loop import predict_logits
 from fer_edge.train.splits import Split

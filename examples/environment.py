@@ -15,7 +15,7 @@ from pathlib import Path
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 LIBRARIES = {"libGL.so": "libgl1", "libgthread": "libglib2.0-0", "libglib": "libglib2.0-0"}
-NEEDED = ("import cv2, numpy, click", "from fer_edge.edge.interpreter import runtime; runtime()")
+NEEDED = ("import cv2, numpy, click", "from fer_edge.edge.tflite.interpreter import runtime; runtime()")
 
 
 def fail(sentence: str) -> None:

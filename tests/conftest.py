@@ -20,10 +20,10 @@ from network_camera import network_camera
 from running import scene
 from waiting import until
 
-from fer_edge.edge.card import ModelCard, sha256, write_card
 from fer_edge.edge.cli import main
 from fer_edge.edge.preprocess import INPUT_SIZE
 from fer_edge.edge.sources.capture import quiet_opencv
+from fer_edge.edge.tflite.card import ModelCard, sha256, write_card
 from fer_edge.models import FOLDER
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 from conftest import command
 
-from fer_edge.edge.card import checked_card
+from fer_edge.edge.tflite.card import checked_card
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data import load
 

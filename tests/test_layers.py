@@ -11,7 +11,7 @@ import pytest
 from measuring import run
 
 from fer_edge.benchmarks.layers import KINDS, cut, operators
-from fer_edge.edge.interpreter import open_interpreter, runtime
+from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
 from fer_edge.models import FOLDER
 
 CONTENT = (FOLDER / "se_mobilenet_v2_int8.tflite").read_bytes()

@@ -14,7 +14,7 @@ from measuring import result, run
 from fer_edge.benchmarks import compare, record, report, table
 from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.tables import answers
-from fer_edge.edge.card import ModelCard, sha256
+from fer_edge.edge.tflite.card import ModelCard, sha256
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 

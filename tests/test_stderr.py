@@ -14,7 +14,7 @@ def test_what_others_say_while_a_model_opens_is_not_lost() -> None:
     """Its own notices are; the network of a detector opens while a run is under way."""
     program = f"""
 import os, threading
-from fer_edge.edge.interpreter import open_interpreter
+from fer_edge.edge.tflite.interpreter import open_interpreter
 opened = threading.Event()
 def talk():
     count = 0
@@ -36,7 +36,7 @@ talking.join()
 
 LATE = """
 import os
-from fer_edge.edge.interpreter import _quiet_stderr
+from fer_edge.edge.tflite.interpreter import _quiet_stderr
 with _quiet_stderr():
     under_way = os.dup(2)  # what a write holds that another thread has begun
 os.write(under_way, b"late\\n")
@@ -44,7 +44,7 @@ os.write(under_way, b"late\\n")
 
 AT_ONCE = f"""
 import os, threading
-from fer_edge.edge.interpreter import open_interpreter
+from fer_edge.edge.tflite.interpreter import open_interpreter
 def open_some():
     for _ in range(20):
         open_interpreter({str(FOLDER / "mobilenet_v2_int8.tflite")!r})

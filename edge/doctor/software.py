@@ -53,7 +53,7 @@ def _pyvenv(here: Here) -> dict[str, str] | None:
 
 def runtime(here: Here) -> Finding:
     """The TFLite interpreter loads."""
-    answer = ask(here, "-c", "from fer_edge.edge.interpreter import runtime as r; print(r().name, r().version)")
+    answer = ask(here, "-c", "from fer_edge.edge.tflite.interpreter import runtime as r; print(r().name, r().version)")
     if answer.code < 0:
         advice = "this processor may be older than the wheel expects; try another runtime"
         return Finding(FAIL, answer.reason, advice, page.INSTRUCTION)
@@ -125,7 +125,7 @@ def tensorflow(here: Here) -> Finding:
 
 MODELS = """
 from fer_edge.edge.blazeface import checked_blazeface
-from fer_edge.edge.card import checked_card
+from fer_edge.edge.tflite.card import checked_card
 from fer_edge.edge.catalog import shipped
 from fer_edge.edge.detector import VARIANTS
 from fer_edge.edge.ensemble import read_ensemble

@@ -23,8 +23,8 @@ from checking import check, failed
 from fer_edge import read_picture
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.ensemble import NAMES
-from fer_edge.edge.interpreter import runtime
 from fer_edge.edge.preprocess import shrink, to_gray
+from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.models import FOLDER
 
 Record = dict[str, Any]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.interpreter import Tensor
 from fer_edge.edge.preprocess import normalize
+from fer_edge.edge.tflite.interpreter import Tensor
 
 
 def quantize(real: NDArray[np.floating], tensor: Tensor) -> NDArray[Any]:

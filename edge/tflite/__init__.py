@@ -1,0 +1,1 @@
+"""TFLite files: interpreter, quantization, labels and the model card."""
