@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from fer_edge.edge.board import celsius, read_text, throttling
-from fer_edge.edge.machine import machine
-from fer_edge.edge.version import revision
+from fer_edge.edge.device.board import celsius, read_text, throttling
+from fer_edge.edge.device.host_info import machine
+from fer_edge.edge.device.version import revision
 
 PACKAGES = ("fer-edge", "ai-edge-litert", "tflite-runtime", "numpy", "opencv-python")
 

@@ -25,11 +25,11 @@ from fer_edge.convert.quantization import fake_quantized
 from fer_edge.convert.ranges import calibrate
 from fer_edge.convert.sensitivity import sensitivity, table, write_table
 from fer_edge.convert.source import Source
+from fer_edge.edge.device.host_info import versions
+from fer_edge.edge.device.version import revision
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
-from fer_edge.edge.machine import versions
 from fer_edge.edge.tflite.card import ModelCard, checked_card, read_card, write_card
-from fer_edge.edge.version import revision
 from fer_edge.train.arrays import read_arrays
 from fer_edge.train.loop import predict_logits
 from fer_edge.train.splits import Dataset, Split, fingerprint

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fer_edge.convert import verify
 from fer_edge.convert.export import export_post_training
+from fer_edge.edge.device.host_info import machine
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.machine import machine
 from fer_edge.train.splits import Split
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy")

@@ -17,10 +17,10 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from fer_edge.edge.device.version import installed
 from fer_edge.edge.tflite.card import ModelCard
 from fer_edge.edge.tflite.labels import FILE
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.edge.version import installed
 
 NAME = b"TFLITE_METADATA"
 ABOUT = (

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fer_edge.edge.device.thermal import Heat
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.events import HELD
 from fer_edge.edge.files import identity
-from fer_edge.edge.heat import Heat
 from fer_edge.edge.number import Number
 from fer_edge.edge.sinks import Sink
 from fer_edge.edge.sources import Source
@@ -219,10 +219,10 @@ def _open_mqtt(source: Source, options: dict[str, Any], tell: Callable[[str], No
     name = checked_name(options["mqtt_id"] or default_name(source.name))
     prefix = checked_discovery(options["mqtt_discovery"])
 
+    from fer_edge.edge.device.version import installed
     from fer_edge.edge.sinks.mqtt.connection import Connection
     from fer_edge.edge.sinks.mqtt.discovery import configurations
     from fer_edge.edge.sinks.mqtt.sink import MqttSink
-    from fer_edge.edge.version import installed
 
     base = f"{address.prefix}/{name}"
     greeting = configurations(prefix, base, name, str(options["model"]), installed()) if prefix else {}

@@ -17,10 +17,10 @@ import numpy as np
 from fer_edge.edge.ahead import Ahead
 from fer_edge.edge.cascade import CascadeClassifier
 from fer_edge.edge.config import weaker
+from fer_edge.edge.device.thermal import Heat, Reading
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.follower import EVERY, Follower
 from fer_edge.edge.headed import Headed
-from fer_edge.edge.heat import Heat, Reading
 from fer_edge.edge.memory import UNCHANGED
 from fer_edge.edge.number import Number
 from fer_edge.edge.outputs import open_page, open_sinks, output_options, spare_source

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from fer_edge.edge.board import output
+from fer_edge.edge.device.board import output
 from fer_edge.edge.errors import ServiceError
 
 PATIENCE = 60.0

@@ -15,10 +15,10 @@ import pytest
 from measuring import run
 
 from fer_edge.benchmarks import latency, machine, record
+from fer_edge.edge.device.version import revision
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
 from fer_edge.edge.scores import softmax
 from fer_edge.edge.tflite.card import sha256
-from fer_edge.edge.version import revision
 from fer_edge.train.data import load
 
 ROOT = Path(record.__file__).resolve().parent.parent

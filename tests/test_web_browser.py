@@ -24,7 +24,7 @@ from selenium.webdriver.common.keys import Keys
 from viewing import Watched
 from waiting import LIMIT, until
 
-from fer_edge.edge.heat import Heat
+from fer_edge.edge.device.thermal import Heat
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.tally import Tally
 from fer_edge.edge.web.sink import WebSink

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fer_edge.edge.board import read_text
+from fer_edge.edge.device.board import read_text
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 

@@ -6,10 +6,10 @@ import re
 import shutil
 from pathlib import Path
 
-from fer_edge.edge.board import celsius, read_text, small, throttling
+from fer_edge.edge.device.board import celsius, read_text, small, throttling
+from fer_edge.edge.device.host_info import system
+from fer_edge.edge.device.thermal import WARM
 from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask, page
-from fer_edge.edge.heat import WARM
-from fer_edge.edge.machine import system
 
 MIB = 1 << 20
 

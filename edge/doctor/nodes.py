@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_edge.edge.board import read_text
+from fer_edge.edge.device.board import read_text
 from fer_edge.edge.sources.devices import capability
 
 LIBCAMERA = ("unicam", "rp1-cfe", "rkisp")

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from fer_edge.edge.board import celsius
-from fer_edge.edge.heat import HOT, WARM
+from fer_edge.edge.device.board import celsius
+from fer_edge.edge.device.thermal import HOT, WARM
 from fer_edge.edge.sinks.absence import Absence
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources import Source

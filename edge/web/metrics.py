@@ -7,8 +7,8 @@ import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from fer_edge.edge.device.version import installed
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.edge.version import installed
 from fer_edge.edge.web.live import Live
 from fer_edge.edge.web.state import Run, seen, waiting
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fer_edge.edge.heat import Heat
+from fer_edge.edge.device.thermal import Heat
+from fer_edge.edge.device.version import installed
 from fer_edge.edge.sinks.jsonl import face_record
 from fer_edge.edge.sources import Source
 from fer_edge.edge.tally import Tally
 from fer_edge.edge.types import Prediction
-from fer_edge.edge.version import installed
 from fer_edge.edge.web.live import Live
 
 STALE = 10.0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_edge.edge.board import celsius, small, throttling
+from fer_edge.edge.device.board import celsius, small, throttling
 
 WARM, HOT = 75.0, 80.0
 """Degrees Celsius from which the first and the second level hold; the firmware's own limits are 80 and 85."""

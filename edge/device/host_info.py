@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fer_edge.edge.board import read_text
+from fer_edge.edge.device.board import read_text
 
 
 def machine(packages: Iterable[str], root: Path = Path("/")) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 WRITTEN = (":!benchmarks/results", ":!docs", ":!*.md")
 """What a measurement writes itself, and is none the worse for."""
@@ -23,7 +23,7 @@ def installed() -> str:
 
 def revision(root: Path = ROOT) -> str | None:
     """The checkout's git revision, '+' after it where what is tracked and runs differs; None outside a checkout."""
-    from fer_edge.edge.board import output
+    from fer_edge.edge.device.board import output
 
     if not (root / ".git").exists():
         return None
