@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.record import ResultError
-from fer_edge.edge.detector import open_detector
+from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.types import Box, Frame
 
 PORTRAIT = Path(__file__).resolve().parent / "astronaut.jpg"

@@ -1,4 +1,4 @@
-"""How FER2013's pictures frame their faces, seen through a detector: the source of edge/crop.py's numbers."""
+"""How FER2013's pictures frame their faces, seen through a detector: the source of edge/faces/crop.py's numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.record import ResultError
-from fer_edge.edge.detector import Detector, open_detector
+from fer_edge.edge.faces.detector import Detector, open_detector
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Face, Frame
 from fer_edge.train.data import load

@@ -33,7 +33,7 @@ from fer_edge.edge.ahead import Ahead
 from fer_edge.edge.cascade import CascadeClassifier
 from fer_edge.edge.draw import annotate
 from fer_edge.edge.ensemble import Ensemble
-from fer_edge.edge.follower import EVERY, Follower
+from fer_edge.edge.faces.patch_follower import EVERY, Follower
 from fer_edge.edge.memory import UNCHANGED
 from fer_edge.edge.number import Number
 from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline

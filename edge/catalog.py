@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from fer_edge.edge.blazeface import Variant, checked_blazeface
 from fer_edge.edge.classifier import open_member
-from fer_edge.edge.detector import VARIANTS
 from fer_edge.edge.ensemble import NAMES, read_ensemble
 from fer_edge.edge.errors import FerEdgeError, ModelError
+from fer_edge.edge.faces.blazeface import Variant, checked_blazeface
+from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.tflite.card import read_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import labels_inside

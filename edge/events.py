@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fer_edge.edge.tracker import FORGET
+from fer_edge.edge.faces.tracker import FORGET
 from fer_edge.edge.types import EMOTIONS, Prediction
 
 HELD = 0.5

@@ -19,7 +19,7 @@ from fer_edge.edge.cascade import CascadeClassifier
 from fer_edge.edge.config import weaker
 from fer_edge.edge.device.thermal import Heat, Reading
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.follower import EVERY, Follower
+from fer_edge.edge.faces.patch_follower import EVERY, Follower
 from fer_edge.edge.headed import Headed
 from fer_edge.edge.memory import UNCHANGED
 from fer_edge.edge.number import Number

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_edge.edge.blazeface import (
+from fer_edge.edge.faces.blazeface import (
     BACK,
     COLUMNS,
     FULL,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fer_edge.edge.crop import BOX_LINE, EYE_LINE, MARGIN, MAX_TILT, face_crop, placement, tilt
+from fer_edge.edge.faces.crop import BOX_LINE, EYE_LINE, MARGIN, MAX_TILT, face_crop, placement, tilt
 from fer_edge.edge.types import Box, Face, Frame
 
 ASTRONAUT = Path(__file__).parents[1] / "benchmarks" / "astronaut.jpg"

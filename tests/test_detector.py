@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fer_edge.edge.blazeface import BACK, SHORT, open_blazeface
-from fer_edge.edge.detector import TILED_FROM, VARIANTS, Detector, haar_box, open_detector, tiles
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.faces.blazeface import BACK, SHORT, open_blazeface
+from fer_edge.edge.faces.detector import TILED_FROM, VARIANTS, Detector, haar_box, open_detector, tiles
+from fer_edge.edge.faces.tracker import overlap
 from fer_edge.edge.preprocess import FACE_SIZE
-from fer_edge.edge.tracker import overlap
 from fer_edge.edge.types import Box, Frame
 
 ROOT = Path(__file__).parents[1]

@@ -17,7 +17,7 @@ import pytest
 from networks import coarse_faces, tiny_network
 from waiting import LIMIT, signals_heard
 
-from fer_edge.edge.detector import open_detector
+from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.types import Frame
 from fer_edge.models import FOLDER
 from fer_edge.train.splits import Split

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_edge.edge.detector import open_detector
-from fer_edge.edge.follower import Follower
+from fer_edge.edge.faces.detector import open_detector
+from fer_edge.edge.faces.patch_follower import Follower
 from fer_edge.edge.types import Box, Face, Frame
 from fer_edge.models import FOLDER
 

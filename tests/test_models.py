@@ -18,9 +18,9 @@ from hypothesis.extra.numpy import arrays
 from fer_edge.edge.catalog import shipped
 from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.cli import main
-from fer_edge.edge.detector import VARIANTS
 from fer_edge.edge.ensemble import NAMES, EnsembleConfig, open_classifier, read_ensemble, share_out, write_ensemble
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.scores import fuse
 from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card, write_card

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_edge.edge.crop import face_crop
+from fer_edge.edge.faces.crop import face_crop
+from fer_edge.edge.faces.tracker import Tracker
 from fer_edge.edge.pipeline import STAGES, Pipeline
-from fer_edge.edge.tracker import Tracker
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
 
 BOXES = [Box(100, 10, 60, 60), Box(10, 20, 50, 50), Box(60, 80, 30, 30)]

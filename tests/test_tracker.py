@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_edge.edge.tracker import FORGET, MIN_OVERLAP, Tracker, nearness, overlap
+from fer_edge.edge.faces.tracker import FORGET, MIN_OVERLAP, Tracker, nearness, overlap
 from fer_edge.edge.types import Box, Face
 
 boxes = st.builds(Box, st.integers(-500, 500), st.integers(-500, 500), st.integers(0, 400), st.integers(0, 400))

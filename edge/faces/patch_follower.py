@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.detector import Detector
+from fer_edge.edge.faces.detector import Detector
+from fer_edge.edge.faces.tracker import overlap
 from fer_edge.edge.preprocess import reduced, to_gray
-from fer_edge.edge.tracker import overlap
 from fer_edge.edge.types import Box, Face, Frame
 
 PATCH = 24

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.blazeface import BACK, FULL, SHORT, BlazeFace, blend, open_blazeface
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.faces.blazeface import BACK, FULL, SHORT, BlazeFace, blend, open_blazeface
 from fer_edge.edge.preprocess import FACE_SIZE, to_gray
 from fer_edge.edge.types import Box, Face, Frame
 

@@ -1,0 +1,1 @@
+"""Frames to faces: detection, patch tracking between detections, track ids, crops."""
