@@ -14,9 +14,9 @@ from fer_edge.benchmarks.elsewhere import python_option, rows_from
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.record import Recorded, files, identity, labelled, shipped, write
-from fer_edge.edge.classifier import Classifier
-from fer_edge.edge.ensemble import open_classifier
 from fer_edge.edge.errors import DataError
+from fer_edge.edge.expression.classifier import Classifier
+from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.metrics import measure
 from fer_edge.train.splits import Split

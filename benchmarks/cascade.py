@@ -16,8 +16,8 @@ from fer_edge.benchmarks.latency import summary
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, picture_file, result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, write
-from fer_edge.edge.cascade import Cascade, CascadeClassifier, staged
-from fer_edge.edge.ensemble import Ensemble, open_cascade, open_classifier
+from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, staged
+from fer_edge.edge.expression.ensemble import Ensemble, open_cascade, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.figures import figure, png, tidy

@@ -22,9 +22,9 @@ from fer_edge.benchmarks.latency import ROUNDS, SEED, share, summary, timed
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import count, listed, result_file
 from fer_edge.benchmarks.record import Recorded, files, identity, shipped, write
-from fer_edge.edge.classifier import open_member
-from fer_edge.edge.ensemble import Ensemble, open_classifier
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.classifier import open_member
+from fer_edge.edge.expression.ensemble import Ensemble, open_classifier
 from fer_edge.edge.preprocess import FACE_SIZE, prepare
 from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
 from fer_edge.edge.tflite.quantize import dequantize, gray_table

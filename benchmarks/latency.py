@@ -33,7 +33,7 @@ from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import count, listed, result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, shipped, write
 from fer_edge.edge.device.board import read_text
-from fer_edge.edge.ensemble import open_classifier
+from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.preprocess import FACE_SIZE

@@ -21,7 +21,7 @@ from fer_edge.benchmarks.latency import noise, timed
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, write
-from fer_edge.edge.ensemble import NAMES
+from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter, runtime
 from fer_edge.train.progress import Progress
 

@@ -14,8 +14,8 @@ from fer_edge.benchmarks.degradations import DEGRADATIONS
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, picture_file, result_file
 from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
-from fer_edge.edge.classifier import TFLiteClassifier
-from fer_edge.edge.ensemble import cascade_of, open_classifier
+from fer_edge.edge.expression.classifier import TFLiteClassifier
+from fer_edge.edge.expression.ensemble import cascade_of, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.figures import figure, png, tidy

@@ -12,7 +12,7 @@ import click
 
 from fer_edge.benchmarks.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.tables import answers, networks, wholes
-from fer_edge.edge.ensemble import NAMES
+from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.card import read_card
 from fer_edge.models import FOLDER

@@ -1,4 +1,4 @@
-"""How far scores move when a face hardly does: the source of edge/memory.py's numbers."""
+"""How far scores move when a face hardly does: the source of edge/expression/score_cache.py's numbers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.ensemble import open_classifier
-from fer_edge.edge.memory import difference
+from fer_edge.edge.expression.ensemble import open_classifier
+from fer_edge.edge.expression.score_cache import difference
+from fer_edge.edge.expression.scores import apart
 from fer_edge.edge.preprocess import FACE_SIZE
-from fer_edge.edge.scores import apart
 from fer_edge.train.data import load
 
 ZOOM = 4

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.convert.metadata import labelled
-from fer_edge.edge.classifier import TFLiteClassifier
+from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card, sha256, write_card

@@ -20,10 +20,10 @@ import onnxruntime
 import tf2onnx.convert
 from numpy.typing import NDArray
 
-from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.classifier import TFLiteClassifier
+from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import network_input
-from fer_edge.edge.scores import softmax
 from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter
 from fer_edge.edge.types import EMOTIONS
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.convert.quantization import only, quantizers
+from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.preprocess import network_input
-from fer_edge.edge.scores import softmax
 
 
 @dataclass(frozen=True)

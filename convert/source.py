@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import tf_keras
 
-from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.tflite.card import sha256
 from fer_edge.train.arrays import read_arrays
 from fer_edge.train.evaluation import open_network

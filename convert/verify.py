@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.classifier import TFLiteClassifier
+from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import prepare
-from fer_edge.edge.scores import softmax
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.quantize import gray_table
 from fer_edge.edge.types import EMOTIONS

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from fer_edge.edge.classifier import open_member
-from fer_edge.edge.ensemble import NAMES, read_ensemble
 from fer_edge.edge.errors import FerEdgeError, ModelError
+from fer_edge.edge.expression.classifier import open_member
+from fer_edge.edge.expression.ensemble import NAMES, read_ensemble
 from fer_edge.edge.faces.blazeface import Variant, checked_blazeface
 from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.tflite.card import read_card

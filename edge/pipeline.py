@@ -9,14 +9,14 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.classifier import Classifier
-from fer_edge.edge.ensemble import open_cascade, open_classifier
+from fer_edge.edge.expression.classifier import Classifier
+from fer_edge.edge.expression.ensemble import open_cascade, open_classifier
+from fer_edge.edge.expression.score_cache import UNCHANGED, Memory
+from fer_edge.edge.expression.smoother import SECONDS, Smoother
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
 from fer_edge.edge.faces.patch_follower import EVERY, Follower
 from fer_edge.edge.faces.tracker import Tracker
-from fer_edge.edge.memory import UNCHANGED, Memory
-from fer_edge.edge.smoother import SECONDS, Smoother
 from fer_edge.edge.types import Face, Frame, Prediction
 
 STAGES = ("detect", "track", "crop", "classify", "smooth")

@@ -11,10 +11,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.classifier import Classifier
 from fer_edge.edge.draw import annotate
-from fer_edge.edge.ensemble import open_cascade, open_classifier
 from fer_edge.edge.errors import SinkError, SourceError
+from fer_edge.edge.expression.classifier import Classifier
+from fer_edge.edge.expression.ensemble import open_cascade, open_classifier
 from fer_edge.edge.files import identity
 from fer_edge.edge.pipeline import open_pipeline
 from fer_edge.edge.preprocess import shrink, to_gray

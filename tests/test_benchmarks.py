@@ -16,8 +16,8 @@ from measuring import run
 
 from fer_edge.benchmarks import latency, machine, record
 from fer_edge.edge.device.version import revision
+from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
-from fer_edge.edge.scores import softmax
 from fer_edge.edge.tflite.card import sha256
 from fer_edge.train.data import load
 

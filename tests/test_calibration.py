@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fer_edge.edge.scores import fuse
+from fer_edge.edge.expression.scores import fuse
 from fer_edge.train.calibration import (
     even_weights,
     fit_folds,

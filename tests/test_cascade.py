@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_edge.edge.cascade import Cascade, CascadeClassifier, Point, mean_time, member_times, staged, within
 from fer_edge.edge.cli import main
-from fer_edge.edge.ensemble import NAMES, open_cascade, open_classifier, read_ensemble
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.scores import fuse
+from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, Point, mean_time, member_times, staged, within
+from fer_edge.edge.expression.ensemble import NAMES, open_cascade, open_classifier, read_ensemble
+from fer_edge.edge.expression.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import ensemble_cli
 from fer_edge.train.calibration import even_weights, fit_folds, fit_temperature, parts

@@ -26,9 +26,9 @@ from fer_edge.convert.quantization import fake_quantized, quantizers
 from fer_edge.convert.ranges import calibrate
 from fer_edge.convert.sensitivity import sensitivity
 from fer_edge.convert.source import Source, open_source
-from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.tflite.card import ModelCard, checked_card, sha256, write_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import labels_inside

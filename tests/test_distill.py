@@ -14,8 +14,8 @@ from conftest import SHORT
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError
+from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import network_input
-from fer_edge.edge.scores import softmax
 from fer_edge.train import averaging, targets
 from fer_edge.train.data import load
 from fer_edge.train.evaluation import open_logits

@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from fer_edge.convert import metadata, verify
 from fer_edge.convert.anyshape import any_shape
 from fer_edge.convert.finished import label, made_faces
-from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.tflite.card import card_path, checked_card
 from fer_edge.edge.tflite.labels import labels_inside
 from fer_edge.edge.types import EMOTIONS

@@ -11,8 +11,8 @@ from fer_edge.convert.equalize import DEPTHWISE_PEAK, equalize
 from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
 from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, _swish, calibrate, narrowed, pooled
-from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.preprocess import FACE_SIZE, normalize
 from fer_edge.train import architectures
 from fer_edge.train.loop import predict_logits

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from waiting import until
 
 from fer_edge.edge import run
-from fer_edge.edge.cascade import CascadeClassifier
 from fer_edge.edge.device import board
 from fer_edge.edge.device.thermal import COOLER, HOT, WARM, Heat, Reading, level, reading
-from fer_edge.edge.ensemble import open_cascade
+from fer_edge.edge.expression.cascade import CascadeClassifier
+from fer_edge.edge.expression.ensemble import open_cascade
 from fer_edge.edge.faces.patch_follower import Follower
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.types import Face, Frame

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fer_edge.edge.expression.score_cache import SECONDS, Memory
+from fer_edge.edge.expression.smoother import Smoother
 from fer_edge.edge.faces.tracker import Tracker
-from fer_edge.edge.memory import SECONDS, Memory
 from fer_edge.edge.pipeline import Pipeline
-from fer_edge.edge.smoother import Smoother
 from fer_edge.edge.types import Box, Face, Frame
 
 RNG = np.random.default_rng(0)

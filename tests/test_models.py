@@ -16,13 +16,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fer_edge.edge.catalog import shipped
-from fer_edge.edge.classifier import TFLiteClassifier
 from fer_edge.edge.cli import main
-from fer_edge.edge.ensemble import NAMES, EnsembleConfig, open_classifier, read_ensemble, share_out, write_ensemble
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.classifier import TFLiteClassifier
+from fer_edge.edge.expression.ensemble import (
+    NAMES,
+    EnsembleConfig,
+    open_classifier,
+    read_ensemble,
+    share_out,
+    write_ensemble,
+)
+from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.preprocess import network_input
-from fer_edge.edge.scores import fuse
 from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card, write_card
 from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter, runtime
 from fer_edge.edge.tflite.quantize import dequantize, gray_table, quantize

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from waiting import LIMIT
 
 from fer_edge.edge.cli import main
-from fer_edge.edge.ensemble import open_classifier
+from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER

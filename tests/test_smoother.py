@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_edge.edge.smoother import Smoother
+from fer_edge.edge.expression.smoother import Smoother
 
 HAPPY, SAD, NEUTRAL = (np.eye(7, dtype=np.float32)[i] * 0.93 + np.float32(0.01) for i in (3, 4, 6))
 

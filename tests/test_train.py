@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from conftest import SHORT, command
 
 from fer_edge.edge.cli import main
-from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import DataError, FerEdgeError, ModelError
+from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.preprocess import network_input, upscale
 from fer_edge.train import architectures, loop, targets
 from fer_edge.train.augment import augment

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.scores import fuse
+from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.types import EMOTIONS
 
 Weigh = Callable[[NDArray[np.float32], NDArray[np.int64]], tuple[float, ...]]

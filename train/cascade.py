@@ -8,8 +8,8 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.cascade import Cascade, Point, mean_time
-from fer_edge.edge.scores import fuse
+from fer_edge.edge.expression.cascade import Cascade, Point, mean_time
+from fer_edge.edge.expression.scores import fuse
 from fer_edge.train.calibration import Fold, fit_temperature
 from fer_edge.train.evaluation import cascaded
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from fer_edge.edge.ensemble import NAMES
+from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data import load

@@ -11,11 +11,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.cascade import mean_time, member_times
 from fer_edge.edge.catalog import model_file
-from fer_edge.edge.classifier import open_member
-from fer_edge.edge.ensemble import EnsembleConfig, write_ensemble
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.cascade import mean_time, member_times
+from fer_edge.edge.expression.classifier import open_member
+from fer_edge.edge.expression.ensemble import EnsembleConfig, write_ensemble
 from fer_edge.edge.number import Number
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.calibration import (

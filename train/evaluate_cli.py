@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.catalog import model_file
-from fer_edge.edge.ensemble import NAMES, EnsembleConfig, read_ensemble
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.ensemble import NAMES, EnsembleConfig, read_ensemble
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data import load
 from fer_edge.train.evaluation import cascaded, collect, open_logits, probabilities, temperature

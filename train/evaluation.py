@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.cascade import Cascade, staged
 from fer_edge.edge.catalog import model_file
-from fer_edge.edge.classifier import open_member
-from fer_edge.edge.ensemble import NAMES, temperature_alone
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.scores import fuse
+from fer_edge.edge.expression.cascade import Cascade, staged
+from fer_edge.edge.expression.classifier import open_member
+from fer_edge.edge.expression.ensemble import NAMES, temperature_alone
+from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.progress import Progress
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
+from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.files import whole, write_json
-from fer_edge.edge.scores import softmax
 from fer_edge.train import report
 from fer_edge.train.loop import predict_logits
 from fer_edge.train.metrics import Metrics, measure

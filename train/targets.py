@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
-from fer_edge.edge.scores import softmax
+from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.splits import Split

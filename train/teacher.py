@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.ensemble import NAMES
 from fer_edge.edge.errors import DataError, ModelError
+from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.files import write_bytes
 from fer_edge.train.arrays import read_arrays
 from fer_edge.train.evaluation import collect, open_logits, open_network

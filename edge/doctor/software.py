@@ -128,7 +128,7 @@ from fer_edge.edge.faces.blazeface import checked_blazeface
 from fer_edge.edge.tflite.card import checked_card
 from fer_edge.edge.catalog import shipped
 from fer_edge.edge.faces.detector import VARIANTS
-from fer_edge.edge.ensemble import read_ensemble
+from fer_edge.edge.expression.ensemble import read_ensemble
 from fer_edge.models import FOLDER
 networks = [checked_card(path) for path in shipped()]
 detectors = [checked_blazeface(variant) for variant in VARIANTS.values()]
@@ -149,7 +149,7 @@ def models(here: Here) -> Finding:
 INFERENCE = """
 import json, time
 import numpy as np
-from fer_edge.edge.ensemble import open_classifier
+from fer_edge.edge.expression.ensemble import open_classifier
 classify = open_classifier("ensemble", 1)
 face = np.zeros((1, 48, 48), np.uint8)
 scores = classify(face)

@@ -21,8 +21,8 @@ import numpy as np
 from checking import check, failed
 
 from fer_edge import read_picture
-from fer_edge.edge.classifier import TFLiteClassifier
-from fer_edge.edge.ensemble import NAMES
+from fer_edge.edge.expression.classifier import TFLiteClassifier
+from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.models import FOLDER

@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.cascade import Cascade, CascadeClassifier, Point, cascade_from, mean_time, member_times, within
-from fer_edge.edge.classifier import Classifier, TFLiteClassifier, open_member
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.cascade import (
+    Cascade,
+    CascadeClassifier,
+    Point,
+    cascade_from,
+    mean_time,
+    member_times,
+    within,
+)
+from fer_edge.edge.expression.classifier import Classifier, TFLiteClassifier, open_member
+from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.files import write_json
-from fer_edge.edge.scores import fuse
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.scores import apart
+from fer_edge.edge.expression.scores import apart
 
 SECONDS = 0.3
 """Time constant: after so long 63 % of a lasting change are shown, were it not for `CHANGED`."""

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.classifier import Classifier
-from fer_edge.edge.scores import apart
-from fer_edge.edge.smoother import AGREED
+from fer_edge.edge.expression.classifier import Classifier
+from fer_edge.edge.expression.scores import apart
+from fer_edge.edge.expression.smoother import AGREED
 
 UNCHANGED = 0.13
 """How far a face may differ from the one that was asked about, in standard deviations of its gray values.

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.preprocess import FACE_SIZE
-from fer_edge.edge.scores import fuse
 
 Ask = Callable[[int, NDArray[np.intp]], NDArray[np.float32]]
 """(member, (K,) indices of faces) to their (K, 7) logits."""

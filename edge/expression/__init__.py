@@ -1,0 +1,1 @@
+"""Crops to expression scores: classifier, ensemble, early exit, score cache, smoothing."""
