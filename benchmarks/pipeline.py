@@ -39,7 +39,7 @@ from fer_edge.edge.number import Number
 from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sources.capture import Closing
-from fer_edge.edge.sources.latest import Latest
+from fer_edge.edge.sources.newest_frame import Latest
 from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.types import Frame
 from fer_edge.train.progress import Progress

@@ -137,7 +137,7 @@ class _OneLine(click.ClickException):
 
 def _unusable(error: OSError) -> str:
     """What the system says of a file; its name may be an address that is none."""
-    from fer_edge.edge.sources.address import shown
+    from fer_edge.edge.sources.redaction import shown
 
     return f"{shown(str(error.filename))}: {error.strerror}"
 

@@ -24,9 +24,9 @@ from standins import Picamera2, install
 from fer_edge.edge.cli import main
 from fer_edge.edge.sources import v4l2
 from fer_edge.edge.sources.camera import Camera, motion_jpeg_pays
+from fer_edge.edge.sources.capture_request import Wish
 from fer_edge.edge.sources.devices import Identity, devices, holders, identify, refusal, whereabouts
 from fer_edge.edge.sources.v4l2 import Capability, Format, Size
-from fer_edge.edge.sources.wish import Wish
 
 RECORDED = Path(__file__).parent / "device" / "vivid.json"
 META, IO_MC, STREAMING, THIS_NODE = 0x00800000, 0x20000000, 0x04000000, 0x80000000

@@ -19,9 +19,9 @@ from waiting import LIMIT
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source, stream
-from fer_edge.edge.sources.address import shown
 from fer_edge.edge.sources.capture import Closing
-from fer_edge.edge.sources.latest import Latest
+from fer_edge.edge.sources.newest_frame import Latest
+from fer_edge.edge.sources.redaction import shown
 from fer_edge.edge.types import Frame
 
 

@@ -19,8 +19,8 @@ from waiting import LIMIT, until
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import Source, open_source
 from fer_edge.edge.sources.capture import Closing
-from fer_edge.edge.sources.lasting import Lasting
-from fer_edge.edge.sources.latest import Latest
+from fer_edge.edge.sources.newest_frame import Latest
+from fer_edge.edge.sources.reconnecting import Lasting
 from fer_edge.edge.types import Frame
 
 SILENCE = 30.0
@@ -131,7 +131,7 @@ class Numbered(Closing):
 
 
 def test_lasting_counts_through_and_tries_until_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fer_edge.edge.sources.lasting.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("fer_edge.edge.sources.reconnecting.FIRST_PAUSE", 0.001)
     openings: list[int | None] = [None, 0, 2, 1]  # not there; there without a picture; there again; there once more
 
     def again() -> Source:
@@ -160,7 +160,7 @@ def test_one_that_was_stopped_is_not_lost() -> None:
 
 def test_it_is_away_until_its_picture_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else whoever waits for a picture could give up on a camera that is just coming back."""
-    monkeypatch.setattr("fer_edge.edge.sources.lasting.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("fer_edge.edge.sources.reconnecting.FIRST_PAUSE", 0.001)
     told = list[tuple[str, bool]]()
 
     def tell(line: str) -> None:

@@ -65,10 +65,10 @@ def open_source(
     pictures before is waited for, 0 not at all. tell: takes a line when it is lost and when it is back.
     Raises SourceError.
     """
-    from fer_edge.edge.sources.address import shown
     from fer_edge.edge.sources.capture import quiet_opencv
-    from fer_edge.edge.sources.live import Live
-    from fer_edge.edge.sources.wish import Wish
+    from fer_edge.edge.sources.capture_request import Wish
+    from fer_edge.edge.sources.live_sources import Live
+    from fer_edge.edge.sources.redaction import shown
 
     camera, source = (None if given is None else str(given) for given in (camera, source))
     if camera is not None and source is not None:
@@ -89,8 +89,8 @@ def open_source(
 
 
 def _open_file(source: str) -> Source:
-    from fer_edge.edge.sources.address import shown
     from fer_edge.edge.sources.pictures import SUFFIXES, Pictures
+    from fer_edge.edge.sources.redaction import shown
     from fer_edge.edge.sources.video import open_video
 
     path = Path(source)

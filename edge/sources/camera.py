@@ -11,8 +11,8 @@ import cv2
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import v4l2
 from fer_edge.edge.sources.capture import Closing, open_capture, read
+from fer_edge.edge.sources.capture_request import NONE, Wish
 from fer_edge.edge.sources.devices import Identity, holders, refusal, whereabouts
-from fer_edge.edge.sources.wish import NONE, Wish
 from fer_edge.edge.types import Frame
 
 USUAL = (640, 480, 30.0)

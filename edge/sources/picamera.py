@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources.capture import Closing
-from fer_edge.edge.sources.wish import NONE, Wish
+from fer_edge.edge.sources.capture_request import NONE, Wish
 from fer_edge.edge.types import Frame
 
 FORMATS = ("RGB888", "XRGB8888")

@@ -13,8 +13,8 @@ from queue import Empty, Queue
 import cv2
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.address import shown
 from fer_edge.edge.sources.capture import Closing, open_capture, read
+from fer_edge.edge.sources.redaction import shown
 from fer_edge.edge.sources.video import Video
 from fer_edge.edge.types import Frame
 

@@ -15,8 +15,8 @@ import numpy as np
 from checking import LIGHT, check, end, fer_edge, one_line, waited
 
 from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources.capture_request import Wish
 from fer_edge.edge.sources.picamera import BUFFERS, PiCamera, import_picamera2
-from fer_edge.edge.sources.wish import Wish
 
 BARS = ((1, 1, 1), (0, 1, 1), (1, 1, 0), (0, 1, 0), (1, 0, 1), (0, 0, 1), (1, 0, 0), (0, 0, 0))
 """White, yellow, cyan, green, magenta, red, blue, black: which of B, G, R are bright in the bars, left to right."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import Source
-from fer_edge.edge.sources.lasting import Lasting
-from fer_edge.edge.sources.latest import Latest
-from fer_edge.edge.sources.turned import Turned, flips
-from fer_edge.edge.sources.wish import Wish
+from fer_edge.edge.sources.capture_request import Wish
+from fer_edge.edge.sources.newest_frame import Latest
+from fer_edge.edge.sources.reconnecting import Lasting
+from fer_edge.edge.sources.rotated import Turned, flips
 
 CAMERA_PAUSE, STREAM_PAUSE = 2.0, 30.0
 """Seconds that a pause between two attempts grows to: looking for a device costs nothing, a server is spared."""
@@ -56,7 +56,7 @@ class Live:
 
     def looped(self, path: Path) -> Source:
         """A video in place of a camera."""
-        from fer_edge.edge.sources.looped import Looped
+        from fer_edge.edge.sources.looped_video import Looped
 
         return Latest.started(Looped(path), self.silence)
 
