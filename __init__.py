@@ -6,15 +6,15 @@ A name is loaded when it is first used, so that importing the package, or a comm
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_edge.edge.colours import COLOURS as COLOURS
-    from fer_edge.edge.draw import annotate as annotate
     from fer_edge.edge.errors import FerEdgeError as FerEdgeError
     from fer_edge.edge.errors import ModelError as ModelError
     from fer_edge.edge.errors import SourceError as SourceError
-    from fer_edge.edge.events import Event as Event
-    from fer_edge.edge.events import Watch as Watch
     from fer_edge.edge.pipeline import Pipeline as Pipeline
     from fer_edge.edge.pipeline import open_pipeline as open_pipeline
+    from fer_edge.edge.sinks.colours import COLOURS as COLOURS
+    from fer_edge.edge.sinks.draw import annotate as annotate
+    from fer_edge.edge.sinks.events import Event as Event
+    from fer_edge.edge.sinks.events import Watch as Watch
     from fer_edge.edge.sources import Source as Source
     from fer_edge.edge.sources import open_source as open_source
     from fer_edge.edge.sources.pictures import read_picture as read_picture
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from fer_edge.edge.types import Prediction as Prediction
 else:
     _HOMES = {
-        "colours": ("COLOURS",),
-        "draw": ("annotate",),
+        "sinks.colours": ("COLOURS",),
+        "sinks.draw": ("annotate",),
         "errors": ("FerEdgeError", "ModelError", "SourceError"),
-        "events": ("Event", "Watch"),
+        "sinks.events": ("Event", "Watch"),
         "pipeline": ("Pipeline", "open_pipeline"),
         "sources": ("Source", "open_source"),
         "sources.pictures": ("read_picture",),

@@ -13,17 +13,17 @@ import click
 
 from fer_edge.edge.device.thermal import Heat
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.events import HELD
 from fer_edge.edge.files import identity
 from fer_edge.edge.number import Number
 from fer_edge.edge.sinks import Sink
+from fer_edge.edge.sinks.events import HELD
+from fer_edge.edge.sinks.run_stats import Tally
 from fer_edge.edge.sources import Source
-from fer_edge.edge.tally import Tally
 from fer_edge.edge.terminal import say, status_wanted
 from fer_edge.edge.types import EMOTIONS
 
 if TYPE_CHECKING:
-    from fer_edge.edge.sinks.lines import Rotation
+    from fer_edge.edge.sinks.line_writer import Rotation
     from fer_edge.edge.web.sink import WebSink
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -149,7 +149,7 @@ def _files(source: Source, options: dict[str, Any]) -> Iterator[Sink]:
 
         yield JsonlSink(options["jsonl"], _rotation(options))
     if options["csv"]:
-        from fer_edge.edge.sinks.table import CsvSink
+        from fer_edge.edge.sinks.csv import CsvSink
 
         yield CsvSink(options["csv"], _rotation(options))
     if options["save_video"]:
@@ -165,7 +165,7 @@ def _files(source: Source, options: dict[str, Any]) -> Iterator[Sink]:
 def _rotation(options: dict[str, Any]) -> Rotation | None:
     if options["max_mb"] is None:
         return None
-    from fer_edge.edge.sinks.lines import Rotation
+    from fer_edge.edge.sinks.line_writer import Rotation
 
     return Rotation(round(options["max_mb"] * 1e6), options["keep"])
 
@@ -179,7 +179,7 @@ def _events(source: Source, options: dict[str, Any]) -> Iterator[Sink]:
         yield SnapshotSink(folder, options["snapshot_on"] or EMOTIONS, keep, rest, hold)
         say(f"snapshots: pictures of people are stored in {folder}, up to {keep} of them")
     if options["on"]:
-        from fer_edge.edge.sinks.hook import HookSink
+        from fer_edge.edge.sinks.command import HookSink
 
         yield HookSink(options["on"], say, rest, hold)
     if options["mqtt"]:
@@ -205,13 +205,13 @@ def _displays(source: Source, options: dict[str, Any]) -> Iterator[Sink]:
 
         yield StatusSink(source)
     if "NOTIFY_SOCKET" in os.environ:
-        from fer_edge.edge.sinks.supervisor import SupervisorSink
+        from fer_edge.edge.sinks.systemd_notify import SupervisorSink
 
         yield SupervisorSink(lambda: source.away)
 
 
 def _open_mqtt(source: Source, options: dict[str, Any], tell: Callable[[str], None]) -> Sink:
-    from fer_edge.edge.sinks.mqtt.address import checked_discovery, checked_name, default_name, parse
+    from fer_edge.edge.sinks.mqtt.broker_url import checked_discovery, checked_name, default_name, parse
 
     address = parse(options["mqtt"])
     if options["mqtt_ca"] and not address.tls:

@@ -11,7 +11,6 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.draw import annotate
 from fer_edge.edge.errors import SinkError, SourceError
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_cascade, open_classifier
@@ -19,6 +18,7 @@ from fer_edge.edge.files import identity
 from fer_edge.edge.pipeline import open_pipeline
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.sinks import ViewerGone, stdout_guarded
+from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonLines, face_record
 from fer_edge.edge.sinks.picture import write_picture
 from fer_edge.edge.sinks.text import describe

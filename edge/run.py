@@ -27,9 +27,9 @@ from fer_edge.edge.number import Number
 from fer_edge.edge.outputs import open_page, open_sinks, output_options, spare_source
 from fer_edge.edge.pipeline import Pipeline, open_pipeline
 from fer_edge.edge.sinks import ViewerGone
+from fer_edge.edge.sinks.run_stats import Tally
 from fer_edge.edge.sources import Source, open_source
 from fer_edge.edge.stop import Stop
-from fer_edge.edge.tally import Tally
 from fer_edge.edge.terminal import NORMAL, QUIET, VERBOSE, say, set_verbosity
 from fer_edge.edge.types import Frame
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_edge.edge.events import HELD, Rest, Watch
+from fer_edge.edge.sinks.events import HELD, Rest, Watch
 from fer_edge.edge.types import EMOTIONS, Box, Face, Prediction
 
 FRAME = 0.125  # seconds; binary, so that sums are exact

@@ -18,9 +18,9 @@ from predictions import at, face
 from running import all_lines
 
 from fer_edge.edge.errors import SinkError
+from fer_edge.edge.sinks.csv import COLUMNS, CsvSink
 from fer_edge.edge.sinks.jsonl import JsonlSink
-from fer_edge.edge.sinks.lines import Lines, Rotation
-from fer_edge.edge.sinks.table import COLUMNS, CsvSink
+from fer_edge.edge.sinks.line_writer import Lines, Rotation
 from fer_edge.edge.types import EMOTIONS
 
 # CSV
@@ -128,7 +128,7 @@ def test_what_is_no_file_is_not_renamed() -> None:
 
 
 FULL_DISK = """
-import resource, sys; from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.lines import Lines
+import resource, sys; from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.line_writer import Lines
 limit = int(sys.argv[2]); resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 lines = Lines(sys.argv[1])
 try:

@@ -25,11 +25,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 from predictions import at, face
 from waiting import LIMIT, until
 
-from fer_edge.edge.events import Event
-from fer_edge.edge.sinks.mqtt.address import Address
+from fer_edge.edge.sinks.events import Event
+from fer_edge.edge.sinks.mqtt.broker_url import Address
 from fer_edge.edge.sinks.mqtt.connection import Connection
 from fer_edge.edge.sinks.mqtt.discovery import configurations
-from fer_edge.edge.sinks.mqtt.record import event_record, state_record
+from fer_edge.edge.sinks.mqtt.payload import event_record, state_record
 from fer_edge.edge.sinks.mqtt.sink import MqttSink
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER

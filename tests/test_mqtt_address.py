@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks.mqtt.address import NAME, PREFIX, Address, checked_discovery, checked_name, default_name, parse
+from fer_edge.edge.sinks.mqtt.broker_url import (
+    NAME,
+    PREFIX,
+    Address,
+    checked_discovery,
+    checked_name,
+    default_name,
+    parse,
+)
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 levels = st.text(st.characters(codec="utf-8", exclude_characters="+#/", exclude_categories=["Cc"]), min_size=1)

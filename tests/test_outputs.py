@@ -17,11 +17,11 @@ from predictions import GRAY, at, face
 from running import all_lines, run
 from waiting import LIMIT, until
 
-from fer_edge.edge.aside import Aside
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks import hook
-from fer_edge.edge.sinks.hook import HookSink
+from fer_edge.edge.sinks import command as hook
+from fer_edge.edge.sinks.background_worker import Aside
+from fer_edge.edge.sinks.command import HookSink
 from fer_edge.edge.sinks.snapshot import OURS, SnapshotSink
 from fer_edge.edge.types import EMOTIONS
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from waiting import LIMIT
 
-from fer_edge.edge.colours import COLOURS
-from fer_edge.edge.draw import annotate
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import Sink, ViewerGone, stdout_guarded
+from fer_edge.edge.sinks.colours import COLOURS
+from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sinks.picture import PictureSink
 from fer_edge.edge.sinks.text import TextSink

@@ -15,7 +15,7 @@ from conftest import command
 from network_camera import PORTRAIT
 from waiting import LIMIT, until
 
-from fer_edge.edge.sinks.supervisor import PINGS, SupervisorSink, notify, watchdog_seconds
+from fer_edge.edge.sinks.systemd_notify import PINGS, SupervisorSink, notify, watchdog_seconds
 from fer_edge.edge.types import Frame
 
 

@@ -25,8 +25,8 @@ from viewing import Watched
 from waiting import LIMIT, until
 
 from fer_edge.edge.device.thermal import Heat
+from fer_edge.edge.sinks.run_stats import Tally
 from fer_edge.edge.sources import open_source
-from fer_edge.edge.tally import Tally
 from fer_edge.edge.web.sink import WebSink
 from fer_edge.edge.web.state import Run
 

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from fer_edge.edge.colours import COLOURS
 from fer_edge.edge.errors import SinkError
+from fer_edge.edge.sinks.colours import COLOURS
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
 from fer_edge.edge.web.address import parse
 from fer_edge.edge.web.history import SECONDS, History

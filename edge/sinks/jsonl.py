@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from fer_edge.edge.sinks.lines import Lines, Rotation
+from fer_edge.edge.sinks.line_writer import Lines, Rotation
 from fer_edge.edge.types import EMOTIONS, Frame, Prediction
 
 

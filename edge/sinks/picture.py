@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.draw import annotate
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.files import write_bytes
+from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.types import Frame, Prediction
 
 

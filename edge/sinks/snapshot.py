@@ -9,10 +9,10 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from fer_edge.edge.aside import Aside
-from fer_edge.edge.draw import annotate
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.events import HELD, Event, Rest, Watch
+from fer_edge.edge.sinks.background_worker import Aside
+from fer_edge.edge.sinks.draw import annotate
+from fer_edge.edge.sinks.events import HELD, Event, Rest, Watch
 from fer_edge.edge.sinks.picture import write_picture
 from fer_edge.edge.types import EMOTIONS, Frame, Prediction
 

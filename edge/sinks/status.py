@@ -9,7 +9,7 @@ from time import monotonic
 
 from fer_edge.edge.device.board import celsius
 from fer_edge.edge.device.thermal import HOT, WARM
-from fer_edge.edge.sinks.absence import Absence
+from fer_edge.edge.sinks.disconnect_monitor import Absence
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources import Source
 from fer_edge.edge.terminal import coloured, overwrite

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.draw import annotate
 from fer_edge.edge.errors import SinkError
+from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.types import Frame, Prediction
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}

@@ -10,9 +10,9 @@ from contextlib import suppress
 
 import cv2
 
-from fer_edge.edge.draw import annotate
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import ViewerGone
+from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.types import Frame, Prediction
 
 TITLE = "fer-edge (q or Esc ends)"

@@ -10,7 +10,7 @@ from time import monotonic
 import cv2
 import numpy as np
 
-from fer_edge.edge.draw import annotate
+from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.web.live import Live, Shown
 
 RATE = 25.0

@@ -9,8 +9,8 @@ from typing import Any
 from fer_edge.edge.device.thermal import Heat
 from fer_edge.edge.device.version import installed
 from fer_edge.edge.sinks.jsonl import face_record
+from fer_edge.edge.sinks.run_stats import Tally
 from fer_edge.edge.sources import Source
-from fer_edge.edge.tally import Tally
 from fer_edge.edge.types import Prediction
 from fer_edge.edge.web.live import Live
 

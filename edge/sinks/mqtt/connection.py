@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks.mqtt.address import Address
+from fer_edge.edge.sinks.mqtt.broker_url import Address
 
 if TYPE_CHECKING:
     import ssl

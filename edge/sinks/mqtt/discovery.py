@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from fer_edge.edge.events import Kind
+from fer_edge.edge.sinks.events import Kind
 from fer_edge.edge.types import EMOTIONS
 
 Config = dict[str, Any]

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from fer_edge.edge.events import HELD, Watch
-from fer_edge.edge.sinks.absence import Absence
+from fer_edge.edge.sinks.disconnect_monitor import Absence
+from fer_edge.edge.sinks.events import HELD, Watch
 from fer_edge.edge.sinks.mqtt.connection import Connection
-from fer_edge.edge.sinks.mqtt.record import event_record, state_record
+from fer_edge.edge.sinks.mqtt.payload import event_record, state_record
 from fer_edge.edge.types import Frame, Prediction
 
 WATCHED, QUIET = 0.5, 10.0

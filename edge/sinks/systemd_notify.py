@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 
-from fer_edge.edge.sinks.absence import Absence
+from fer_edge.edge.sinks.disconnect_monitor import Absence
 from fer_edge.edge.types import Frame, Prediction
 
 PINGS = 4

@@ -10,9 +10,9 @@ import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from fer_edge.edge.aside import Aside
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.events import HELD, Event, Rest, Watch
+from fer_edge.edge.sinks.background_worker import Aside
+from fer_edge.edge.sinks.events import HELD, Event, Rest, Watch
 from fer_edge.edge.types import Frame, Prediction
 
 PATIENCE = 30.0

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.colours import COLOURS
+from fer_edge.edge.sinks.colours import COLOURS
 from fer_edge.edge.types import EMOTIONS, Box, Frame, Prediction
 
 DARK, LIGHT = (24, 24, 24), (240, 240, 240)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from fer_edge.edge.sinks.lines import Lines, Rotation
+from fer_edge.edge.sinks.line_writer import Lines, Rotation
 from fer_edge.edge.types import EMOTIONS, Frame, Prediction
 
 COLUMNS = ("clock", "frame", "time", "track", "x", "y", "width", "height", "score", "emotion", "confidence", *EMOTIONS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fer_edge.edge.events import Event, Presence
+from fer_edge.edge.sinks.events import Event, Presence
 from fer_edge.edge.types import EMOTIONS
 
 
