@@ -23,7 +23,7 @@ from viewing import Watched
 from waiting import LIMIT, until
 
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.edge.web.pages import STATIC
+from fer_edge.edge.web.static_files import STATIC
 
 PATHS = ("/", "/frame.jpg", "/stream.mjpg", "/api/state", "/api/history", "/api/events", "/metrics", "/static/page.js")
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.colours import COLOURS
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
-from fer_edge.edge.web.address import parse
+from fer_edge.edge.web.frame_mailbox import Live
 from fer_edge.edge.web.history import SECONDS, History
-from fer_edge.edge.web.live import Live
-from fer_edge.edge.web.pages import STATIC
-from fer_edge.edge.web.pictures import WIDEST, Pictures
+from fer_edge.edge.web.jpeg import WIDEST, Pictures
+from fer_edge.edge.web.listen_address import parse
 from fer_edge.edge.web.state import waiting
+from fer_edge.edge.web.static_files import STATIC
 from fer_edge.edge.web.viewers import RECENT, Viewers
 
 

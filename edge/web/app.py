@@ -14,12 +14,12 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from fer_edge.edge.web.frame_mailbox import Live
 from fer_edge.edge.web.history import SECONDS
-from fer_edge.edge.web.live import Live
+from fer_edge.edge.web.jpeg import Pictures
 from fer_edge.edge.web.metrics import CONTENT_TYPE, metrics
-from fer_edge.edge.web.pages import STATIC
-from fer_edge.edge.web.pictures import Pictures
 from fer_edge.edge.web.state import Run, state, status
+from fer_edge.edge.web.static_files import STATIC
 from fer_edge.edge.web.viewers import Viewers
 
 EVENT_SECONDS = 0.1

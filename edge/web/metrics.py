@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fer_edge.edge.device.version import installed
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.edge.web.live import Live
+from fer_edge.edge.web.frame_mailbox import Live
 from fer_edge.edge.web.state import Run, seen, waiting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -14,11 +14,11 @@ import uvicorn
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.types import Frame, Prediction
-from fer_edge.edge.web.address import bound, is_loopback, link, parse
 from fer_edge.edge.web.app import Answers
-from fer_edge.edge.web.gate import Gate
-from fer_edge.edge.web.live import Live
-from fer_edge.edge.web.pictures import Pictures
+from fer_edge.edge.web.auth import Gate
+from fer_edge.edge.web.frame_mailbox import Live
+from fer_edge.edge.web.jpeg import Pictures
+from fer_edge.edge.web.listen_address import bound, is_loopback, link, parse
 from fer_edge.edge.web.state import Run
 
 SHORTEST = 8

@@ -12,7 +12,7 @@ from fer_edge.edge.sinks.jsonl import face_record
 from fer_edge.edge.sinks.run_stats import Tally
 from fer_edge.edge.sources import Source
 from fer_edge.edge.types import Prediction
-from fer_edge.edge.web.live import Live
+from fer_edge.edge.web.frame_mailbox import Live
 
 STALE = 10.0
 """Seconds without a frame after which a run that has not ended is no longer healthy."""

@@ -12,7 +12,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fer_edge.edge.web.pages import STATIC
+from fer_edge.edge.web.static_files import STATIC
 
 OPEN = frozenset(("/healthz", "/static/page.css", "/static/icon.svg"))
 """Paths that need no token: they say nothing about anybody."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fer_edge.edge.sinks.draw import annotate
-from fer_edge.edge.web.live import Live, Shown
+from fer_edge.edge.web.frame_mailbox import Live, Shown
 
 RATE = 25.0
 """Pictures a second at most: the eye wants no more, and the processor is the networks'."""
