@@ -12,10 +12,10 @@ import click
 from click.core import ParameterSource
 
 from fer_edge.benchmarks.machine import facts
+from fer_edge.edge.config.option_values import as_words, options
 from fer_edge.edge.errors import FerEdgeError, ModelError
 from fer_edge.edge.expression.ensemble import NAMES, ensemble_file, open_classifier, read_ensemble
 from fer_edge.edge.files import write_json
-from fer_edge.edge.option import as_words, options
 from fer_edge.edge.tflite.card import read_card, sha256
 from fer_edge.models import FOLDER
 from fer_edge.train.data import load

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fer_edge.edge.config import UNCONFIGURED, find
+from fer_edge.edge.config.file import UNCONFIGURED, find
 from fer_edge.edge.errors import FerEdgeError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _configure(ctx: click.Context, words: list[str]) -> None:
     """Give the called command the configuration file's values as its defaults. Raises ConfigError."""
     path = find(ctx.params["config"])
     if path is not None:
-        from fer_edge.edge.tables import settings
+        from fer_edge.edge.config.tables import settings
 
         ctx.obj = path
         ctx.default_map = settings(path, main, words)

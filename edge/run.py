@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from fer_edge.edge.ahead import Ahead
-from fer_edge.edge.config import weaker
+from fer_edge.edge.config.file import weaker
 from fer_edge.edge.device.thermal import Heat, Reading
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.expression.cascade import CascadeClassifier

@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from fer_edge.edge.cli import COMMANDS
-from fer_edge.edge.config import NAME, UNCONFIGURED, find, places, read
+from fer_edge.edge.config.example import sample
+from fer_edge.edge.config.file import NAME, UNCONFIGURED, find, places, read
+from fer_edge.edge.config.option_values import as_toml, default, options
+from fer_edge.edge.config.tables import settings
 from fer_edge.edge.errors import ConfigError
-from fer_edge.edge.option import as_toml, default, options
-from fer_edge.edge.samples import sample
-from fer_edge.edge.tables import settings
 
 WIDTH = 100
 """Columns that the example's comments are folded to."""

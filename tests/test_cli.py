@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from network_camera import PORTRAIT
 
 from fer_edge.edge.cli import COMMANDS, _missing, main
+from fer_edge.edge.config.option_values import options
 from fer_edge.edge.number import Number
-from fer_edge.edge.option import options
 from fer_edge.edge.run import HEADINGS, run
 
 

@@ -15,11 +15,11 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_edge.edge import config
 from fer_edge.edge.cli import COMMANDS, main
-from fer_edge.edge.option import as_toml, as_words, default, options
-from fer_edge.edge.samples import SAMPLES
-from fer_edge.edge.tables import settings
+from fer_edge.edge.config.example import SAMPLES
+from fer_edge.edge.config.file import file as config
+from fer_edge.edge.config.option_values import as_toml, as_words, default, options
+from fer_edge.edge.config.tables import settings
 from fer_edge.models import FOLDER
 
 PORTRAIT = FOLDER.parent / "benchmarks" / "astronaut.jpg"
@@ -178,10 +178,10 @@ def test_other_commands_tables_are_not_imported(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         return set(done.stderr.splitlines())
 
-    assert not {"tomllib", "difflib", "fer_edge.edge.tables", "fer_edge.edge.option"} & loaded()
+    assert not {"tomllib", "difflib", "fer_edge.edge.config.tables", "fer_edge.edge.config.option_values"} & loaded()
     written(tmp_path, "[train]\nepochs = 'nonsense'\n[run]\nthreads = 1\n[bench.latency]\nruns = 10\n")
     names = loaded()
-    assert "fer_edge.edge.tables" in names
+    assert "fer_edge.edge.config.tables" in names
     assert not {"fer_edge.train", "fer_edge.benchmarks", "fer_edge.edge.run"} & names
 
 

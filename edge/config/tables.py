@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from fer_edge.edge.config import UNCONFIGURED, read
+from fer_edge.edge.config.file import UNCONFIGURED, read
+from fer_edge.edge.config.option_values import checked, options
 from fer_edge.edge.errors import ConfigError
-from fer_edge.edge.option import checked, options
 
 
 def settings(path: Path, root: click.Group, words: list[str]) -> dict[str, Any]:
