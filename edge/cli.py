@@ -30,7 +30,7 @@ COMMANDS = {
     "convert": ("fer_edge.convert.cli:convert", "Quantize a float model to int8 TFLite, verified."),
     "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
     "config": ("fer_edge.edge.settings:config", "Show what fer-edge.toml sets, or print one to start from."),
-    "service": ("fer_edge.edge.service:service", "Run at every start of the machine, under systemd."),
+    "service": ("fer_edge.edge.service.command:service", "Run at every start of the machine, under systemd."),
     "doctor": ("fer_edge.edge.doctor.cli:doctor", "Look what is wrong here, and say what to do."),
 }
 

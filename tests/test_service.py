@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import LIMIT
 
-from fer_edge.edge import service, systemd, unit
 from fer_edge.edge.cli import main
-from fer_edge.edge.unit import CONFIG, NAME, Unit, outermost, quoted
+from fer_edge.edge.service import command as service
+from fer_edge.edge.service import systemctl as systemd
+from fer_edge.edge.service import systemd_unit as unit
+from fer_edge.edge.service.systemd_unit import CONFIG, NAME, Unit, outermost, quoted
 
 TOML = Path("/etc/fer-edge/fer-edge.toml")
 RUN = ("/usr/bin/env", "python3", "-m", "fer_edge.edge.cli", "--config", CONFIG, "run")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from checking import check, end, fer_edge, waited
 
+from fer_edge.edge.service.systemd_unit import NAME
 from fer_edge.edge.sources.devices import holders
-from fer_edge.edge.unit import NAME
 
 CAMERA = Path("/dev/v4l/by-path/platform-vivid.0-video-index0")
 CONFIG = Path("/etc/fer-edge/fer-edge.toml")

@@ -12,13 +12,13 @@ from typing import Any
 
 import click
 
-from fer_edge.edge import unit
 from fer_edge.edge.config.file import NAME, find, read
 from fer_edge.edge.config.tables import settings
 from fer_edge.edge.device.board import output
 from fer_edge.edge.errors import ConfigError, ServiceError, SinkError
 from fer_edge.edge.files import write_bytes
-from fer_edge.edge.systemd import enabled, reachable, systemctl, version
+from fer_edge.edge.service import systemd_unit as unit
+from fer_edge.edge.service.systemctl import enabled, reachable, systemctl, version
 from fer_edge.models import FOLDER
 
 NETWORKED = ("web", "mqtt", "on")
