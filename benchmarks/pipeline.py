@@ -29,12 +29,12 @@ from fer_edge.benchmarks.latency import peak_mib, resident_mib, summary, timed
 from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import count, listed, result_file
 from fer_edge.benchmarks.record import Recorded, ResultError, identity, write
-from fer_edge.edge.ahead import Ahead
+from fer_edge.edge.commands.click_types import Number
+from fer_edge.edge.commands.prefetch import Ahead
 from fer_edge.edge.expression.cascade import CascadeClassifier
 from fer_edge.edge.expression.ensemble import Ensemble
 from fer_edge.edge.expression.score_cache import UNCHANGED
 from fer_edge.edge.faces.patch_follower import EVERY, Follower
-from fer_edge.edge.number import Number
 from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonlSink

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from fer_edge.edge.commands.click_types import Number
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.number import Number
 from fer_edge.edge.tflite.card import ModelCard
 from fer_edge.train.progress import Progress, say
 

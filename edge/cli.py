@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
-    "run": ("fer_edge.edge.run:run", "Recognize expressions live, from a camera or a file."),
-    "predict": ("fer_edge.edge.predict:predict", "Recognize expressions in pictures."),
-    "cameras": ("fer_edge.edge.cameras:cameras", "List the cameras, and what to type for each."),
-    "models": ("fer_edge.edge.catalog:models", "List, show and verify the models."),
+    "run": ("fer_edge.edge.commands.run:run", "Recognize expressions live, from a camera or a file."),
+    "predict": ("fer_edge.edge.commands.predict:predict", "Recognize expressions in pictures."),
+    "cameras": ("fer_edge.edge.commands.cameras:cameras", "List the cameras, and what to type for each."),
+    "models": ("fer_edge.edge.commands.models:models", "List, show and verify the models."),
     "data": ("fer_edge.train.cli:data", "Prepare and inspect data sets."),
     "train": ("fer_edge.train.cli:train", "Train a float model."),
     "evaluate": ("fer_edge.train.evaluate_cli:evaluate", "Measure models on a labelled split."),
     "ensemble": ("fer_edge.train.ensemble_cli:ensemble", "Fit an ensemble's weights and temperature."),
     "convert": ("fer_edge.convert.cli:convert", "Quantize a float model to int8 TFLite, verified."),
     "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
-    "config": ("fer_edge.edge.settings:config", "Show what fer-edge.toml sets, or print one to start from."),
+    "config": ("fer_edge.edge.commands.config:config", "Show what fer-edge.toml sets, or print one to start from."),
     "service": ("fer_edge.edge.service.command:service", "Run at every start of the machine, under systemd."),
     "doctor": ("fer_edge.edge.doctor.cli:doctor", "Look what is wrong here, and say what to do."),
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from waiting import until
 
-from fer_edge.edge.ahead import Ahead
+from fer_edge.edge.commands.prefetch import Ahead
 from fer_edge.edge.errors import SourceError
 
 

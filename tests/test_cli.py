@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from network_camera import PORTRAIT
 
 from fer_edge.edge.cli import COMMANDS, _missing, main
+from fer_edge.edge.commands.click_types import Number
+from fer_edge.edge.commands.run import HEADINGS, run
 from fer_edge.edge.config.option_values import options
-from fer_edge.edge.number import Number
-from fer_edge.edge.run import HEADINGS, run
 
 
 def without(module: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -124,7 +124,7 @@ def test_an_error_that_names_no_file_is_nobodys_mistake(monkeypatch: pytest.Monk
     def broken() -> list[Path]:
         raise OSError("a bug")
 
-    monkeypatch.setattr("fer_edge.edge.catalog.shipped", broken)
+    monkeypatch.setattr("fer_edge.edge.commands.models.shipped", broken)
     assert str(CliRunner().invoke(main, ["models", "list"]).exception) == "a bug"
 
 

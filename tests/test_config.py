@@ -182,7 +182,7 @@ def test_other_commands_tables_are_not_imported(tmp_path: Path) -> None:
     written(tmp_path, "[train]\nepochs = 'nonsense'\n[run]\nthreads = 1\n[bench.latency]\nruns = 10\n")
     names = loaded()
     assert "fer_edge.edge.config.tables" in names
-    assert not {"fer_edge.train", "fer_edge.benchmarks", "fer_edge.edge.run"} & names
+    assert not {"fer_edge.train", "fer_edge.benchmarks", "fer_edge.edge.commands.run"} & names
 
 
 def test_commands_of_groups_have_tables_of_their_own(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import until
 
-from fer_edge.edge import run
+from fer_edge.edge.commands import run
 from fer_edge.edge.device import board
 from fer_edge.edge.device.thermal import COOLER, HOT, WARM, Heat, Reading, level, reading
 from fer_edge.edge.expression.cascade import CascadeClassifier

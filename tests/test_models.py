@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fer_edge.edge.catalog import shipped
 from fer_edge.edge.cli import main
+from fer_edge.edge.commands.models import shipped
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.expression.ensemble import (

@@ -72,7 +72,10 @@ def test_without_the_extra_there_is_one_line(library: str) -> None:
 
 
 def test_a_run_without_a_page_loads_no_server() -> None:
-    code = "import sys, fer_edge.edge.run; print([n for n in ('starlette', 'uvicorn', 'asyncio') if n in sys.modules])"
+    code = (
+        "import sys, fer_edge.edge.commands.run; "
+        "print([n for n in ('starlette', 'uvicorn', 'asyncio') if n in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 

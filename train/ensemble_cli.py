@@ -11,12 +11,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.catalog import model_file
+from fer_edge.edge.commands.click_types import Number
+from fer_edge.edge.commands.models import model_file
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.cascade import mean_time, member_times
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import EnsembleConfig, write_ensemble
-from fer_edge.edge.number import Number
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.calibration import (
     Weigh,

@@ -10,7 +10,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.catalog import model_file
+from fer_edge.edge.commands.models import model_file
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.ensemble import NAMES, EnsembleConfig, read_ensemble
 from fer_edge.train.cli import data_option, skip_option

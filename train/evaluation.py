@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.catalog import model_file
+from fer_edge.edge.commands.models import model_file
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.cascade import Cascade, staged
 from fer_edge.edge.expression.classifier import open_member

@@ -126,7 +126,7 @@ def tensorflow(here: Here) -> Finding:
 MODELS = """
 from fer_edge.edge.faces.blazeface import checked_blazeface
 from fer_edge.edge.tflite.card import checked_card
-from fer_edge.edge.catalog import shipped
+from fer_edge.edge.commands.models import shipped
 from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.expression.ensemble import read_ensemble
 from fer_edge.models import FOLDER

@@ -14,7 +14,11 @@ import click
 import cv2
 import numpy as np
 
-from fer_edge.edge.ahead import Ahead
+from fer_edge.edge.commands.click_types import Number
+from fer_edge.edge.commands.help_sections import Headed
+from fer_edge.edge.commands.prefetch import Ahead
+from fer_edge.edge.commands.run_outputs import open_page, open_sinks, output_options, spare_source
+from fer_edge.edge.commands.signals import Stop
 from fer_edge.edge.config.file import weaker
 from fer_edge.edge.device.thermal import Heat, Reading
 from fer_edge.edge.errors import SourceError
@@ -22,14 +26,10 @@ from fer_edge.edge.expression.cascade import CascadeClassifier
 from fer_edge.edge.expression.score_cache import UNCHANGED
 from fer_edge.edge.expression.smoother import SECONDS
 from fer_edge.edge.faces.patch_follower import EVERY, Follower
-from fer_edge.edge.headed import Headed
-from fer_edge.edge.number import Number
-from fer_edge.edge.outputs import open_page, open_sinks, output_options, spare_source
 from fer_edge.edge.pipeline import Pipeline, open_pipeline
 from fer_edge.edge.sinks import ViewerGone
 from fer_edge.edge.sinks.run_stats import Tally
 from fer_edge.edge.sources import Source, open_source
-from fer_edge.edge.stop import Stop
 from fer_edge.edge.terminal import NORMAL, QUIET, VERBOSE, say, set_verbosity
 from fer_edge.edge.types import Frame
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fer_edge.edge.commands.click_types import Number
 from fer_edge.edge.device.thermal import Heat
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.files import identity
-from fer_edge.edge.number import Number
 from fer_edge.edge.sinks import Sink
 from fer_edge.edge.sinks.events import HELD
 from fer_edge.edge.sinks.run_stats import Tally

@@ -1,0 +1,1 @@
+"""The commands of the device: run, predict, cameras, models, config."""
