@@ -31,7 +31,7 @@ COMMANDS = {
     "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
     "config": ("fer_edge.edge.commands.config:config", "Show what fer-edge.toml sets, or print one to start from."),
     "service": ("fer_edge.edge.service.command:service", "Run at every start of the machine, under systemd."),
-    "doctor": ("fer_edge.edge.doctor.cli:doctor", "Look what is wrong here, and say what to do."),
+    "doctor": ("fer_edge.edge.doctor.command:doctor", "Look what is wrong here, and say what to do."),
 }
 
 _EXTRAS = {

@@ -30,7 +30,7 @@ from fer_edge.edge.doctor import (
     page,
     software,
 )
-from fer_edge.edge.doctor.cli import QUESTIONS, told
+from fer_edge.edge.doctor.command import QUESTIONS, told
 from fer_edge.models import FOLDER
 
 ROOT = FOLDER.parent

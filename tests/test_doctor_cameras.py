@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from machines import PI5, blocked, tree
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, cameras, nodes, page
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, cameras
+from fer_edge.edge.doctor import docs_anchors as page
+from fer_edge.edge.doctor import v4l2_nodes as nodes
 
 NODES = {
     "bookworm Pi with a module": (

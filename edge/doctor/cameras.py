@@ -6,8 +6,9 @@ import grp
 import os
 from pathlib import Path
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask, page
-from fer_edge.edge.doctor.nodes import Node, nodes
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask
+from fer_edge.edge.doctor import docs_anchors as page
+from fer_edge.edge.doctor.v4l2_nodes import Node, nodes
 from fer_edge.edge.sources.devices import holders
 
 PICAMERA2 = """

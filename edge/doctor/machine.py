@@ -9,7 +9,8 @@ from pathlib import Path
 from fer_edge.edge.device.board import celsius, read_text, small, throttling
 from fer_edge.edge.device.host_info import system
 from fer_edge.edge.device.thermal import WARM
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask, page
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask
+from fer_edge.edge.doctor import docs_anchors as page
 
 MIB = 1 << 20
 

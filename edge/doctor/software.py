@@ -8,7 +8,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask, page
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask
+from fer_edge.edge.doctor import docs_anchors as page
 
 TESTED = ((3, 11), (3, 13))
 """The first and the last Python that the tests run with."""

@@ -9,7 +9,8 @@ from dataclasses import asdict
 
 import click
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, cameras, examine, machine, page, software
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, cameras, examine, machine, software
+from fer_edge.edge.doctor import docs_anchors as page
 from fer_edge.edge.terminal import coloured
 
 COLOURS = {OK: "green", WARN: "yellow", FAIL: "red"}
