@@ -20,9 +20,9 @@ from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, staged
 from fer_edge.edge.expression.ensemble import Ensemble, open_cascade, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.interpreter import runtime
+from fer_edge.train.data.splits import Split
 from fer_edge.train.figures import figure, png, tidy
 from fer_edge.train.progress import Progress
-from fer_edge.train.splits import Split
 
 BLOCK = 32
 """Faces that one of the two classifies before it is the other's turn."""

@@ -15,7 +15,7 @@ from fer_edge.benchmarks.record import ResultError
 from fer_edge.edge.faces.detector import Detector, open_detector
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Face, Frame
-from fer_edge.train.data import load
+from fer_edge.train.data.loading import load
 
 ZOOM = 5
 """Each picture is enlarged to 240 px, a common size of a face before a camera."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from fer_edge.train.data.splits import SPLITS
 from fer_edge.train.figures import needs_matplotlib
-from fer_edge.train.splits import SPLITS
 
 Command = Callable[..., Any]
 

@@ -18,8 +18,8 @@ from fer_edge.edge.expression.ensemble import NAMES, ensemble_file, open_classif
 from fer_edge.edge.files import write_json
 from fer_edge.edge.tflite.card import read_card, sha256
 from fer_edge.models import FOLDER
-from fer_edge.train.data import load
-from fer_edge.train.splits import Split, fingerprint
+from fer_edge.train.data.loading import load
+from fer_edge.train.data.splits import Split, fingerprint
 
 _HERE = Path(__file__).resolve().parent
 RESULTS = _HERE / "results" if (_HERE.parent / "setup.cfg").exists() else Path("results")

@@ -13,7 +13,7 @@ from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.expression.score_cache import difference
 from fer_edge.edge.expression.scores import apart
 from fer_edge.edge.preprocess import FACE_SIZE
-from fer_edge.train.data import load
+from fer_edge.train.data.loading import load
 
 ZOOM = 4
 """Each picture is enlarged to 192 px before it is moved, so that a move is no whole pixel."""

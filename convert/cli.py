@@ -121,7 +121,7 @@ def convert(
     from fer_edge.convert.finetune import Tuning
     from fer_edge.convert.source import open_source
     from fer_edge.convert.verify import Limits
-    from fer_edge.train.data import load
+    from fer_edge.train.data.loading import load
 
     if other is not None and not other.is_file():
         raise ModelError(f"--tflite-runtime-python {other}: no such file; expected a Python with tflite-runtime")
@@ -170,7 +170,7 @@ def _finished(model: Path, data_path: str | None, skip_bad: bool, out: Path | No
     if not model.is_file():
         raise ModelError(f"{model}: no such file; expected a .tflite file")
     from fer_edge.convert.finished import label, made_faces, sample, write_onnx
-    from fer_edge.train.data import load
+    from fer_edge.train.data.loading import load
 
     folder = out or model.parent
     if labels:

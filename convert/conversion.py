@@ -30,9 +30,9 @@ from fer_edge.edge.device.version import revision
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.card import ModelCard, checked_card, read_card, write_card
-from fer_edge.train.arrays import read_arrays
+from fer_edge.train.data.arrays import read_arrays
+from fer_edge.train.data.splits import Dataset, Split, fingerprint
 from fer_edge.train.loop import predict_logits
-from fer_edge.train.splits import Dataset, Split, fingerprint
 
 SUFFIX = {"int8": "int8", "ptq": "ptq", "float32": "float32", "float16": "float16", "dynamic": "dynamic"}
 

@@ -19,8 +19,8 @@ from fer_edge.edge.files import whole
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.augment import augment
+from fer_edge.train.data.splits import Split
 from fer_edge.train.recipes import Recipe
-from fer_edge.train.splits import Split
 
 Progress = Callable[[str, int, int], None]
 

@@ -15,7 +15,7 @@ from fer_edge.convert import verify
 from fer_edge.convert.export import export_post_training
 from fer_edge.edge.device.host_info import machine
 from fer_edge.edge.errors import ModelError
-from fer_edge.train.splits import Split
+from fer_edge.train.data.splits import Split
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy")
 """What a figure of a conversion depends on."""

@@ -19,8 +19,8 @@ from fer_edge.edge.preprocess import prepare
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.quantize import gray_table
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data.splits import Split
 from fer_edge.train.metrics import measure
-from fer_edge.train.splits import Split
 
 
 @dataclass(frozen=True)

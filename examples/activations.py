@@ -27,9 +27,9 @@ from fer_edge.convert.export import export_post_training
 from fer_edge.convert.source import open_source
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
-from fer_edge.train.data import load
+from fer_edge.train.data.loading import load
+from fer_edge.train.data.splits import Split
 from fer_edge.train.loop import predict_logits
-from fer_edge.train.splits import Split
 
 TURNS, CALLS = 20, 10
 CALIBRATION = 512

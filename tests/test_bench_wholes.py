@@ -23,7 +23,7 @@ from fer_edge.edge.preprocess import to_gray
 from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.tflite.card import card_path
 from fer_edge.models import FOLDER
-from fer_edge.train.data import load
+from fer_edge.train.data.loading import load
 
 # --- pipeline ----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from fer_edge.edge.device.version import revision
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
 from fer_edge.edge.tflite.card import sha256
-from fer_edge.train.data import load
+from fer_edge.train.data.loading import load
 
 ROOT = Path(record.__file__).resolve().parent.parent
 

@@ -20,7 +20,9 @@ from hypothesis.extra.numpy import arrays
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError, SinkError
-from fer_edge.train import data, fer2013, folders, splits
+from fer_edge.train.data import class_folders as folders
+from fer_edge.train.data import fer2013, splits
+from fer_edge.train.data import loading as data
 
 FACE = np.arange(48 * 48).reshape(48, 48) % 256
 

@@ -11,7 +11,7 @@ from conftest import command
 
 from fer_edge.edge.tflite.card import checked_card
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.train.data import load
+from fer_edge.train.data.loading import load
 
 
 def test_csv_to_prediction(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from waiting import LIMIT, signals_heard
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.types import Frame
 from fer_edge.models import FOLDER
-from fer_edge.train.splits import Split
+from fer_edge.train.data.splits import Split
 
 EXAMPLES = FOLDER.parent / "examples"
 

@@ -14,9 +14,9 @@ import pytest
 
 from fer_edge.train import architectures, loop, optimization
 from fer_edge.train.checkpoint import State
-from fer_edge.train.data import load
+from fer_edge.train.data.loading import load
+from fer_edge.train.data.splits import Dataset
 from fer_edge.train.recipes import Recipe
-from fer_edge.train.splits import Dataset
 
 SIZE = 24
 QUICK = replace(Recipe(), batch_size=28, warmup_size=SIZE, warmup_epochs=0, top_epochs=0, full_epochs=0, small_size=16)

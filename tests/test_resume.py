@@ -19,9 +19,9 @@ from fer_edge.convert.finetune import _keep
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.train.checkpoint import State, beginning, read_checkpoint, write_checkpoint
-from fer_edge.train.data import load
+from fer_edge.train.data.loading import load
+from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.recipes import Recipe
-from fer_edge.train.splits import Dataset, Split
 from fer_edge.train.teacher import write_logits
 from fer_edge.train.weights import check
 

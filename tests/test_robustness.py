@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from fer_edge.benchmarks.degradations import DEGRADATIONS
 from fer_edge.edge.cli import main
 from fer_edge.edge.expression.ensemble import open_cascade
-from fer_edge.train.data import load
+from fer_edge.train.data.loading import load
 
 AT_REST = {"gamma": 1.0, "blur": 0.01, "jpeg": 0.0}
 

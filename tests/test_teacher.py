@@ -11,7 +11,7 @@ import pytest
 
 from fer_edge.edge.errors import DataError
 from fer_edge.train import architectures, teacher
-from fer_edge.train.splits import Split
+from fer_edge.train.data.splits import Split
 from fer_edge.train.targets import in_fold
 from fer_edge.train.teacher import _unseen, open_judge, teach
 from fer_edge.train.weights import save_half

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.files import whole
-from fer_edge.train.arrays import read_arrays
+from fer_edge.train.data.arrays import read_arrays
+from fer_edge.train.data.splits import Dataset, fingerprint
 from fer_edge.train.recipes import Recipe
-from fer_edge.train.splits import Dataset, fingerprint
 
 CHECKPOINT = "checkpoint.npz"
 

@@ -13,12 +13,12 @@ import click
 from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.architectures import ARCHITECTURES
-from fer_edge.train.data import load
-from fer_edge.train.folders import write_folders
+from fer_edge.train.data.class_folders import write_folders
+from fer_edge.train.data.loading import load
+from fer_edge.train.data.splits import SPLITS
 from fer_edge.train.progress import say
 from fer_edge.train.recipes import RECIPES, Recipe, recipe, values
 from fer_edge.train.run import check_start, softened_targets, train_one
-from fer_edge.train.splits import SPLITS
 
 data_option = click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
 skip_option = click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")

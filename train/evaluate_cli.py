@@ -14,13 +14,13 @@ from fer_edge.edge.commands.models import model_file
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.ensemble import NAMES, EnsembleConfig, read_ensemble
 from fer_edge.train.cli import data_option, skip_option
-from fer_edge.train.data import load
+from fer_edge.train.data.loading import load
+from fer_edge.train.data.splits import SPLITS, Split
 from fer_edge.train.evaluation import cascaded, collect, open_logits, probabilities, temperature
 from fer_edge.train.figures import needs_matplotlib
 from fer_edge.train.metrics import measure
 from fer_edge.train.progress import say
 from fer_edge.train.report import confusion_table, metrics_table, plot_confusion, plot_reliability
-from fer_edge.train.splits import SPLITS, Split
 
 
 @click.command()

@@ -20,10 +20,10 @@ from fer_edge.train import architectures, targets
 from fer_edge.train.augment import augment
 from fer_edge.train.averaging import averaged, plain
 from fer_edge.train.checkpoint import CHECKPOINT, State, beginning, read_checkpoint, write_checkpoint
+from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.fused import training_keras
 from fer_edge.train.optimization import compiled, rate, watch
 from fer_edge.train.recipes import Phase, Recipe
-from fer_edge.train.splits import Dataset, Split
 from fer_edge.train.targets import Batch, Judge, Lessons, judged, mixed
 from fer_edge.train.weights import start
 

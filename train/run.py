@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.files import write_json
+from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.progress import Progress, say
 from fer_edge.train.recipes import Recipe
-from fer_edge.train.splits import Dataset, Split
 from fer_edge.train.targets import Judge
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data.splits import Split
 from fer_edge.train.recipes import Recipe
-from fer_edge.train.splits import Split
 
 CLASSES = len(EMOTIONS)
 VOTES = {"anger": "angry", "disgust": "disgust", "fear": "fear", "happiness": "happy", "sadness": "sad",

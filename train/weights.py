@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import whole
 from fer_edge.train import architectures, recognizer
-from fer_edge.train.arrays import read_arrays
+from fer_edge.train.data.arrays import read_arrays
 
 _BACKBONES = {
     "mobilenet": "MobileNet",

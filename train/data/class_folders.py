@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import DataError, SinkError
 from fer_edge.edge.preprocess import shrink
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data.splits import SPLITS, Dataset, Split
 from fer_edge.train.progress import Progress
-from fer_edge.train.splits import SPLITS, Dataset, Split
 
 SYNONYMS = {
     **{name: name for name in EMOTIONS},

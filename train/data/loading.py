@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fer_edge.edge.errors import DataError
-from fer_edge.train.fer2013 import read_csv
-from fer_edge.train.folders import read_folders
-from fer_edge.train.splits import Dataset
+from fer_edge.train.data.class_folders import read_folders
+from fer_edge.train.data.fer2013 import read_csv
+from fer_edge.train.data.splits import Dataset
 
 
 def load(path: Path | str, *, skip_bad: bool = False, progress: Callable[[str], None] = lambda line: None) -> Dataset:

@@ -19,9 +19,9 @@ from fer_edge.edge.errors import DataError, ModelError, SinkError
 from fer_edge.edge.files import whole
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.train.arrays import read_arrays
+from fer_edge.train.data.arrays import read_arrays
+from fer_edge.train.data.splits import SPLITS, Dataset, Split
 from fer_edge.train.progress import Progress
-from fer_edge.train.splits import SPLITS, Dataset, Split
 
 USAGES = {"training": 0, "publictest": 1, "privatetest": 2}
 

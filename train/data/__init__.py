@@ -1,0 +1,1 @@
+"""Data sets as arrays: FER2013's CSV and class folders, without Keras."""
