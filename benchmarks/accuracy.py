@@ -19,7 +19,7 @@ from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.data.splits import Split
-from fer_edge.train.metrics import measure
+from fer_edge.train.evaluation.metrics import measure
 
 _BATCH = 256  # pictures between two progress steps
 

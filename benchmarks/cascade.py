@@ -21,7 +21,7 @@ from fer_edge.edge.expression.ensemble import Ensemble, open_cascade, open_class
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.data.splits import Split
-from fer_edge.train.figures import figure, png, tidy
+from fer_edge.train.evaluation.figures import figure, png, tidy
 from fer_edge.train.progress import Progress
 
 BLOCK = 32

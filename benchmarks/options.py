@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fer_edge.train.data.splits import SPLITS
-from fer_edge.train.figures import needs_matplotlib
+from fer_edge.train.evaluation.figures import needs_matplotlib
 
 Command = Callable[..., Any]
 

@@ -16,7 +16,7 @@ from fer_edge.benchmarks.layers import KINDS
 from fer_edge.benchmarks.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.table import published, tables
 from fer_edge.edge.files import write_bytes
-from fer_edge.train.figures import figure, png, tidy
+from fer_edge.train.evaluation.figures import figure, png, tidy
 
 TITLES = {
     "accuracy": "Accuracy",

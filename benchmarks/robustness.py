@@ -19,7 +19,7 @@ from fer_edge.edge.expression.ensemble import cascade_of, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.data.splits import Split
-from fer_edge.train.figures import figure, png, tidy
+from fer_edge.train.evaluation.figures import figure, png, tidy
 from fer_edge.train.progress import Progress
 
 

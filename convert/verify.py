@@ -20,7 +20,7 @@ from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.quantize import gray_table
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.splits import Split
-from fer_edge.train.metrics import measure
+from fer_edge.train.evaluation.metrics import measure
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from fer_edge.train import ensemble_cli
 from fer_edge.train.calibration import even_weights, fit_folds, fit_temperature, parts
 from fer_edge.train.cascade import cheapest_cascade, fit_cascade, held_out_cascade
 from fer_edge.train.data.loading import load
-from fer_edge.train.evaluation import cascaded
+from fer_edge.train.evaluation.networks import cascaded
 
 EVEN = (1 / 3, 1 / 3, 1 / 3)
 

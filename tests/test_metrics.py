@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
-from fer_edge.train.metrics import calibration_error, measure
+from fer_edge.train.evaluation.metrics import calibration_error, measure
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(7, 200))

@@ -34,7 +34,7 @@ from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card, write_
 from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter, runtime
 from fer_edge.edge.tflite.quantize import dequantize, gray_table, quantize
 from fer_edge.models import FOLDER
-from fer_edge.train.evaluation import collect
+from fer_edge.train.evaluation.networks import collect
 
 PORTRAIT = str(FOLDER.parent / "benchmarks" / "astronaut.jpg")
 INT8 = Tensor("x", 0, (1,), np.dtype(np.int8), 0.0078, -1)

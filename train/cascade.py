@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.expression.cascade import Cascade, Point, mean_time
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.train.calibration import Fold, fit_temperature
-from fer_edge.train.evaluation import cascaded
+from fer_edge.train.evaluation.networks import cascaded
 
 THRESHOLDS = (*(round(0.2 + 0.02 * step, 2) for step in range(41)), 1.01)
 """What is tried at each stage: confidences from 0.2 to 1, and always going on."""

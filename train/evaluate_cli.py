@@ -16,11 +16,11 @@ from fer_edge.edge.expression.ensemble import NAMES, EnsembleConfig, read_ensemb
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import SPLITS, Split
-from fer_edge.train.evaluation import cascaded, collect, open_logits, probabilities, temperature
-from fer_edge.train.figures import needs_matplotlib
-from fer_edge.train.metrics import measure
+from fer_edge.train.evaluation.figures import needs_matplotlib
+from fer_edge.train.evaluation.metrics import measure
+from fer_edge.train.evaluation.networks import cascaded, collect, open_logits, probabilities, temperature
+from fer_edge.train.evaluation.report import confusion_table, metrics_table, plot_confusion, plot_reliability
 from fer_edge.train.progress import say
-from fer_edge.train.report import confusion_table, metrics_table, plot_confusion, plot_reliability
 
 
 @click.command()

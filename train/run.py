@@ -62,8 +62,8 @@ def train_one(
 ) -> None:
     """Fit a network, or go on with it, and leave its run folder; DataError where the run that is there is another."""
     from fer_edge.train.checkpoint import CHECKPOINT
+    from fer_edge.train.evaluation.report import metrics_table
     from fer_edge.train.loop import fit
-    from fer_edge.train.report import metrics_table
     from fer_edge.train.run_folder import leave
     from fer_edge.train.teacher import LOGITS, write_logits
 

@@ -11,10 +11,10 @@ import keras
 
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.files import whole, write_json
-from fer_edge.train import report
 from fer_edge.train.data.splits import Dataset, fingerprint
+from fer_edge.train.evaluation import report
+from fer_edge.train.evaluation.metrics import Metrics, measure
 from fer_edge.train.loop import predict_logits
-from fer_edge.train.metrics import Metrics, measure
 from fer_edge.train.weights import save_half
 
 

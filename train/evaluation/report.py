@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.train.figures import figure, png, tidy
-from fer_edge.train.metrics import Metrics, calibration_error, reliability
+from fer_edge.train.evaluation.figures import figure, png, tidy
+from fer_edge.train.evaluation.metrics import Metrics, calibration_error, reliability
 
 
 def metrics_table(metrics: Metrics) -> str:
