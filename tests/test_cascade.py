@@ -20,10 +20,10 @@ from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, Point, 
 from fer_edge.edge.expression.ensemble import NAMES, open_cascade, open_classifier, read_ensemble
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.models import FOLDER
-from fer_edge.train import ensemble_cli
+from fer_edge.train import ensemble_command as ensemble_cli
 from fer_edge.train.calibration import even_weights, fit_folds, fit_temperature, parts
-from fer_edge.train.cascade import cheapest_cascade, fit_cascade, held_out_cascade
 from fer_edge.train.data.loading import load
+from fer_edge.train.early_exit import cheapest_cascade, fit_cascade, held_out_cascade
 from fer_edge.train.evaluation.networks import cascaded
 
 EVEN = (1 / 3, 1 / 3, 1 / 3)

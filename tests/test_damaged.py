@@ -13,7 +13,7 @@ from fer_edge.convert.conversion import _resume
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Split
-from fer_edge.train.teacher import read_logits, write_logits
+from fer_edge.train.teachers import read_logits, write_logits
 from fer_edge.train.weights import read_half, save_half
 
 FACES = Split(np.zeros((4, 48, 48), np.uint8), np.arange(4))

@@ -16,12 +16,13 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import network_input
-from fer_edge.train import averaging, targets
+from fer_edge.train import averaging
+from fer_edge.train import training_targets as targets
 from fer_edge.train.data.loading import load
 from fer_edge.train.evaluation.networks import open_logits
 from fer_edge.train.recipes import Recipe, recipe
-from fer_edge.train.targets import Batch
-from fer_edge.train.teacher import _unseen, open_judge, read_logits, teach, write_logits
+from fer_edge.train.teachers import _unseen, open_judge, read_logits, teach, write_logits
+from fer_edge.train.training_targets import Batch
 
 FERPLUS = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 

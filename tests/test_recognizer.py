@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.preprocess import network_input
 from fer_edge.train import architectures
-from fer_edge.train.recognizer import read
+from fer_edge.train.face_recognizers import read
 from fer_edge.train.weights import start
 
 RNG = np.random.default_rng(5)

@@ -22,7 +22,7 @@ from fer_edge.train.checkpoint import State, beginning, read_checkpoint, write_c
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.recipes import Recipe
-from fer_edge.train.teacher import write_logits
+from fer_edge.train.teachers import write_logits
 from fer_edge.train.weights import check
 
 FACES = Split(np.zeros((2, 48, 48), np.uint8), np.arange(2))

@@ -9,7 +9,7 @@ import pytest
 
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.train.targets import VOTES, read_votes
+from fer_edge.train.training_targets import VOTES, read_votes
 
 
 def test_votes_of_other_rows_are_refused(tmp_path: Path) -> None:

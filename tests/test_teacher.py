@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from fer_edge.edge.errors import DataError
-from fer_edge.train import architectures, teacher
+from fer_edge.train import architectures
+from fer_edge.train import teachers as teacher
 from fer_edge.train.data.splits import Split
-from fer_edge.train.targets import in_fold
-from fer_edge.train.teacher import _unseen, open_judge, teach
+from fer_edge.train.teachers import _unseen, open_judge, teach
+from fer_edge.train.training_targets import in_fold
 from fer_edge.train.weights import save_half
 
 FACES = Split(np.zeros((10, 48, 48), np.uint8), np.arange(10) % 7)

@@ -20,11 +20,12 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError, FerEdgeError, ModelError
 from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.preprocess import network_input, upscale
-from fer_edge.train import architectures, loop, targets
+from fer_edge.train import architectures, loop
+from fer_edge.train import training_targets as targets
 from fer_edge.train.augment import augment
 from fer_edge.train.data.loading import load
 from fer_edge.train.evaluation.networks import open_network
-from fer_edge.train.fused import training_keras
+from fer_edge.train.fused_batch_norm import training_keras
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
 from fer_edge.train.weights import load_half, save_half, start
 

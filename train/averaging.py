@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.preprocess import network_input
 from fer_edge.train.recipes import Recipe
-from fer_edge.train.targets import Lessons
+from fer_edge.train.training_targets import Lessons
 
 SETTLING = 32
 """Batches over which batch norm's statistics are gathered for averaged weights."""

@@ -18,7 +18,7 @@ from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import SPLITS
 from fer_edge.train.progress import say
 from fer_edge.train.recipes import RECIPES, Recipe, recipe, values
-from fer_edge.train.run import check_start, softened_targets, train_one
+from fer_edge.train.training_run import check_start, softened_targets, train_one
 
 data_option = click.option("--data", "data_path", required=True, help="FER2013 CSV (.gz, .xz, .zip) or folder tree.")
 skip_option = click.option("--skip-bad", is_flag=True, help="Count bad rows or pictures and go on.")

@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.preprocess import network_input
-from fer_edge.train import architectures, targets
+from fer_edge.train import architectures
+from fer_edge.train import training_targets as targets
 from fer_edge.train.augment import augment
 from fer_edge.train.averaging import averaged, plain
 from fer_edge.train.checkpoint import CHECKPOINT, State, beginning, read_checkpoint, write_checkpoint
 from fer_edge.train.data.splits import Dataset, Split
-from fer_edge.train.fused import training_keras
+from fer_edge.train.fused_batch_norm import training_keras
 from fer_edge.train.optimization import compiled, rate, watch
 from fer_edge.train.recipes import Phase, Recipe
-from fer_edge.train.targets import Batch, Judge, Lessons, judged, mixed
+from fer_edge.train.training_targets import Batch, Judge, Lessons, judged, mixed
 from fer_edge.train.weights import start
 
 Progress = Callable[[str, int, int], None]

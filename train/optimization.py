@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from fer_edge.train import targets
+from fer_edge.train import training_targets as targets
 from fer_edge.train.checkpoint import State
 from fer_edge.train.recipes import Phase, Recipe
-from fer_edge.train.targets import Lessons
+from fer_edge.train.training_targets import Lessons
 
 
 def compiled(model: Any, recipe: Recipe, phase: Phase, lessons: Lessons) -> Any:

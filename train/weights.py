@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import whole
-from fer_edge.train import architectures, recognizer
+from fer_edge.train import architectures
+from fer_edge.train import face_recognizers as recognizer
 from fer_edge.train.data.arrays import read_arrays
 
 _BACKBONES = {

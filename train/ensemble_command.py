@@ -28,10 +28,10 @@ from fer_edge.train.calibration import (
     held_out,
     rare_class_offsets,
 )
-from fer_edge.train.cascade import DROP, cheapest_cascade, held_out_cascade
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import fingerprint
+from fer_edge.train.early_exit import DROP, cheapest_cascade, held_out_cascade
 from fer_edge.train.evaluation.metrics import Metrics, measure
 from fer_edge.train.evaluation.networks import collect, probabilities
 from fer_edge.train.progress import Progress, say

@@ -16,7 +16,7 @@ from fer_edge.edge.files import write_json
 from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.progress import Progress, say
 from fer_edge.train.recipes import Recipe
-from fer_edge.train.targets import Judge
+from fer_edge.train.training_targets import Judge
 
 
 def check_start(name: str, out: Path, weights: str, resume: bool) -> None:
@@ -41,8 +41,8 @@ class Softened:
 
 def softened_targets(dataset: Dataset, teachers: tuple[str, ...], ferplus: Path | None, chosen: Recipe) -> Softened:
     """The votes and the teachers' logits or, of every view, their judge; DataError, ModelError for wrong files."""
-    from fer_edge.train.targets import read_votes
-    from fer_edge.train.teacher import open_judge, teach
+    from fer_edge.train.teachers import open_judge, teach
+    from fer_edge.train.training_targets import read_votes
 
     train = dataset.split("train")
     sources: dict[str, Any] = {}
@@ -65,7 +65,7 @@ def train_one(
     from fer_edge.train.evaluation.report import metrics_table
     from fer_edge.train.loop import fit
     from fer_edge.train.run_folder import leave
-    from fer_edge.train.teacher import LOGITS, write_logits
+    from fer_edge.train.teachers import LOGITS, write_logits
 
     say(f"{name}: recipe {chosen.name}, weights {weights}, run folder {out}")
     train = dataset.split("train")
@@ -96,7 +96,7 @@ def train_one(
 
 def _same_sources(out: Path, softened: Softened, train: Split) -> None:
     """DataError where the run that is resumed learnt from other teachers or votes."""
-    from fer_edge.train.teacher import LOGITS, read_logits
+    from fer_edge.train.teachers import LOGITS, read_logits
 
     hint = "resume with the same, or start again with another --runs folder"
     try:

@@ -16,7 +16,7 @@ from fer_edge.edge.files import write_bytes
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Split, fingerprint
 from fer_edge.train.evaluation.networks import collect, open_logits, open_network
-from fer_edge.train.targets import Judge, in_fold
+from fer_edge.train.training_targets import Judge, in_fold
 
 LOGITS = "teacher_logits.npz"
 
