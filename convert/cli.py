@@ -119,7 +119,7 @@ def convert(
     from fer_edge.convert.conversion import debug as name_layers
     from fer_edge.convert.conversion import measure as anew
     from fer_edge.convert.finetune import Tuning
-    from fer_edge.convert.source import open_source
+    from fer_edge.convert.float_network import open_source
     from fer_edge.convert.verify import Limits
     from fer_edge.train.data.loading import load
 
@@ -169,7 +169,7 @@ def _finished(model: Path, data_path: str | None, skip_bad: bool, out: Path | No
     """What --onnx and --labels do with a .tflite file."""
     if not model.is_file():
         raise ModelError(f"{model}: no such file; expected a .tflite file")
-    from fer_edge.convert.finished import label, made_faces, sample, write_onnx
+    from fer_edge.convert.tflite_file import label, made_faces, sample, write_onnx
     from fer_edge.train.data.loading import load
 
     folder = out or model.parent

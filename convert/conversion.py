@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from fer_edge.convert import verify
 from fer_edge.convert.equalize import equalize
+from fer_edge.convert.evaluator import PACKAGES, Judge
 from fer_edge.convert.export import export_float, export_int8, export_post_training
 from fer_edge.convert.finetune import Progress, Tuning, finetune
-from fer_edge.convert.finished import sample, write_onnx
+from fer_edge.convert.float_network import Source
 from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
-from fer_edge.convert.judge import PACKAGES, Judge
 from fer_edge.convert.metadata import labelled
 from fer_edge.convert.quantization import fake_quantized
 from fer_edge.convert.ranges import calibrate
 from fer_edge.convert.sensitivity import sensitivity, table, write_table
-from fer_edge.convert.source import Source
+from fer_edge.convert.tflite_file import sample, write_onnx
 from fer_edge.edge.device.host_info import versions
 from fer_edge.edge.device.version import revision
 from fer_edge.edge.errors import ModelError

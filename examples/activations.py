@@ -24,7 +24,7 @@ from fer_edge.benchmarks.latency import noise, timed
 from fer_edge.convert import verify
 from fer_edge.convert.conversion import representative
 from fer_edge.convert.export import export_post_training
-from fer_edge.convert.source import open_source
+from fer_edge.convert.float_network import open_source
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
 from fer_edge.train.data.loading import load

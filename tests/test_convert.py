@@ -15,17 +15,18 @@ import tf_keras
 from click.testing import CliRunner
 from networks import coarse_faces, tiny_network, unsettle
 
-from fer_edge.convert import conversion, judge, verify
+from fer_edge.convert import conversion, verify
+from fer_edge.convert import evaluator as judge
 from fer_edge.convert.conversion import Job, convert, measure
 from fer_edge.convert.export import export_float, export_int8, export_post_training
 from fer_edge.convert.finetune import Tuning
+from fer_edge.convert.float_network import Source, open_source
 from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
 from fer_edge.convert.onnx import onnx_bytes, onnx_logits
 from fer_edge.convert.quantization import fake_quantized, quantizers
 from fer_edge.convert.ranges import calibrate
 from fer_edge.convert.sensitivity import sensitivity
-from fer_edge.convert.source import Source, open_source
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier

@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_edge.convert import metadata, verify
-from fer_edge.convert.anyshape import any_shape
-from fer_edge.convert.finished import label, made_faces
+from fer_edge.convert.dynamic_shape import any_shape
+from fer_edge.convert.tflite_file import label, made_faces
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier

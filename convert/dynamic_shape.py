@@ -1,4 +1,4 @@
-"""Networks that take pictures of any shape: `python -m fer_edge.convert.anyshape IN.tflite OUT.tflite`.
+"""Networks that take pictures of any shape: `python -m fer_edge.convert.dynamic_shape IN.tflite OUT.tflite`.
 
 A convolutional network does, but for the reshapes at its end that name the number of rows. With -1 in that place the
 interpreter may resize the input. The BlazeFace files in models/face/ are made so.
