@@ -10,10 +10,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.elsewhere import python_option, rows_from
-from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, result_file
-from fer_edge.benchmarks.record import Recorded, files, identity, labelled, shipped, write
+from fer_edge.benchmarks.other_runtime import python_option, rows_from
+from fer_edge.benchmarks.results_io.machine import condition
+from fer_edge.benchmarks.results_io.record import Recorded, files, identity, labelled, shipped, write
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_classifier

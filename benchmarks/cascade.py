@@ -11,11 +11,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.latency import summary
-from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, picture_file, result_file
-from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, write
+from fer_edge.benchmarks.results_io.intervals import ratio_interval
+from fer_edge.benchmarks.results_io.machine import condition
+from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, labelled, write
 from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, staged
 from fer_edge.edge.expression.ensemble import Ensemble, open_cascade, open_classifier
 from fer_edge.edge.files import write_bytes

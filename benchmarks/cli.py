@@ -11,7 +11,7 @@ COMMANDS = {
     "accuracy": "fer_edge.benchmarks.accuracy",
     "cascade": "fer_edge.benchmarks.cascade",
     "compare": "fer_edge.benchmarks.compare",
-    "faces": "fer_edge.benchmarks.faces",
+    "faces": "fer_edge.benchmarks.batching",
     "latency": "fer_edge.benchmarks.latency",
     "layers": "fer_edge.benchmarks.layers",
     "margin": "fer_edge.benchmarks.margin",
@@ -21,7 +21,7 @@ COMMANDS = {
     "robustness": "fer_edge.benchmarks.robustness",
     "start": "fer_edge.benchmarks.start",
     "table": "fer_edge.benchmarks.table",
-    "unchanged": "fer_edge.benchmarks.unchanged",
+    "unchanged": "fer_edge.benchmarks.score_cache",
 }
 
 

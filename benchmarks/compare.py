@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.accuracy import label
-from fer_edge.benchmarks.interval import ratio_interval
-from fer_edge.benchmarks.record import ResultError, read
+from fer_edge.benchmarks.results_io.intervals import ratio_interval
+from fer_edge.benchmarks.results_io.record import ResultError, read
 
 
 @click.command()

@@ -27,11 +27,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.elsewhere import python_option, rows_from
-from fer_edge.benchmarks.interval import ratio_interval
-from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import count, listed, result_file
-from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, shipped, write
+from fer_edge.benchmarks.other_runtime import python_option, rows_from
+from fer_edge.benchmarks.results_io.intervals import ratio_interval
+from fer_edge.benchmarks.results_io.machine import condition
+from fer_edge.benchmarks.results_io.record import Recorded, ResultError, files, identity, shipped, write
 from fer_edge.edge.device.board import read_text
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.faces.detector import open_detector

@@ -18,9 +18,9 @@ import click
 import numpy as np
 
 from fer_edge.benchmarks.latency import noise, timed
-from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import result_file
-from fer_edge.benchmarks.record import Recorded, ResultError, files, identity, write
+from fer_edge.benchmarks.results_io.machine import condition
+from fer_edge.benchmarks.results_io.record import Recorded, ResultError, files, identity, write
 from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter, runtime
 from fer_edge.train.progress import Progress

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.record import ResultError
+from fer_edge.benchmarks.results_io.record import ResultError
 from fer_edge.edge.faces.detector import Detector, open_detector
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Face, Frame

@@ -18,12 +18,12 @@ import click
 import numpy as np
 
 from fer_edge.benchmarks import peer_worker
-from fer_edge.benchmarks.clips import PORTRAIT, RATE, write_clip
-from fer_edge.benchmarks.interval import ratio_interval
+from fer_edge.benchmarks.fixtures.clips import PORTRAIT, RATE, write_clip
 from fer_edge.benchmarks.latency import share, summary
-from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import labelled_pictures, result_file
-from fer_edge.benchmarks.record import Recorded, ResultError, identity, labelled, write
+from fer_edge.benchmarks.results_io.intervals import ratio_interval
+from fer_edge.benchmarks.results_io.machine import condition
+from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, labelled, write
 from fer_edge.train.progress import Progress
 
 PACKAGES = {

@@ -24,11 +24,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.clips import RATE, write_clip
+from fer_edge.benchmarks.fixtures.clips import RATE, write_clip
 from fer_edge.benchmarks.latency import peak_mib, resident_mib, summary, timed
-from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import count, listed, result_file
-from fer_edge.benchmarks.record import Recorded, ResultError, identity, write
+from fer_edge.benchmarks.results_io.machine import condition
+from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, write
 from fer_edge.edge.commands.click_types import Number
 from fer_edge.edge.commands.prefetch import Ahead
 from fer_edge.edge.expression.cascade import CascadeClassifier

@@ -13,7 +13,7 @@ import click
 
 from fer_edge.benchmarks import cascade, robustness
 from fer_edge.benchmarks.layers import KINDS
-from fer_edge.benchmarks.record import RESULTS, ResultError, read
+from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.table import published, tables
 from fer_edge.edge.files import write_bytes
 from fer_edge.train.evaluation.figures import figure, png, tidy

@@ -10,10 +10,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.degradations import DEGRADATIONS
-from fer_edge.benchmarks.machine import condition
+from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS
 from fer_edge.benchmarks.options import labelled_pictures, picture_file, result_file
-from fer_edge.benchmarks.record import Recorded, identity, labelled, shipped, write
+from fer_edge.benchmarks.results_io.machine import condition
+from fer_edge.benchmarks.results_io.record import Recorded, identity, labelled, shipped, write
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.expression.ensemble import cascade_of, open_classifier
 from fer_edge.edge.files import write_bytes

@@ -14,12 +14,12 @@ from typing import Any
 import click
 import numpy as np
 
-from fer_edge.benchmarks.clips import PORTRAIT, write_clip
-from fer_edge.benchmarks.interval import ratio_interval
+from fer_edge.benchmarks.fixtures.clips import PORTRAIT, write_clip
 from fer_edge.benchmarks.latency import peak_mib, summary
-from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import result_file
-from fer_edge.benchmarks.record import Recorded, ResultError, identity, write
+from fer_edge.benchmarks.results_io.intervals import ratio_interval
+from fer_edge.benchmarks.results_io.machine import condition
+from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, write
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.progress import Progress
 

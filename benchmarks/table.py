@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
-from fer_edge.benchmarks.record import RESULTS, ResultError, read
-from fer_edge.benchmarks.tables import answers, networks, wholes
+from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
+from fer_edge.benchmarks.results_io.tables import accuracy as answers
+from fer_edge.benchmarks.results_io.tables import end_to_end as wholes
+from fer_edge.benchmarks.results_io.tables import latency as networks
 from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.card import read_card

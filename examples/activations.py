@@ -19,8 +19,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.latency import noise, timed
+from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.convert import verify
 from fer_edge.convert.conversion import representative
 from fer_edge.convert.export import export_post_training

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from measuring import run
 
-from fer_edge.benchmarks import peers, record
-from fer_edge.benchmarks.clips import NOISE, PORTRAIT, write_clip
+from fer_edge.benchmarks import peers
+from fer_edge.benchmarks.fixtures.clips import NOISE, PORTRAIT, write_clip
 from fer_edge.benchmarks.report import _of_frame
+from fer_edge.benchmarks.results_io import record
 from fer_edge.edge.expression.ensemble import EnsembleConfig, open_classifier, read_ensemble, write_ensemble
 from fer_edge.edge.preprocess import to_gray
 from fer_edge.edge.sources.video import open_video

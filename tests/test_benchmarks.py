@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from measuring import run
 
-from fer_edge.benchmarks import latency, machine, record
+from fer_edge.benchmarks import latency
+from fer_edge.benchmarks.results_io import machine, record
 from fer_edge.edge.device.version import revision
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from measuring import run
 
-from fer_edge.benchmarks.faces import LANES, ONE_BY_ONE, TOGETHER, ways
+from fer_edge.benchmarks.batching import LANES, ONE_BY_ONE, TOGETHER, ways
 
 CROPS = np.random.default_rng(0).integers(0, 256, (3, 48, 48), np.uint8)
 

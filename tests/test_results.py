@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from measuring import result, run
 
-from fer_edge.benchmarks import compare, record, report, table
-from fer_edge.benchmarks.interval import ratio_interval
-from fer_edge.benchmarks.tables import answers
+from fer_edge.benchmarks import compare, report, table
+from fer_edge.benchmarks.results_io import record
+from fer_edge.benchmarks.results_io.intervals import ratio_interval
+from fer_edge.benchmarks.results_io.tables import accuracy as answers
 from fer_edge.edge.tflite.card import ModelCard, sha256
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER

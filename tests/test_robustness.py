@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fer_edge.benchmarks.degradations import DEGRADATIONS
+from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS
 from fer_edge.edge.cli import main
 from fer_edge.edge.expression.ensemble import open_cascade
 from fer_edge.train.data.loading import load

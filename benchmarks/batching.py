@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.interval import ratio_interval
 from fer_edge.benchmarks.latency import ROUNDS, SEED, share, summary, timed
-from fer_edge.benchmarks.machine import condition
 from fer_edge.benchmarks.options import count, listed, result_file
-from fer_edge.benchmarks.record import Recorded, files, identity, shipped, write
+from fer_edge.benchmarks.results_io.intervals import ratio_interval
+from fer_edge.benchmarks.results_io.machine import condition
+from fer_edge.benchmarks.results_io.record import Recorded, files, identity, shipped, write
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import Ensemble, open_classifier

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from fer_edge.benchmarks.machine import facts
+from fer_edge.benchmarks.results_io.machine import facts
 from fer_edge.edge.config.option_values import as_words, options
 from fer_edge.edge.errors import FerEdgeError, ModelError
 from fer_edge.edge.expression.ensemble import NAMES, ensemble_file, open_classifier, read_ensemble
@@ -21,7 +21,7 @@ from fer_edge.models import FOLDER
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Split, fingerprint
 
-_HERE = Path(__file__).resolve().parent
+_HERE = Path(__file__).resolve().parents[1]
 RESULTS = _HERE / "results" if (_HERE.parent / "setup.cfg").exists() else Path("results")
 """A checkout's own, or a folder where the command runs."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from fer_edge.benchmarks.record import ResultError
+from fer_edge.benchmarks.results_io.record import ResultError
 
 
 def python_option(command: Callable[..., Any]) -> Callable[..., Any]:

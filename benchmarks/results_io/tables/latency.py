@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from fer_edge.benchmarks.tables.markdown import machine, markdown, percent, ratio
+from fer_edge.benchmarks.results_io.tables.markdown import machine, markdown, percent, ratio
 
 
 def latency(result: dict[str, Any]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fer_edge.benchmarks.accuracy import label
-from fer_edge.benchmarks.degradations import DEGRADATIONS
-from fer_edge.benchmarks.tables.markdown import machine, markdown, measured_on, mib, percent, ratio
+from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS
+from fer_edge.benchmarks.results_io.tables.markdown import machine, markdown, measured_on, mib, percent, ratio
 from fer_edge.edge.tflite.card import ModelCard
 from fer_edge.edge.types import EMOTIONS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_edge.benchmarks.tables.markdown import machine, markdown, measured_on, percent, ratio
+from fer_edge.benchmarks.results_io.tables.markdown import machine, markdown, measured_on, percent, ratio
 
 
 def start(result: dict[str, Any]) -> str:

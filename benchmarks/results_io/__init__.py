@@ -1,0 +1,1 @@
+"""Result files: record, intervals, the machine measured on, tables."""
