@@ -2,7 +2,7 @@
 
 Lists it, films with it, unplugs it in the middle of a run and plugs it in again. Prints what was seen and a line per
 check, and exits with 1 where one fails. With a file name it also records the driver's answers there, for
-tests/test_cameras.py.
+tests/edge/sources/test_cameras.py.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from fer_edge.edge.preprocess import INPUT_SIZE, network_input
 from fer_edge.edge.tflite.card import sha256
 from fer_edge.train.data.loading import load
 
-ROOT = Path(record.__file__).resolve().parent.parent
+ROOT = Path(record.__file__).resolve().parents[2]
 
 # --- accuracy ----------------------------------------------------------------------------------------------------
 

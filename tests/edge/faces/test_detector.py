@@ -21,7 +21,7 @@ from fer_edge.edge.faces.tracker import overlap
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Box, Frame
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "models" / "face"
 CENTRE = (226.0, 121.0)
 """The middle of the astronaut's face in the 512x512 picture, pixels."""

@@ -1,6 +1,6 @@
 """A camera on the network for the tests, motion JPEG over HTTP: a face that sways and gets darker and lighter.
 
-In a thread, or in a process of its own that can be killed: python tests/network_camera.py PORT. It sends pictures for
+In a thread, or in a process of its own that can be killed: python tests/support/network_camera.py PORT. It sends pictures for
 as long as anybody looks; as /some 40 of them, as /silent 11 and then nothing more. /none is not there.
 """
 
@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-PORTRAIT = HERE.parent / "benchmarks" / "astronaut.jpg"
+PORTRAIT = HERE.parents[1] / "benchmarks" / "astronaut.jpg"
 RATE = 25  # pictures a second
 COUNTS = {"/some": 40, "/silent": 11}
 RESERVED: list[socket.socket] = []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.faces.crop import BOX_LINE, EYE_LINE, MARGIN, MAX_TILT, face_crop, placement, tilt
 from fer_edge.edge.types import Box, Face, Frame
 
-ASTRONAUT = Path(__file__).parents[1] / "benchmarks" / "astronaut.jpg"
+ASTRONAUT = Path(__file__).parents[3] / "benchmarks" / "astronaut.jpg"
 
 Eyes = tuple[tuple[float, float], tuple[float, float]]
 

@@ -28,7 +28,7 @@ from fer_edge.edge.sources.capture_request import Wish
 from fer_edge.edge.sources.devices import Identity, devices, holders, identify, refusal, whereabouts
 from fer_edge.edge.sources.v4l2 import Capability, Format, Size
 
-RECORDED = Path(__file__).parent / "device" / "vivid.json"
+RECORDED = Path(__file__).parents[2] / "device" / "vivid.json"
 META, IO_MC, STREAMING, THIS_NODE = 0x00800000, 0x20000000, 0x04000000, 0x80000000
 
 
