@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from hypothesis import settings
 from network_camera import network_camera
 from running import scene
+from training import SHORT, command, synthetic_rows
 from waiting import until
 
 from fer_edge.edge.cli import main
@@ -34,26 +35,8 @@ quiet_opencv()  # FFmpeg asks once, when the first capture in this process opens
 settings.register_profile("patient", deadline=None, derandomize=True)
 settings.load_profile("patient")  # the machine may have other things to do, and the same commit gives the same answer
 
-SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
-         "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip
 NOT_SOURCE = (".*", "build", "dist", "runs", "demo-output", "*.egg-info", "__pycache__")
 USAGES = ("Training", "PublicTest", "PrivateTest")
-
-
-def csv_row(emotion: int, pixels: np.ndarray, usage: str) -> str:
-    return f"{emotion},{' '.join(map(str, pixels.ravel()))},{usage}"
-
-
-def synthetic_rows(count: int, usage: str, seed: int = 0) -> list[str]:
-    """Faces of seven kinds that a network can tell apart: a bright stripe at a height of the class's own."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for index in range(count):
-        label = index % 7
-        face = rng.integers(40, 90, (48, 48))
-        face[6 * label + 2 : 6 * label + 7] += 140
-        rows.append(csv_row(label, face, usage))
-    return rows
 
 
 @pytest.fixture(scope="session")
@@ -72,10 +55,6 @@ def tflite_python() -> Path:
     if not python:
         pytest.skip("FER_EDGE_TFLITE_PYTHON names no environment with tflite-runtime (make test makes one)")
     return Path(python)
-
-
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "fer_edge.edge.cli", *map(str, words)]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import cv2
-from conftest import command
+from training import command
 
 from fer_edge.edge.tflite.card import checked_card
 from fer_edge.edge.types import EMOTIONS

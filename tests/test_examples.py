@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import httpx
@@ -17,25 +15,10 @@ import pytest
 from networks import coarse_faces, tiny_network
 from waiting import LIMIT, signals_heard
 
+from examples import EXAMPLES, environment, example, make_clip
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.types import Frame
-from fer_edge.models import FOLDER
 from fer_edge.train.data.splits import Split
-
-EXAMPLES = FOLDER.parent / "examples"
-
-
-def example(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-make_clip = example("make_clip")
-environment = example("environment")
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from gpiozero import RGBLED, Device
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 from predictions import at, face
-from test_examples import EXAMPLES, example
 
+from examples import EXAMPLES, example
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.types import EMOTIONS
 

@@ -24,7 +24,7 @@ PATIENCE = 120
 
 @dataclass(frozen=True)
 class Finding:
-    """An answer. advice: what to do; answer: the anchor in `page.NAME` that says more."""
+    """An answer. advice: what to do; answer: the anchor in `anchors.NAME` that says more."""
 
     status: str
     found: str

@@ -6,8 +6,7 @@ import grp
 import os
 from pathlib import Path
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask
-from fer_edge.edge.doctor import docs_anchors as page
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, ask
 from fer_edge.edge.doctor.v4l2_nodes import Node, nodes
 from fer_edge.edge.sources.devices import holders
 
@@ -23,7 +22,7 @@ def cameras(here: Here) -> Finding:
     """The nodes that are cameras, told apart from the others."""
     found = nodes(here.root)
     if not found:
-        return Finding(WARN, "no /dev/video*", "plug a camera in; lsusb lists what is plugged in", page.NO_CAMERA)
+        return Finding(WARN, "no /dev/video*", "plug a camera in; lsusb lists what is plugged in", anchors.NO_CAMERA)
     told = [f"{_path(node, here)} {node.name}" for node in found if node.kind == "camera"]
     rest = [f"{count} {kind}" for kind, count in _count(found).items() if kind != "camera"]
     summary = ", ".join(told) or "no USB camera"
@@ -31,7 +30,7 @@ def cameras(here: Here) -> Finding:
         summary += f"; beside {', '.join(rest)} nodes"
     if told or any(node.kind == "libcamera" for node in found):
         return Finding(OK, summary)
-    return Finding(WARN, summary, "none of these nodes is a camera; plug one in", page.NO_CAMERA)
+    return Finding(WARN, summary, "none of these nodes is a camera; plug one in", anchors.NO_CAMERA)
 
 
 def camera_access(here: Here) -> Finding:
@@ -45,7 +44,7 @@ def camera_access(here: Here) -> Finding:
     else:
         advice = f"sudo usermod -aG {group} $USER, then log in again"
     found = f"{', '.join(str(_path(node, here)) for node in closed)} may not be opened by this user"
-    return Finding(FAIL, found, advice, page.DENIED)
+    return Finding(FAIL, found, advice, anchors.DENIED)
 
 
 def camera_use(here: Here) -> Finding:
@@ -54,7 +53,7 @@ def camera_use(here: Here) -> Finding:
     found = [(path, who) for path in seen for who in holders(path, here.root / "proc")]
     busy = [f"{path} by {who}" for path, who in found if not who.endswith(f"({os.getpid()})")]
     if busy:
-        return Finding(WARN, f"in use: {', '.join(busy)}", "end that program first", page.BUSY)
+        return Finding(WARN, f"in use: {', '.join(busy)}", "end that program first", anchors.BUSY)
     return Finding(OK, "no other program of this user's has a camera open")
 
 
@@ -66,11 +65,11 @@ def camera_number(here: Here) -> Finding:
     if first is not None and first.kind == "camera":
         return Finding(OK, f"--camera 0 is {first.name}")
     if first is not None and first.kind == "libcamera":
-        return Finding(WARN, f"--camera 0 is {first.name}, libcamera's", "take --camera picamera2", page.SILENT)
+        return Finding(WARN, f"--camera 0 is {first.name}, libcamera's", "take --camera picamera2", anchors.SILENT)
     if cameras:
         path = _path(cameras[0], here)
         told = f"there is no camera 0, but {path} {cameras[0].name}"
-        return Finding(WARN, told, f"take --camera {path}", page.WHICH_CAMERA)
+        return Finding(WARN, told, f"take --camera {path}", anchors.WHICH_CAMERA)
     if here.is_pi or any(node.kind == "libcamera" for node in found):
         return Finding(OK, "--camera 0 is no V4L2 camera; a camera module is --camera picamera2")
     return Finding(OK, "there is no camera to number")
@@ -85,17 +84,17 @@ def libcamera(here: Here) -> Finding:
         if count or not expected:
             return Finding(OK, f"picamera2 sees {count} camera{'' if count == 1 else 's'}")
         advice = "with the board off, look at the ribbon cable; then rpicam-hello --list-cameras must list it"
-        return Finding(WARN, "picamera2 sees no camera", advice, page.NO_CAMERA)
+        return Finding(WARN, "picamera2 sees no camera", advice, anchors.NO_CAMERA)
     if not expected:
         return Finding(OK, "picamera2 is not here, and USB cameras do not need it")
     if "numpy" in answer.reason and "No module" not in answer.reason:
         advice = "pip install 'numpy<2' 'opencv-python<5'"
-        return Finding(WARN, f"picamera2 does not import: {answer.reason}", advice, page.NUMPY_AND_PICAMERA)
+        return Finding(WARN, f"picamera2 does not import: {answer.reason}", advice, anchors.NUMPY_AND_PICAMERA)
     if (here.root / "usr/lib/python3/dist-packages/picamera2").is_dir():
         advice = "make the environment again: /usr/bin/python3 -m venv --system-site-packages .venv"
-        return Finding(WARN, f"picamera2 is installed, but not seen from here: {answer.reason}", advice, page.VENV)
+        return Finding(WARN, f"picamera2 is installed, but not seen from here: {answer.reason}", advice, anchors.VENV)
     advice = "sudo apt-get install python3-picamera2 (never pip), and a venv with --system-site-packages"
-    return Finding(WARN, f"picamera2 does not import: {answer.reason}", advice, page.VENV)
+    return Finding(WARN, f"picamera2 does not import: {answer.reason}", advice, anchors.VENV)
 
 
 def _seen(here: Here) -> list[Node]:

@@ -9,8 +9,7 @@ from dataclasses import asdict
 
 import click
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, cameras, examine, machine, software
-from fer_edge.edge.doctor import docs_anchors as page
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, cameras, examine, machine, software
 from fer_edge.edge.terminal import coloured
 
 COLOURS = {OK: "green", WARN: "yellow", FAIL: "red"}
@@ -68,5 +67,5 @@ def told(name: str, found: Finding) -> str:
     line = f"{status}  {name:15}  {found.found}"
     if found.status == OK or not found.advice:
         return line
-    more = f" ({page.NAME}#{found.answer})" if found.answer else ""
+    more = f" ({anchors.NAME}#{found.answer})" if found.answer else ""
     return f"{line}\n{'':21}  → {found.advice}{more}"

@@ -9,8 +9,7 @@ from pathlib import Path
 from fer_edge.edge.device.board import celsius, read_text, small, throttling
 from fer_edge.edge.device.host_info import system
 from fer_edge.edge.device.thermal import WARM
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask
-from fer_edge.edge.doctor import docs_anchors as page
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, ask
 
 MIB = 1 << 20
 
@@ -33,7 +32,7 @@ def temperature(here: Here) -> Finding:
         return Finding(OK, "cannot be read here")
     if degrees >= WARM and small(here.root):
         advice = "add a heat sink or a fan, or take --model mobilenet_v2"
-        return Finding(WARN, f"{degrees:.0f} °C", advice, page.SLOWER)
+        return Finding(WARN, f"{degrees:.0f} °C", advice, anchors.SLOWER)
     return Finding(OK, f"{degrees:.0f} °C")
 
 
@@ -45,7 +44,7 @@ def throttled(here: Here) -> Finding:
     hot = [word for word in words if not word.startswith("under-voltage")]
     if hot:
         advice = "add a heat sink or a fan"
-        return Finding(WARN, ", ".join(hot), advice, page.SLOWER)
+        return Finding(WARN, ", ".join(hot), advice, anchors.SLOWER)
     return Finding(OK, "no")
 
 
@@ -57,7 +56,7 @@ def power(here: Here) -> Finding:
     low = [word for word in words if word.startswith("under-voltage")]
     if low:
         advice = "use the board's own power supply and a short, thick cable"
-        return Finding(WARN, ", ".join(low), advice, page.POWER)
+        return Finding(WARN, ", ".join(low), advice, anchors.POWER)
     return Finding(OK, "no under-voltage since boot")
 
 
@@ -71,7 +70,7 @@ def memory(here: Here) -> Finding:
     if status == OK:
         return Finding(OK, f"{free} MiB available")
     advice = "end other programs, take --model mobilenet_v2, or run without a desktop"
-    return Finding(status, f"{free} MiB available", advice, page.MEMORY)
+    return Finding(status, f"{free} MiB available", advice, anchors.MEMORY)
 
 
 def disk(here: Here) -> Finding:
@@ -81,7 +80,7 @@ def disk(here: Here) -> Finding:
     status = FAIL if free < FULL else WARN if free < NARROW else OK
     if status == OK:
         return Finding(OK, f"{free} MiB free in {folder}")
-    return Finding(status, f"{free} MiB free in {folder}", "remove something, or write elsewhere", page.DISK)
+    return Finding(status, f"{free} MiB free in {folder}", "remove something, or write elsewhere", anchors.DISK)
 
 
 def governor(here: Here) -> Finding:
@@ -90,7 +89,7 @@ def governor(here: Here) -> Finding:
     name, driver = read_text(folder / "scaling_governor"), read_text(folder / "scaling_driver") or ""
     if name == "powersave" and "pstate" not in driver:
         advice = "echo ondemand | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
-        return Finding(WARN, f"{name}: the lowest clock", advice, page.SLOW)
+        return Finding(WARN, f"{name}: the lowest clock", advice, anchors.SLOW)
     return Finding(OK, name or "cannot be read here")
 
 
@@ -103,8 +102,8 @@ def display(here: Here) -> Finding:
     answer = ask(here, "-c", "from fer_edge.edge.sinks.window import window_trouble as t; print(t() or '')")
     trouble = answer.reason if answer.code else answer.out
     if trouble:
-        anchor = page.QT
+        anchor = anchors.QT
         if "headless" in trouble:
-            anchor = page.NO_WINDOW
+            anchor = anchors.NO_WINDOW
         return Finding(WARN, trouble, "take --show text, or --save-video", anchor)
     return Finding(OK, f"windows open on {screen}")

@@ -8,8 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, ask
-from fer_edge.edge.doctor import docs_anchors as page
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, ask
 
 TESTED = ((3, 11), (3, 13))
 """The first and the last Python that the tests run with."""
@@ -22,10 +21,10 @@ def python(here: Here) -> Finding:
     found = f"{platform.python_version()}, {platform.machine()}, {here.prefix}"
     if sys.maxsize < 2**32:
         advice = "install a 64-bit system: no TFLite runtime and no OpenCV is built for 32 bits"
-        return Finding(FAIL, f"{found}, 32-bit", advice, page.NO_WHEEL)
+        return Finding(FAIL, f"{found}, 32-bit", advice, anchors.NO_WHEEL)
     if not TESTED[0] <= sys.version_info[:2] <= TESTED[1]:
         tested = " to ".join(f"{major}.{minor}" for major, minor in TESTED)
-        return Finding(WARN, found, f"use Python {tested}", page.NO_WHEEL)
+        return Finding(WARN, found, f"use Python {tested}", anchors.NO_WHEEL)
     return Finding(OK, found)
 
 
@@ -57,10 +56,10 @@ def runtime(here: Here) -> Finding:
     answer = ask(here, "-c", "from fer_edge.edge.tflite.interpreter import runtime as r; print(r().name, r().version)")
     if answer.code < 0:
         advice = "this processor may be older than the wheel expects; try another runtime"
-        return Finding(FAIL, answer.reason, advice, page.INSTRUCTION)
+        return Finding(FAIL, answer.reason, advice, anchors.INSTRUCTION)
     if answer.code:
         reason = answer.reason.removeprefix("fer_edge.edge.errors.ModelError: ")
-        return Finding(FAIL, reason, "pip install ai-edge-litert", page.NUMPY_AND_RUNTIME)
+        return Finding(FAIL, reason, "pip install ai-edge-litert", anchors.NUMPY_AND_RUNTIME)
     if answer.out.startswith("LiteRT"):
         return Finding(OK, answer.out)
     return Finding(WARN, answer.out, "pip install ai-edge-litert: int8 models run several times faster with it")
@@ -75,7 +74,7 @@ def numpy(here: Here) -> Finding:
     if answer.out.split(".")[0] != "1" and needs_old:
         advice = "pip install ai-edge-litert, or pip install 'numpy<2' 'opencv-python<5'"
         found = f"{answer.out}, but tflite-runtime was compiled for numpy 1"
-        return Finding(FAIL, found, advice, page.NUMPY_AND_RUNTIME)
+        return Finding(FAIL, found, advice, anchors.NUMPY_AND_RUNTIME)
     return Finding(OK, answer.out)
 
 
@@ -85,13 +84,13 @@ def opencv(here: Here) -> Finding:
     if answer.code:
         found = f"does not load: {answer.reason}"
         if "libGL" in found or "libgthread" in found:
-            return Finding(FAIL, found, "sudo apt-get install libgl1 libglib2.0-0", page.LIBGL)
+            return Finding(FAIL, found, "sudo apt-get install libgl1 libglib2.0-0", anchors.LIBGL)
         return Finding(FAIL, found, "pip install --force-reinstall opencv-python")
     built = build(answer.out)
     found = f"{answer.out.splitlines()[0]}; " + ", ".join(f"{key} {value}" for key, value in built.items())
     if built["FFmpeg"] == "no":
         advice = "pip install opencv-python: without FFmpeg it opens no video and no stream"
-        return Finding(WARN, found, advice, page.STREAM)
+        return Finding(WARN, found, advice, anchors.STREAM)
     if built["V4L2"] == "no":
         return Finding(WARN, found, "pip install opencv-python: without V4L2 it opens no USB camera")
     return Finding(OK, found)
@@ -114,7 +113,7 @@ def opencv_packages(here: Here) -> Finding:
     found = [name for name in OPENCVS if _installed(name)]
     if len(found) > 1:
         advice = f"pip uninstall {' '.join(found)}, then pip install opencv-python"
-        return Finding(WARN, " and ".join(found), advice, page.NO_WINDOW)
+        return Finding(WARN, " and ".join(found), advice, anchors.NO_WINDOW)
     return Finding(OK, found[0] if found else "OpenCV does not come from pip")
 
 
@@ -143,7 +142,7 @@ def models(here: Here) -> Finding:
     answer = ask(here, "-c", MODELS)
     if answer.code:
         reason = answer.reason.removeprefix("fer_edge.edge.errors.ModelError: ")
-        return Finding(FAIL, reason, "install fer-edge again", page.MODEL)
+        return Finding(FAIL, reason, "install fer-edge again", anchors.MODEL)
     return Finding(OK, f"{answer.out}, each with the sha256 of its card")
 
 
@@ -165,7 +164,7 @@ def inference(here: Here) -> Finding:
     """The ensemble answers."""
     answer = ask(here, "-c", INFERENCE)
     if answer.code:
-        anchor = page.INSTRUCTION if answer.code < 0 else ""
+        anchor = anchors.INSTRUCTION if answer.code < 0 else ""
         return Finding(FAIL, answer.reason, "see what the lines above say of the runtime, numpy and models", anchor)
     sums, milliseconds = json.loads(answer.out.splitlines()[-1])
     if not sums:
@@ -178,7 +177,7 @@ def config(here: Here) -> Finding:
     given = ["--config", str(here.config)] if here.config else []
     answer = ask(here, "-m", "fer_edge.edge.cli", *given, "config")
     if answer.code:
-        return Finding(FAIL, answer.reason, "docs/configuration.md lists what it may hold", page.CONFIG)
+        return Finding(FAIL, answer.reason, "docs/configuration.md lists what it may hold", anchors.CONFIG)
     return Finding(OK, answer.out.splitlines()[-1])
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from network_camera import PORTRAIT
-from test_examples import make_clip
 
 import fer_edge
+from examples import make_clip
 from fer_edge.models import FOLDER
 
 ROOT = FOLDER.parent

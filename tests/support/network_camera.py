@@ -1,7 +1,7 @@
 """A camera on the network for the tests, motion JPEG over HTTP: a face that sways and gets darker and lighter.
 
-In a thread, or in a process of its own that can be killed: python tests/support/network_camera.py PORT. It sends pictures for
-as long as anybody looks; as /some 40 of them, as /silent 11 and then nothing more. /none is not there.
+In a thread, or in a process of its own that can be killed: python tests/support/network_camera.py PORT. It sends
+pictures for as long as anybody looks; as /some 40 of them, as /silent 11 and then nothing more. /none is not there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An RTSP server for the tests: /usr/bin/python3 tests/support/rtsp_server.py PORT, with Debian's gir1.2-gst-rtsp-server-1.0.
+"""An RTSP server for the tests, with Debian's gir1.2-gst-rtsp-server-1.0: python3 tests/support/rtsp_server.py PORT.
 
 Serves a moving test picture, 160x120 at 25 frames a second, as rtsp://127.0.0.1:PORT/live in Motion JPEG and as /h264
 in H.264; with USER:PASSWORD as a second argument only to who knows them. Prints a line when it listens, and serves

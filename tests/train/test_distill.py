@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import SHORT
+from training import SHORT
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError

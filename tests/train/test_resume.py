@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import SHORT, synthetic_rows
+from training import SHORT, synthetic_rows
 
 from fer_edge.convert.conversion import _resume
 from fer_edge.convert.finetune import _keep

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import SHORT, command
+from training import SHORT, command
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError, FerEdgeError, ModelError

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_edge.edge.cli import COMMANDS, main
+from fer_edge.edge.config import file as config
 from fer_edge.edge.config.example import SAMPLES
-from fer_edge.edge.config.file import file as config
 from fer_edge.edge.config.option_values import as_toml, as_words, default, options
 from fer_edge.edge.config.tables import settings
 from fer_edge.models import FOLDER

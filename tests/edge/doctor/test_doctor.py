@@ -23,11 +23,11 @@ from fer_edge.edge.doctor import (
     Answer,
     Finding,
     Here,
+    anchors,
     ask,
     cameras,
     examine,
     machine,
-    page,
     software,
 )
 from fer_edge.edge.doctor.command import QUESTIONS, told
@@ -61,14 +61,14 @@ def test_a_wrong_file_fails_and_everything_else_is_still_asked(tmp_path: Path, m
     (failed,) = [line for line in lines if line.startswith("fail")]
     assert "[run] treads is no option of 'fer-edge run'; did you mean threads?" in failed
     assert len([line for line in lines if not line.startswith(" ")]) == len(QUESTIONS)
-    assert f"({page.NAME}#which-configuration-file)" in done.stdout
+    assert f"({anchors.NAME}#which-configuration-file)" in done.stdout
 
 
 def test_every_answer_is_a_heading_of_the_page() -> None:
-    heads = re.findall(r"^## (.+)$", (ROOT / page.NAME).read_text("utf-8"), re.MULTILINE)
+    heads = re.findall(r"^## (.+)$", (ROOT / anchors.NAME).read_text("utf-8"), re.MULTILINE)
     headings = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
     assert len(headings) >= 20
-    assert {value for name, value in vars(page).items() if name.isupper() and name != "NAME"} <= headings
+    assert {value for name, value in vars(anchors).items() if name.isupper() and name != "NAME"} <= headings
 
 
 def test_a_question_that_breaks_is_a_finding() -> None:
@@ -140,7 +140,7 @@ def test_a_damaged_file_fails_and_is_named(tmp_path: Path, damaged: str) -> None
     """The detector's too: nothing is recognized where no face is found."""
     here = package_with(tmp_path, damaged)
     found = software.models(here)
-    assert (found.status, found.answer, damaged in found.found) == (FAIL, page.MODEL, True), found
+    assert (found.status, found.answer, damaged in found.found) == (FAIL, anchors.MODEL, True), found
     done = ask(here, "-m", "fer_edge.edge.cli", "models", "verify")
     (told,) = [line for line in done.errors.splitlines() if "INFO" not in line]
     assert (done.code, told.startswith("FAIL  "), damaged in told) == (2, True, True), told
@@ -218,9 +218,9 @@ def test_screens() -> None:
     over_ssh = machine.display(Here(environ=plain | {"SSH_CONNECTION": "a b c d"}))
     assert (over_ssh.status, "none over SSH" in over_ssh.found) == (OK, True)
     stale = machine.display(Here(environ=plain | {"DISPLAY": ":99"}))
-    assert (stale.status, stale.answer) == (WARN, page.QT)
+    assert (stale.status, stale.answer) == (WARN, anchors.QT)
 
 
 def test_a_line_says_what_to_do() -> None:
     assert told("disk", Finding(OK, "9 MiB", "unused")) == "ok    disk             9 MiB"
-    assert told("disk", Finding(FAIL, "x", "do it", "here")).splitlines()[1].strip() == f"→ do it ({page.NAME}#here)"
+    assert told("disk", Finding(FAIL, "x", "do it", "here")).splitlines()[1].strip() == f"→ do it ({anchors.NAME}#here)"

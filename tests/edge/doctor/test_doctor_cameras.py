@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from machines import PI5, blocked, tree
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, cameras
-from fer_edge.edge.doctor import docs_anchors as page
+from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, cameras
 from fer_edge.edge.doctor import v4l2_nodes as nodes
 
 NODES = {
@@ -82,7 +81,7 @@ def test_a_uvc_cameras_second_node_is_metadata(tmp_path: Path) -> None:
 
 def test_no_camera(tmp_path: Path) -> None:
     here = tree(tmp_path)
-    assert cameras.cameras(here).answer == page.NO_CAMERA
+    assert cameras.cameras(here).answer == anchors.NO_CAMERA
     assert {question(here).status for question in (cameras.camera_access, cameras.camera_use)} == {OK}
     assert cameras.camera_number(here) == Finding(OK, "there is no camera to number")
     video_nodes(tmp_path, ["bcm2835-codec-decode"])
@@ -120,7 +119,7 @@ def test_a_camera_that_may_not_be_opened() -> None:
         group = (root / "dev/video0").group()
         here = Here(root=root, environ={"USER": "pi"})
         found = as_nobody(cameras.camera_access, here)
-        assert (found.status, found.answer) == (FAIL, page.DENIED)
+        assert (found.status, found.answer) == (FAIL, anchors.DENIED)
         assert found.advice == f"sudo usermod -aG {group} $USER, then log in again"
         tree(root, etc__group=f"{group}:x:44:someone,pi\n")
         assert as_nobody(cameras.camera_access, here).advice.startswith("log in again")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import command
 from network_camera import PORTRAIT
+from training import command
 from waiting import LIMIT, until
 
 from fer_edge.edge.sinks.systemd_notify import PINGS, SupervisorSink, notify, watchdog_seconds

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import csv_row, synthetic_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from training import csv_row, synthetic_rows
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError, SinkError
