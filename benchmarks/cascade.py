@@ -16,7 +16,7 @@ from fer_edge.benchmarks.options import labelled_pictures, picture_file, result_
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, labelled, write
-from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, staged
+from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, run_cascade
 from fer_edge.edge.expression.ensemble import Ensemble, open_cascade, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.interpreter import runtime
@@ -132,7 +132,7 @@ def _points(
     """
     points = []
     for point in fitted.points:
-        scores, asked = staged(
+        scores, asked = run_cascade(
             lambda member, chosen: logits[member, chosen],
             len(part),
             whole.weights,

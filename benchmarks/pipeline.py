@@ -29,17 +29,17 @@ from fer_edge.benchmarks.latency import peak_mib, resident_mib, summary, timed
 from fer_edge.benchmarks.options import count, listed, result_file
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, write
-from fer_edge.edge.commands.click_types import Number
-from fer_edge.edge.commands.prefetch import Ahead
+from fer_edge.edge.commands.click_types import FloatRange
+from fer_edge.edge.commands.prefetch import Prefetch
 from fer_edge.edge.expression.cascade import CascadeClassifier
 from fer_edge.edge.expression.ensemble import Ensemble
-from fer_edge.edge.expression.score_cache import UNCHANGED
-from fer_edge.edge.faces.patch_follower import EVERY, Follower
+from fer_edge.edge.expression.score_cache import CACHE_THRESHOLD
+from fer_edge.edge.faces.patch_follower import DETECT_EVERY, PatchFollower
 from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonlSink
-from fer_edge.edge.sources.capture import Closing
-from fer_edge.edge.sources.newest_frame import Latest
+from fer_edge.edge.sources.capture import BaseSource
+from fer_edge.edge.sources.newest_frame import NewestFrameReader
 from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.types import Frame
 from fer_edge.train.progress import Progress
@@ -79,10 +79,10 @@ def _size(text: str) -> tuple[int, int]:
 @click.option("--threads", default="1", callback=listed(count, "numbers"), help="Threads of each network.")
 @click.option("--frames", type=click.IntRange(2), default=200, help="Frames of a clip.")
 @click.option("--cascade/--no-cascade", default=True, help="As in 'fer-edge run'.")
-@click.option("--detect-every", type=click.IntRange(1), default=EVERY, help="As in 'fer-edge run'.")
-@click.option("--unchanged", type=Number(0), default=UNCHANGED, help="As in 'fer-edge run'; 0 asks always.")
-@click.option("--camera-rate", type=Number(1), default=30.0, help="Frames/s of the camera played.")
-@click.option("--minutes", type=Number(0), default=0.0, help="Go on for so long, at full rate, in each case.")
+@click.option("--detect-every", type=click.IntRange(1), default=DETECT_EVERY, help="As in 'fer-edge run'.")
+@click.option("--unchanged", type=FloatRange(0), default=CACHE_THRESHOLD, help="As in 'fer-edge run'; 0 asks always.")
+@click.option("--camera-rate", type=FloatRange(1), default=30.0, help="Frames/s of the camera played.")
+@click.option("--minutes", type=FloatRange(0), default=0.0, help="Go on for so long, at full rate, in each case.")
 @result_file
 def pipeline(
     spec: str,
@@ -196,7 +196,7 @@ def _serial(case: Case) -> dict[str, Any]:
             times["draw"].append(1000 * (drawn - began))
             times["sink"].append(1000 * (perf_counter() - drawn))
     members_asked = sum(len(each) for name, each in asked.items() if name != "turn")
-    looks = whole.detector.looks if isinstance(whole.detector, Follower) else len(times["detect"])
+    looks = whole.detector.looks if isinstance(whole.detector, PatchFollower) else len(times["detect"])
     models = {name: summary(each) for name, each in asked.items() if name != "turn"}
     count = len(times["capture"])
     return {
@@ -237,7 +237,7 @@ def _ahead(case: Case) -> dict[str, Any]:
         sink = JsonlSink(os.devnull)
         closing.callback(sink.close)
         began, spent, count = perf_counter(), process_time(), 0
-        with Ahead(source, whole.process) as results:
+        with Prefetch(source, whole.process) as results:
             for frame, predictions in results:
                 annotate(frame, predictions)
                 sink.show(frame, predictions)
@@ -246,7 +246,7 @@ def _ahead(case: Case) -> dict[str, Any]:
     return {"rate": round(count / elapsed, 2), "cpu_seconds": round(used / count, 6)}
 
 
-class _Camera(Closing):
+class _Camera(BaseSource):
     """The clip again and again at a camera's pace, for as many seconds; began: the clock when it started."""
 
     live = True
@@ -268,7 +268,7 @@ class _Camera(Closing):
 def _camera(case: Case, seconds: float = 4.0) -> dict[str, Any]:
     """What a camera's pictures become: how many were looked at, how many nobody had time for, how old answers are."""
     whole, ages, camera = _pipeline(case), [], _Camera(case, seconds)
-    with Latest.started(camera) as source, Ahead(source, whole.process) as results:
+    with NewestFrameReader.started(camera) as source, Prefetch(source, whole.process) as results:
         for frame, predictions in results:
             annotate(frame, predictions)
             ages.append(1000 * (perf_counter() - camera.began - frame.time))

@@ -65,7 +65,7 @@ def _measure(specs: tuple[str, ...], part: Split, threads: int) -> list[dict[str
     for spec, row, each in zip(specs, rows, classifiers, strict=True):
         if cascade := cascade_of(spec):
             row["cascade"] = {}
-            ways.append((row["cascade"], each.members, each.cascade(cascade).told))
+            ways.append((row["cascade"], each.members, each.cascade(cascade).scores_from_logits))
     for (found, _, _), accuracy in zip(ways, _accuracies(ways, part, part.faces), strict=True):
         found |= {"accuracy": accuracy, "degraded": {name: [] for name in DEGRADATIONS}}
     steps = [(name, strength) for name, kind in DEGRADATIONS.items() for strength in kind.strengths]

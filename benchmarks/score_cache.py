@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.expression.score_cache import difference
-from fer_edge.edge.expression.scores import apart
+from fer_edge.edge.expression.scores import total_variation
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.train.data.loading import load
 
@@ -60,7 +60,7 @@ def unchanged(data: Path, count: int, model: str) -> None:
         for view, row in zip(views[1:], scores[1:], strict=True):
             gap = difference(view, views[0]) / max(1e-3, float(views[0].std()))
             other = row.argmax() != scores[0].argmax()
-            rows.append((gap, apart(row, scores[0]), float(other), first - second if other else np.nan))
+            rows.append((gap, total_variation(row, scores[0]), float(other), first - second if other else np.nan))
     table = np.array(sorted(rows))
     click.echo(f"{len(table)} pairs; scores apart by total variation; lead: of the answers that changed, at the median")
     click.echo(f"{'difference':>14}{'apart, mean':>13}{'p90':>8}{'changed':>9}{'lead':>7}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fer_edge.edge.commands.click_types import Number
+from fer_edge.edge.commands.click_types import FloatRange
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.tflite.card import ModelCard
 from fer_edge.train.progress import Progress, say
@@ -40,18 +40,18 @@ DEFAULT_OTHER = Path(".venv-tflite/bin/python")
 )
 @click.option("--debug", is_flag=True, help="Write no model, but name the layers that int8 hurts (…_sensitivity.csv).")
 @click.option("--epochs", type=click.IntRange(0), default=1, help="Epochs of fine-tuning with fake quantization.")
-@click.option("--rate", type=Number(0, min_open=True), default=1e-4, help="Peak learning rate (Adam).")
+@click.option("--rate", type=FloatRange(0, min_open=True), default=1e-4, help="Peak learning rate (Adam).")
 @click.option("--batch-size", type=click.IntRange(1), default=64, help="Pictures a step.")
 @click.option(
     "--steps", type=click.IntRange(1), default=None, help="At most so many steps an epoch.", show_default="all"
 )
 @click.option("--resume", is_flag=True, help="Start from the best weights of the last fine-tuning of this network.")
-@click.option("--distill", type=Number(0, 1), default=0.7, help="Share of the float model in the loss.")
+@click.option("--distill", type=FloatRange(0, 1), default=0.7, help="Share of the float model in the loss.")
 @click.option("--seed", type=int, default=1, help="Of shuffling, augmentation and the calibration sample.")
 @click.option("--limit", type=click.IntRange(1), default=512, help="Training faces to calibrate ranges on.")
 @click.option("--fold/--no-fold", default=True, help="Fold gray and upscaling into the first convolution.")
-@click.option("--min-agreement", type=Number(0, 1), default=0.85, help="Least share of top-1 answers as float's.")
-@click.option("--max-drop", type=Number(), default=1.0, help="Most accuracy that may be lost on val, points.")
+@click.option("--min-agreement", type=FloatRange(0, 1), default=0.85, help="Least share of top-1 answers as float's.")
+@click.option("--max-drop", type=FloatRange(), default=1.0, help="Most accuracy that may be lost on val, points.")
 @click.option(
     "--tflite-runtime-python",
     "other",

@@ -15,7 +15,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import whole
+from fer_edge.edge.files import atomic_path
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.augment import augment
@@ -162,7 +162,7 @@ def _rate(tuning: Tuning, step: int, total: int) -> float:
 def _keep(path: Path, weights: list[Any], origin: str, echo: Callable[[str], None]) -> None:
     arrays: dict[str, Any] = {f"{i:04d}": value for i, value in enumerate(weights)} | {"origin": np.array(origin)}
     try:
-        with whole(path) as beside:
+        with atomic_path(path) as beside:
             np.savez(beside, **arrays)
     except SinkError as error:  # a full or read-only disk costs the checkpoint, not the conversion
         echo(f"{error}; fine-tuning goes on without a checkpoint")

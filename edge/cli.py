@@ -137,9 +137,9 @@ class _OneLine(click.ClickException):
 
 def _unusable(error: OSError) -> str:
     """What the system says of a file; its name may be an address that is none."""
-    from fer_edge.edge.sources.redaction import shown
+    from fer_edge.edge.sources.redaction import redact
 
-    return f"{shown(str(error.filename))}: {error.strerror}"
+    return f"{redact(str(error.filename))}: {error.strerror}"
 
 
 def _missing(error: ImportError) -> str:

@@ -14,7 +14,7 @@ from fer_edge.edge.errors import SinkError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A path beside the given one, with its suffix, to write to: it gets the name at the end, or is removed.
 
     Makes the folder. An OSError on the way (a full disk, a missing right) becomes a SinkError of one line.
@@ -31,7 +31,7 @@ def whole(path: Path) -> Iterator[Path]:
             beside.unlink()
 
 
-def identity(path: Path | str) -> tuple[int, int] | None:
+def file_identity(path: Path | str) -> tuple[int, int] | None:
     """Device and inode, the same for every name of a file; None where there is none."""
     try:
         status = os.stat(path)
@@ -42,7 +42,7 @@ def identity(path: Path | str) -> tuple[int, int] | None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write the content whole or not at all; SinkError."""
-    with whole(path) as beside:
+    with atomic_path(path) as beside:
         beside.write_bytes(content)
 
 

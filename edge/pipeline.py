@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_cascade, open_classifier
-from fer_edge.edge.expression.score_cache import UNCHANGED, Memory
+from fer_edge.edge.expression.score_cache import CACHE_THRESHOLD, ScoreCache
 from fer_edge.edge.expression.smoother import SECONDS, Smoother
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
-from fer_edge.edge.faces.patch_follower import EVERY, Follower
+from fer_edge.edge.faces.patch_follower import DETECT_EVERY, PatchFollower
 from fer_edge.edge.faces.tracker import Tracker
 from fer_edge.edge.types import Face, Frame, Prediction
 
@@ -36,7 +36,7 @@ class Pipeline:
         classifier: Classifier,
         tracker: Tracker | None = None,
         smoother: Smoother | None = None,
-        memory: Memory | None = None,
+        memory: ScoreCache | None = None,
     ) -> None:
         self.detector, self.classifier = detector, classifier
         self.tracker, self.smoother, self.memory = tracker, smoother, memory
@@ -85,9 +85,9 @@ def open_pipeline(
     continuous: bool = False,
     cascade: bool | None = None,
     budget: float | None = None,
-    detect_every: int = EVERY,
+    detect_every: int = DETECT_EVERY,
     smooth: float = SECONDS,
-    unchanged: float = UNCHANGED,
+    unchanged: float = CACHE_THRESHOLD,
     threads: int = 2,
 ) -> Pipeline:
     """The pipeline of `fer-edge run` where frames are continuous, as a source says of its own, else of `predict`.
@@ -106,4 +106,4 @@ def open_pipeline(
     finder = open_detector(detector, threads)
     if not continuous:
         return Pipeline(finder, classifier)
-    return Pipeline(Follower(finder, detect_every), classifier, Tracker(), Smoother(smooth), Memory(unchanged))
+    return Pipeline(PatchFollower(finder, detect_every), classifier, Tracker(), Smoother(smooth), ScoreCache(unchanged))

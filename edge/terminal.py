@@ -31,17 +31,17 @@ def say(line: str, level: int = NORMAL) -> None:
 
 def erase(stream: IO[str]) -> str:
     """What removes a status line before a line is written to this stream; nothing where it is no terminal."""
-    return ERASE if lively(stream) else ""
+    return ERASE if is_interactive(stream) else ""
 
 
-def lively(stream: IO[str]) -> bool:
+def is_interactive(stream: IO[str]) -> bool:
     """Whether the stream is a terminal on which a line can be overwritten."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def status_wanted() -> bool:
     """Whether a status line has a terminal to stand on, and is not asked to keep quiet."""
-    return _verbosity > QUIET and lively(sys.stderr)
+    return _verbosity > QUIET and is_interactive(sys.stderr)
 
 
 def overwrite(line: str) -> None:
@@ -56,7 +56,7 @@ def overwrite(line: str) -> None:
     sys.stderr.flush()
 
 
-def coloured(text: str, colour: str, stream: IO[str]) -> str:
+def colorize(text: str, colour: str, stream: IO[str]) -> str:
     """The text in a colour of click's, where the stream is a terminal and NO_COLOR is not set."""
-    plain = os.environ.get("NO_COLOR") or not lively(stream)
+    plain = os.environ.get("NO_COLOR") or not is_interactive(stream)
     return text if plain else click.style(text, fg=colour)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
-from fer_edge.edge.files import whole
+from fer_edge.edge.files import atomic_path
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Dataset, fingerprint
 from fer_edge.train.recipes import Recipe
@@ -60,7 +60,7 @@ def write_checkpoint(
         f"{group}/{i:05d}": np.asarray(value) for group, values in groups.items() for i, value in enumerate(values)
     }
     about = json.dumps({**begun, "state": asdict(state)})
-    with whole(path) as beside:
+    with atomic_path(path) as beside:
         np.savez(beside, about=np.frombuffer(about.encode(), np.uint8), **arrays)
 
 

@@ -8,7 +8,7 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.expression.cascade import Cascade, Point, mean_time
+from fer_edge.edge.expression.cascade import Cascade, OperatingPoint, mean_time
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.train.calibration import Fold, fit_temperature
 from fer_edge.train.evaluation.networks import cascaded
@@ -103,7 +103,7 @@ def held_out_cascade(
     return scores, asked
 
 
-def _point(found: NDArray[np.floating], sure: NDArray[np.floating], thresholds: tuple[float, ...]) -> Point:
+def _point(found: NDArray[np.floating], sure: NDArray[np.floating], thresholds: tuple[float, ...]) -> OperatingPoint:
     _, members, count = found.shape
     answered, undecided, reach = np.zeros((2, count)), np.ones(count, bool), []
     for member in range(members):
@@ -112,14 +112,14 @@ def _point(found: NDArray[np.floating], sure: NDArray[np.floating], thresholds: 
         if member < members - 1:
             undecided &= sure[member] < thresholds[member]
     accuracy, loss = answered.mean(axis=1)
-    return Point(
+    return OperatingPoint(
         thresholds, tuple(round(share, 5) for share in reach), round(float(accuracy), 5), round(float(loss), 4)
     )
 
 
-def _front(points: Sequence[Point], times: Sequence[float]) -> list[Point]:
+def _front(points: Sequence[OperatingPoint], times: Sequence[float]) -> list[OperatingPoint]:
     """The points that no other is both cheaper and expected to lose less than, the cheapest first."""
-    front: list[Point] = []
+    front: list[OperatingPoint] = []
     for point in sorted(points, key=lambda point: (mean_time(point, times), point.loss)):
         if not front or point.loss < front[-1].loss:
             front.append(point)

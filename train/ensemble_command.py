@@ -11,7 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.commands.click_types import Number
+from fer_edge.edge.commands.click_types import FloatRange
 from fer_edge.edge.commands.models import model_file
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.cascade import mean_time, member_times
@@ -57,13 +57,13 @@ def ensemble() -> None:
 )
 @click.option(
     "--balance",
-    type=Number(0, 1),
+    type=FloatRange(0, 1),
     default=0.0,
     help="How far rare classes are favoured: 0 not at all, 1 by the inverse of their frequency in train.",
 )
 @click.option(
     "--drop",
-    type=Number(0, 100),
+    type=FloatRange(0, 100),
     default=100 * DROP,
     help="Percentage points that the cascade may lose against the whole ensemble.",
 )

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from fer_edge.edge.expression.scores import softmax
-from fer_edge.edge.files import whole, write_json
+from fer_edge.edge.files import atomic_path, write_json
 from fer_edge.train.data.splits import Dataset, fingerprint
 from fer_edge.train.evaluation import report
 from fer_edge.train.evaluation.metrics import Metrics, measure
@@ -61,7 +61,7 @@ def leave(
 
 def _save(model: Any, target: Path) -> None:
     """Write the model in its suffix's format whole or not at all; SinkError."""
-    with whole(target) as beside:
+    with atomic_path(target) as beside:
         try:
             model.save(beside)
         except RuntimeError as error:  # h5py's for a full disk

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.files import whole
+from fer_edge.edge.files import atomic_path
 from fer_edge.train import architectures
 from fer_edge.train import face_recognizers as recognizer
 from fer_edge.train.data.arrays import read_arrays
@@ -115,7 +115,7 @@ def save_half(model: Any, path: Path) -> None:
     arrays: dict[str, Any] = {
         f"{index:04d}": _to_half(np.asarray(value)) for index, value in enumerate(model.get_weights())
     }
-    with whole(path) as beside:
+    with atomic_path(path) as beside:
         np.savez_compressed(beside, architecture=np.array(model.name), **arrays)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 
-class Number(click.FloatRange):
+class FloatRange(click.FloatRange):
     """click's range of floats without nan, which is neither below nor above any limit; all the others where none is."""
 
     def _describe_range(self) -> str:

@@ -11,7 +11,7 @@ COLUMN = 30
 """Characters of the options' column that click's help allows."""
 
 
-class Headed(click.Command):
+class SectionedCommand(click.Command):
     """headings: by the name of the parameter that comes first under each, in the order of the parameters."""
 
     def __init__(self, *args: Any, headings: Mapping[str, str], **extra: Any) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import SinkError, SourceError
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_cascade, open_classifier
-from fer_edge.edge.files import identity
+from fer_edge.edge.files import file_identity
 from fer_edge.edge.pipeline import open_pipeline
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.sinks import ViewerGone, stdout_guarded
@@ -53,8 +53,8 @@ def predict(
     """
     quiet_opencv()
     pictures = [picture for path in paths for picture in list_pictures(path)]
-    originals = {identity(picture) for picture in pictures} - {None}
-    if jsonl not in (None, "-") and identity(jsonl) in originals:
+    originals = {file_identity(picture) for picture in pictures} - {None}
+    if jsonl not in (None, "-") and file_identity(jsonl) in originals:
         raise SinkError(f"--jsonl: {jsonl} is one of the pictures; give another name")
     if faces_cropped:
         look = _whole_picture((open_cascade if cascade else open_classifier)(model, threads))
@@ -137,7 +137,9 @@ class _Album:
 
     def add(self, path: Path, frame: Frame, predictions: list[Prediction]) -> None:
         place, number = self._folder / f"{path.stem}.png", 1
-        while place in self._used or identity(place) in self._originals:  # a/1.jpg and b/1.jpg; this folder's 1.png
+        while (
+            place in self._used or file_identity(place) in self._originals
+        ):  # a/1.jpg and b/1.jpg; this folder's 1.png
             number += 1
             place = self._folder / f"{path.stem}_{number}.png"
         self._used.add(place)

@@ -15,7 +15,7 @@ POLL = 0.05
 """Seconds after which a thread that waits for room looks whether it is still wanted."""
 
 
-class Ahead(Generic[Item, Result]):
+class Prefetch(Generic[Item, Result]):
     """Iterates over (item, work(item)) in order; nothing is lost, and the thread is at most `room` results ahead.
 
     An error in items or work is raised where the results are taken. Closing waits for the item in hand.

@@ -14,21 +14,21 @@ import click
 import cv2
 import numpy as np
 
-from fer_edge.edge.commands.click_types import Number
-from fer_edge.edge.commands.help_sections import Headed
-from fer_edge.edge.commands.prefetch import Ahead
-from fer_edge.edge.commands.run_outputs import open_page, open_sinks, output_options, spare_source
-from fer_edge.edge.commands.signals import Stop
+from fer_edge.edge.commands.click_types import FloatRange
+from fer_edge.edge.commands.help_sections import SectionedCommand
+from fer_edge.edge.commands.prefetch import Prefetch
+from fer_edge.edge.commands.run_outputs import open_page, open_sinks, output_options, refuse_overwriting_source
+from fer_edge.edge.commands.signals import GracefulShutdown
 from fer_edge.edge.config.file import weaker
-from fer_edge.edge.device.thermal import Heat, Reading
+from fer_edge.edge.device.thermal import BoardCondition, ThermalMonitor
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.expression.cascade import CascadeClassifier
-from fer_edge.edge.expression.score_cache import UNCHANGED
+from fer_edge.edge.expression.score_cache import CACHE_THRESHOLD
 from fer_edge.edge.expression.smoother import SECONDS
-from fer_edge.edge.faces.patch_follower import EVERY, Follower
+from fer_edge.edge.faces.patch_follower import DETECT_EVERY, PatchFollower
 from fer_edge.edge.pipeline import Pipeline, open_pipeline
 from fer_edge.edge.sinks import ViewerGone
-from fer_edge.edge.sinks.run_stats import Tally
+from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.sources import Source, open_source
 from fer_edge.edge.terminal import NORMAL, QUIET, VERBOSE, say, set_verbosity
 from fer_edge.edge.types import Frame
@@ -46,43 +46,43 @@ HEADINGS = {
 """Of the options, by the first one under each."""
 
 
-@click.command(cls=Headed, headings=HEADINGS)
+@click.command(cls=SectionedCommand, headings=HEADINGS)
 @click.option("--camera", metavar="C", help="N, /dev/… or picamera2[:N]; 0 without --source; see fer-edge cameras.")
 @click.option("--source", metavar="S", help="Video, picture, folder of pictures, address, GStreamer pipeline.")
 @click.option("--loop", is_flag=True, help="Play a video as a camera would: at its own rate, again and again.")
 @click.option("--width", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
 @click.option("--height", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
-@click.option("--fps", type=Number(0, min_open=True), help="Frames a second to ask of the camera.")
+@click.option("--fps", type=FloatRange(0, min_open=True), help="Frames a second to ask of the camera.")
 @click.option("--rotate", type=click.Choice(["0", "90", "180", "270"]), default="0", help="Degrees clockwise.")
 @click.option("--mirror", is_flag=True, help="Swap left and right, after --rotate.")
 @click.option(
     "--patience",
-    type=Number(0),
+    type=FloatRange(0),
     default=math.inf,
     show_default="for ever",
     help="Seconds to wait for a camera or stream that was lost; 0 ends at once.",
 )
 @click.option("--model", default="ensemble", help="ensemble, a shipped model's name, or a .tflite file.")
 @click.option("--cascade/--no-cascade", default=True, help="Ask the ensemble's later members only where in doubt.")
-@click.option("--budget", type=Number(0, min_open=True), help="Milliseconds of networks a face, on average.")
+@click.option("--budget", type=FloatRange(0, min_open=True), help="Milliseconds of networks a face, on average.")
 @click.option("--detector", default="blazeface", help="Face detector.")
 @click.option(
     "--detect-every",
     type=click.IntRange(1),
-    default=EVERY,
+    default=DETECT_EVERY,
     help="Frames between looks for faces; more while nothing changes.",
 )
-@click.option("--smooth", type=Number(0), default=SECONDS, help="Time constant of the scores, s; 0 is none.")
+@click.option("--smooth", type=FloatRange(0), default=SECONDS, help="Time constant of the scores, s; 0 is none.")
 @click.option(
     "--unchanged",
-    type=Number(0),
-    default=UNCHANGED,
+    type=FloatRange(0),
+    default=CACHE_THRESHOLD,
     help="Change of a face, in its contrasts, under which no network is asked again; 0 asks always.",
 )
 @click.option("--threads", type=click.IntRange(min=1), default=2, help="Threads of each network.")
 @output_options
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after so many frames.")
-@click.option("--duration", type=Number(min=0, min_open=True), help="End after so many seconds.")
+@click.option("--duration", type=FloatRange(min=0, min_open=True), help="End after so many seconds.")
 @click.option("--quiet", "-q", is_flag=True, help="Tell nothing on stderr but errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Tell versions, and rate and stage times every ten seconds.")
 @click.pass_context
@@ -95,13 +95,13 @@ def run(context: click.Context, /, quiet: bool, verbose: bool, **options: Any) -
         raise click.UsageError("--quiet and --verbose exclude each other")
     set_verbosity(QUIET if quiet else VERBOSE if verbose else NORMAL)
     _settle(options)
-    spare_source(options)
-    with Stop() as stop, ExitStack() as closing:
+    refuse_overwriting_source(options)
+    with GracefulShutdown() as stop, ExitStack() as closing:
         source = closing.enter_context(_open_source(options))
-        pipeline, tally = _pipeline(source.continuous, options), Tally()
-        heat = Heat(lambda level, now: _pace(pipeline, options, level, now))
+        pipeline, stats = _pipeline(source.continuous, options), RunStats()
+        heat = ThermalMonitor(lambda level, now: _pace(pipeline, options, level, now))
         closing.callback(heat.close)
-        page = open_page(closing, source, tally, heat, options) if options["web"] else None
+        page = open_page(closing, source, stats, heat, options) if options["web"] else None
         writing = closing.enter_context(ExitStack())
         sinks = [*([page] if page else []), *open_sinks(writing, source, options)]
         if context.obj is not None:
@@ -112,17 +112,17 @@ def run(context: click.Context, /, quiet: bool, verbose: bool, **options: Any) -
         say(f"detector: {pipeline.detector.description}")
         if page:
             say(f"live page: {page.link}")
-        closing.callback(lambda: _tell(tally, source))
+        closing.callback(lambda: _tell(stats, source))
         try:
             frames = _until(stop, source, options)
-            ahead = Ahead(frames, lambda frame: (pipeline.process(frame), pipeline.stages), stop=source.stop)
+            ahead = Prefetch(frames, lambda frame: (pipeline.process(frame), pipeline.stages), stop=source.stop)
             with _timed(source, options["duration"]), ahead as results:
                 for frame, (predictions, stages) in stop.waiting(results):
-                    with tally.sinking(predictions, stages):
+                    with stats.sinking(predictions, stages):
                         for sink in sinks:
                             sink.show(frame, predictions)
-                    if tally.due():
-                        _tell(tally, source, VERBOSE)
+                    if stats.due():
+                        _tell(stats, source, VERBOSE)
             if page and _worth_staying(stop, source, options):
                 page.end()
                 writing.close()
@@ -159,7 +159,7 @@ def _open_source(options: dict[str, Any]) -> Source:
     return open_source(rotate=int(options["rotate"]), tell=lambda line: say(f"source: {line}"), **asked)
 
 
-def _until(stop: Stop, source: Source, options: dict[str, Any]) -> Iterator[Frame]:
+def _until(stop: GracefulShutdown, source: Source, options: dict[str, Any]) -> Iterator[Frame]:
     """The source's frames until it ends, the user stops, or a limit is reached, a recording's in media time."""
     start, duration = None, None if source.live else options["duration"]
     for taken, frame in enumerate(source, start=1):
@@ -187,7 +187,7 @@ def _timed(source: Source, duration: float | None) -> Iterator[None]:
         timer.join()
 
 
-def _worth_staying(stop: Stop, source: Source, options: dict[str, Any]) -> bool:
+def _worth_staying(stop: GracefulShutdown, source: Source, options: dict[str, Any]) -> bool:
     """Whether the live page is kept up at the end of a file: nobody set a limit, and nothing supervises the run."""
     limited = options["max_frames"] or options["duration"] or "NOTIFY_SOCKET" in os.environ
     return not (source.live or source.problem or limited or stop.requested)
@@ -198,10 +198,10 @@ def _pipeline(continuous: bool, options: dict[str, Any]) -> Pipeline:
     return open_pipeline(continuous=continuous, **{name: options[name] for name in asked})
 
 
-def _pace(pipeline: Pipeline, options: dict[str, Any], level: int, now: Reading) -> None:
+def _pace(pipeline: Pipeline, options: dict[str, Any], level: int, now: BoardCondition) -> None:
     """Look half as often and ask one network less with each level of heat."""
     told = []
-    if isinstance(pipeline.detector, Follower):
+    if isinstance(pipeline.detector, PatchFollower):
         pipeline.detector.every = options["detect_every"] * 2**level
         told.append(f"detecting every {pipeline.detector.every} frames")
     if isinstance(pipeline.classifier, CascadeClassifier):
@@ -212,6 +212,6 @@ def _pace(pipeline: Pipeline, options: dict[str, Any], level: int, now: Reading)
         say(f"{now}: {', '.join(told)}")
 
 
-def _tell(tally: Tally, source: Source, level: int = NORMAL) -> None:
-    for line in tally.lines(source.dropped):
+def _tell(stats: RunStats, source: Source, level: int = NORMAL) -> None:
+    for line in stats.lines(source.dropped):
         say(line, level)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from fer_edge.edge.commands.click_types import Number
-from fer_edge.edge.device.thermal import Heat
+from fer_edge.edge.commands.click_types import FloatRange
+from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import identity
+from fer_edge.edge.files import file_identity
 from fer_edge.edge.sinks import Sink
-from fer_edge.edge.sinks.events import HELD
-from fer_edge.edge.sinks.run_stats import Tally
+from fer_edge.edge.sinks.events import HOLD_SECONDS
+from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.sources import Source
 from fer_edge.edge.terminal import say, status_wanted
 from fer_edge.edge.types import EMOTIONS
@@ -37,7 +37,7 @@ OPTIONS = (
     click.option(
         "--max-mb",
         metavar="MB",
-        type=Number(0, 1e6, min_open=True),
+        type=FloatRange(0, 1e6, min_open=True),
         help="Begin a new --jsonl or --csv file at so many megabytes, and continue what is there at the start.",
     ),
     click.option("--keep", type=click.IntRange(0), default=5, help="Old files that --max-mb keeps."),
@@ -55,8 +55,8 @@ OPTIONS = (
         multiple=True,
         help="Run a command when an emotion begins; repeatable.",
     ),
-    click.option("--hold", type=Number(0), default=HELD, help="Seconds until an emotion has begun."),
-    click.option("--rest", type=Number(0), default=5.0, help="Seconds between snapshots, or a command's runs."),
+    click.option("--hold", type=FloatRange(0), default=HOLD_SECONDS, help="Seconds until an emotion has begun."),
+    click.option("--rest", type=FloatRange(0), default=5.0, help="Seconds between snapshots, or a command's runs."),
     click.option(
         "--web",
         metavar="[HOST:]PORT",
@@ -96,25 +96,27 @@ def output_options(command: Command) -> Command:
     return command
 
 
-def spare_source(options: dict[str, Any]) -> None:
+def refuse_overwriting_source(options: dict[str, Any]) -> None:
     """Raises SinkError where an output would overwrite what --source reads: its file, or one of its folder's."""
     source = options["source"] or ""
     originals = [each.path for each in os.scandir(source)] if os.path.isdir(source) else [source]
-    known = {identity(each) for each in originals} - {None}
+    known = {file_identity(each) for each in originals} - {None}
     for name in ("jsonl", "csv", "save_video", "save_picture"):
-        if options[name] not in (None, "-") and identity(options[name]) in known:
+        if options[name] not in (None, "-") and file_identity(options[name]) in known:
             flag = f"--{name.replace('_', '-')}"
             raise SinkError(f"{flag}: {options[name]} is what --source reads; give another name")
 
 
-def open_page(closing: ExitStack, source: Source, tally: Tally, heat: Heat, options: dict[str, Any]) -> WebSink:
+def open_page(
+    closing: ExitStack, source: Source, stats: RunStats, heat: ThermalMonitor, options: dict[str, Any]
+) -> WebSink:
     """The live page, listening. Raises SinkError."""
     from fer_edge.edge.web.sink import WebSink
-    from fer_edge.edge.web.state import Run
+    from fer_edge.edge.web.state import RunInfo
 
     kept = {what: options[name] for name, what in STORED.items() if options[name] and options[name] != "-"}
     stored = tuple(f"{what} ({Path(path).name})" for what, path in kept.items())
-    page = WebSink(options["web"], options["web_token"], Run(source, options["model"], stored, tally, heat))
+    page = WebSink(options["web"], options["web_token"], RunInfo(source, options["model"], stored, stats, heat))
     closing.callback(page.close)
     return page
 
@@ -179,9 +181,9 @@ def _events(source: Source, options: dict[str, Any]) -> Iterator[Sink]:
         yield SnapshotSink(folder, options["snapshot_on"] or EMOTIONS, keep, rest, hold)
         say(f"snapshots: pictures of people are stored in {folder}, up to {keep} of them")
     if options["on"]:
-        from fer_edge.edge.sinks.command import HookSink
+        from fer_edge.edge.sinks.command import CommandSink
 
-        yield HookSink(options["on"], say, rest, hold)
+        yield CommandSink(options["on"], say, rest, hold)
     if options["mqtt"]:
         yield _open_mqtt(source, options, say)
 
@@ -205,9 +207,9 @@ def _displays(source: Source, options: dict[str, Any]) -> Iterator[Sink]:
 
         yield StatusSink(source)
     if "NOTIFY_SOCKET" in os.environ:
-        from fer_edge.edge.sinks.systemd_notify import SupervisorSink
+        from fer_edge.edge.sinks.systemd_notify import SystemdNotifySink
 
-        yield SupervisorSink(lambda: source.away)
+        yield SystemdNotifySink(lambda: source.disconnected)
 
 
 def _open_mqtt(source: Source, options: dict[str, Any], tell: Callable[[str], None]) -> Sink:
@@ -227,4 +229,4 @@ def _open_mqtt(source: Source, options: dict[str, Any], tell: Callable[[str], No
     base = f"{address.prefix}/{name}"
     greeting = configurations(prefix, base, name, str(options["model"]), installed()) if prefix else {}
     connection = Connection(address, name, greeting, tell, options["mqtt_ca"])
-    return MqttSink(connection, lambda: source.away, options["hold"])
+    return MqttSink(connection, lambda: source.disconnected, options["hold"])

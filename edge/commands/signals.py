@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 T = TypeVar("T")
 
 
-class Stop:
+class GracefulShutdown:
     """SIGINT, SIGTERM and SIGHUP as a wish to end: at once while waiting for a result, else after this one.
 
     So no sink is interrupted in the middle of a line or a video frame. A third signal interrupts anything.

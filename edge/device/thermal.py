@@ -26,7 +26,7 @@ LEVELS = 2
 
 
 @dataclass(frozen=True)
-class Reading:
+class BoardCondition:
     """celsius: None where unknown. held: what the firmware holds back now, in words."""
 
     celsius: float | None
@@ -37,16 +37,16 @@ class Reading:
         return ", ".join(part for part in (degrees, *self.held) if part)
 
 
-UNKNOWN = Reading(None, ())
+UNKNOWN = BoardCondition(None, ())
 
 
-def reading(root: Path = Path("/")) -> Reading:
+def reading(root: Path = Path("/")) -> BoardCondition:
     """The board's condition now; what held it back earlier does not count."""
     words = throttling(root) or []
-    return Reading(celsius(root), tuple(word for word in words if word.endswith(" now")))
+    return BoardCondition(celsius(root), tuple(word for word in words if word.endswith(" now")))
 
 
-def level(now: Reading, before: int = 0) -> int:
+def level(now: BoardCondition, before: int = 0) -> int:
     """0 for all is well, 1 for warm or a soft limit, 2 for hot or held back; it falls one step at a time.
 
     before: the level so far, which falls only where the temperature, if known, is below its threshold by a margin.
@@ -59,14 +59,14 @@ def level(now: Reading, before: int = 0) -> int:
     return before - 1 if degrees < (WARM, HOT)[before - 1] - COOLER else before
 
 
-class Heat:
+class ThermalMonitor:
     """Reads the board's condition in a thread and calls `changed(level, reading)` when the level changes.
 
     now: the newest reading. level: 0 to LEVELS, always 0 where the limits are not the board's, as on a laptop.
     """
 
     def __init__(
-        self, changed: Callable[[int, Reading], None], root: Path = Path("/"), interval: float = INTERVAL
+        self, changed: Callable[[int, BoardCondition], None], root: Path = Path("/"), interval: float = INTERVAL
     ) -> None:
         self.level = 0
         self.now = UNKNOWN

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import click
 
 from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, cameras, examine, machine, software
-from fer_edge.edge.terminal import coloured
+from fer_edge.edge.terminal import colorize
 
 COLOURS = {OK: "green", WARN: "yellow", FAIL: "red"}
 
@@ -63,7 +63,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
 
 def told(name: str, found: Finding) -> str:
     """A finding as a line, and a second one with what to do."""
-    status = coloured(f"{found.status:4}", COLOURS[found.status], sys.stdout)
+    status = colorize(f"{found.status:4}", COLOURS[found.status], sys.stdout)
     line = f"{status}  {name:15}  {found.found}"
     if found.status == OK or not found.advice:
         return line

@@ -24,7 +24,7 @@ Ask = Callable[[int, NDArray[np.intp]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Point:
+class OperatingPoint:
     """One way to run a cascade of M members.
 
     thresholds: (M - 1,) confidences, 0..1, from which no further member is asked; above 1 it always is. reach: (M,)
@@ -47,7 +47,7 @@ class Cascade:
     """
 
     temperatures: tuple[float, ...]
-    points: tuple[Point, ...]
+    points: tuple[OperatingPoint, ...]
     chosen: int
 
 
@@ -59,7 +59,7 @@ class Member(Protocol):
         ...
 
 
-def staged(
+def run_cascade(
     ask: Ask,
     count: int,
     weights: NDArray[np.floating],
@@ -93,7 +93,7 @@ class CascadeClassifier:
         weights: NDArray[np.floating],
         offsets: NDArray[np.floating],
         cascade: Cascade,
-        point: Point,
+        point: OperatingPoint,
         name: str,
     ) -> None:
         self.members = list(members)
@@ -117,13 +117,13 @@ class CascadeClassifier:
         self.invocations += int(asked.sum())
         return scores
 
-    def told(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores_from_logits(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """All members' (M, N, 7) logits to the (N, 7) probabilities that it would have given."""
         return self._staged(lambda member, chosen: logits[member, chosen], logits.shape[1])[0]
 
     def _staged(self, ask: Ask, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         depth = self.depth  # once: the watch on heat may change it from its own thread
-        return staged(
+        return run_cascade(
             ask,
             count,
             self._weights,
@@ -133,7 +133,7 @@ class CascadeClassifier:
         )
 
 
-def within(cascade: Cascade, times: Sequence[float], budget: float) -> Point:
+def point_within_budget(cascade: Cascade, times: Sequence[float], budget: float) -> OperatingPoint:
     """The point that loses least of those whose mean time is within the budget; the cheapest where none is.
 
     times: (M,) what each member takes for a face, in the budget's unit.
@@ -144,7 +144,7 @@ def within(cascade: Cascade, times: Sequence[float], budget: float) -> Point:
     return min(affordable, key=lambda point: (point.loss, mean_time(point, times)))
 
 
-def mean_time(point: Point, times: Sequence[float]) -> float:
+def mean_time(point: OperatingPoint, times: Sequence[float]) -> float:
     """What a face takes on average, in the unit of the members' times."""
     return float(np.dot(point.reach, times))
 
@@ -170,7 +170,7 @@ def member_times(
 def cascade_from(stored: Any, members: int) -> Cascade:
     """What `ensemble.json` holds under "cascade"; ValueError, KeyError or TypeError where it is no cascade."""
     points = tuple(
-        Point(
+        OperatingPoint(
             tuple(float(value) for value in point["thresholds"]),
             tuple(float(value) for value in point["reach"]),
             float(point["accuracy"]),

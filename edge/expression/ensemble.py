@@ -16,11 +16,11 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.cascade import (
     Cascade,
     CascadeClassifier,
-    Point,
+    OperatingPoint,
     cascade_from,
     mean_time,
     member_times,
-    within,
+    point_within_budget,
 )
 from fer_edge.edge.expression.classifier import Classifier, TFLiteClassifier, open_member
 from fer_edge.edge.expression.scores import fuse
@@ -106,7 +106,7 @@ class Ensemble:
             other.result()
         return logits
 
-    def cascade(self, cascade: Cascade, point: Point | None = None) -> CascadeClassifier:
+    def cascade(self, cascade: Cascade, point: OperatingPoint | None = None) -> CascadeClassifier:
         """The same members as a cascade, at that point of it or the chosen one; they are shared, not opened again."""
         point = point or cascade.points[cascade.chosen]
         return CascadeClassifier(self.members, self.weights, self.offsets, cascade, point, self.description)
@@ -185,7 +185,7 @@ def open_cascade(spec: str = "ensemble", threads: int = 1, budget: float | None 
     if budget is None:
         return whole.cascade(cascade)
     times = member_times(whole.members)
-    point = within(cascade, times, budget)
+    point = point_within_budget(cascade, times, budget)
     least = mean_time(point, times)
     if least > budget:
         raise ModelError(f"--budget {budget:g}: a face takes at least {least:.2f} ms here; expected more than that")

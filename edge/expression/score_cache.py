@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.expression.classifier import Classifier
-from fer_edge.edge.expression.scores import apart
+from fer_edge.edge.expression.scores import total_variation
 from fer_edge.edge.expression.smoother import AGREED
 
-UNCHANGED = 0.13
+CACHE_THRESHOLD = 0.13
 """How far a face may differ from the one that was asked about, in standard deviations of its gray values.
 
 What counts is the worst of 6x6 squares, so that a corner of the mouth is not averaged away. Measured with
@@ -46,15 +46,15 @@ class _Known:
         return recent and difference(crop, self.crop) < unchanged * self.deviation
 
 
-class Memory:
+class ScoreCache:
     """Scores of tracked faces; the classifier is asked only about those that are new, have changed, or are old news.
 
     A face is compared with the one that was asked about last, not with the frame before: slow changes are seen too.
     What was said once is not yet kept, so that a slip of the network lasts one frame, as it would without memory.
-    unchanged: how far a face may differ from the one that was asked about, as UNCHANGED is; 0 asks about every one.
+    unchanged: how far a face may differ from the one that was asked about, as CACHE_THRESHOLD is; 0 asks about every one.
     """
 
-    def __init__(self, unchanged: float = UNCHANGED) -> None:
+    def __init__(self, unchanged: float = CACHE_THRESHOLD) -> None:
         self.unchanged = unchanged
         self._known: dict[int, _Known] = {}
 
@@ -71,7 +71,7 @@ class Memory:
             for index, row in zip(asked, classifier(crops[asked]), strict=True):
                 _, deviation = cv2.meanStdDev(crops[index])
                 before = self._known.get(tracks[index])
-                confirmed = before is not None and apart(row, before.scores) < AGREED
+                confirmed = before is not None and total_variation(row, before.scores) < AGREED
                 self._known[tracks[index]] = _Known(crops[index], time, float(deviation[0, 0]), row, confirmed)
         return np.stack([self._known[track].scores for track in tracks])
 

@@ -14,7 +14,7 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
-def apart(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+def total_variation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     """The total variation distance, 0..1, of two (7,) scores."""
     return float(np.abs(a - b).sum()) / 2
 

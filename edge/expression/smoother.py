@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.expression.scores import apart
+from fer_edge.edge.expression.scores import total_variation
 
 SECONDS = 0.3
 """Time constant: after so long 63 % of a lasting change are shown, were it not for `CHANGED`."""
@@ -55,4 +55,4 @@ class Smoother:
 
 
 def _changed(scores: NDArray[np.float32], state: _State) -> bool:
-    return apart(scores, state.shown) > CHANGED and apart(scores, state.seen) < AGREED
+    return total_variation(scores, state.shown) > CHANGED and total_variation(scores, state.seen) < AGREED

@@ -36,7 +36,7 @@ OpenCV correlates a window of 48 pixels in half the time that one of 44 takes.
 WEAK = 0.6
 """Correlation, -1..1, under which a face counts as lost. A still face stays above 0.95, a stranger's is below 0.4."""
 
-EVERY = 4
+DETECT_EVERY = 4
 """Frames from one look to the next."""
 
 PATIENCE = 4
@@ -68,7 +68,7 @@ class _Followed:
         return replace(self.look, box=replace(box, x=round(box.x + along), y=round(box.y + down)), eyes=eyes)
 
 
-class Follower:
+class PatchFollower:
     """A detector that asks another one every `every` frames and follows its faces in between.
 
     Where nothing changes it asks up to PATIENCE times less often, but for every = 1, which is always. While no face is
@@ -76,7 +76,7 @@ class Follower:
     looks: how often the other detector was asked.
     """
 
-    def __init__(self, detector: Detector, every: int = EVERY) -> None:
+    def __init__(self, detector: Detector, every: int = DETECT_EVERY) -> None:
         self.detector, self.every = detector, every
         self.looks = 0
         self._known: list[_Followed] = []

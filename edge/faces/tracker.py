@@ -17,7 +17,7 @@ MAX_DISTANCE = 0.6
 MAX_GROWTH = 2.0
 """Ratio of areas up to which a box matched by its centre alone may be the same face."""
 
-FORGET = 1.0
+TRACK_TIMEOUT = 1.0
 """Seconds after which a track that no face continued is given up."""
 
 
@@ -57,7 +57,7 @@ class _Track:
 class Tracker:
     """Gives each face a number that stays with it while it is seen at least once in `forget` seconds."""
 
-    def __init__(self, forget: float = FORGET) -> None:
+    def __init__(self, forget: float = TRACK_TIMEOUT) -> None:
         self.forget = forget
         self._tracks: list[_Track] = []
         self._last = 0

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-class Aside(Generic[Item]):
+class BackgroundWorker(Generic[Item]):
     """Does `work(item)` for items that it accepts. An error in it is raised by the next `offer` or `close`."""
 
     def __init__(self, work: Callable[[Item], None], name: str) -> None:

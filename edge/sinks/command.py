@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks.background_worker import Aside
-from fer_edge.edge.sinks.events import HELD, Event, Rest, Watch
+from fer_edge.edge.sinks.background_worker import BackgroundWorker
+from fer_edge.edge.sinks.events import HOLD_SECONDS, Cooldown, Event, Watch
 from fer_edge.edge.types import Frame, Prediction
 
 PATIENCE = 30.0
@@ -25,14 +25,14 @@ STDERR = 2
 """Where a command's output goes: stdout is for results."""
 
 
-class Hook:
+class EmotionCommand:
     """A command for an emotion, split into words as a shell would but run without one, once at a time.
 
     It finds FER_EDGE_EMOTION, FER_EDGE_CONFIDENCE and FER_EDGE_TRACK in its environment. tell: takes a line when it
     fails. Raises SinkError when it is no command.
     """
 
-    def __init__(self, emotion: str, command: str, rest: float, tell: Callable[[str], None]) -> None:
+    def __init__(self, emotion: str, command: str, cooldown: float, tell: Callable[[str], None]) -> None:
         self.emotion, self.name = emotion, f"--on {emotion} {command!r}"
         try:
             self._words = shlex.split(command)
@@ -41,14 +41,14 @@ class Hook:
         if not self._words or shutil.which(self._words[0]) is None:
             raise SinkError(f"{self.name}: expected a program and its arguments; for a line of a shell: sh -c '…'")
         self._tell = tell
-        self._rest = Rest(rest)
+        self._cooldown = Cooldown(cooldown)
         self._child: subprocess.Popen[bytes] | None = None
-        self._runner = Aside(self._run, f"command for {emotion}")
+        self._runner = BackgroundWorker(self._run, f"command for {emotion}")
 
     def offer(self, event: Event) -> None:
         """Run for the event, unless the command still runs or rests."""
-        if event.emotion == self.emotion and self._rest.over(event.time) and self._runner.offer(event):
-            self._rest.begin(event.time)
+        if event.emotion == self.emotion and self._cooldown.over(event.time) and self._runner.offer(event):
+            self._cooldown.begin(event.time)
 
     def _run(self, event: Event) -> None:
         # what is meant for us, a broker's password among it, is nobody else's
@@ -84,17 +84,17 @@ class Hook:
             self._runner.close()
 
 
-class HookSink:
+class CommandSink:
     """Runs commands when the emotions begin that they are for. hooks: (emotion, command). Raises SinkError."""
 
     def __init__(
         self,
         hooks: Iterable[tuple[str, str]],
         tell: Callable[[str], None],
-        rest: float = 0.0,
-        hold: float = HELD,
+        cooldown: float = 0.0,
+        hold: float = HOLD_SECONDS,
     ) -> None:
-        self._hooks = [Hook(emotion, command, rest, tell) for emotion, command in hooks]
+        self._hooks = [EmotionCommand(emotion, command, cooldown, tell) for emotion, command in hooks]
         self._watch = Watch(hold)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:

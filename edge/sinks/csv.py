@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from fer_edge.edge.sinks.line_writer import Lines, Rotation
+from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
 from fer_edge.edge.types import EMOTIONS, Frame, Prediction
 
 COLUMNS = ("clock", "frame", "time", "track", "x", "y", "width", "height", "score", "emotion", "confidence", *EMOTIONS)
@@ -16,7 +16,7 @@ class CsvSink:
     """A header, then a line for every face of every frame; nothing for a frame without. Raises SinkError."""
 
     def __init__(self, target: str, rotation: Rotation | None = None) -> None:
-        self._lines = Lines(target, ",".join(COLUMNS), rotation)
+        self._lines = LineWriter(target, ",".join(COLUMNS), rotation)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         clock = datetime.now().astimezone().isoformat(timespec="milliseconds")

@@ -9,14 +9,16 @@ INTERVAL = 1.0
 """Seconds between two looks."""
 
 
-class Absence:
+class DisconnectMonitor:
     """A thread that looks now and then, and tells for how many seconds a source has been away, while it is.
 
     away: a source's, 0 while it is there.
     """
 
-    def __init__(self, away: Callable[[], float], tell: Callable[[float], None], interval: float = INTERVAL) -> None:
-        self._away, self._tell, self._interval = away, tell, interval
+    def __init__(
+        self, disconnected: Callable[[], float], tell: Callable[[float], None], interval: float = INTERVAL
+    ) -> None:
+        self._away, self._tell, self._interval = disconnected, tell, interval
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="absence", daemon=True)
         self._thread.start()

@@ -1,7 +1,7 @@
 """When a face comes, an emotion begins and a face leaves: defined once, for every output that acts on it.
 
-A face has come when its track is `HELD` seconds old, so that a detector's slip of one frame is nobody. An emotion
-begins on a face that has come when it has been the most probable one, in every frame that shows the face, for `HELD`
+A face has come when its track is `HOLD_SECONDS` seconds old, so that a detector's slip of one frame is nobody. An emotion
+begins on a face that has come when it has been the most probable one, in every frame that shows the face, for `HOLD_SECONDS`
 seconds, and is not the one that began there last. A face has left when it was not seen for longer than the tracker
 remembers it.
 """
@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fer_edge.edge.faces.tracker import FORGET
+from fer_edge.edge.faces.tracker import TRACK_TIMEOUT
 from fer_edge.edge.types import EMOTIONS, Prediction
 
-HELD = 0.5
+HOLD_SECONDS = 0.5
 """Seconds, unless asked otherwise: longer than most flicker of a face between two expressions, short to a viewer."""
 
 Kind = Literal["face_came", "emotion", "face_left"]
@@ -57,7 +57,7 @@ class Presence:
 class Watch:
     """Turns each frame's predictions into events; those without a track (single pictures) cause none."""
 
-    def __init__(self, hold: float = HELD) -> None:
+    def __init__(self, hold: float = HOLD_SECONDS) -> None:
         self.hold = hold
         self._tracks: dict[int, Presence] = {}
         self._last = 0.0
@@ -95,12 +95,12 @@ class Watch:
         return events
 
     def _leave(self, time: float) -> list[Event]:
-        gone = [track for track, face in self._tracks.items() if time < self._last or time - face.seen > FORGET]
+        gone = [track for track, face in self._tracks.items() if time < self._last or time - face.seen > TRACK_TIMEOUT]
         left = [(track, self._tracks.pop(track)) for track in gone]
         return [Event("face_left", track, time, face.emotion) for track, face in left if face.came]
 
 
-class Rest:
+class Cooldown:
     """A rate limit: after something was done, nothing more for so many seconds of the frames' time."""
 
     def __init__(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from fer_edge.edge.sinks.line_writer import Lines, Rotation
+from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
 from fer_edge.edge.types import EMOTIONS, Frame, Prediction
 
 
@@ -27,7 +27,7 @@ class JsonLines:
     """Objects written a line each, there at once, to a file or, for '-', to stdout. Raises SinkError."""
 
     def __init__(self, target: str, rotation: Rotation | None = None) -> None:
-        self._lines = Lines(target, rotation=rotation)
+        self._lines = LineWriter(target, rotation=rotation)
 
     def write(self, record: dict[str, Any]) -> None:
         self._lines.write(json.dumps(record, ensure_ascii=False))

@@ -25,7 +25,7 @@ class Rotation:
     keep: int
 
 
-class Lines:
+class LineWriter:
     """Lines that are in the file when `write` returns, so that `tail -F` sees all of them. '-' is stdout.
 
     header: a first line for each file. rotation: None overwrites what is there; else it is continued, less a last line

@@ -24,7 +24,7 @@ RECENT = 3.0
 """Seconds that count as now."""
 
 
-class Tally:
+class RunStats:
     """Counts and stage times, written by the loop of a run and read from any thread.
 
     frames, faces: so far. seconds: so far, by stage.

@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks.background_worker import Aside
+from fer_edge.edge.sinks.background_worker import BackgroundWorker
 from fer_edge.edge.sinks.draw import annotate
-from fer_edge.edge.sinks.events import HELD, Event, Rest, Watch
+from fer_edge.edge.sinks.events import HOLD_SECONDS, Cooldown, Event, Watch
 from fer_edge.edge.sinks.picture import write_picture
 from fer_edge.edge.types import EMOTIONS, Frame, Prediction
 
@@ -28,7 +28,7 @@ class SnapshotSink:
     """
 
     def __init__(
-        self, folder: Path, emotions: Collection[str], keep: int, rest: float = 0.0, hold: float = HELD
+        self, folder: Path, emotions: Collection[str], keep: int, cooldown: float = 0.0, hold: float = HOLD_SECONDS
     ) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -37,14 +37,16 @@ class SnapshotSink:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise SinkError(f"{folder} is no writable folder")
         self._folder, self._emotions, self._keep = folder, emotions, keep
-        self._watch, self._rest = Watch(hold), Rest(rest)
-        self._writer: Aside[tuple[Frame, Sequence[Prediction], Event]] = Aside(self._write, "snapshots")
+        self._watch, self._cooldown = Watch(hold), Cooldown(cooldown)
+        self._writer: BackgroundWorker[tuple[Frame, Sequence[Prediction], Event]] = BackgroundWorker(
+            self._write, "snapshots"
+        )
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         for event in self._watch.see(predictions, frame.time):
-            wanted = event.kind == "emotion" and event.emotion in self._emotions and self._rest.over(event.time)
+            wanted = event.kind == "emotion" and event.emotion in self._emotions and self._cooldown.over(event.time)
             if wanted and self._writer.offer((frame, predictions, event)):
-                self._rest.begin(event.time)
+                self._cooldown.begin(event.time)
 
     def _write(self, moment: tuple[Frame, Sequence[Prediction], Event]) -> None:
         frame, predictions, event = moment

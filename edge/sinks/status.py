@@ -9,10 +9,10 @@ from time import monotonic
 
 from fer_edge.edge.device.board import celsius
 from fer_edge.edge.device.thermal import HOT, WARM
-from fer_edge.edge.sinks.disconnect_monitor import Absence
+from fer_edge.edge.sinks.disconnect_monitor import DisconnectMonitor
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources import Source
-from fer_edge.edge.terminal import coloured, overwrite
+from fer_edge.edge.terminal import colorize, overwrite
 from fer_edge.edge.types import Frame, Prediction
 
 INTERVAL = 0.25
@@ -39,10 +39,10 @@ class StatusSink:
         self._name, self._clock = source.name.partition(" (")[0], clock
         self._times: deque[float] = deque()
         self._shown = -INTERVAL
-        self._absence = Absence(lambda: source.away, self._wait)
+        self._absence = DisconnectMonitor(lambda: source.disconnected, self._wait)
 
     def _wait(self, seconds: float) -> None:
-        overwrite(coloured(f"{self._name} has been away for {seconds:.0f} s", "yellow", sys.stderr))
+        overwrite(colorize(f"{self._name} has been away for {seconds:.0f} s", "yellow", sys.stderr))
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         now = self._clock()
@@ -63,12 +63,12 @@ class StatusSink:
         if degrees is None:
             return []
         colour = "red" if degrees >= HOT else "yellow" if degrees >= WARM else "green"
-        return [coloured(f"{degrees:.0f} °C", colour, sys.stderr)]
+        return [colorize(f"{degrees:.0f} °C", colour, sys.stderr)]
 
     def _faces(self, predictions: Sequence[Prediction]) -> str:
         if not predictions:
             return "no face"
-        told = [coloured(describe(each), COLOURS[each.emotion], sys.stderr) for each in predictions]
+        told = [colorize(describe(each), COLOURS[each.emotion], sys.stderr) for each in predictions]
         return f"{len(told)} face{'s' if len(told) > 1 else ''}: {', '.join(told)}"
 
     def close(self) -> None:

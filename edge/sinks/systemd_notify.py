@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 
-from fer_edge.edge.sinks.disconnect_monitor import Absence
+from fer_edge.edge.sinks.disconnect_monitor import DisconnectMonitor
 from fer_edge.edge.types import Frame, Prediction
 
 PINGS = 4
@@ -38,19 +38,19 @@ def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
     return int(limit) / 1e6 if limit.isdigit() and int(limit) else None
 
 
-class SupervisorSink:
+class SystemdNotifySink:
     """READY=1 with the first frame, WATCHDOG=1 while frames come or their source is waited for, STOPPING=1 at the end.
 
     It is the last of the sinks: a loop that hangs anywhere sends nothing more, and is restarted. away: the source's
     seconds; a restart would not bring it back.
     """
 
-    def __init__(self, away: Callable[[], float], clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, disconnected: Callable[[], float], clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._interval = min(INTERVAL, (watchdog_seconds() or INTERVAL * PINGS) / PINGS)
         self._told = clock()
         self._frames = self._before = 0
-        self._absence = Absence(away, self._wait, self._interval)
+        self._absence = DisconnectMonitor(disconnected, self._wait, self._interval)
 
     def _wait(self, seconds: float) -> None:
         notify(f"WATCHDOG=1\nSTATUS=the source has been away for {seconds:.0f} s")

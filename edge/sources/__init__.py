@@ -32,7 +32,7 @@ class Source(Protocol):
     @property
     def dropped(self) -> int: ...
     @property
-    def away(self) -> float: ...
+    def disconnected(self) -> float: ...
     def __iter__(self) -> Iterator[Frame]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -53,7 +53,7 @@ def open_source(
     mirror: bool = False,
     loop: bool = False,
     silence: float = 5.0,
-    patience: float = math.inf,
+    reconnect_timeout: float = math.inf,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Source:
     """Open a camera (N, /dev/…, picamera2[:N]) or a source (video, picture, folder, address, GStreamer pipeline).
@@ -66,17 +66,17 @@ def open_source(
     Raises SourceError.
     """
     from fer_edge.edge.sources.capture import quiet_opencv
-    from fer_edge.edge.sources.capture_request import Wish
-    from fer_edge.edge.sources.live_sources import Live
-    from fer_edge.edge.sources.redaction import shown
+    from fer_edge.edge.sources.capture_request import CaptureRequest
+    from fer_edge.edge.sources.live_sources import LiveSourceFactory
+    from fer_edge.edge.sources.redaction import redact
 
     camera, source = (None if given is None else str(given) for given in (camera, source))
     if camera is not None and source is not None:
-        raise SourceError(f"camera {camera!r} and source {shown(source)!r} were both given; give one of them")
+        raise SourceError(f"camera {camera!r} and source {redact(source)!r} were both given; give one of them")
     if loop and (source is None or not Path(source).is_file()):
-        raise SourceError(f"{shown(source or 'a camera')} cannot be played again and again; expected a video file")
+        raise SourceError(f"{redact(source or 'a camera')} cannot be played again and again; expected a video file")
     quiet_opencv()
-    live = Live(Wish(width, height, fps), rotate, mirror, silence, patience, tell)
+    live = LiveSourceFactory(CaptureRequest(width, height, fps), rotate, mirror, silence, reconnect_timeout, tell)
     if source is None:
         return live.camera("0" if camera is None else camera)
     if re.match(r"/dev/(video\d+$|v4l/)", source):
@@ -85,16 +85,16 @@ def open_source(
 
     if "://" in source or is_pipeline(source):
         return live.stream(source)
-    return live.turned(live.looped(Path(source)) if loop else _open_file(source))
+    return live.turned(live.looped_video(Path(source)) if loop else _open_file(source))
 
 
 def _open_file(source: str) -> Source:
-    from fer_edge.edge.sources.pictures import SUFFIXES, Pictures
-    from fer_edge.edge.sources.redaction import shown
+    from fer_edge.edge.sources.pictures import SUFFIXES, PictureSource
+    from fer_edge.edge.sources.redaction import redact
     from fer_edge.edge.sources.video import open_video
 
     path = Path(source)
     if not path.exists():
         hint = f"; for a camera use --camera {source}" if source.isdigit() else ""
-        raise SourceError(f"{shown(source)}: no such file or folder{hint}")
-    return Pictures(path) if path.is_dir() or path.suffix.lower() in SUFFIXES else open_video(path)
+        raise SourceError(f"{redact(source)}: no such file or folder{hint}")
+    return PictureSource(path) if path.is_dir() or path.suffix.lower() in SUFFIXES else open_video(path)

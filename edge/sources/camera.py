@@ -10,8 +10,8 @@ import cv2
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import v4l2
-from fer_edge.edge.sources.capture import Closing, open_capture, read
-from fer_edge.edge.sources.capture_request import NONE, Wish
+from fer_edge.edge.sources.capture import BaseSource, open_capture, read
+from fer_edge.edge.sources.capture_request import NONE, CaptureRequest
 from fer_edge.edge.sources.devices import Identity, holders, refusal, whereabouts
 from fer_edge.edge.types import Frame
 
@@ -19,7 +19,7 @@ USUAL = (640, 480, 30.0)
 """Width, height and frames a second that OpenCV and most cameras start with."""
 
 
-class Camera(Closing):
+class Camera(BaseSource):
     """The V4L2 device at `path`; frames carry seconds since it was opened. Raises SourceError.
 
     A driver takes size and rate as wishes (320x240 was seen to become 320x180 with success reported), so what was
@@ -28,7 +28,7 @@ class Camera(Closing):
 
     live = True
 
-    def __init__(self, path: str, wish: Wish = NONE) -> None:
+    def __init__(self, path: str, wish: CaptureRequest = NONE) -> None:
         if not os.path.exists(path):
             raise SourceError(f"{path} does not exist; `fer-edge cameras` shows the cameras there are")
         if (why := refusal(path)) is not None:
@@ -52,7 +52,7 @@ class Camera(Closing):
         self.size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         rate = capture.get(cv2.CAP_PROP_FPS)
         self.fps = rate if rate > 0 else None
-        self.name = f"{path} (V4L2, {'MJPG, ' if motion_jpeg else ''}{wish.told(self.size, self.fps)})"
+        self.name = f"{path} (V4L2, {'MJPG, ' if motion_jpeg else ''}{wish.describe(self.size, self.fps)})"
         self._start = time.monotonic()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -66,7 +66,7 @@ class Camera(Closing):
         self._capture.release()
 
 
-def find_again(known: Identity, wish: Wish) -> Camera:
+def find_again(known: Identity, wish: CaptureRequest) -> Camera:
     """The same camera, whatever its number has become; SourceError while it is away."""
     place = whereabouts(known)
     if place is None:
@@ -74,7 +74,7 @@ def find_again(known: Identity, wish: Wish) -> Camera:
     return Camera(place, wish)
 
 
-def motion_jpeg_pays(formats: Sequence[v4l2.Format], wish: Wish) -> bool:
+def motion_jpeg_pays(formats: Sequence[v4l2.Format], wish: CaptureRequest) -> bool:
     """Whether only compressed pictures come at the wished size and rate: USB 2 carries 1280x720 raw at 10 a second."""
     width, height = wish.width or USUAL[0], wish.height or USUAL[1]
     raw = max((each.rate(width, height) for each in formats if not each.compressed), default=0.0)

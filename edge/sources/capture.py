@@ -63,7 +63,7 @@ def read(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
     return np.asarray(pixels, np.uint8)
 
 
-class Closing:
+class BaseSource:
     """The part that every source shares: iterated by its own `__iter__`, closed by `with`."""
 
     live = False
@@ -71,7 +71,7 @@ class Closing:
     fps: float | None = None
     problem: str | None = None
     dropped = 0
-    away = 0.0
+    disconnected = 0.0
     name = ""
 
     def __iter__(self) -> Iterator[Frame]:

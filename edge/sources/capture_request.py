@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Wish:
+class CaptureRequest:
     """width, height: pixels. fps: frames a second. None: whatever the camera likes."""
 
     width: int | None = None
     height: int | None = None
     fps: float | None = None
 
-    def told(self, size: tuple[int, int], fps: float | None) -> str:
+    def describe(self, size: tuple[int, int], fps: float | None) -> str:
         """The size (width, height) and the rate that came of it, each with the wish where it was not followed."""
         words = f"{size[0]}x{size[1]}"
         if (self.width or size[0], self.height or size[1]) != size:
@@ -25,4 +25,4 @@ class Wish:
         return words
 
 
-NONE = Wish()
+NONE = CaptureRequest()

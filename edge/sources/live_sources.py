@@ -9,24 +9,24 @@ from pathlib import Path
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import Source
-from fer_edge.edge.sources.capture_request import Wish
-from fer_edge.edge.sources.newest_frame import Latest
-from fer_edge.edge.sources.reconnecting import Lasting
-from fer_edge.edge.sources.rotated import Turned, flips
+from fer_edge.edge.sources.capture_request import CaptureRequest
+from fer_edge.edge.sources.newest_frame import NewestFrameReader
+from fer_edge.edge.sources.reconnecting import ReconnectingSource
+from fer_edge.edge.sources.rotated import RotatedSource, flips
 
 CAMERA_PAUSE, STREAM_PAUSE = 2.0, 30.0
 """Seconds that a pause between two attempts grows to: looking for a device costs nothing, a server is spared."""
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveSourceFactory:
     """What every live source is opened with; sources.open_source tells what the fields mean."""
 
-    wish: Wish
+    wish: CaptureRequest
     rotate: int
     mirror: bool
     silence: float
-    patience: float
+    reconnect_timeout: float
     tell: Callable[[str], None]
 
     def camera(self, camera: str) -> Source:
@@ -54,17 +54,17 @@ class Live:
             return self.turned(stream)
         return self.turned(self._kept(stream, lambda: open_stream(address, self.silence), STREAM_PAUSE))
 
-    def looped(self, path: Path) -> Source:
+    def looped_video(self, path: Path) -> Source:
         """A video in place of a camera."""
-        from fer_edge.edge.sources.looped_video import Looped
+        from fer_edge.edge.sources.looped_video import LoopedVideo
 
-        return Latest.started(Looped(path), self.silence)
+        return NewestFrameReader.started(LoopedVideo(path), self.silence)
 
     def turned(self, source: Source) -> Source:
         """The source with its pictures turned as asked."""
         if not self.rotate and not self.mirror:
             return source
-        return Turned(source, self.rotate, self.mirror)
+        return RotatedSource(source, self.rotate, self.mirror)
 
     def _v4l2(self, path: str) -> Source:
         from fer_edge.edge.sources.camera import Camera, find_again
@@ -86,5 +86,7 @@ class Live:
         return self.turned(kept) if flipped is None else kept
 
     def _kept(self, source: Source, again: Callable[[], Source], longest_pause: float) -> Source:
-        lasting = Lasting(source, again, self.patience, longest_pause, self.tell)
-        return Latest.started(lasting, 2 * self.silence)  # a read ends by itself after `silence`, unless it hangs
+        lasting = ReconnectingSource(source, again, self.reconnect_timeout, longest_pause, self.tell)
+        return NewestFrameReader.started(
+            lasting, 2 * self.silence
+        )  # a read ends by itself after `silence`, unless it hangs

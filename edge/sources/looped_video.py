@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import Closing
+from fer_edge.edge.sources.capture import BaseSource
 from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.types import Frame
 
 
-class Looped(Closing):
+class LoopedVideo(BaseSource):
     """The frames of the video at `path`, each when it is due; numbers and times rise through all rounds.
 
     Raises SourceError, also at the end of a video that is cut off.

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import Closing
+from fer_edge.edge.sources.capture import BaseSource
 from fer_edge.edge.types import Frame
 
 if TYPE_CHECKING:
     from fer_edge.edge.sources import Source
 
 
-class Latest(Closing):
+class NewestFrameReader(BaseSource):
     """A live source whose thread reads on and keeps one frame, the newest.
 
     dropped: frames replaced before anybody took them, counted from the first `iter`. Iterating raises SourceError
@@ -65,13 +65,13 @@ class Latest(Closing):
                 return
 
     @property
-    def away(self) -> float:  # type: ignore[override]
-        return self._source.away
+    def disconnected(self) -> float:  # type: ignore[override]
+        return self._source.disconnected
 
     def _wait(self) -> None:
         """Under the lock: return with a frame or at the end, or raise after `silence` seconds of neither."""
         while not self._news.wait_for(lambda: self._frame is not None or self._ended or self._closing, self._silence):
-            if not self.away:
+            if not self.disconnected:
                 raise SourceError(f"{self.name} gave no picture for {self._silence:g} s; is it still connected?")
 
     def _read(self) -> None:

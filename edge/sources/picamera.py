@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import Closing
-from fer_edge.edge.sources.capture_request import NONE, Wish
+from fer_edge.edge.sources.capture import BaseSource
+from fer_edge.edge.sources.capture_request import NONE, CaptureRequest
 from fer_edge.edge.types import Frame
 
 FORMATS = ("RGB888", "XRGB8888")
@@ -40,7 +40,7 @@ SMALL_SIDE = 256
 """Shorter side in pixels that a second, small stream keeps at least: as much as the face detector looks at."""
 
 
-class PiCamera(Closing):
+class PiCamera(BaseSource):
     """libcamera's camera `number`; frames carry seconds since it was opened. Raises SourceError.
 
     flips: left to right and upside down, done by the image processor where it can. A large picture comes with a small
@@ -53,7 +53,7 @@ class PiCamera(Closing):
     def __init__(
         self,
         number: int = 0,
-        wish: Wish = NONE,
+        wish: CaptureRequest = NONE,
         flips: tuple[bool, bool] = (False, False),
         silence: float = 5.0,
     ) -> None:
@@ -87,7 +87,7 @@ class PiCamera(Closing):
         self._flips = flips[0] != granted[0], flips[1] != granted[1]
         self.fps = _rate(self._camera)
         self._silence = silence
-        self.name = f"camera {number} (picamera2, {cameras[number]['Model']}, {wish.told(self.size, self.fps)})"
+        self.name = f"camera {number} (picamera2, {cameras[number]['Model']}, {wish.describe(self.size, self.fps)})"
         self._began = time.monotonic()
 
     def __iter__(self) -> Iterator[Frame]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import Closing
+from fer_edge.edge.sources.capture import BaseSource
 from fer_edge.edge.types import Frame
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"))
@@ -68,7 +68,7 @@ def read_pictures(paths: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.uint
             yield path, error
 
 
-class Pictures(Closing):
+class PictureSource(BaseSource):
     """A picture or a folder of them as frames, one a second; a folder's bad ones are left out and kept in `errors`."""
 
     continuous = False

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import Closing
+from fer_edge.edge.sources.capture import BaseSource
 from fer_edge.edge.types import Frame
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ STEADY = 10.0
 """Seconds of pictures after which a source that is lost again is tried at once again, not after the last pause."""
 
 
-class Lasting(Closing):
+class ReconnectingSource(BaseSource):
     """A source, and what `again` opens when it is lost; frames are numbered and timed through all of them.
 
     The first must give a picture, else its SourceError is raised: a wrong address is no loose cable.
@@ -36,12 +36,12 @@ class Lasting(Closing):
         self,
         source: Source,
         again: Callable[[], Source],
-        patience: float,
+        reconnect_timeout: float,
         longest: float,
         tell: Callable[[str], None],
     ) -> None:
         self._source, self._again = source, again
-        self._patience, self._longest, self._tell = patience, longest, tell
+        self._reconnect_timeout, self._longest, self._tell = reconnect_timeout, longest, tell
         self.name, self.fps, self.continuous = source.name, source.fps, source.continuous
         self._stopped = threading.Event()
         self._began = self._back = time.monotonic()
@@ -60,7 +60,7 @@ class Lasting(Closing):
                         self._welcome(self._lost)
             except SourceError as error:
                 why = error
-            if index == 0 or self._patience == 0:
+            if index == 0 or self._reconnect_timeout == 0:
                 if why is not None:
                     raise why
                 return
@@ -69,11 +69,11 @@ class Lasting(Closing):
             if self._lost is None:
                 self._lost = time.monotonic()
                 self._miss(self._lost, why)
-            if not self._opened(self._lost + self._patience):
+            if not self._opened(self._lost + self._reconnect_timeout):
                 return
 
     @property
-    def away(self) -> float:  # type: ignore[override]
+    def disconnected(self) -> float:  # type: ignore[override]
         lost = self._lost  # once: the reader's thread may change it
         return 0.0 if lost is None else time.monotonic() - lost
 
@@ -92,7 +92,7 @@ class Lasting(Closing):
         while True:
             left = end - time.monotonic()
             if left <= 0:
-                raise SourceError(f"{self.name} was lost and not back after {self._patience:g} s")
+                raise SourceError(f"{self.name} was lost and not back after {self._reconnect_timeout:g} s")
             if self._stopped.wait(min(self._pause, left)):
                 return False
             self._pause = min(2 * self._pause, self._longest)

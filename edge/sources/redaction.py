@@ -7,7 +7,7 @@ import re
 _SECRET = re.compile(r"(?i)\b(\w*(?:user|usr|login|pass|pwd|pw|token|key|auth|secret|sig)[\w-]*\s*=)\s*[^\s&/!?;]+")
 
 
-def shown(address: str) -> str:
+def redact(address: str) -> str:
     """The address for logs and errors: what stands before the last @, queries and secret=… are left out.
 
     Rather too much than too little: a password may hold an @ or a slash that its owner forgot to encode.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.sources import Source
-from fer_edge.edge.sources.capture import Closing
+from fer_edge.edge.sources.capture import BaseSource
 from fer_edge.edge.types import Frame
 
 QUARTERS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -28,7 +28,7 @@ def flips(rotate: int, mirror: bool) -> tuple[bool, bool] | None:
     return (mirror != (rotate == 180), rotate == 180) if rotate in (0, 180) else None
 
 
-class Turned(Closing):
+class RotatedSource(BaseSource):
     """The source's frames, turned when they are taken: those that nobody has time for cost nothing."""
 
     def __init__(self, source: Source, rotate: int, mirror: bool) -> None:
@@ -50,8 +50,8 @@ class Turned(Closing):
         return self._source.dropped
 
     @property
-    def away(self) -> float:  # type: ignore[override]
-        return self._source.away
+    def disconnected(self) -> float:  # type: ignore[override]
+        return self._source.disconnected
 
     def stop(self) -> None:
         self._source.stop()

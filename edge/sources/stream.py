@@ -13,8 +13,8 @@ from queue import Empty, Queue
 import cv2
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import Closing, open_capture, read
-from fer_edge.edge.sources.redaction import shown
+from fer_edge.edge.sources.capture import BaseSource, open_capture, read
+from fer_edge.edge.sources.redaction import redact
 from fer_edge.edge.sources.video import Video
 from fer_edge.edge.types import Frame
 
@@ -36,16 +36,16 @@ def open_stream(source: str, silence: float = 5.0) -> Stream | Video:
     """
     capture = _pipeline(source, silence) if is_pipeline(source) else _address(source, silence)
     if capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0:
-        return Stream(capture, shown(source), silence)
+        return Stream(capture, redact(source), silence)
     return Video(
         capture,
-        shown(source),
+        redact(source),
         "gives no picture: its index comes last and its server gives no byte ranges, or it is damaged; "
         "download it and give the file",
     )
 
 
-class Stream(Closing):
+class Stream(BaseSource):
     """A live stream that was opened.
 
     The sender's orderly end of it is its end; `silence` seconds without a picture are a SourceError.
@@ -77,7 +77,7 @@ def _address(address: str, silence: float) -> cv2.VideoCapture:
     capture = open_capture(address, cv2.CAP_FFMPEG, parameters)
     if capture is None:
         raise SourceError(
-            f"{shown(address)} cannot be opened as a stream in {silence:g} s; are address and password right?"
+            f"{redact(address)} cannot be opened as a stream in {silence:g} s; are address and password right?"
         )
     return capture
 
@@ -85,7 +85,7 @@ def _address(address: str, silence: float) -> cv2.VideoCapture:
 def _pipeline(source: str, silence: float) -> cv2.VideoCapture:
     if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise SourceError(
-            f"{shown(source)} is a GStreamer pipeline and pip's OpenCV has no GStreamer; "
+            f"{redact(source)} is a GStreamer pipeline and pip's OpenCV has no GStreamer; "
             "use an address (rtsp://, http://), or apt's python3-opencv"
         )
     pipeline = source.removeprefix("gst:").strip()
@@ -102,9 +102,9 @@ def _pipeline(source: str, silence: float) -> cv2.VideoCapture:
     try:
         capture = within(PIPELINE_SECONDS, opened)
     except TimeoutError:
-        raise SourceError(f"{shown(source)} gave no picture in {PIPELINE_SECONDS:g} s; {advice}") from None
+        raise SourceError(f"{redact(source)} gave no picture in {PIPELINE_SECONDS:g} s; {advice}") from None
     if capture is None:
-        raise SourceError(f"{shown(source)} cannot be opened; {advice}")
+        raise SourceError(f"{redact(source)} cannot be opened; {advice}")
     return capture
 
 

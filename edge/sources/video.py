@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import Closing, open_capture, read
+from fer_edge.edge.sources.capture import BaseSource, open_capture, read
 from fer_edge.edge.types import Frame
 
 WHOLE = 0.98
@@ -27,7 +27,7 @@ def open_video(path: Path) -> Video:
     return Video(capture, str(path), "holds no picture that can be decoded")
 
 
-class Video(Closing):
+class Video(BaseSource):
     """A recording that was opened; Frame.time is the picture's media time in seconds.
 
     One that is cut off in mid-stream ends normally, with `problem` set. empty: what is said of one without any picture,

@@ -14,11 +14,11 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from fer_edge.edge.web.frame_mailbox import Live
+from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.history import SECONDS
-from fer_edge.edge.web.jpeg import Pictures
+from fer_edge.edge.web.jpeg import JpegEncoder
 from fer_edge.edge.web.metrics import CONTENT_TYPE, metrics
-from fer_edge.edge.web.state import Run, state, status
+from fer_edge.edge.web.state import RunInfo, state, status
 from fer_edge.edge.web.static_files import STATIC
 from fer_edge.edge.web.viewers import Viewers
 
@@ -31,10 +31,10 @@ QUIET_SECONDS = 1.0
 CUT = "fer-edge-frame"
 
 
-class Answers:
+class PageApp:
     """The routes over one run."""
 
-    def __init__(self, run: Run, live: Live, pictures: Pictures) -> None:
+    def __init__(self, run: RunInfo, live: FrameMailbox, pictures: JpegEncoder) -> None:
         self._run, self._live, self._pictures = run, live, pictures
         self._viewers = Viewers()
 

@@ -41,7 +41,7 @@ COOKIE_SECONDS = 30 * 24 * 3600
 LOCAL = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
-class Gate:
+class AuthMiddleware:
     """ASGI middleware. token: None where none is needed. local: only names of this machine are answered.
 
     A page of another site that rebinds its own name to 127.0.0.1 still says its name in the Host header.

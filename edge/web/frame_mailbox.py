@@ -13,7 +13,7 @@ from fer_edge.edge.web.history import History
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class PublishedFrame:
     """A frame that the engine is through with. number: counts from 1. at: seconds since the start."""
 
     number: int
@@ -22,7 +22,7 @@ class Shown:
     at: float
 
 
-class Live:
+class FrameMailbox:
     """Keeps the newest frame alone, so that nothing waits for a viewer and no viewer sees an old one.
 
     `put` is the engine's and returns at once; `after` is the server's. ended: no further frame will come.
@@ -30,7 +30,7 @@ class Live:
     """
 
     def __init__(self) -> None:
-        self.newest: Shown | None = None
+        self.newest: PublishedFrame | None = None
         self.history = History()
         self.emotions: Counter[str] = Counter()
         self.ended = self.closing = False
@@ -49,7 +49,7 @@ class Live:
         at = self.age()
         self.history.add(at, predictions)
         self.emotions.update(prediction.emotion for prediction in predictions)
-        self.newest = Shown(number, frame, predictions, at)
+        self.newest = PublishedFrame(number, frame, predictions, at)
         if self._awaited:
             self._awaited = False
             self._wake()
@@ -68,7 +68,7 @@ class Live:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
-    async def after(self, number: int, patience: float) -> Shown | None:
+    async def after(self, number: int, patience: float) -> PublishedFrame | None:
         """The newest frame as soon as it is another than `number`; None after `patience` s, or when closing."""
         end = monotonic() + patience
         self._loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fer_edge.edge.sinks.draw import annotate
-from fer_edge.edge.web.frame_mailbox import Live, Shown
+from fer_edge.edge.web.frame_mailbox import FrameMailbox, PublishedFrame
 
 RATE = 25.0
 """Pictures a second at most: the eye wants no more, and the processor is the networks'."""
@@ -31,7 +31,7 @@ class Picture:
     jpeg: bytes
 
 
-def drawn(shown: Shown) -> Picture:
+def drawn(shown: PublishedFrame) -> Picture:
     """The frame with boxes and labels; the score bars are the page's."""
     pixels = annotate(shown.frame, shown.predictions, panels=0)
     height, width = pixels.shape[:2]
@@ -41,10 +41,10 @@ def drawn(shown: Shown) -> Picture:
     return Picture(shown.number, cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
 
 
-class Pictures:
+class JpegEncoder:
     """What viewers are given: each the newest picture, when it has taken its last one. made: how many so far."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: FrameMailbox) -> None:
         self._live = live
         self.made = 0
         self._thread = ThreadPoolExecutor(1, "jpeg")

@@ -9,30 +9,30 @@ from pathlib import Path
 
 from fer_edge.edge.device.version import installed
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.edge.web.frame_mailbox import Live
-from fer_edge.edge.web.state import Run, seen, waiting
+from fer_edge.edge.web.frame_mailbox import FrameMailbox
+from fer_edge.edge.web.state import RunInfo, seen, waiting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def metrics(run: Run, live: Live, viewers: int) -> str:
+def metrics(run: RunInfo, live: FrameMailbox, viewers: int) -> str:
     """Everything worth a graph; a temperature only where the board has one."""
     return "".join(f"{line}\n" for family in _families(run, live, viewers) for line in family)
 
 
-def _families(run: Run, live: Live, viewers: int) -> Iterator[list[str]]:
-    tally = run.tally
+def _families(run: RunInfo, live: FrameMailbox, viewers: int) -> Iterator[list[str]]:
+    stats = run.stats
     yield _family("build_info", "gauge", "The version of fer-edge.", {f'{{version="{_escaped(installed())}"}}': 1})
-    yield _family("frames_total", "counter", "Frames looked at.", {"": tally.frames})
+    yield _family("frames_total", "counter", "Frames looked at.", {"": stats.frames})
     yield _family("frames_dropped_total", "counter", "Frames of a live source not looked at.", {"": run.source.dropped})
     emotions = {f'{{emotion="{name}"}}': live.emotions[name] for name in EMOTIONS}
     yield _family("faces_total", "counter", "Faces in all frames, by what they looked like.", emotions)
     yield _family("faces", "gauge", "Faces that are there now.", {"": len(seen(run, live))})
     yield _family("frame_age_seconds", "gauge", "Time since the newest frame.", {"": round(waiting(live), 3)})
-    away = {"": round(run.source.away, 3)}
-    yield _family("source_away_seconds", "gauge", "Time since the source was lost, 0 while it is there.", away)
-    stages = {f'_sum{{stage="{stage}"}}': round(seconds, 6) for stage, seconds in tally.seconds.items()}
-    stages |= {f'_count{{stage="{stage}"}}': tally.frames for stage in tally.seconds}
+    disconnected = {"": round(run.source.disconnected, 3)}
+    yield _family("source_away_seconds", "gauge", "Time since the source was lost, 0 while it is there.", disconnected)
+    stages = {f'_sum{{stage="{stage}"}}': round(seconds, 6) for stage, seconds in stats.seconds.items()}
+    stages |= {f'_count{{stage="{stage}"}}': stats.frames for stage in stats.seconds}
     yield _family("stage_seconds", "summary", "Time that the stages of a frame took.", stages)
     if run.heat.now.celsius is not None:
         yield _family("board_celsius", "gauge", "Temperature of the board.", {"": run.heat.now.celsius})

@@ -14,12 +14,12 @@ import uvicorn
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.types import Frame, Prediction
-from fer_edge.edge.web.app import Answers
-from fer_edge.edge.web.auth import Gate
-from fer_edge.edge.web.frame_mailbox import Live
-from fer_edge.edge.web.jpeg import Pictures
+from fer_edge.edge.web.app import PageApp
+from fer_edge.edge.web.auth import AuthMiddleware
+from fer_edge.edge.web.frame_mailbox import FrameMailbox
+from fer_edge.edge.web.jpeg import JpegEncoder
 from fer_edge.edge.web.listen_address import bound, is_loopback, link, parse
-from fer_edge.edge.web.state import Run
+from fer_edge.edge.web.state import RunInfo
 
 SHORTEST = 8
 """Characters of a token: fewer can be guessed."""
@@ -38,7 +38,7 @@ class WebSink:
     link: where the page is, with the token only if it was made up, as it is known from nowhere else.
     """
 
-    def __init__(self, address: str, token: str | None, run: Run) -> None:
+    def __init__(self, address: str, token: str | None, run: RunInfo) -> None:
         if token is not None and not (len(token) >= SHORTEST and re.fullmatch(r"[!-~]+", token)):
             raise SinkError(f"--web-token: expected {SHORTEST} or more characters of ASCII without spaces")
         host, port = parse(address)
@@ -48,10 +48,10 @@ class WebSink:
         if token is None and not local:
             token = secrets.token_urlsafe(24)
             self.link += f"?token={token}"
-        self._live = Live()
-        self._pictures = Pictures(self._live)
-        app = Gate(
-            Answers(run, self._live, self._pictures).app(), token, local, f"fer-edge-{listener.getsockname()[1]}"
+        self._live = FrameMailbox()
+        self._pictures = JpegEncoder(self._live)
+        app = AuthMiddleware(
+            PageApp(run, self._live, self._pictures).app(), token, local, f"fer-edge-{listener.getsockname()[1]}"
         )
         self._server = _server(app)
         self._thread = threading.Thread(target=self._serve, args=(listener,), name="web", daemon=True)
@@ -81,7 +81,7 @@ class WebSink:
         self._pictures.close()
 
 
-def _server(app: Gate) -> uvicorn.Server:
+def _server(app: AuthMiddleware) -> uvicorn.Server:
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # what it has to say is for programmers
     return uvicorn.Server(
         uvicorn.Config(

@@ -69,14 +69,14 @@ def unplugging() -> None:
         frames = iter(source)
         seen = [next(frames) for _ in range(3)]
         unplug()
-        check("unplugged: away", waited(lambda: source.away))
+        check("unplugged: away", waited(lambda: source.disconnected))
         plug_in()
         seen += [next(frames) for _ in range(3)]
-        check("plugged in: pictures again", not source.away)
+        check("plugged in: pictures again", not source.disconnected)
         rising = all(b.index > a.index and b.time > a.time for a, b in pairwise(seen))
         check("frames' numbers and times rise throughout", rising)
         unplug()
-        check("unplugged again: away again", waited(lambda: source.away))
+        check("unplugged again: away again", waited(lambda: source.disconnected))
         source.stop()
         check("it ends while it is away", next(frames, None) is None)
     plug_in()

@@ -15,7 +15,7 @@ import numpy as np
 from checking import LIGHT, check, end, fer_edge, one_line, waited
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture_request import Wish
+from fer_edge.edge.sources.capture_request import CaptureRequest
 from fer_edge.edge.sources.picamera import BUFFERS, PiCamera, import_picamera2
 
 BARS = ((1, 1, 1), (0, 1, 1), (1, 1, 0), (0, 1, 0), (1, 0, 1), (0, 0, 1), (1, 0, 0), (0, 0, 0))
@@ -61,7 +61,7 @@ def looks(pixels: np.ndarray) -> tuple[tuple[int, ...], ...]:
 
 def colours() -> None:
     for flips in ((False, False), (True, False), (True, True)):
-        with PiCamera(0, Wish(640, 480), flips) as camera:
+        with PiCamera(0, CaptureRequest(640, 480), flips) as camera:
             given = camera._camera.camera_configuration()
             pixels = next(iter(camera)).pixels
             expected = BARS[:: -1 if flips[0] else 1]
@@ -73,7 +73,7 @@ def colours() -> None:
 
 def sizes() -> None:
     for asked, expected in (((641, 481), (640, 480)), ((642, 480), (642, 480)), ((1280, 960), (1280, 960))):
-        with PiCamera(0, Wish(*asked)) as camera:
+        with PiCamera(0, CaptureRequest(*asked)) as camera:
             frame = next(iter(camera))
             given = frame.pixels.shape[1::-1]
             told = f"{expected[0]}x{expected[1]}" in camera.name

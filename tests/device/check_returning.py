@@ -56,7 +56,7 @@ def returning(camera: str) -> None:
         seen = [next(frames) for _ in range(3)]
         taken = os.open(before, os.O_RDWR)
         unplug()
-        check("away", waited(lambda: source.away > 0))
+        check("away", waited(lambda: source.disconnected > 0))
         plug_in()
         seen += [next(frames) for _ in range(3)]
         after = os.path.realpath(OURS)

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from network_camera import PORTRAIT
 
 from fer_edge.edge.cli import COMMANDS, _missing, main
-from fer_edge.edge.commands.click_types import Number
+from fer_edge.edge.commands.click_types import FloatRange
 from fer_edge.edge.commands.run import HEADINGS, run
 from fer_edge.edge.config.option_values import options
 
@@ -50,8 +50,8 @@ def test_runs_options_stand_under_headings_in_one_column() -> None:
 
 def test_a_number_without_limits_tells_of_none() -> None:
     @click.command()
-    @click.option("--drop", type=Number(), help="Points.")
-    @click.option("--rate", type=Number(0), help="A second.")
+    @click.option("--drop", type=FloatRange(), help="Points.")
+    @click.option("--rate", type=FloatRange(0), help="A second.")
     def some() -> None: ...
 
     told = CliRunner().invoke(some, ["--help"]).output

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import whole, write_bytes, write_json
+from fer_edge.edge.files import atomic_path, write_bytes, write_json
 
 
 def test_an_interrupt_leaves_the_old_file(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_an_interrupt_leaves_the_old_file(tmp_path: Path) -> None:
     write_bytes(path, b"old")
 
     def interrupted() -> None:
-        with whole(path) as beside:
+        with atomic_path(path) as beside:
             assert beside.suffix == ".json"
             beside.write_bytes(b"half")
             raise KeyboardInterrupt

@@ -84,13 +84,13 @@ def test_a_source_that_is_away_is_told_in_the_line() -> None:
     """Until it is told, the run waits for it; then it is ended."""
     with ExitStack() as filming:
         address = filming.enter_context(serving("http", free_port()))
-        away = re.compile(rf"\r\x1b\[K\x1b\[33m{address} has been away for [1-9]\d* s\x1b\[0m\r")
+        disconnected = re.compile(rf"\r\x1b\[K\x1b\[33m{address} has been away for [1-9]\d* s\x1b\[0m\r")
         ending: list[subprocess.Popen[bytes]] = []
 
         def heed(seen: str, process: subprocess.Popen[bytes]) -> None:
             if STATUS.search(seen):
                 filming.close()
-            if away.search(seen) and not ending:
+            if disconnected.search(seen) and not ending:
                 ending.append(process)
                 process.terminate()
 

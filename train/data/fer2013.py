@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError, ModelError, SinkError
-from fer_edge.edge.files import whole
+from fer_edge.edge.files import atomic_path
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.arrays import read_arrays
@@ -69,7 +69,7 @@ def _read_cache(cache: Path, stamp: NDArray[np.int64]) -> _Parsed | None:
 def _write_cache(cache: Path, stamp: NDArray[np.int64], parsed: _Parsed, progress: Callable[[str], None]) -> None:
     faces, labels, usages, skipped = parsed
     try:
-        with whole(cache) as beside:
+        with atomic_path(cache) as beside:
             np.savez(beside, stamp=stamp, faces=faces, labels=labels, usages=usages, skipped=np.int64(skipped))
     except SinkError as error:
         progress(f"{error}; the next run parses the CSV again")

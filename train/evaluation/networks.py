@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.commands.models import model_file
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.cascade import Cascade, staged
+from fer_edge.edge.expression.cascade import Cascade, run_cascade
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import NAMES, temperature_alone
 from fer_edge.edge.expression.scores import fuse
@@ -104,7 +104,7 @@ def cascaded(
     cascade: Cascade,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Members' (V, N, 7) logits to (N, 7) probabilities and (N,) members asked, by the first view alone."""
-    return staged(
+    return run_cascade(
         lambda member, chosen: views[member][0, chosen],
         views[0].shape[1],
         np.asarray(weights, np.float32),

@@ -10,7 +10,7 @@ from fer_edge.edge.sinks.events import Event, Presence
 from fer_edge.edge.types import EMOTIONS
 
 
-def state_record(present: Sequence[Presence], fps: float, away: float = 0.0) -> dict[str, Any]:
+def state_record(present: Sequence[Presence], fps: float, disconnected: float = 0.0) -> dict[str, Any]:
     """How many faces are there, and of the largest, which comes first, track, emotion and scores; null without one.
 
     emotion: the one that began last, as in the events; null until one has. confidence: its probability now.
@@ -26,7 +26,7 @@ def state_record(present: Sequence[Presence], fps: float, away: float = 0.0) -> 
         "confidence": None if face is None or face.confidence is None else round(face.confidence, 4),
         "scores": scores and dict(zip(EMOTIONS, scores, strict=True)),
         "fps": round(fps, 1),
-        "away": round(away, 1),
+        "away": round(disconnected, 1),
     }
 
 

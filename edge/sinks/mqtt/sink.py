@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from fer_edge.edge.sinks.disconnect_monitor import Absence
-from fer_edge.edge.sinks.events import HELD, Watch
+from fer_edge.edge.sinks.disconnect_monitor import DisconnectMonitor
+from fer_edge.edge.sinks.events import HOLD_SECONDS, Watch
 from fer_edge.edge.sinks.mqtt.connection import Connection
 from fer_edge.edge.sinks.mqtt.payload import event_record, state_record
 from fer_edge.edge.types import Frame, Prediction
@@ -26,13 +26,13 @@ class MqttSink:
     away: the source's seconds; a state says that it is lost, and the first frame after that says otherwise.
     """
 
-    def __init__(self, connection: Connection, away: Callable[[], float], hold: float = HELD) -> None:
+    def __init__(self, connection: Connection, disconnected: Callable[[], float], hold: float = HOLD_SECONDS) -> None:
         self._connection = connection
         self._watch = Watch(hold)
         self._times: deque[float] = deque(maxlen=RATED)
         self._told, self._lost = -QUIET, False
         self._turn = threading.Lock()  # the newer of two states is published last
-        self._absence = Absence(away, self._wait)
+        self._absence = DisconnectMonitor(disconnected, self._wait)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         with self._turn:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 from waiting import until
 
-from fer_edge.edge.commands.prefetch import Ahead
+from fer_edge.edge.commands.prefetch import Prefetch
 from fer_edge.edge.errors import SourceError
 
 
 def test_everything_comes_in_order() -> None:
-    with Ahead(range(50), lambda item: item * item) as results:
+    with Prefetch(range(50), lambda item: item * item) as results:
         assert list(results) == [(item, item * item) for item in range(50)]
 
 
@@ -24,7 +24,7 @@ def test_closing_ends_a_wait_for_the_next_item() -> None:
         yield 0
         wanted.wait()
 
-    with Ahead(camera(), lambda item: item, stop=wanted.set) as results:
+    with Prefetch(camera(), lambda item: item, stop=wanted.set) as results:
         assert next(iter(results)) == (0, 0)
     assert wanted.is_set()
     until(lambda: not results._thread.is_alive())
@@ -32,7 +32,7 @@ def test_closing_ends_a_wait_for_the_next_item() -> None:
 
 def test_work_goes_on_while_a_result_is_used_but_not_far() -> None:
     done: list[int] = []
-    with Ahead(range(50), done.append, room=2) as results:
+    with Prefetch(range(50), done.append, room=2) as results:
         for item, _ in results:
             most = min(50, item + 4)  # one in use, two that wait, one that waits for room
             until(lambda most=most: len(done) >= most)
@@ -54,7 +54,7 @@ def test_errors_reach_whoever_takes_the_results(where: str) -> None:
             raise SourceError("unplugged")
         return item
 
-    with Ahead(items(), work) as results:
+    with Prefetch(items(), work) as results:
         taken = iter(results)
         assert next(taken) == (1, 1)
         with pytest.raises(SourceError, match="unplugged"):
@@ -63,7 +63,7 @@ def test_errors_reach_whoever_takes_the_results(where: str) -> None:
 
 def test_closing_ends_the_thread_and_starts_nothing_more() -> None:
     done: list[int] = []
-    with Ahead(iter(int, 1), done.append) as results:
+    with Prefetch(iter(int, 1), done.append) as results:
         next(iter(results))
     until(lambda: not results._thread.is_alive())
     assert 1 <= len(done) <= 1 + 2 + 1  # in use, waiting, waiting for room

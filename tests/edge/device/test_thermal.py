@@ -12,10 +12,10 @@ from waiting import until
 
 from fer_edge.edge.commands import run
 from fer_edge.edge.device import board
-from fer_edge.edge.device.thermal import COOLER, HOT, WARM, Heat, Reading, level, reading
+from fer_edge.edge.device.thermal import COOLER, HOT, WARM, BoardCondition, ThermalMonitor, level, reading
 from fer_edge.edge.expression.cascade import CascadeClassifier
 from fer_edge.edge.expression.ensemble import open_cascade
-from fer_edge.edge.faces.patch_follower import Follower
+from fer_edge.edge.faces.patch_follower import PatchFollower
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.types import Face, Frame
 
@@ -55,14 +55,14 @@ def test_the_firmware_is_asked_by_file_or_by_command(tmp_path: Path, monkeypatch
     tool.write_text("#!/bin/sh\necho throttled=0x20002\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
-    assert reading(sys_tree(tmp_path, 61_250)) == Reading(61.2, ("frequency capped now",))
-    assert reading(sys_tree(tmp_path, 85_000, "80008")) == Reading(85.0, ("soft temperature limit now",))
+    assert reading(sys_tree(tmp_path, 61_250)) == BoardCondition(61.2, ("frequency capped now",))
+    assert reading(sys_tree(tmp_path, 85_000, "80008")) == BoardCondition(85.0, ("soft temperature limit now",))
     monkeypatch.setenv("PATH", "/nowhere")
-    assert reading(tmp_path / "bare") == Reading(None, ())
+    assert reading(tmp_path / "bare") == BoardCondition(None, ())
     five = tmp_path / "five/sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"
     five.parent.mkdir(parents=True)
     five.write_text("80008\n")
-    assert reading(tmp_path / "five") == Reading(None, ("soft temperature limit now",))
+    assert reading(tmp_path / "five") == BoardCondition(None, ("soft temperature limit now",))
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_only_a_small_board_is_too_hot_at_95_degrees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, throttled: str | None, expected: int
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    heat = Heat(lambda level, now: None, sys_tree(tmp_path, 95_000, throttled, kind), interval=0.01)
-    until(lambda: heat.now == Reading(95.0, ()))
+    heat = ThermalMonitor(lambda level, now: None, sys_tree(tmp_path, 95_000, throttled, kind), interval=0.01)
+    until(lambda: heat.now == BoardCondition(95.0, ()))
     heat.close()
     assert heat.level == expected
 
@@ -88,20 +88,20 @@ def test_only_a_small_board_is_too_hot_at_95_degrees(
 @pytest.mark.parametrize(
     ("now", "before", "expected"),
     [
-        (Reading(50.0, ()), 0, 0),
-        (Reading(WARM, ()), 0, 1),
-        (Reading(60.0, ("soft temperature limit now",)), 0, 1),
-        (Reading(HOT, ()), 0, 2),
-        (Reading(60.0, ("throttled now",)), 0, 2),
-        (Reading(None, ("under-voltage now",)), 0, 2),
-        (Reading(HOT - 1, ()), 2, 2),
-        (Reading(HOT - COOLER - 1, ()), 2, 1),
-        (Reading(WARM - 1, ()), 1, 1),
-        (Reading(WARM - COOLER - 1, ()), 1, 0),
-        (Reading(None, ()), 2, 1),
+        (BoardCondition(50.0, ()), 0, 0),
+        (BoardCondition(WARM, ()), 0, 1),
+        (BoardCondition(60.0, ("soft temperature limit now",)), 0, 1),
+        (BoardCondition(HOT, ()), 0, 2),
+        (BoardCondition(60.0, ("throttled now",)), 0, 2),
+        (BoardCondition(None, ("under-voltage now",)), 0, 2),
+        (BoardCondition(HOT - 1, ()), 2, 2),
+        (BoardCondition(HOT - COOLER - 1, ()), 2, 1),
+        (BoardCondition(WARM - 1, ()), 1, 1),
+        (BoardCondition(WARM - COOLER - 1, ()), 1, 0),
+        (BoardCondition(None, ()), 2, 1),
     ],
 )
-def test_levels(now: Reading, before: int, expected: int) -> None:
+def test_levels(now: BoardCondition, before: int, expected: int) -> None:
     assert level(now, before) == expected
 
 
@@ -109,7 +109,7 @@ def test_levels(now: Reading, before: int, expected: int) -> None:
 def test_heat_raises_at_once_and_cooling_lowers_step_by_step(temperatures: list[float]) -> None:
     before = 0
     for degrees in temperatures:
-        now = level(Reading(degrees, ()), before)
+        now = level(BoardCondition(degrees, ()), before)
         assert now >= before - 1 and (now == 2 or degrees < HOT) and (now <= before or degrees >= WARM)
         before = now
 
@@ -123,17 +123,17 @@ def test_a_hot_board_does_less_and_says_so(tmp_path: Path, capsys: pytest.Captur
 
     cascade = open_cascade()
     assert isinstance(cascade, CascadeClassifier)
-    follower = Follower(Nobody(), 4)
+    follower = PatchFollower(Nobody(), 4)
     pipeline, options = Pipeline(follower, cascade), {"detect_every": 4}
     zone = sys_tree(tmp_path, 81_000, "0") / "sys/class/thermal/thermal_zone0/temp"
     zone.write_text("")  # unreadable at first
     paced: list[int] = []
 
-    def changed(level: int, now: Reading) -> None:
+    def changed(level: int, now: BoardCondition) -> None:
         run._pace(pipeline, options, level, now)
         paced.append(level)
 
-    heat = Heat(changed, tmp_path, interval=0.01)
+    heat = ThermalMonitor(changed, tmp_path, interval=0.01)
     time.sleep(0.03)
     for millidegrees, every, depth, levels in ((81_000, 16, 1, [2]), (73_000, 8, 2, [2, 1]), (60_000, 4, 3, [2, 1, 0])):
         sys_tree(tmp_path, millidegrees, "0")

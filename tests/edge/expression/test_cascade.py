@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, Point, mean_time, member_times, staged, within
+from fer_edge.edge.expression.cascade import (
+    Cascade,
+    CascadeClassifier,
+    OperatingPoint,
+    mean_time,
+    member_times,
+    point_within_budget,
+    run_cascade,
+)
 from fer_edge.edge.expression.ensemble import NAMES, open_cascade, open_classifier, read_ensemble
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.models import FOLDER
@@ -58,7 +66,7 @@ def crops(count: int) -> np.ndarray:
 def test_every_face_stops_at_the_first_sure_answer(thresholds: tuple[float, float], count: int, seed: int) -> None:
     logits, _ = made(count, seed)
     temperatures = (0.9, 1.1, 1.0)
-    scores, asked = staged(
+    scores, asked = run_cascade(
         lambda member, chosen: logits[member, chosen], count, np.array(EVEN), temperatures, thresholds
     )
     for face in range(count):
@@ -159,14 +167,14 @@ def test_a_dear_member_that_ends_most_doubts_comes_before_a_cheap_one_that_ends_
 
 def test_a_budget_buys_the_point_that_loses_least() -> None:
     points = (
-        Point((0.2,), (1.0, 0.1), 0.6, 0.1),
-        Point((0.5,), (1.0, 0.5), 0.7, 0.01),
-        Point((1.01,), (1.0, 1.0), 0.69, 0.0),
+        OperatingPoint((0.2,), (1.0, 0.1), 0.6, 0.1),
+        OperatingPoint((0.5,), (1.0, 0.5), 0.7, 0.01),
+        OperatingPoint((1.01,), (1.0, 1.0), 0.69, 0.0),
     )
     cascade = Cascade((1.0, 1.0), points, 1)
-    assert within(cascade, (1.0, 2.0), 2.5) == points[1]
-    assert within(cascade, (1.0, 2.0), 9.0) == points[2]
-    assert within(cascade, (1.0, 2.0), 0.1) == points[0]
+    assert point_within_budget(cascade, (1.0, 2.0), 2.5) == points[1]
+    assert point_within_budget(cascade, (1.0, 2.0), 9.0) == points[2]
+    assert point_within_budget(cascade, (1.0, 2.0), 0.1) == points[0]
 
 
 # --- the shipped ensemble ----------------------------------------------------------------------------------------

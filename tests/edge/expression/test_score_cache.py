@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_edge.edge.expression.score_cache import SECONDS, Memory
+from fer_edge.edge.expression.score_cache import SECONDS, ScoreCache
 from fer_edge.edge.expression.smoother import Smoother
 from fer_edge.edge.faces.tracker import Tracker
 from fer_edge.edge.pipeline import Pipeline
@@ -36,9 +36,9 @@ def noisy() -> np.ndarray:
     return np.clip(FACE + RNG.normal(0, 2, FACE.shape), 0, 255).astype(np.uint8)
 
 
-def known(classifier: Counting, *faces: np.ndarray) -> Memory:
+def known(classifier: Counting, *faces: np.ndarray) -> ScoreCache:
     """A memory that is sure of tracks 1, 2 …, at 0 s."""
-    memory = Memory()
+    memory = ScoreCache()
     for _ in range(2):
         memory.scores(classifier, range(1, len(faces) + 1), np.stack(faces), 0.0)
     classifier.calls.clear()
@@ -47,7 +47,7 @@ def known(classifier: Counting, *faces: np.ndarray) -> Memory:
 
 def test_a_face_that_looks_the_same_is_asked_about_once() -> None:
     """And once more, to be sure of it."""
-    memory, classifier = Memory(), Counting()
+    memory, classifier = ScoreCache(), Counting()
     scores = [memory.scores(classifier, [1], noisy()[None], index / 100) for index in range(15)]
     assert len(classifier.calls) == 2 and all(np.array_equal(each, scores[1]) for each in scores[1:])
 
@@ -111,7 +111,7 @@ class ByLight:
 def test_a_step_is_as_soon_seen_with_memory_as_without(unchanged: float) -> None:
     """The frame of the change still shows the old answer, the next one the new, whole."""
     texture = RNG.integers(0, 100, (240, 240, 3), np.uint8)
-    pipeline = Pipeline(Still(), classifier := ByLight(), Tracker(), Smoother(0.3), Memory(unchanged))
+    pipeline = Pipeline(Still(), classifier := ByLight(), Tracker(), Smoother(0.3), ScoreCache(unchanged))
     shown = [
         pipeline.process(Frame(texture + np.uint8(150 if index >= 20 else 0), index, index / 30))[0].scores.argmax()
         for index in range(24)
@@ -131,6 +131,6 @@ class Slipping(ByLight):
 def test_a_slip_of_the_network_is_not_shown() -> None:
     """Nor kept, so that it seems to be said twice."""
     texture = RNG.integers(0, 100, (240, 240, 3), np.uint8)
-    pipeline = Pipeline(Still(), classifier := Slipping(), Tracker(), Smoother(0.3), Memory(0.13))
+    pipeline = Pipeline(Still(), classifier := Slipping(), Tracker(), Smoother(0.3), ScoreCache(0.13))
     shown = [pipeline.process(Frame(texture, index, index / 25))[0].scores.argmax() for index in range(40)]
     assert set(shown) == {5} and classifier.asked > 5

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_edge.edge.faces.detector import open_detector
-from fer_edge.edge.faces.patch_follower import Follower
+from fer_edge.edge.faces.patch_follower import PatchFollower
 from fer_edge.edge.types import Box, Face, Frame
 from fer_edge.models import FOLDER
 
@@ -44,7 +44,7 @@ class Knowing:
 @settings(max_examples=25)
 @given(st.tuples(*[st.integers(-FACE.width // 3, FACE.width // 3)] * 2))
 def test_a_face_is_found_where_it_moved(by: tuple[int, int]) -> None:
-    follower = Follower(Knowing(FACE), every=4)
+    follower = PatchFollower(Knowing(FACE), every=4)
     follower.detect(scene(0, 0))
     (face,) = follower.detect(scene(*by, noise=4))
     assert follower.looks == 1
@@ -54,7 +54,7 @@ def test_a_face_is_found_where_it_moved(by: tuple[int, int]) -> None:
     assert np.allclose(np.subtract(face.eyes[0], (FACE.x + 30, FACE.y + 30)), by, atol=2)
 
 
-def looks(follower: Follower, frames: Iterable[Frame]) -> list[int]:
+def looks(follower: PatchFollower, frames: Iterable[Frame]) -> list[int]:
     """At which of the frames the detector was asked."""
     before, at = follower.looks, []
     for index, frame in enumerate(frames):
@@ -69,7 +69,7 @@ def looks(follower: Follower, frames: Iterable[Frame]) -> list[int]:
 )
 def test_the_detector_looks_less_often_while_nothing_changes(rate: int, expected: list[int]) -> None:
     still = [scene(0, 0, time=index / rate + 1e-6 * index) for index in range(50)]
-    assert looks(Follower(Knowing(FACE), every=4), still) == expected
+    assert looks(PatchFollower(Knowing(FACE), every=4), still) == expected
 
 
 def test_whatever_changes_brings_the_detector_back() -> None:
@@ -77,17 +77,17 @@ def test_whatever_changes_brings_the_detector_back() -> None:
     newcomer = Box(380, 300, 90, 90)
     for change in ((FACE, newcomer), (Box(150, 50, 135, 135),)):
         detector = Knowing(FACE)
-        follower = Follower(detector, every=4)
+        follower = PatchFollower(detector, every=4)
         assert looks(follower, [scene(0, 0)] * 28) == [0, 4, 12]
         detector.boxes = change
         assert looks(follower, [scene(0, 0)] * 14) == [0, 4, 12], "at its time, then as at first"
-    follower = Follower(Knowing(FACE), every=4)
+    follower = PatchFollower(Knowing(FACE), every=4)
     assert looks(follower, [*[scene(0, 0)] * 13, scene(300, 0), *[scene(300, 0)] * 5]) == [0, 4, 12, 13, 17]
 
 
 def test_every_one_is_every_frame() -> None:
     detector = Knowing(FACE)
-    follower = Follower(detector, every=1)
+    follower = PatchFollower(detector, every=1)
     for _ in range(5):
         follower.detect(scene(0, 0))
     assert detector.asked == 5
@@ -95,14 +95,14 @@ def test_every_one_is_every_frame() -> None:
 
 def test_an_empty_scene_is_looked_at_every_time() -> None:
     detector = Knowing()
-    follower = Follower(detector, every=4)
+    follower = PatchFollower(detector, every=4)
     assert [follower.detect(scene(0, 0)) for _ in range(5)] == [[]] * 5 and detector.asked == 5
 
 
 @pytest.mark.parametrize("lost", [scene(300, 0), Frame(np.full((480, 640, 3), 90, np.uint8)), scene(-230, 0)])
 def test_a_lost_face_is_looked_for_at_once(lost: Frame) -> None:
     detector = Knowing(FACE)
-    follower = Follower(detector, every=8)
+    follower = PatchFollower(detector, every=8)
     follower.detect(scene(0, 0))
     follower.detect(lost)
     assert detector.asked == 2
@@ -110,7 +110,7 @@ def test_a_lost_face_is_looked_for_at_once(lost: Frame) -> None:
 
 def test_another_frame_size_and_gray_frames() -> None:
     detector = Knowing(Box(40, 20, 45, 45))
-    follower = Follower(detector, every=8)
+    follower = PatchFollower(detector, every=8)
     small = cv2.resize(cv2.cvtColor(scene(0, 0).pixels, cv2.COLOR_BGR2GRAY), (320, 240))
     follower.detect(scene(0, 0))
     follower.detect(Frame(np.asarray(small, np.uint8)))
@@ -120,14 +120,14 @@ def test_another_frame_size_and_gray_frames() -> None:
 
 def test_a_face_cut_by_the_border_is_followed_or_looked_for() -> None:
     detector = Knowing(Box(-30, -20, 95, 95), Box(600, 440, 90, 90))
-    follower = Follower(detector, every=3)
+    follower = PatchFollower(detector, every=3)
     for step in range(6):
         assert len(follower.detect(scene(step, step))) == 2
 
 
 def test_the_real_detector_agrees_with_what_was_followed() -> None:
     """A face that sways: followed boxes stay within what the detector's own answers scatter by."""
-    watching, follower = open_detector(), Follower(open_detector(), every=6)
+    watching, follower = open_detector(), PatchFollower(open_detector(), every=6)
     for step in range(24):
         frame = scene(60 + 60 * np.sin(step / 5), 10 * np.cos(step / 4), noise=4)
         (followed,), (found,) = follower.detect(frame), watching.detect(frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_edge.edge.faces.tracker import FORGET, MIN_OVERLAP, Tracker, nearness, overlap
+from fer_edge.edge.faces.tracker import MIN_OVERLAP, TRACK_TIMEOUT, Tracker, nearness, overlap
 from fer_edge.edge.types import Box, Face
 
 boxes = st.builds(Box, st.integers(-500, 500), st.integers(-500, 500), st.integers(0, 400), st.integers(0, 400))
@@ -48,12 +48,12 @@ def test_a_fast_face_is_followed_by_its_centre() -> None:
 def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
     tracker = Tracker()
     tracker.update([face(0)], 0.0)
-    assert tracker.update([], FORGET / 2) == []
-    assert [one.track for one in tracker.update([face(5)], FORGET)] == [1]
+    assert tracker.update([], TRACK_TIMEOUT / 2) == []
+    assert [one.track for one in tracker.update([face(5)], TRACK_TIMEOUT)] == [1]
     assert tracker.tracks == {1}
-    assert tracker.update([], 2 * FORGET + 0.01) == []
+    assert tracker.update([], 2 * TRACK_TIMEOUT + 0.01) == []
     assert tracker.tracks == set()
-    assert [one.track for one in tracker.update([face(5)], 2 * FORGET + 0.02)] == [2]
+    assert [one.track for one in tracker.update([face(5)], 2 * TRACK_TIMEOUT + 0.02)] == [2]
 
 
 def test_time_that_jumps_back_starts_anew_without_reusing_numbers() -> None:

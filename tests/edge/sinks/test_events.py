@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_edge.edge.sinks.events import HELD, Rest, Watch
+from fer_edge.edge.sinks.events import HOLD_SECONDS, Cooldown, Watch
 from fer_edge.edge.types import EMOTIONS, Box, Face, Prediction
 
 FRAME = 0.125  # seconds; binary, so that sums are exact
@@ -84,7 +84,7 @@ def test_a_file_that_starts_over_is_left_by_all() -> None:
     assert [event.kind for event in watch.see([seen("happy", 2)], 0.0)] == ["face_left"]
 
 
-@given(st.lists(st.sampled_from([*EMOTIONS, None]), max_size=60), st.sampled_from([0.0, 0.25, HELD, 1.0]))
+@given(st.lists(st.sampled_from([*EMOTIONS, None]), max_size=60), st.sampled_from([0.0, 0.25, HOLD_SECONDS, 1.0]))
 def test_the_order_of_things(story: list[str | None], hold: float) -> None:
     """A face comes before its emotions, each differs from the last and was held, and it leaves once."""
     watch, there, emotion = Watch(hold), False, None
@@ -103,7 +103,7 @@ def test_the_order_of_things(story: list[str | None], hold: float) -> None:
         assert len(watch.present) == there or not any(story[index - int(hold / FRAME) : index + 1])
 
 
-@pytest.mark.parametrize("hold", [0.0, 0.25, HELD, 2.0])
+@pytest.mark.parametrize("hold", [0.0, 0.25, HOLD_SECONDS, 2.0])
 def test_a_face_that_jumped_is_never_there_twice(hold: float) -> None:
     watch, there = Watch(hold), []
     for index in range(48):
@@ -113,7 +113,7 @@ def test_a_face_that_jumped_is_never_there_twice(hold: float) -> None:
 
 
 def test_rest() -> None:
-    rest = Rest(2.0)
+    rest = Cooldown(2.0)
     assert rest.over(7.0)
     rest.begin(7.0)
     assert [rest.over(time) for time in (7.0, 8.9, 9.0, 1.0)] == [False, False, True, True]

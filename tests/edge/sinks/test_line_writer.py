@@ -20,7 +20,7 @@ from running import all_lines
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.csv import COLUMNS, CsvSink
 from fer_edge.edge.sinks.jsonl import JsonlSink
-from fer_edge.edge.sinks.line_writer import Lines, Rotation
+from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
 from fer_edge.edge.types import EMOTIONS
 
 # CSV
@@ -61,7 +61,7 @@ def test_rotation_keeps_the_newest_lines_whole(
     tmp_path_factory: pytest.TempPathFactory, lengths: list[int], size: int, keep: int
 ) -> None:
     path = tmp_path_factory.mktemp("rotated") / "out"
-    lines = Lines(str(path), rotation=Rotation(size, keep))
+    lines = LineWriter(str(path), rotation=Rotation(size, keep))
     written = [f"{index:03d}{'x' * length}" for index, length in enumerate(lengths)]
     for line in written:
         lines.write(line)

@@ -20,8 +20,8 @@ from waiting import LIMIT, until
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import command as hook
-from fer_edge.edge.sinks.background_worker import Aside
-from fer_edge.edge.sinks.command import HookSink
+from fer_edge.edge.sinks.background_worker import BackgroundWorker
+from fer_edge.edge.sinks.command import CommandSink
 from fer_edge.edge.sinks.snapshot import OURS, SnapshotSink
 from fer_edge.edge.types import EMOTIONS
 
@@ -36,7 +36,7 @@ def test_aside_refuses_while_it_is_busy() -> None:
         assert may_end.wait(LIMIT)
         done.append(item)
 
-    aside = Aside(work, "test")
+    aside = BackgroundWorker(work, "test")
     assert aside.offer(1)
     assert going.wait(LIMIT)
     assert not aside.offer(2)
@@ -50,7 +50,7 @@ def test_an_error_aside_reaches_the_loop(kind: type[BaseException]) -> None:
     def work(item: int) -> None:
         raise kind(f"no {item}")
 
-    aside = Aside(work, "test")
+    aside = BackgroundWorker(work, "test")
     for item in (1, 2):
         assert aside.offer(item)
         assert aside._free.acquire(timeout=LIMIT)
@@ -68,14 +68,14 @@ def snapshots(folder: Path) -> list[str]:
     return [match[1] for name in sorted(os.listdir(folder)) if (match := OURS.fullmatch(name))]
 
 
-def shown(sink: SnapshotSink | HookSink, story: list[str]) -> None:
+def shown(sink: SnapshotSink | CommandSink, story: list[str]) -> None:
     """Each emotion for a second, at 10 frames a second, a picture or command waited for where one is due."""
     for index in range(10 * len(story)):
         sink.show(at(index / 10), [face(story[index // 10])])
         settle(sink)
 
 
-def settle(sink: SnapshotSink | HookSink) -> None:
+def settle(sink: SnapshotSink | CommandSink) -> None:
     """Until its threads are idle: a test's frames come faster than any camera's."""
     asides = [sink._writer] if isinstance(sink, SnapshotSink) else [each._runner for each in sink._hooks]
     for aside in asides:
@@ -160,7 +160,7 @@ def test_a_command_learns_what_began(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("FER_EDGE_MQTT_PASSWORD", "secret")
     told: list[str] = []
     command = report(tmp_path / "out", "'two words'", "$FER_EDGE_EMOTION; echo $(id)")
-    sink = HookSink([("happy", command), ("fear", "false")], told.append)
+    sink = CommandSink([("happy", command), ("fear", "false")], told.append)
     shown(sink, ["neutral", "happy", "sad", "happy"])
     sink.close()
     line = (
@@ -172,7 +172,7 @@ def test_a_command_learns_what_began(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_command_rests(tmp_path: Path) -> None:
-    sink = HookSink([("happy", report(tmp_path / "out"))], print, rest=60.0)
+    sink = CommandSink([("happy", report(tmp_path / "out"))], print, rest=60.0)
     shown(sink, ["happy", "sad", "happy", "sad", "happy"])
     sink.close()
     assert len((tmp_path / "out").read_text().splitlines()) == 1
@@ -180,7 +180,7 @@ def test_a_command_rests(tmp_path: Path) -> None:
 
 def test_a_command_that_fails_is_told() -> None:
     told: list[str] = []
-    sink = HookSink([("happy", "sh -c 'exit 3'"), ("happy", "sh -c 'kill $$'")], told.append)
+    sink = CommandSink([("happy", "sh -c 'exit 3'"), ("happy", "sh -c 'kill $$'")], told.append)
     shown(sink, ["happy"])
     sink.close()
     assert sorted(told) == [
@@ -197,7 +197,7 @@ def test_a_command_that_hangs_is_killed_with_its_children(
     monkeypatch.setattr(hook, limit, 5.0)
     told: list[str] = []
     pids = tmp_path / "pids"
-    sink = HookSink([("happy", f"sh -c 'sleep 500 & echo $! $$ >> {pids}; wait'")], told.append)
+    sink = CommandSink([("happy", f"sh -c 'sleep 500 & echo $! $$ >> {pids}; wait'")], told.append)
     for index in range(40):
         sink.show(at(index / 10), [face(("happy", "sad")[index // 10 % 2])])
     until(lambda: pids.exists() and pids.read_text().endswith("\n"))
@@ -221,7 +221,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize("command", ["", "'", "no-such-program-here", "/etc/passwd x"])
 def test_what_is_no_command_is_one_line(command: str) -> None:
     with pytest.raises(SinkError, match="--on happy"):
-        HookSink([("happy", command)], print)
+        CommandSink([("happy", command)], print)
 
 
 # the whole program

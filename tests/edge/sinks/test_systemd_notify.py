@@ -15,7 +15,7 @@ from network_camera import PORTRAIT
 from training import command
 from waiting import LIMIT, until
 
-from fer_edge.edge.sinks.systemd_notify import PINGS, SupervisorSink, notify, watchdog_seconds
+from fer_edge.edge.sinks.systemd_notify import PINGS, SystemdNotifySink, notify, watchdog_seconds
 from fer_edge.edge.types import Frame
 
 
@@ -74,7 +74,7 @@ def test_pings_come_often_enough_and_only_with_frames(
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "30000000")
     now = [0.0]
-    sink = SupervisorSink(lambda: 0.0, lambda: now[0])
+    sink = SystemdNotifySink(lambda: 0.0, lambda: now[0])
     frame = Frame(cv2.imread(str(PORTRAIT)))
     for _ in range(600):
         sink.show(frame, [])
@@ -87,11 +87,11 @@ def test_a_source_that_is_waited_for_is_no_hang(told: Callable[[], list[str]], m
     monkeypatch.setenv("WATCHDOG_USEC", "40000")
     asked: list[float] = []
 
-    def away() -> float:
+    def disconnected() -> float:
         asked.append(12.3)
         return asked[-1]
 
-    sink = SupervisorSink(away)
+    sink = SystemdNotifySink(disconnected)
     until(lambda: len(asked) > 1)  # so that the first answer was told
     sink.close()
     assert "WATCHDOG=1\nSTATUS=the source has been away for 12 s" in told()

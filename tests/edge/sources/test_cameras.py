@@ -24,7 +24,7 @@ from standins import Picamera2, install
 from fer_edge.edge.cli import main
 from fer_edge.edge.sources import v4l2
 from fer_edge.edge.sources.camera import Camera, motion_jpeg_pays
-from fer_edge.edge.sources.capture_request import Wish
+from fer_edge.edge.sources.capture_request import CaptureRequest
 from fer_edge.edge.sources.devices import Identity, devices, holders, identify, refusal, whereabouts
 from fer_edge.edge.sources.v4l2 import Capability, Format, Size
 
@@ -162,16 +162,16 @@ def webcam(raw: float, compressed: float) -> list[Format]:
 @pytest.mark.parametrize(
     ("wish", "pays"),
     [
-        (Wish(), False),
-        (Wish(640, 480), False),
-        (Wish(1280, 720), True),
-        (Wish(1280, 720, 10), False),
-        (Wish(1280, 720, 15), True),
-        (Wish(fps=60), False),
-        (Wish(320, 240), False),
+        (CaptureRequest(), False),
+        (CaptureRequest(640, 480), False),
+        (CaptureRequest(1280, 720), True),
+        (CaptureRequest(1280, 720, 10), False),
+        (CaptureRequest(1280, 720, 15), True),
+        (CaptureRequest(fps=60), False),
+        (CaptureRequest(320, 240), False),
     ],
 )
-def test_motion_jpeg_where_raw_pictures_are_too_slow(wish: Wish, pays: bool) -> None:
+def test_motion_jpeg_where_raw_pictures_are_too_slow(wish: CaptureRequest, pays: bool) -> None:
     assert motion_jpeg_pays(webcam(10, 30), wish) == pays
     assert not motion_jpeg_pays(webcam(30, 30), wish)
     assert not motion_jpeg_pays([], wish)
@@ -189,25 +189,25 @@ def test_a_camera_is_asked_for_no_more_than_was_wished(monkeypatch: pytest.Monke
             return asked.get(what, 0)
 
     monkeypatch.setattr("fer_edge.edge.sources.camera.open_capture", lambda path, backend: Capture())
-    assert Camera("/dev/null", Wish(640, 480)).size == (640, 480)
+    assert Camera("/dev/null", CaptureRequest(640, 480)).size == (640, 480)
     assert asked == {cv2.CAP_PROP_FRAME_WIDTH: 640, cv2.CAP_PROP_FRAME_HEIGHT: 480}
 
 
 @pytest.mark.parametrize(
     ("wish", "size", "fps", "words"),
     [
-        (Wish(), (640, 480), None, "640x480"),
-        (Wish(320, 240), (320, 180), 25.0, "320x180 instead of 320x240, 25 fps"),
-        (Wish(width=320), (640, 480), 30.0, "640x480 instead of 320xany, 30 fps"),
-        (Wish(fps=60), (640, 480), 30.0, "640x480, 30 fps instead of 60"),
-        (Wish(fps=30), (640, 480), 29.97, "640x480, 30 fps"),
-        (Wish(fps=7), (640, 480), None, "640x480, 7 fps were asked, the camera does not tell"),
+        (CaptureRequest(), (640, 480), None, "640x480"),
+        (CaptureRequest(320, 240), (320, 180), 25.0, "320x180 instead of 320x240, 25 fps"),
+        (CaptureRequest(width=320), (640, 480), 30.0, "640x480 instead of 320xany, 30 fps"),
+        (CaptureRequest(fps=60), (640, 480), 30.0, "640x480, 30 fps instead of 60"),
+        (CaptureRequest(fps=30), (640, 480), 29.97, "640x480, 30 fps"),
+        (CaptureRequest(fps=7), (640, 480), None, "640x480, 7 fps were asked, the camera does not tell"),
     ],
 )
 def test_what_was_given_is_told_where_it_is_not_what_was_asked(
-    wish: Wish, size: tuple[int, int], fps: float | None, words: str
+    wish: CaptureRequest, size: tuple[int, int], fps: float | None, words: str
 ) -> None:
-    assert wish.told(size, fps) == words
+    assert wish.describe(size, fps) == words
 
 
 @pytest.fixture

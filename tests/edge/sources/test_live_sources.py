@@ -19,13 +19,13 @@ from waiting import LIMIT
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source, stream
-from fer_edge.edge.sources.capture import Closing
-from fer_edge.edge.sources.newest_frame import Latest
-from fer_edge.edge.sources.redaction import shown
+from fer_edge.edge.sources.capture import BaseSource
+from fer_edge.edge.sources.newest_frame import NewestFrameReader
+from fer_edge.edge.sources.redaction import redact
 from fer_edge.edge.types import Frame
 
 
-class Endless(Closing):
+class Endless(BaseSource):
     """A camera at `pace` seconds a frame that may stop, hang or break."""
 
     live = True
@@ -50,7 +50,7 @@ class Endless(Closing):
 
 def test_latest_gives_the_newest_and_counts_the_rest() -> None:
     endless = Endless()
-    with Latest.started(endless) as latest:
+    with NewestFrameReader.started(endless) as latest:
         seen: list[int] = []
         due = 0
         for frame in latest:
@@ -67,7 +67,7 @@ def test_latest_gives_the_newest_and_counts_the_rest() -> None:
 
 
 def test_latest_ends_with_its_source() -> None:
-    with Latest.started(Endless(frames=3)) as latest:
+    with NewestFrameReader.started(Endless(frames=3)) as latest:
         assert next(reversed([frame.index for frame in latest])) == 2
 
 
@@ -75,7 +75,10 @@ def test_latest_tells_a_lost_camera() -> None:
     def lost() -> None:
         raise SourceError("/dev/video7 stopped giving pictures")
 
-    with Latest.started(Endless(frames=3, then=lost)) as latest, pytest.raises(SourceError, match="video7 stopped"):
+    with (
+        NewestFrameReader.started(Endless(frames=3, then=lost)) as latest,
+        pytest.raises(SourceError, match="video7 stopped"),
+    ):
         list(latest)
 
 
@@ -83,7 +86,10 @@ def test_latest_tells_an_unforeseen_error() -> None:
     def broken() -> None:
         raise ValueError("unforeseen")
 
-    with Latest.started(Endless(frames=3, then=broken)) as latest, pytest.raises(SourceError, match="unforeseen"):
+    with (
+        NewestFrameReader.started(Endless(frames=3, then=broken)) as latest,
+        pytest.raises(SourceError, match="unforeseen"),
+    ):
         list(latest)
 
 
@@ -91,7 +97,7 @@ def test_latest_gives_up_on_silence_and_closes_when_it_hangs() -> None:
     hang = threading.Event()
     try:
         with (
-            Latest.started(Endless(frames=3, then=lambda: bool(hang.wait(LIMIT))), silence=2) as latest,
+            NewestFrameReader.started(Endless(frames=3, then=lambda: bool(hang.wait(LIMIT))), silence=2) as latest,
             pytest.raises(SourceError, match="no picture for 2 s"),
         ):
             list(latest)
@@ -104,11 +110,11 @@ def test_latest_needs_a_first_picture() -> None:
     hang = threading.Event()
     silent = Endless(frames=0, then=lambda: bool(hang.wait(LIMIT)))
     with pytest.raises(SourceError, match="gave no picture"):
-        Latest.started(silent, silence=0.1)
+        NewestFrameReader.started(silent, silence=0.1)
     hang.set()
     assert silent.closed.wait(LIMIT)
     with pytest.raises(SourceError, match="before its first picture"):
-        Latest.started(Endless(frames=0))
+        NewestFrameReader.started(Endless(frames=0))
 
 
 @pytest.fixture
@@ -118,7 +124,7 @@ def guarded(camera: str) -> str:
 
 
 def test_stream_is_read_to_its_end(guarded: str) -> None:
-    with open_source(source=f"{guarded}some", silence=30, patience=0) as source:
+    with open_source(source=f"{guarded}some", silence=30, reconnect_timeout=0) as source:
         assert source.live
         assert "secret" not in source.name
         frames = list(source)
@@ -131,7 +137,7 @@ def test_stream_is_read_to_its_end(guarded: str) -> None:
 
 def test_stream_that_falls_silent(guarded: str, capfd: pytest.CaptureFixture[str]) -> None:
     with (
-        open_source(source=f"{guarded}silent", silence=5, patience=0) as source,
+        open_source(source=f"{guarded}silent", silence=5, reconnect_timeout=0) as source,
         pytest.raises(SourceError, match="no picture"),
     ):
         list(source)
@@ -214,11 +220,11 @@ def test_no_address_shows_its_password(user: str, scheme: str, rest: str) -> Non
         f"{scheme}://camera/user=me_password=S3CRET_channel=1.sdp",
         f"rtspsrc location={scheme}://{user}:{secret}@camera user-id=me user-pw=S3CRET ! appsink",
     ):
-        assert "S3CRET" not in shown(address), shown(address)
+        assert "S3CRET" not in redact(address), redact(address)
 
 
 @pytest.mark.parametrize(
     "plain", ["rtsp://camera:554/live", "http://192.168.1.7/video.mjpg", "v4l2src device=/dev/video0 ! appsink"]
 )
 def test_an_address_without_secrets_is_shown_as_it_is(plain: str) -> None:
-    assert shown(plain) == plain
+    assert redact(plain) == plain

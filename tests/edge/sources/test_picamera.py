@@ -95,7 +95,7 @@ def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
 
 
 def test_picamera_that_falls_silent(picamera2: type[Picamera2]) -> None:
-    with open_source(camera="picamera2", silence=2, patience=0) as source:
+    with open_source(camera="picamera2", silence=2, reconnect_timeout=0) as source:
         frames = iter(source)
         next(frames)
         picamera2.silent = True

@@ -18,9 +18,9 @@ from waiting import LIMIT, until
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import Source, open_source
-from fer_edge.edge.sources.capture import Closing
-from fer_edge.edge.sources.newest_frame import Latest
-from fer_edge.edge.sources.reconnecting import Lasting
+from fer_edge.edge.sources.capture import BaseSource
+from fer_edge.edge.sources.newest_frame import NewestFrameReader
+from fer_edge.edge.sources.reconnecting import ReconnectingSource
 from fer_edge.edge.types import Frame
 
 SILENCE = 30.0
@@ -55,12 +55,12 @@ def test_a_server_that_was_restarted(scheme: str, path: str) -> None:
         source = open_source(source=address, silence=SILENCE, tell=told.append)
         watched = Watched(source)
         until(lambda: len(watched.seen) >= 5)
-        assert source.away == 0
-    until(lambda: source.away > 0.1)
+        assert source.disconnected == 0
+    until(lambda: source.disconnected > 0.1)
     before = len(watched.seen)
     with serving(scheme, port, path=path):
         until(lambda: len(watched.seen) >= before + 5)
-        assert source.away == 0
+        assert source.disconnected == 0
         source.stop()
         assert watched.ended()
         source.close()
@@ -77,7 +77,7 @@ def test_a_server_that_was_restarted(scheme: str, path: str) -> None:
 def test_patience_that_ends() -> None:
     told = list[str]()
     with serving("http", free_port()) as address:
-        source = open_source(source=address, silence=SILENCE, patience=1, tell=told.append)
+        source = open_source(source=address, silence=SILENCE, reconnect_timeout=1, tell=told.append)
         watched = Watched(source)
         until(lambda: len(watched.seen) >= 3)
     assert watched.ended()
@@ -92,12 +92,12 @@ def test_stopping_ends_the_wait_and_its_threads() -> None:
         source = open_source(source=address, silence=SILENCE)
         watched = Watched(source)
         until(lambda: len(watched.seen) >= 3)
-    until(lambda: source.away > 0.1)
+    until(lambda: source.disconnected > 0.1)
     source.stop()
     assert watched.ended()
     assert watched.error is None
     source.close()
-    assert isinstance(source, Latest)
+    assert isinstance(source, NewestFrameReader)
     until(lambda: not source._thread.is_alive())
 
 
@@ -115,7 +115,7 @@ def test_rtsp_password_is_used_and_not_shown(path: str) -> None:
         assert "WR0NG" not in str(refused.value)
 
 
-class Numbered(Closing):
+class Numbered(BaseSource):
     """A camera that gives `count` frames at each opening."""
 
     live = True
@@ -144,7 +144,7 @@ def test_lasting_counts_through_and_tries_until_it_opens(monkeypatch: pytest.Mon
         return Numbered(count)
 
     told = list[str]()
-    lasting = Lasting(Numbered(3), again, patience=60, longest=0.01, tell=told.append)
+    lasting = ReconnectingSource(Numbered(3), again, reconnect_timeout=60, longest=0.01, tell=told.append)
     frames = list(lasting)
     assert [frame.index for frame in frames] == list(range(6))
     assert [line.split()[0] for line in told] == ["lost:", "back", "lost:", "back", "lost:"]
@@ -152,7 +152,9 @@ def test_lasting_counts_through_and_tries_until_it_opens(monkeypatch: pytest.Mon
 
 def test_one_that_was_stopped_is_not_lost() -> None:
     told = list[str]()
-    lasting = Lasting(Numbered(2), lambda: pytest.fail("opened again"), patience=60, longest=1, tell=told.append)
+    lasting = ReconnectingSource(
+        Numbered(2), lambda: pytest.fail("opened again"), reconnect_timeout=60, longest=1, tell=told.append
+    )
     for _ in lasting:
         lasting.stop()
     assert told == []
@@ -164,16 +166,22 @@ def test_it_is_away_until_its_picture_was_taken(monkeypatch: pytest.MonkeyPatch)
     told = list[tuple[str, bool]]()
 
     def tell(line: str) -> None:
-        told.append((line.split()[0], lasting.away > 0))
+        told.append((line.split()[0], lasting.disconnected > 0))
 
-    lasting = Lasting(Numbered(1), lambda: Numbered(2), patience=60, longest=0.01, tell=tell)
-    assert [(frame.index, lasting.away > 0) for frame in islice(lasting, 3)] == [(0, False), (1, True), (2, False)]
+    lasting = ReconnectingSource(Numbered(1), lambda: Numbered(2), reconnect_timeout=60, longest=0.01, tell=tell)
+    assert [(frame.index, lasting.disconnected > 0) for frame in islice(lasting, 3)] == [
+        (0, False),
+        (1, True),
+        (2, False),
+    ]
     assert told == [("lost:", True), ("back", False)]
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_no_patience_ends_as_the_source_does(count: int) -> None:
-    lasting = Lasting(Numbered(count), lambda: pytest.fail("opened again"), patience=0, longest=1, tell=print)
+    lasting = ReconnectingSource(
+        Numbered(count), lambda: pytest.fail("opened again"), reconnect_timeout=0, longest=1, tell=print
+    )
     with pytest.raises(SourceError, match="numbered stopped"):
         list(lasting)
 

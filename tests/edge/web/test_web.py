@@ -193,8 +193,8 @@ def test_the_token_opens_as_header_link_and_cookie(guarded: Watched) -> None:
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=strict" in cookie and guarded.token not in cookie
     assert guarded.get("/", bare=True, headers={"Cookie": cookie.partition(";")[0]}).status_code == 200
-    away = guarded.get("//evil.example/", bare=True, params={"token": guarded.token}, headers=BROWSER)
-    assert not away.headers["Location"].startswith("//")
+    disconnected = guarded.get("//evil.example/", bare=True, params={"token": guarded.token}, headers=BROWSER)
+    assert not disconnected.headers["Location"].startswith("//")
 
 
 def test_players_get_the_picture_by_its_link(guarded: Watched) -> None:

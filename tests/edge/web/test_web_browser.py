@@ -24,11 +24,11 @@ from selenium.webdriver.common.keys import Keys
 from viewing import Watched
 from waiting import LIMIT, until
 
-from fer_edge.edge.device.thermal import Heat
-from fer_edge.edge.sinks.run_stats import Tally
+from fer_edge.edge.device.thermal import ThermalMonitor
+from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.web.sink import WebSink
-from fer_edge.edge.web.state import Run
+from fer_edge.edge.web.state import RunInfo
 
 FLAGS = (
     "--headless=new",
@@ -134,10 +134,10 @@ def test_the_boards_temperature_is_shown(browser: webdriver.Chrome, tmp_path: Pa
     (zone / "type").write_text("cpu-thermal\n")
     (zone / "temp").write_text("61400\n")
     with ExitStack() as closing:
-        heat = Heat(lambda *_: None, tmp_path, 0.05)
+        heat = ThermalMonitor(lambda *_: None, tmp_path, 0.05)
         closing.callback(heat.close)
         source = closing.enter_context(open_source(source=PORTRAIT))
-        page = WebSink("127.0.0.1:0", None, Run(source, "ensemble", (), Tally(), heat))
+        page = WebSink("127.0.0.1:0", None, RunInfo(source, "ensemble", (), RunStats(), heat))
         closing.callback(page.close)
         page.show(next(iter(source)), [])
         browser.get(page.link)

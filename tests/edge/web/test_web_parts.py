@@ -15,9 +15,9 @@ from starlette.requests import Request
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.colours import COLOURS
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
-from fer_edge.edge.web.frame_mailbox import Live
+from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.history import SECONDS, History
-from fer_edge.edge.web.jpeg import WIDEST, Pictures
+from fer_edge.edge.web.jpeg import WIDEST, JpegEncoder
 from fer_edge.edge.web.listen_address import parse
 from fer_edge.edge.web.state import waiting
 from fer_edge.edge.web.static_files import STATIC
@@ -65,8 +65,8 @@ def test_the_dark_page_has_the_pictures_colours() -> None:
 
 def test_a_picture_is_made_once_for_all_and_only_when_asked_for() -> None:
     async def look() -> None:
-        live = Live()
-        pictures = Pictures(live)
+        live = FrameMailbox()
+        pictures = JpegEncoder(live)
         for index in range(3):
             live.put(Frame(np.full((48, 64, 3), 60 * index, np.uint8), index), [prediction("happy")])
         assert pictures.made == 0
@@ -90,7 +90,7 @@ def test_no_frame_is_younger_than_now() -> None:
     """Though one may come while the time since the last is asked."""
     coming = [Frame(np.zeros((2, 2, 3), np.uint8), 1)]
 
-    class Busy(Live):
+    class Busy(FrameMailbox):
         def age(self) -> float:
             seconds = super().age()
             if coming:
