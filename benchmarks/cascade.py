@@ -17,7 +17,7 @@ from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, labelled, write
 from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, run_cascade
-from fer_edge.edge.expression.ensemble import Ensemble, open_cascade, open_classifier
+from fer_edge.edge.expression.ensemble import Ensemble, open_classifier, open_early_exit
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.data.splits import Split
@@ -41,7 +41,7 @@ def cascade(
 
     Every face is classified by the whole ensemble and by the cascade, in turns, and by each member alone.
     """
-    about, whole, early = identity(spec), open_classifier(spec, threads), open_cascade(spec, threads)
+    about, whole, early = identity(spec), open_classifier(spec, threads), open_early_exit(spec, threads)
     if not isinstance(early, CascadeClassifier):
         raise ResultError(f"{spec} has no cascade; expected ensemble, or what 'fer-edge ensemble fit' wrote")
     part, described = labelled(data, split, limit)

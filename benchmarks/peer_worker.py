@@ -118,10 +118,11 @@ def _ours(model: str, running: bool = False, detector: str = "blazeface") -> Cal
     """
 
     def opened() -> tuple[Any, Any, Any]:
-        from fer_edge.edge.pipeline import open_pipeline
+        from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
         from fer_edge.edge.types import Frame
 
-        pipeline = open_pipeline(model, detector, continuous=running, threads=1)
+        options = PipelineOptions(model=model, detector=detector, threads=1)
+        pipeline = open_pipeline(options, continuous=running)
         classifier: Any = pipeline.classifier
         return (
             lambda frame, seconds: len(pipeline.process(Frame(frame, time=seconds))),

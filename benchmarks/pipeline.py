@@ -29,13 +29,13 @@ from fer_edge.benchmarks.latency import peak_mib, resident_mib, summary, timed
 from fer_edge.benchmarks.options import count, listed, result_file
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, write
-from fer_edge.edge.commands.click_types import FloatRange
 from fer_edge.edge.commands.prefetch import Prefetch
+from fer_edge.edge.config.click_types import FloatRange
 from fer_edge.edge.expression.cascade import CascadeClassifier
 from fer_edge.edge.expression.ensemble import Ensemble
 from fer_edge.edge.expression.score_cache import CACHE_THRESHOLD
 from fer_edge.edge.faces.patch_follower import DETECT_EVERY, PatchFollower
-from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline
+from fer_edge.edge.pipeline import STAGES, Pipeline, PipelineOptions, open_pipeline
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sources.capture import BaseSource
@@ -154,14 +154,14 @@ def measured(case: Case) -> dict[str, Any]:
 
 
 def _pipeline(case: Case) -> Pipeline:
-    return open_pipeline(
-        case.spec,
-        continuous=True,
-        cascade=case.cascade,
+    options = PipelineOptions(
+        model=case.spec,
+        early_exit=case.cascade,
         detect_every=case.detect_every,
-        unchanged=case.unchanged,
+        cache_threshold=case.unchanged,
         threads=case.threads,
     )
+    return open_pipeline(options, continuous=True)
 
 
 def _serial(case: Case) -> dict[str, Any]:

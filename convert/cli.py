@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fer_edge.edge.commands.click_types import FloatRange
+from fer_edge.edge.config.click_types import FloatRange
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.tflite.card import ModelCard
 from fer_edge.train.progress import Progress, say

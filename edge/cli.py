@@ -14,6 +14,7 @@ import click
 
 from fer_edge.edge.config.file import UNCONFIGURED, find
 from fer_edge.edge.errors import FerEdgeError
+from fer_edge.edge.terminal import configure_logging
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -33,6 +34,9 @@ COMMANDS = {
     "service": ("fer_edge.edge.service.command:service", "Run at every start of the machine, under systemd."),
     "doctor": ("fer_edge.edge.doctor.command:doctor", "Look what is wrong here, and say what to do."),
 }
+
+PREFIX = "FER_EDGE"
+"""Environment variables of options begin with it: FER_EDGE_RUN_CAMERA is --camera of `run`."""
 
 _EXTRAS = {
     "keras": ("Keras", "train"),
@@ -156,11 +160,15 @@ def _missing(error: ImportError) -> str:
     return f"a dependency cannot be imported ({text}): reinstall with pip install fer-edge"
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "auto_envvar_prefix": PREFIX},
+)
 @click.version_option(package_name="fer-edge")
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file [default: fer-edge.toml].")
 def main(config: Path | None) -> None:
     """Facial-expression recognition on the edge: train, quantize, verify, run."""
+    configure_logging()
 
 
 if __name__ == "__main__":

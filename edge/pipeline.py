@@ -4,30 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.expression.classifier import Classifier
-from fer_edge.edge.expression.ensemble import open_cascade, open_classifier
+from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.expression.score_cache import CACHE_THRESHOLD, ScoreCache
-from fer_edge.edge.expression.smoother import SECONDS, Smoother
+from fer_edge.edge.expression.smoother import TIME_CONSTANT, Smoother
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
 from fer_edge.edge.faces.patch_follower import DETECT_EVERY, PatchFollower
 from fer_edge.edge.faces.tracker import Tracker
-from fer_edge.edge.types import Face, Frame, Prediction
+from fer_edge.edge.types import Face, Frame, Prediction, option
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """Which networks look at a frame, and what they may skip."""
+
+    model: str = option("ensemble", "ensemble, a shipped model's name, or a .tflite or ensemble .json file.")
+    early_exit: bool | None = option(
+        None, "Run the ensemble's next model only when confidence is low.", show_default="for continuous frames"
+    )
+    latency_budget: float | None = option(
+        None,
+        "Mean milliseconds per face that the models may take; sets how early to exit.",
+        metavar="MS",
+        minimum=0,
+        open_minimum=True,
+        example=4,
+    )
+    detector: str = option("blazeface", "Face detector.")
+    detect_every: int = option(
+        DETECT_EVERY,
+        "Detector interval in frames; faces are tracked in between, and it grows in a still scene.",
+        minimum=1,
+    )
+    smooth: float = option(TIME_CONSTANT, "Time constant of the score smoothing, seconds; 0 is off.", minimum=0)
+    cache_threshold: float = option(
+        CACHE_THRESHOLD,
+        "Reuse a track's scores while its crop changes by less than this share of its contrast; 0 is off.",
+        minimum=0,
+    )
+    threads: int = option(2, "Threads of each network.", minimum=1)
+
 
 STAGES = ("detect", "track", "crop", "classify", "smooth")
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A detector or classifier that can do less work per frame."""
+
+    def set_load(self, level: int) -> str:
+        """Set the load level, 0 for all the work, and describe in words what it means."""
+        ...
 
 
 class Pipeline:
     """Frame in, predictions out, in the detector's order of faces.
 
-    tracker: None where frames have nothing to do with each other. smoother: what steadies its tracks' scores. memory:
-    what keeps them while a face looks the same; without it the classifier is asked about every face of every frame.
-    stages: seconds that each stage of the last frame took; a stage that had nothing to do took 0.
+    Attributes:
+        tracker: None where frames have nothing to do with each other.
+        smoother: Smooths a track's scores over time.
+        score_cache: Keeps a track's scores while its crop looks the same; without it every crop is classified.
+        stages: Seconds that each stage of the last frame took; a stage that had nothing to do took 0.
     """
 
     def __init__(
@@ -36,14 +81,14 @@ class Pipeline:
         classifier: Classifier,
         tracker: Tracker | None = None,
         smoother: Smoother | None = None,
-        memory: ScoreCache | None = None,
+        score_cache: ScoreCache | None = None,
     ) -> None:
         self.detector, self.classifier = detector, classifier
-        self.tracker, self.smoother, self.memory = tracker, smoother, memory
+        self.tracker, self.smoother, self.score_cache = tracker, smoother, score_cache
         self.stages: dict[str, float] = dict.fromkeys(STAGES, 0.0)
 
     def process(self, frame: Frame) -> list[Prediction]:
-        """The frame's faces with their scores; those that are asked about go through the classifier in one call."""
+        """The frame's faces with their scores; those that are not cached go through the classifier in one call."""
         self.stages = dict.fromkeys(STAGES, 0.0)
         with self._timed("detect"):
             faces = self.detector.detect(frame)
@@ -65,11 +110,22 @@ class Pipeline:
                 ]
         return [Prediction(face, row) for face, row in zip(faces, scores, strict=True)]
 
+    def set_load(self, level: int) -> list[str]:
+        """Do less work per frame, for thermal throttling.
+
+        Args:
+            level: 0 for all of it; each level doubles the detector interval and leaves out the ensemble's last model.
+
+        Returns:
+            What was changed, in words; nothing where the parts have no load to set.
+        """
+        return [part.set_load(level) for part in (self.detector, self.classifier) if isinstance(part, Adjustable)]
+
     def _scores(self, faces: list[Face], crops: NDArray[np.uint8], time: float) -> NDArray[np.float32]:
-        if self.memory is None or self.tracker is None:
+        if self.score_cache is None or self.tracker is None:
             return self.classifier(crops)
-        self.memory.keep(self.tracker.tracks)
-        return self.memory.scores(self.classifier, [face.track or 0 for face in faces], crops, time)
+        self.score_cache.keep(self.tracker.tracks)
+        return self.score_cache.scores(self.classifier, [face.track or 0 for face in faces], crops, time)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -79,31 +135,32 @@ class Pipeline:
 
 
 def open_pipeline(
-    model: str = "ensemble",
-    detector: str = "blazeface",
-    *,
-    continuous: bool = False,
-    cascade: bool | None = None,
-    budget: float | None = None,
-    detect_every: int = DETECT_EVERY,
-    smooth: float = SECONDS,
-    unchanged: float = CACHE_THRESHOLD,
-    threads: int = 2,
+    options: PipelineOptions | None = None, *, model: str | None = None, continuous: bool = False
 ) -> Pipeline:
-    """The pipeline of `fer-edge run` where frames are continuous, as a source says of its own, else of `predict`.
+    """The pipeline of `fer-edge run` for continuous frames, of `fer-edge predict` for single pictures.
 
-    model: ensemble, a shipped network's name, or a path to a .tflite or an ensemble's .json file. cascade: ask the
-    ensemble's later members only where in doubt; None is for continuous frames alone. budget: milliseconds of networks
-    a face, by means of the cascade. detect_every: continuous frames from one look for faces to the next. smooth:
-    seconds over which their scores are steadied. unchanged: how far a face in them may differ from what the networks
-    saw of it, in standard deviations of its gray values, to be answered as before; 0 asks about every face in every
-    frame. Raises ModelError.
+    Args:
+        options: Networks, detector and what may be skipped.
+        model: Takes the place of `options.model`.
+        continuous: Whether neighbouring frames show one scene, as `Source.continuous` says; only then are faces tracked
+            between detections, and scores cached and smoothed.
+
+    Returns:
+        The pipeline with its networks loaded.
+
+    Raises:
+        ModelError: A model or detector is missing, altered or unknown, or the latency budget cannot be met.
     """
-    if budget is not None or (continuous if cascade is None else cascade):
-        classifier: Classifier = open_cascade(model, threads, budget)
+    options = options or PipelineOptions()
+    if model is not None:
+        options = replace(options, model=model)
+    early_exit = continuous if options.early_exit is None else options.early_exit
+    if early_exit or options.latency_budget is not None:
+        classifier: Classifier = open_early_exit(options.model, options.threads, options.latency_budget)
     else:
-        classifier = open_classifier(model, threads)
-    finder = open_detector(detector, threads)
+        classifier = open_classifier(options.model, options.threads)
+    detector = open_detector(options.detector, options.threads)
     if not continuous:
-        return Pipeline(finder, classifier)
-    return Pipeline(PatchFollower(finder, detect_every), classifier, Tracker(), Smoother(smooth), ScoreCache(unchanged))
+        return Pipeline(detector, classifier)
+    follower = PatchFollower(detector, options.detect_every)
+    return Pipeline(follower, classifier, Tracker(), Smoother(options.smooth), ScoreCache(options.cache_threshold))

@@ -1,7 +1,8 @@
-"""What is told on stderr while a command runs, how much of it, and the line that is overwritten in place."""
+"""Log lines on stderr, and the status line that is overwritten in place."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -9,24 +10,26 @@ from typing import IO
 
 import click
 
-QUIET, NORMAL, VERBOSE = -1, 0, 1
-
 ERASE = "\x1b[K"
-"""ECMA-48's erase in line, from the cursor on: what is told starts with it, over a status line that may stand there."""
+"""ECMA-48's erase in line, from the cursor on: a log line starts with it, over a status line that may stand there."""
 
-_verbosity = NORMAL
-
-
-def set_verbosity(level: int) -> None:
-    """QUIET, NORMAL or VERBOSE, for the whole process, as a logger's level is."""
-    global _verbosity
-    _verbosity = level
+LOGGER = "fer_edge"
+"""The package's logger; each module has its own below it."""
 
 
-def say(line: str, level: int = NORMAL) -> None:
-    """A line on stderr, where that much is wanted."""
-    if level <= _verbosity:
-        click.echo(f"{erase(sys.stderr)}{line}", err=True)
+class _TerminalHandler(logging.Handler):
+    """Writes a record's message as one line to stderr, over a status line that may stand there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"{erase(sys.stderr)}{record.getMessage()}", err=True)
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Log the package's records of this level and above to stderr; calling it again changes the level."""
+    logger = logging.getLogger(LOGGER)
+    logger.setLevel(level)
+    if not any(isinstance(handler, _TerminalHandler) for handler in logger.handlers):
+        logger.addHandler(_TerminalHandler())
 
 
 def erase(stream: IO[str]) -> str:
@@ -39,13 +42,13 @@ def is_interactive(stream: IO[str]) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def status_wanted() -> bool:
-    """Whether a status line has a terminal to stand on, and is not asked to keep quiet."""
-    return _verbosity > QUIET and is_interactive(sys.stderr)
+def shows_status_line() -> bool:
+    """Whether stderr is a terminal that can hold a status line, and progress is not silenced (-q)."""
+    return logging.getLogger(LOGGER).isEnabledFor(logging.INFO) and is_interactive(sys.stderr)
 
 
 def overwrite(line: str) -> None:
-    """Show a line on the terminal with the cursor left at its start, so that whatever comes next stands in its place.
+    """Show a status line on the terminal; the cursor stays at its start, so that the next line replaces it.
 
     The line may hold colours, which are left out where NO_COLOR is set (https://no-color.org).
     """
@@ -57,6 +60,6 @@ def overwrite(line: str) -> None:
 
 
 def colorize(text: str, colour: str, stream: IO[str]) -> str:
-    """The text in a colour of click's, where the stream is a terminal and NO_COLOR is not set."""
+    """The text in one of click's colours, where the stream is a terminal and NO_COLOR is not set."""
     plain = os.environ.get("NO_COLOR") or not is_interactive(stream)
     return text if plain else click.style(text, fg=colour)

@@ -1,8 +1,9 @@
-"""The few types that travel between the rooms. All are frozen."""
+"""The few types that travel between the rooms, all of them frozen, and what an options dataclass is made of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,3 +63,44 @@ class Prediction:
     def confidence(self) -> float:
         """The most probable class's probability, 0..1."""
         return float(np.max(self.scores))
+
+
+@dataclass(frozen=True)
+class OptionInfo:
+    """What a command line, a configuration file and the documentation need to know of an option, beside its default.
+
+    help: one sentence with the unit. metavar: the value's placeholder in the help. minimum, maximum: the range, its
+    lower end left out where `open_minimum`. choices: the only values. example: a value for the example configuration
+    file where the default is None. show_default: the default in words. flag_value: what the flag alone stands for.
+    envvar: an environment variable beside FER_EDGE_COMMAND_OPTION. secret: never shown. stores: what the option keeps
+    on this device, in words. network: whether it needs one. cli: whether the command line has it.
+    """
+
+    help: str
+    metavar: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    open_minimum: bool = False
+    choices: tuple[str, ...] = ()
+    example: Any = None
+    show_default: str | None = None
+    flag_value: str | None = None
+    envvar: str | None = None
+    secret: bool = False
+    stores: str = ""
+    network: bool = False
+    cli: bool = True
+
+
+def option(default: Any, help: str, **info: Any) -> Any:
+    """A field of an options dataclass: its default and its `OptionInfo`.
+
+    Args:
+        default: The field's default value.
+        help: One sentence for the help text, with the unit.
+        **info: Further fields of `OptionInfo`.
+
+    Returns:
+        The `dataclasses.field`, with the `OptionInfo` as its metadata "option".
+    """
+    return field(default=default, metadata={"option": OptionInfo(help, **info)})

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import settings
+from logs import logged
 from network_camera import network_camera
 from running import scene
 from training import SHORT, command, synthetic_rows
@@ -120,6 +121,13 @@ def mistake(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         return line
 
     return told
+
+
+@pytest.fixture
+def messages() -> Iterator[list[str]]:
+    """What the package logs during the test."""
+    with logged() as lines:
+        yield lines
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.commands.click_types import FloatRange
 from fer_edge.edge.commands.models import model_file
+from fer_edge.edge.config.click_types import FloatRange
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.cascade import mean_time, member_times
 from fer_edge.edge.expression.classifier import open_member

@@ -1,7 +1,8 @@
-"""`fer-edge config`: which file is in use, what it sets, and one to start from."""
+"""`fer-edge config`: which file is in use, where each value comes from, and a file to start from."""
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 import click
 
 from fer_edge.edge.cli import COMMANDS
+from fer_edge.edge.config.click_options import Option
 from fer_edge.edge.config.example import sample
 from fer_edge.edge.config.file import NAME, UNCONFIGURED, find, places, read
 from fer_edge.edge.config.option_values import as_toml, default, options
 from fer_edge.edge.config.tables import settings
 from fer_edge.edge.errors import ConfigError
+from fer_edge.edge.sources.redaction import redact
 
 WIDTH = 100
 """Columns that the example's comments are folded to."""
@@ -42,10 +45,11 @@ def config(context: click.Context, words: tuple[str, ...], example: bool) -> Non
     set_there = settings(path, _group(root.command), list(words)) if path else {}
     for word in words:
         set_there = set_there.get(word, {})
-    click.echo(f"# {path}" if path else "# no file; these are the built-in values")
+    click.echo(f"# {path}" if path else "# no configuration file")
     click.echo(f"[{name}]")
+    called = _context(root, list(words))
     for key, option in options(command).items():
-        click.echo(_line(key, option, set_there.get(str(option.name)), str(option.name) in set_there))
+        click.echo(_line(key, option, _effective(option, called, set_there, path)))
 
 
 def example_file(root: click.Context, words: list[str]) -> str:
@@ -99,12 +103,46 @@ def _sample(key: str, option: click.Option) -> str:
     return as_toml(sample(key, option) if value is None or value == () else value)
 
 
-def _line(key: str, option: click.Option, value: Any, is_set: bool) -> str:
-    """A key with its effective value, saying whose it is; one without a value is a comment."""
-    if is_set:
-        return f"{key} = {as_toml(value)}"
-    value = default(option)
-    return f"#{key} is not set" if value is None else f"{key} = {as_toml(value)}  # built in"
+def _context(root: click.Context, words: list[str]) -> click.Context:
+    """The context that the command named by the words would run in, which knows its environment variables' prefix."""
+    context, command = root, root.command
+    for word in words:
+        found = _group(command).get_command(context, word)
+        assert found is not None
+        command = found
+        context = click.Context(command, context, word)
+    return context
+
+
+def _effective(
+    option: click.Option, context: click.Context, in_file: dict[str, Any], path: Path | None
+) -> tuple[Any, str]:
+    """An option's value without a command line, and where it comes from; ConfigError for a bad environment variable."""
+    if option.resolve_envvar_value(context) is not None:
+        name = _variable(option, context)
+        try:
+            return option.process_value(context, option.value_from_envvar(context)), name
+        except click.BadParameter as error:
+            raise ConfigError(f"{name}: {error.message.rstrip('.')}") from None
+    if str(option.name) in in_file:
+        return in_file[str(option.name)], str(path)
+    return default(option), "default"
+
+
+def _variable(option: click.Option, context: click.Context) -> str:
+    """The name of the environment variable that gives the option its value."""
+    own = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
+    return next((name for name in own if os.environ.get(name)), f"{context.auto_envvar_prefix}_{option.name}".upper())
+
+
+def _line(key: str, option: click.Option, found: tuple[Any, str]) -> str:
+    """A key with its effective value and where that comes from; one without a value is a comment."""
+    value, origin = found
+    if value is None or value == ():
+        return f"#{key} is not set"
+    if isinstance(option, Option) and option.secret:
+        return f'{key} = "…"  # {origin}'
+    return f"{key} = {redact(as_toml(value))}  # {origin}"
 
 
 def _tell_file(path: Path | None, root: click.Context) -> None:

@@ -11,11 +11,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.config.click_options import Option, options_from
 from fer_edge.edge.errors import SinkError, SourceError
 from fer_edge.edge.expression.classifier import Classifier
-from fer_edge.edge.expression.ensemble import open_cascade, open_classifier
+from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.files import file_identity
-from fer_edge.edge.pipeline import open_pipeline
+from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.sinks import ViewerGone, stdout_guarded
 from fer_edge.edge.sinks.draw import annotate
@@ -24,28 +25,35 @@ from fer_edge.edge.sinks.picture import write_picture
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.sources.pictures import list_pictures, read_pictures
-from fer_edge.edge.terminal import erase, overwrite, status_wanted
+from fer_edge.edge.terminal import erase, overwrite, shows_status_line
 from fer_edge.edge.types import Box, Face, Frame, Prediction
 
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--faces-cropped", is_flag=True, help="Every picture is one face, already cut out.")
-@click.option("--model", default="ensemble", help="ensemble, a shipped model's name, or a .tflite file.")
-@click.option("--cascade/--no-cascade", default=False, help="Ask the ensemble's later members only where in doubt.")
-@click.option("--detector", default="blazeface", help="Face detector.")
-@click.option("--jsonl", metavar="PATH", help="Write one JSON line a picture instead of text; - is stdout.")
-@click.option("--save", metavar="DIR", type=click.Path(path_type=Path), help="Write annotated PNGs into this folder.")
-@click.option("--threads", type=click.IntRange(min=1), default=2, help="Threads of each network.")
+@click.option("--faces-cropped", is_flag=True, help="Every picture is a cropped face.")
+@options_from(PipelineOptions, only=("model", "early_exit", "detector", "threads"), defaults={"early_exit": False})
+@click.option(
+    "--jsonl",
+    metavar="PATH",
+    cls=Option,
+    example="faces.jsonl",
+    help="Write one JSON line per picture instead of text; - is stdout.",
+)
+@click.option(
+    "--save",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    cls=Option,
+    example="annotated",
+    help="Write annotated PNGs into this folder.",
+)
 def predict(
     paths: tuple[Path, ...],
     faces_cropped: bool,
-    model: str,
-    cascade: bool,
-    detector: str,
+    pipeline_options: PipelineOptions,
     jsonl: str | None,
     save: Path | None,
-    threads: int,
 ) -> None:
     """Recognize expressions in pictures and in folders of pictures.
 
@@ -57,15 +65,16 @@ def predict(
     if jsonl not in (None, "-") and file_identity(jsonl) in originals:
         raise SinkError(f"--jsonl: {jsonl} is one of the pictures; give another name")
     if faces_cropped:
-        look = _whole_picture((open_cascade if cascade else open_classifier)(model, threads))
+        opened = open_early_exit if pipeline_options.early_exit else open_classifier
+        look = _whole_picture(opened(pipeline_options.model, pipeline_options.threads))
     else:
-        look = open_pipeline(model, detector, cascade=cascade, threads=threads).process
+        look = open_pipeline(pipeline_options).process
     album = None if save is None else _Album(save, originals)
     lines = None if jsonl is None else JsonLines(jsonl)
     bad = 0
     try:
         for done, (path, picture) in enumerate(read_pictures(pictures)):
-            if status_wanted() and len(pictures) > 1:
+            if shows_status_line() and len(pictures) > 1:
                 overwrite(f"{done} of {len(pictures)} pictures")
             if isinstance(picture, SourceError):
                 bad += 1
@@ -79,7 +88,7 @@ def predict(
     except ViewerGone:
         return
     finally:
-        if status_wanted() and len(pictures) > 1:
+        if shows_status_line() and len(pictures) > 1:
             overwrite("")
         if lines is not None:
             lines.close()

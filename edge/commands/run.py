@@ -2,172 +2,160 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from platform import python_version
 from threading import Timer
-from typing import Any
 
 import click
 import cv2
 import numpy as np
 
-from fer_edge.edge.commands.click_types import FloatRange
-from fer_edge.edge.commands.help_sections import SectionedCommand
 from fer_edge.edge.commands.prefetch import Prefetch
-from fer_edge.edge.commands.run_outputs import open_page, open_sinks, output_options, refuse_overwriting_source
+from fer_edge.edge.commands.run_outputs import Outputs, open_page, open_sinks, refuse_overwriting_source
 from fer_edge.edge.commands.signals import GracefulShutdown
-from fer_edge.edge.config.file import weaker
+from fer_edge.edge.config.click_options import Option, SectionedCommand, options_from
+from fer_edge.edge.config.file import overruled
 from fer_edge.edge.device.thermal import BoardCondition, ThermalMonitor
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.expression.cascade import CascadeClassifier
-from fer_edge.edge.expression.score_cache import CACHE_THRESHOLD
-from fer_edge.edge.expression.smoother import SECONDS
-from fer_edge.edge.faces.patch_follower import DETECT_EVERY, PatchFollower
-from fer_edge.edge.pipeline import Pipeline, open_pipeline
+from fer_edge.edge.pipeline import Pipeline, PipelineOptions, open_pipeline
 from fer_edge.edge.sinks import ViewerGone
+from fer_edge.edge.sinks.mqtt.options import MqttOptions
+from fer_edge.edge.sinks.options import EventOptions, OutputOptions
 from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.sources import Source, open_source
-from fer_edge.edge.terminal import NORMAL, QUIET, VERBOSE, say, set_verbosity
-from fer_edge.edge.types import Frame
+from fer_edge.edge.sources.options import SourceOptions
+from fer_edge.edge.terminal import configure_logging
+from fer_edge.edge.types import Frame, option
+from fer_edge.edge.web.options import WebOptions
 
-HEADINGS = {
-    "camera": "Camera or source",
-    "model": "Networks",
-    "show": "Outputs",
-    "snapshot_dir": "When an emotion begins",
-    "web": "Live page",
-    "mqtt": "MQTT",
-    "max_frames": "End",
-    "quiet": "Terminal",
-}
-"""Of the options, by the first one under each."""
+log = logging.getLogger(__name__)
 
 
-@click.command(cls=SectionedCommand, headings=HEADINGS)
-@click.option("--camera", metavar="C", help="N, /dev/… or picamera2[:N]; 0 without --source; see fer-edge cameras.")
-@click.option("--source", metavar="S", help="Video, picture, folder of pictures, address, GStreamer pipeline.")
-@click.option("--loop", is_flag=True, help="Play a video as a camera would: at its own rate, again and again.")
-@click.option("--width", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
-@click.option("--height", type=click.IntRange(min=1), help="Pixels to ask of the camera.")
-@click.option("--fps", type=FloatRange(0, min_open=True), help="Frames a second to ask of the camera.")
-@click.option("--rotate", type=click.Choice(["0", "90", "180", "270"]), default="0", help="Degrees clockwise.")
-@click.option("--mirror", is_flag=True, help="Swap left and right, after --rotate.")
+@dataclass(frozen=True)
+class LimitOptions:
+    """When a run ends by itself."""
+
+    max_frames: int | None = option(None, "End after this many frames.", minimum=1, example=1000)
+    duration: float | None = option(None, "End after this many seconds.", minimum=0, open_minimum=True, example=60)
+
+
+@click.command(cls=SectionedCommand)
+@options_from(SourceOptions, "Camera or source")
+@options_from(PipelineOptions, "Models", defaults={"early_exit": True})
+@options_from(OutputOptions, "Outputs")
+@options_from(EventOptions, "When an emotion begins")
+@options_from(WebOptions, "Live page")
+@options_from(MqttOptions, "MQTT")
+@options_from(LimitOptions, "End")
+@click.option("--quiet", "-q", cls=Option, section="Terminal", is_flag=True, help="Log errors only.")
 @click.option(
-    "--patience",
-    type=FloatRange(0),
-    default=math.inf,
-    show_default="for ever",
-    help="Seconds to wait for a camera or stream that was lost; 0 ends at once.",
+    "--verbose", "-v", cls=Option, section="Terminal", is_flag=True, help="Log versions, and every 10 s rate and times."
 )
-@click.option("--model", default="ensemble", help="ensemble, a shipped model's name, or a .tflite file.")
-@click.option("--cascade/--no-cascade", default=True, help="Ask the ensemble's later members only where in doubt.")
-@click.option("--budget", type=FloatRange(0, min_open=True), help="Milliseconds of networks a face, on average.")
-@click.option("--detector", default="blazeface", help="Face detector.")
-@click.option(
-    "--detect-every",
-    type=click.IntRange(1),
-    default=DETECT_EVERY,
-    help="Frames between looks for faces; more while nothing changes.",
-)
-@click.option("--smooth", type=FloatRange(0), default=SECONDS, help="Time constant of the scores, s; 0 is none.")
-@click.option(
-    "--unchanged",
-    type=FloatRange(0),
-    default=CACHE_THRESHOLD,
-    help="Change of a face, in its contrasts, under which no network is asked again; 0 asks always.",
-)
-@click.option("--threads", type=click.IntRange(min=1), default=2, help="Threads of each network.")
-@output_options
-@click.option("--max-frames", type=click.IntRange(min=1), help="End after so many frames.")
-@click.option("--duration", type=FloatRange(min=0, min_open=True), help="End after so many seconds.")
-@click.option("--quiet", "-q", is_flag=True, help="Tell nothing on stderr but errors.")
-@click.option("--verbose", "-v", is_flag=True, help="Tell versions, and rate and stage times every ten seconds.")
 @click.pass_context
-def run(context: click.Context, /, quiet: bool, verbose: bool, **options: Any) -> None:
+def run(
+    context: click.Context,
+    source_options: SourceOptions,
+    pipeline_options: PipelineOptions,
+    output_options: OutputOptions,
+    event_options: EventOptions,
+    web_options: WebOptions,
+    mqtt_options: MqttOptions,
+    limit_options: LimitOptions,
+    quiet: bool,
+    verbose: bool,
+) -> None:
     """Recognize expressions live, from a camera or a file; q, Ctrl-C or SIGTERM ends cleanly.
 
     Results go to stdout, everything else to stderr.
     """
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other")
-    set_verbosity(QUIET if quiet else VERBOSE if verbose else NORMAL)
-    _settle(options)
-    refuse_overwriting_source(options)
-    with GracefulShutdown() as stop, ExitStack() as closing:
-        source = closing.enter_context(_open_source(options))
-        pipeline, stats = _pipeline(source.continuous, options), RunStats()
-        heat = ThermalMonitor(lambda level, now: _pace(pipeline, options, level, now))
-        closing.callback(heat.close)
-        page = open_page(closing, source, stats, heat, options) if options["web"] else None
+    configure_logging(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+    source_options, pipeline_options, output_options = _settle(source_options, pipeline_options, output_options)
+    outputs = Outputs(output_options, event_options, web_options, mqtt_options)
+    refuse_overwriting_source(source_options.source, output_options)
+    with GracefulShutdown() as shutdown, ExitStack() as closing:
+        source = closing.enter_context(open_source(source_options))
+        pipeline = open_pipeline(pipeline_options, continuous=source.continuous)
+        stats = RunStats()
+        thermal = ThermalMonitor(lambda level, now: throttle(pipeline, level, now))
+        closing.callback(thermal.close)
+        model = pipeline_options.model
+        page = open_page(closing, source, stats, thermal, model, outputs) if web_options.web else None
         writing = closing.enter_context(ExitStack())
-        sinks = [*([page] if page else []), *open_sinks(writing, source, options)]
+        sinks = [*([page] if page else []), *open_sinks(writing, source, model, outputs)]
         if context.obj is not None:
-            say(f"config: {context.obj}")
-        say(f"versions: Python {python_version()}, numpy {np.__version__}, OpenCV {cv2.__version__}", VERBOSE)
-        say(f"source: {source.name}")
-        say(f"model: {options['model']}: {pipeline.classifier.description}")
-        say(f"detector: {pipeline.detector.description}")
+            log.info("config: %s", context.obj)
+        log.debug("versions: Python %s, numpy %s, OpenCV %s", python_version(), np.__version__, cv2.__version__)
+        log.info("source: %s", source.name)
+        log.info("model: %s: %s", model, pipeline.classifier.description)
+        log.info("detector: %s", pipeline.detector.description)
         if page:
-            say(f"live page: {page.link}")
-        closing.callback(lambda: _tell(stats, source))
+            log.info("live page: %s", page.link)
+        closing.callback(lambda: _log_summary(stats, source))
         try:
-            frames = _until(stop, source, options)
+            frames = _until(shutdown, source, limit_options)
             ahead = Prefetch(frames, lambda frame: (pipeline.process(frame), pipeline.stages), stop=source.stop)
-            with _timed(source, options["duration"]), ahead as results:
-                for frame, (predictions, stages) in stop.waiting(results):
+            with _timed(source, limit_options.duration), ahead as results:
+                for frame, (predictions, stages) in shutdown.waiting(results):
                     with stats.sinking(predictions, stages):
                         for sink in sinks:
                             sink.show(frame, predictions)
                     if stats.due():
-                        _tell(stats, source, VERBOSE)
-            if page and _worth_staying(stop, source, options):
+                        _log_summary(stats, source, logging.DEBUG)
+            if page and _page_stays(shutdown, source, limit_options):
                 page.end()
                 writing.close()
-                say("the source has ended; the live page stays until Ctrl-C or SIGTERM")
-                stop.wait()
+                log.info("the source has ended; the live page stays until Ctrl-C or SIGTERM")
+                shutdown.wait()
         except ViewerGone as gone:
-            say(f"ended: {gone}")
+            log.info("ended: %s", gone)
         if source.problem:
             raise SourceError(source.problem)
 
 
-def _settle(options: dict[str, Any]) -> None:
-    """Of options that exclude each other a flag beats the configuration file; two flags are a mistake."""
-    if options["camera"] is not None and options["source"] is not None:
-        _give_way(options, {"camera": None, "source": None}, "--camera and --source exclude each other")
-    if options["jsonl"] == "-" and options["show"] == "text":
-        told = "--show text and --jsonl - both use stdout; use --show none or --jsonl PATH"
-        _give_way(options, {"jsonl": None, "show": "auto"}, told)
-    if options["budget"] is not None and not options["cascade"]:
-        _give_way(options, {"budget": None, "cascade": True}, "--budget and --no-cascade exclude each other")
+def _settle(
+    source: SourceOptions, pipeline: PipelineOptions, output: OutputOptions
+) -> tuple[SourceOptions, PipelineOptions, OutputOptions]:
+    """Of two options that exclude each other the command line's goes before the environment's, that before the file's.
+
+    Raises UsageError where both come from the same place.
+    """
+    if source.camera is not None and source.source is not None:
+        lost = _overruled("camera", "source", "--camera and --source exclude each other")
+        source = replace(source, camera=None) if lost == "camera" else replace(source, source=None)
+    if output.jsonl == "-" and output.show == "text":
+        why = "--show text and --jsonl - both use stdout; use --show none or --jsonl PATH"
+        lost = _overruled("jsonl", "show", why)
+        output = replace(output, jsonl=None) if lost == "jsonl" else replace(output, show="auto")
+    if pipeline.latency_budget is not None and not pipeline.early_exit:
+        why = "--latency-budget and --no-early-exit exclude each other"
+        lost = _overruled("latency_budget", "early_exit", why)
+        no_budget = lost == "latency_budget"
+        pipeline = replace(pipeline, latency_budget=None) if no_budget else replace(pipeline, early_exit=True)
+    return source, pipeline, output
 
 
-def _give_way(options: dict[str, Any], unset: dict[str, Any], told: str) -> None:
-    gone = weaker(*unset)
-    if gone is None:
-        raise click.UsageError(told)
-    options[gone] = unset[gone]
+def _overruled(first: str, second: str, why: str) -> str:
+    lost = overruled(first, second)
+    if lost is None:
+        raise click.UsageError(why)
+    return lost
 
 
-def _open_source(options: dict[str, Any]) -> Source:
-    asked = {
-        name: options[name] for name in ("camera", "source", "width", "height", "fps", "mirror", "loop", "patience")
-    }
-    return open_source(rotate=int(options["rotate"]), tell=lambda line: say(f"source: {line}"), **asked)
-
-
-def _until(stop: GracefulShutdown, source: Source, options: dict[str, Any]) -> Iterator[Frame]:
+def _until(shutdown: GracefulShutdown, source: Source, limits: LimitOptions) -> Iterator[Frame]:
     """The source's frames until it ends, the user stops, or a limit is reached, a recording's in media time."""
-    start, duration = None, None if source.live else options["duration"]
+    start, duration = None, None if source.live else limits.duration
     for taken, frame in enumerate(source, start=1):
         start = frame.time if start is None else start
-        if stop.requested or (duration is not None and frame.time - start >= duration):
+        if shutdown.requested or (duration is not None and frame.time - start >= duration):
             return
         yield frame
-        if taken == options["max_frames"]:
+        if taken == limits.max_frames:
             return
 
 
@@ -187,31 +175,19 @@ def _timed(source: Source, duration: float | None) -> Iterator[None]:
         timer.join()
 
 
-def _worth_staying(stop: GracefulShutdown, source: Source, options: dict[str, Any]) -> bool:
-    """Whether the live page is kept up at the end of a file: nobody set a limit, and nothing supervises the run."""
-    limited = options["max_frames"] or options["duration"] or "NOTIFY_SOCKET" in os.environ
-    return not (source.live or source.problem or limited or stop.requested)
+def _page_stays(shutdown: GracefulShutdown, source: Source, limits: LimitOptions) -> bool:
+    """Whether the live page stays up at the end of a file: no limit was set, and no supervisor waits for the end."""
+    limited = limits.max_frames or limits.duration or "NOTIFY_SOCKET" in os.environ
+    return not (source.live or source.problem or limited or shutdown.requested)
 
 
-def _pipeline(continuous: bool, options: dict[str, Any]) -> Pipeline:
-    asked = ("model", "detector", "cascade", "budget", "detect_every", "smooth", "unchanged", "threads")
-    return open_pipeline(continuous=continuous, **{name: options[name] for name in asked})
+def throttle(pipeline: Pipeline, level: int, now: BoardCondition) -> None:
+    """Detect half as often and run one model less per face with each level of thermal throttling."""
+    changes = pipeline.set_load(level)
+    if changes:
+        log.info("%s: %s", now, ", ".join(changes))
 
 
-def _pace(pipeline: Pipeline, options: dict[str, Any], level: int, now: BoardCondition) -> None:
-    """Look half as often and ask one network less with each level of heat."""
-    told = []
-    if isinstance(pipeline.detector, PatchFollower):
-        pipeline.detector.every = options["detect_every"] * 2**level
-        told.append(f"detecting every {pipeline.detector.every} frames")
-    if isinstance(pipeline.classifier, CascadeClassifier):
-        members = len(pipeline.classifier.members)
-        pipeline.classifier.depth = max(1, members - level)
-        told.append(f"up to {pipeline.classifier.depth} of {members} networks a face")
-    if told:
-        say(f"{now}: {', '.join(told)}")
-
-
-def _tell(stats: RunStats, source: Source, level: int = NORMAL) -> None:
+def _log_summary(stats: RunStats, source: Source, level: int = logging.INFO) -> None:
     for line in stats.lines(source.dropped):
-        say(line, level)
+        log.log(level, line)

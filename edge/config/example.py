@@ -7,55 +7,28 @@ from typing import Any
 
 import click
 
-SAMPLES = {
-    "camera": "0",
-    "source": "party.mp4",
-    "width": 640,
-    "height": 480,
-    "fps": 15,
-    "budget": 4,
-    "jsonl": "faces.jsonl",
-    "csv": "faces.csv",
-    "max-mb": 10,
-    "save-video": "annotated.mp4",
-    "save-picture": "face.png",
-    "snapshot-dir": "snapshots",
-    "snapshot-on": ["happy"],
-    "on": [["happy", "aplay tada.wav"]],
-    "web": "8080",
-    "mqtt": "mqtt://broker.local/home",
-    "mqtt-id": "door",
-    "mqtt-ca": "/etc/ssl/certs/broker.pem",
-    "max-frames": 1000,
-    "duration": 60,
-    "save": "annotated",
-    "run-as": "pi",
-    "write": ["/srv/faces"],
-    "network": True,
-    "data": "fer2013.csv",
-}
-"""By key. Of the device's commands every option without a built-in value is here, or is the token below."""
+from fer_edge.edge.config.click_options import Option
 
 
 def sample(key: str, option: click.Option) -> Any:
-    """A value that the option takes: its own, or where none is known the first that it allows, or its name."""
-    if key == "web-token":
+    """A value that the option takes: its example, or where it has none the first that it allows, or its name."""
+    if isinstance(option, Option) and option.secret:
         return secrets.token_urlsafe(24)  # one that stood here would be everybody's
-    if key in SAMPLES:
-        return SAMPLES[key]
+    if isinstance(option, Option) and option.example is not None:
+        return option.example
     if option.multiple:
         return []
     kind = option.type
     if isinstance(kind, click.Choice):
         return str(kind.choices[0])
     if isinstance(kind, click.IntRange | click.FloatRange):
-        return _within(kind)
+        return _smallest(kind)
     if isinstance(kind, click.types.BoolParamType):
         return False
     return 0 if isinstance(kind, click.types.IntParamType | click.types.FloatParamType) else key.upper()
 
 
-def _within(kind: click.IntRange | click.FloatRange) -> float:
+def _smallest(kind: click.IntRange | click.FloatRange) -> float:
     """The least number of a range, 0 where there is none; where it is left out, halfway to the greatest, or 1 more."""
     least = kind.min or 0
     if not kind.min_open:

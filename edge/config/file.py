@@ -1,4 +1,6 @@
-"""`fer-edge.toml`: every option of every command, one table a command; what the command line says wins.
+"""`fer-edge.toml`: every option of every command, one table per command.
+
+The command line goes before the environment (FER_EDGE_RUN_CAMERA), the environment before the file.
 
 Where there is no file, looking for one is all that it costs.
 """
@@ -48,8 +50,20 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}") from None
 
 
-def weaker(first: str, second: str) -> str | None:
-    """Of two parameters that exclude each other, the one that gives way: the file's, where the other is a flag."""
+_RANK = {
+    ParameterSource.COMMANDLINE: 3,
+    ParameterSource.ENVIRONMENT: 2,
+    ParameterSource.DEFAULT_MAP: 1,
+}
+"""Which place goes before which: command line, environment, file."""
+
+
+def overruled(first: str, second: str) -> str | None:
+    """Of two parameters that exclude each other, the one whose place gives way; None where both have the same."""
     context = click.get_current_context()
-    from_file = [context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP for name in (first, second)]
-    return {(True, False): first, (False, True): second}.get((from_file[0], from_file[1]))
+    one, other = (_rank(context.get_parameter_source(name)) for name in (first, second))
+    return None if one == other else first if one < other else second
+
+
+def _rank(source: ParameterSource | None) -> int:
+    return 0 if source is None else _RANK.get(source, 0)

@@ -117,6 +117,11 @@ class CascadeClassifier:
         self.invocations += int(asked.sum())
         return scores
 
+    def set_load(self, level: int) -> str:
+        """Run at most one model less per face with each load level; describes the new limit."""
+        self.depth = max(1, len(self.members) - level)
+        return f"up to {self.depth} of {len(self.members)} models per face"
+
     def scores_from_logits(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """All members' (M, N, 7) logits to the (N, 7) probabilities that it would have given."""
         return self._staged(lambda member, chosen: logits[member, chosen], logits.shape[1])[0]

@@ -167,7 +167,7 @@ def share_out(costs: Sequence[float], threads: int) -> list[list[int]]:
     return lanes
 
 
-def open_cascade(spec: str = "ensemble", threads: int = 1, budget: float | None = None) -> Classifier:
+def open_early_exit(spec: str = "ensemble", threads: int = 1, budget: float | None = None) -> Classifier:
     """The same as `open_classifier`, with an ensemble that stops as early as its file says.
 
     budget: milliseconds of classification a face on average; the members are timed here and now. ModelError where
@@ -178,7 +178,7 @@ def open_cascade(spec: str = "ensemble", threads: int = 1, budget: float | None 
     if path is None or cascade is None:
         if budget is not None:
             raise ModelError(
-                f"--budget: {spec} has no cascade; expected ensemble, or what 'fer-edge ensemble fit' wrote"
+                f"--latency-budget: {spec} has no cascade; expected ensemble, or what 'fer-edge ensemble fit' wrote"
             )
         return open_classifier(spec, threads)
     whole = _open_ensemble(path, threads, most_lanes=1)  # its members are asked one after another
@@ -188,7 +188,9 @@ def open_cascade(spec: str = "ensemble", threads: int = 1, budget: float | None 
     point = point_within_budget(cascade, times, budget)
     least = mean_time(point, times)
     if least > budget:
-        raise ModelError(f"--budget {budget:g}: a face takes at least {least:.2f} ms here; expected more than that")
+        raise ModelError(
+            f"--latency-budget {budget:g}: a face takes at least {least:.2f} ms here; expected more than that"
+        )
     return whole.cascade(cascade, point)
 
 

@@ -40,10 +40,10 @@ class _Known:
     scores: NDArray[np.float32]
     confirmed: bool
 
-    def answers(self, crop: NDArray[np.uint8], time: float, unchanged: float) -> bool:
+    def answers(self, crop: NDArray[np.uint8], time: float, threshold: float) -> bool:
         """Whether what was said is still true of a crop."""
         recent = self.confirmed and 0 <= time - self.time < SECONDS
-        return recent and difference(crop, self.crop) < unchanged * self.deviation
+        return recent and difference(crop, self.crop) < threshold * self.deviation
 
 
 class ScoreCache:
@@ -51,11 +51,11 @@ class ScoreCache:
 
     A face is compared with the one that was asked about last, not with the frame before: slow changes are seen too.
     What was said once is not yet kept, so that a slip of the network lasts one frame, as it would without memory.
-    unchanged: how far a face may differ from the one that was asked about, as CACHE_THRESHOLD is; 0 asks about every one.
+    threshold: how far a crop may differ from the one that was classified, as CACHE_THRESHOLD is; 0 turns the cache off.
     """
 
-    def __init__(self, unchanged: float = CACHE_THRESHOLD) -> None:
-        self.unchanged = unchanged
+    def __init__(self, threshold: float = CACHE_THRESHOLD) -> None:
+        self.threshold = threshold
         self._known: dict[int, _Known] = {}
 
     def scores(
@@ -65,7 +65,7 @@ class ScoreCache:
         asked = [
             index
             for index, (track, crop) in enumerate(zip(tracks, crops, strict=True))
-            if track not in self._known or not self._known[track].answers(crop, time, self.unchanged)
+            if track not in self._known or not self._known[track].answers(crop, time, self.threshold)
         ]
         if asked:
             for index, row in zip(asked, classifier(crops[asked]), strict=True):

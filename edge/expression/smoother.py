@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.expression.scores import total_variation
 
-SECONDS = 0.3
+TIME_CONSTANT = 0.3
 """Time constant: after so long 63 % of a lasting change are shown, were it not for `CHANGED`."""
 
 CHANGED = 0.5
@@ -34,7 +34,7 @@ class Smoother:
     So an unsteady face is steadied, and a sudden smile is shown one frame late and whole.
     """
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float = TIME_CONSTANT) -> None:
         self.seconds = seconds
         self._states: dict[int, _State] = {}
 

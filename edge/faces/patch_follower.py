@@ -78,6 +78,7 @@ class PatchFollower:
 
     def __init__(self, detector: Detector, every: int = DETECT_EVERY) -> None:
         self.detector, self.every = detector, every
+        self._base_interval = every
         self.looks = 0
         self._known: list[_Followed] = []
         self._since, self._looked, self._patience = 0, 0.0, 1
@@ -99,6 +100,11 @@ class PatchFollower:
                 self._known = [followed for followed in found if followed]
                 return [followed.face for followed in self._known]
         return self._look(frame, expected)
+
+    def set_load(self, level: int) -> str:
+        """Double the detector interval with each load level; describes the new one."""
+        self.every = self._base_interval * 2**level
+        return f"detecting every {self.every} frames"
 
     def _due(self, frame: Frame) -> bool:
         late = not 0 <= frame.time - self._looked < LONGEST

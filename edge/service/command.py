@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from fer_edge.edge.config.click_options import Option
 from fer_edge.edge.config.file import NAME, find, read
 from fer_edge.edge.config.tables import settings
 from fer_edge.edge.device.board import output
@@ -45,9 +46,24 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
 
 @service.command()
 @_where
-@click.option("--run-as", metavar="USER", help="Run as this user [default: one that exists only meanwhile].")
-@click.option("--write", type=click.Path(path_type=Path), multiple=True, help="A folder it may write to. Repeatable.")
-@click.option("--network/--no-network", default=None, help="Allow the network [default: if the file may need it].")
+@click.option(
+    "--run-as", metavar="USER", cls=Option, example="pi", help="Run as this user [default: a dynamic one, systemd's]."
+)
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    cls=Option,
+    example=["/srv/faces"],
+    help="A folder it may write to. Repeatable.",
+)
+@click.option(
+    "--network/--no-network",
+    default=None,
+    cls=Option,
+    example=True,
+    help="Allow the network [default: if the file may need it].",
+)
 @click.option("--start/--no-start", default=True, help="Start it now, too.")
 @click.option("--dry-run", is_flag=True, help="Print the unit and write nothing.")
 @click.pass_context

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
 from fer_edge.edge.sinks.events import HOLD_SECONDS, Cooldown, Event, Watch
 from fer_edge.edge.types import Frame, Prediction
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 30.0
 """Seconds after which a command that has not ended is killed, with all that it started."""
@@ -28,11 +31,11 @@ STDERR = 2
 class EmotionCommand:
     """A command for an emotion, split into words as a shell would but run without one, once at a time.
 
-    It finds FER_EDGE_EMOTION, FER_EDGE_CONFIDENCE and FER_EDGE_TRACK in its environment. tell: takes a line when it
-    fails. Raises SinkError when it is no command.
+    It finds FER_EDGE_EMOTION, FER_EDGE_CONFIDENCE and FER_EDGE_TRACK in its environment. A failure is logged. Raises
+    SinkError when it is no command.
     """
 
-    def __init__(self, emotion: str, command: str, cooldown: float, tell: Callable[[str], None]) -> None:
+    def __init__(self, emotion: str, command: str, cooldown: float) -> None:
         self.emotion, self.name = emotion, f"--on {emotion} {command!r}"
         try:
             self._words = shlex.split(command)
@@ -40,7 +43,6 @@ class EmotionCommand:
             raise SinkError(f"{self.name}: {str(error).lower()}") from None
         if not self._words or shutil.which(self._words[0]) is None:
             raise SinkError(f"{self.name}: expected a program and its arguments; for a line of a shell: sh -c '…'")
-        self._tell = tell
         self._cooldown = Cooldown(cooldown)
         self._child: subprocess.Popen[bytes] | None = None
         self._runner = BackgroundWorker(self._run, f"command for {emotion}")
@@ -62,7 +64,7 @@ class EmotionCommand:
                 self._words, stdin=subprocess.DEVNULL, stdout=STDERR, env=environment, start_new_session=True
             )
         except OSError as error:
-            self._tell(f"{self.name} cannot be run: {error.strerror}")
+            log.info("%s cannot be run: %s", self.name, error.strerror)
             return
         try:
             code = self._child.wait(PATIENCE)
@@ -70,7 +72,7 @@ class EmotionCommand:
             self._kill(self._child)
             code = self._child.wait()
         if code:
-            self._tell(f"{self.name} " + (f"ended with {code}" if code > 0 else f"was ended by signal {-code}"))
+            log.info("%s %s", self.name, f"ended with {code}" if code > 0 else f"was ended by signal {-code}")
 
     def _kill(self, child: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
@@ -90,11 +92,10 @@ class CommandSink:
     def __init__(
         self,
         hooks: Iterable[tuple[str, str]],
-        tell: Callable[[str], None],
         cooldown: float = 0.0,
         hold: float = HOLD_SECONDS,
     ) -> None:
-        self._hooks = [EmotionCommand(emotion, command, cooldown, tell) for emotion, command in hooks]
+        self._hooks = [EmotionCommand(emotion, command, cooldown) for emotion, command in hooks]
         self._watch = Watch(hold)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:

@@ -1,9 +1,8 @@
 """When a face comes, an emotion begins and a face leaves: defined once, for every output that acts on it.
 
-A face has come when its track is `HOLD_SECONDS` seconds old, so that a detector's slip of one frame is nobody. An emotion
-begins on a face that has come when it has been the most probable one, in every frame that shows the face, for `HOLD_SECONDS`
-seconds, and is not the one that began there last. A face has left when it was not seen for longer than the tracker
-remembers it.
+A face has come when its track is `HOLD_SECONDS` old, so that a false detection in one frame is nobody. An emotion begins
+on a face that has come when it has been the most probable one, in every frame that shows the face, for `HOLD_SECONDS`,
+and is not the one that began there last. A face has left when it was not seen for longer than the tracker remembers it.
 """
 
 from __future__ import annotations

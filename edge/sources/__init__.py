@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.types import Frame
 
 
@@ -43,49 +44,48 @@ class Source(Protocol):
 
 
 def open_source(
-    *,
-    camera: str | int | None = None,
-    source: str | Path | None = None,
-    width: int | None = None,
-    height: int | None = None,
-    fps: float | None = None,
-    rotate: int = 0,
-    mirror: bool = False,
-    loop: bool = False,
-    silence: float = 5.0,
-    reconnect_timeout: float = math.inf,
-    tell: Callable[[str], None] = lambda line: None,
+    options: SourceOptions | None = None, *, camera: str | int | None = None, source: str | Path | None = None
 ) -> Source:
-    """Open a camera (N, /dev/…, picamera2[:N]) or a source (video, picture, folder, address, GStreamer pipeline).
+    """Open a camera (N, /dev/…, picamera2[:N]) or a source (video, picture, folder, URL, GStreamer pipeline).
 
-    Neither given means camera 0. width, height, fps: pixels and frames a second asked of a camera, which may give
-    others. rotate: 0, 90, 180 or 270 degrees clockwise; mirror: left to right, after that.
-    loop: play a video as a camera would give it, at its own rate, again and again.
-    silence: seconds without a picture after which a live source is lost. patience: seconds for which one that gave
-    pictures before is waited for, 0 not at all. tell: takes a line when it is lost and when it is back.
-    Raises SourceError.
+    Args:
+        options: What to open and how; camera 0 where neither a camera nor a source is named.
+        camera: Takes the place of `options.camera`.
+        source: Takes the place of `options.source`.
+
+    Returns:
+        The opened source. A live one keeps only its newest frame and reconnects when it is lost, which the logger
+        `fer_edge.edge.sources` reports.
+
+    Raises:
+        SourceError: There is no such source, it gives no picture, or options exclude each other.
     """
     from fer_edge.edge.sources.capture import quiet_opencv
-    from fer_edge.edge.sources.capture_request import CaptureRequest
     from fer_edge.edge.sources.live_sources import LiveSourceFactory
     from fer_edge.edge.sources.redaction import redact
 
-    camera, source = (None if given is None else str(given) for given in (camera, source))
-    if camera is not None and source is not None:
-        raise SourceError(f"camera {camera!r} and source {redact(source)!r} were both given; give one of them")
-    if loop and (source is None or not Path(source).is_file()):
-        raise SourceError(f"{redact(source or 'a camera')} cannot be played again and again; expected a video file")
+    options = options or SourceOptions()
+    if camera is not None:
+        options = replace(options, camera=str(camera))
+    if source is not None:
+        options = replace(options, source=str(source))
+    if options.camera is not None and options.source is not None:
+        told = f"camera {options.camera!r} and source {redact(options.source)!r}"
+        raise SourceError(f"{told} were both given; give one of them")
+    if options.loop and (options.source is None or not Path(options.source).is_file()):
+        what = redact(options.source or "a camera")
+        raise SourceError(f"{what} cannot be played again and again; expected a video file")
     quiet_opencv()
-    live = LiveSourceFactory(CaptureRequest(width, height, fps), rotate, mirror, silence, reconnect_timeout, tell)
-    if source is None:
-        return live.camera("0" if camera is None else camera)
-    if re.match(r"/dev/(video\d+$|v4l/)", source):
-        return live.camera(source)
+    live = LiveSourceFactory(options)
+    if options.source is None:
+        return live.camera(options.camera or "0")
+    if re.match(r"/dev/(video\d+$|v4l/)", options.source):
+        return live.camera(options.source)
     from fer_edge.edge.sources.stream import is_pipeline
 
-    if "://" in source or is_pipeline(source):
-        return live.stream(source)
-    return live.turned(live.looped_video(Path(source)) if loop else _open_file(source))
+    if "://" in options.source or is_pipeline(options.source):
+        return live.stream(options.source)
+    return live.rotated(live.looped_video(Path(options.source)) if options.loop else _open_file(options.source))
 
 
 def _open_file(source: str) -> Source:

@@ -28,12 +28,12 @@ class Camera(BaseSource):
 
     live = True
 
-    def __init__(self, path: str, wish: CaptureRequest = NONE) -> None:
+    def __init__(self, path: str, request: CaptureRequest = NONE) -> None:
         if not os.path.exists(path):
             raise SourceError(f"{path} does not exist; `fer-edge cameras` shows the cameras there are")
         if (why := refusal(path)) is not None:
             raise SourceError(f"{path} {why}")
-        motion_jpeg = wish != NONE and motion_jpeg_pays(_formats(path), wish)
+        motion_jpeg = request != NONE and motion_jpeg_pays(_formats(path), request)
         capture = open_capture(path, cv2.CAP_V4L2)
         if capture is None:
             users = ", ".join(holders(path))
@@ -42,9 +42,9 @@ class Camera(BaseSource):
         if motion_jpeg:
             capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
         for prop, wished in (
-            (cv2.CAP_PROP_FRAME_WIDTH, wish.width),
-            (cv2.CAP_PROP_FRAME_HEIGHT, wish.height),
-            (cv2.CAP_PROP_FPS, wish.fps),  # last: a new size resets it
+            (cv2.CAP_PROP_FRAME_WIDTH, request.width),
+            (cv2.CAP_PROP_FRAME_HEIGHT, request.height),
+            (cv2.CAP_PROP_FPS, request.fps),  # last: a new size resets it
         ):
             if wished is not None:
                 capture.set(prop, wished)
@@ -52,7 +52,7 @@ class Camera(BaseSource):
         self.size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         rate = capture.get(cv2.CAP_PROP_FPS)
         self.fps = rate if rate > 0 else None
-        self.name = f"{path} (V4L2, {'MJPG, ' if motion_jpeg else ''}{wish.describe(self.size, self.fps)})"
+        self.name = f"{path} (V4L2, {'MJPG, ' if motion_jpeg else ''}{request.describe(self.size, self.fps)})"
         self._start = time.monotonic()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -66,20 +66,20 @@ class Camera(BaseSource):
         self._capture.release()
 
 
-def find_again(known: Identity, wish: CaptureRequest) -> Camera:
+def find_again(known: Identity, request: CaptureRequest) -> Camera:
     """The same camera, whatever its number has become; SourceError while it is away."""
     place = whereabouts(known)
     if place is None:
         raise SourceError(f"{known.path} is not connected")
-    return Camera(place, wish)
+    return Camera(place, request)
 
 
-def motion_jpeg_pays(formats: Sequence[v4l2.Format], wish: CaptureRequest) -> bool:
+def motion_jpeg_pays(formats: Sequence[v4l2.Format], request: CaptureRequest) -> bool:
     """Whether only compressed pictures come at the wished size and rate: USB 2 carries 1280x720 raw at 10 a second."""
-    width, height = wish.width or USUAL[0], wish.height or USUAL[1]
+    width, height = request.width or USUAL[0], request.height or USUAL[1]
     raw = max((each.rate(width, height) for each in formats if not each.compressed), default=0.0)
     compressed = max((each.rate(width, height) for each in formats if each.code == "MJPG"), default=0.0)
-    return raw < min(wish.fps or USUAL[2], compressed)
+    return raw < min(request.fps or USUAL[2], compressed)
 
 
 def _formats(path: str) -> tuple[v4l2.Format, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import Source
 from fer_edge.edge.sources.capture_request import CaptureRequest
 from fer_edge.edge.sources.newest_frame import NewestFrameReader
+from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.reconnecting import ReconnectingSource
 from fer_edge.edge.sources.rotated import RotatedSource, flips
 
@@ -18,16 +18,12 @@ CAMERA_PAUSE, STREAM_PAUSE = 2.0, 30.0
 """Seconds that a pause between two attempts grows to: looking for a device costs nothing, a server is spared."""
 
 
-@dataclass(frozen=True)
 class LiveSourceFactory:
-    """What every live source is opened with; sources.open_source tells what the fields mean."""
+    """Opens cameras and streams as the options say: read by a thread, reconnected, rotated."""
 
-    wish: CaptureRequest
-    rotate: int
-    mirror: bool
-    silence: float
-    reconnect_timeout: float
-    tell: Callable[[str], None]
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        self._request = CaptureRequest(options.width, options.height, options.fps)
 
     def camera(self, camera: str) -> Source:
         """A numbered camera is V4L2's where that gives pictures, else libcamera's; both reasons are told if neither."""
@@ -49,44 +45,43 @@ class LiveSourceFactory:
         """An address or a pipeline; one that turns out to be a recording is read frame by frame."""
         from fer_edge.edge.sources.stream import open_stream
 
-        stream = open_stream(address, self.silence)
+        stream = open_stream(address, self._options.frame_timeout)
         if not stream.live:
-            return self.turned(stream)
-        return self.turned(self._kept(stream, lambda: open_stream(address, self.silence), STREAM_PAUSE))
+            return self.rotated(stream)
+        return self.rotated(self._kept(stream, lambda: open_stream(address, self._options.frame_timeout), STREAM_PAUSE))
 
     def looped_video(self, path: Path) -> Source:
         """A video in place of a camera."""
         from fer_edge.edge.sources.looped_video import LoopedVideo
 
-        return NewestFrameReader.started(LoopedVideo(path), self.silence)
+        return NewestFrameReader.started(LoopedVideo(path), self._options.frame_timeout)
 
-    def turned(self, source: Source) -> Source:
+    def rotated(self, source: Source) -> Source:
         """The source with its pictures turned as asked."""
-        if not self.rotate and not self.mirror:
+        if not self._options.rotate and not self._options.mirror:
             return source
-        return RotatedSource(source, self.rotate, self.mirror)
+        return RotatedSource(source, self._options.rotate, self._options.mirror)
 
     def _v4l2(self, path: str) -> Source:
         from fer_edge.edge.sources.camera import Camera, find_again
         from fer_edge.edge.sources.devices import Identity, identify
 
-        camera = Camera(path, self.wish)
+        camera = Camera(path, self._request)
         known = identify(path) or Identity(path)
-        return self.turned(self._kept(camera, lambda: find_again(known, self.wish), CAMERA_PAUSE))
+        return self.rotated(self._kept(camera, lambda: find_again(known, self._request), CAMERA_PAUSE))
 
     def _libcamera(self, number: int) -> Source:
         from fer_edge.edge.sources.picamera import PiCamera
 
-        flipped = flips(self.rotate, self.mirror)  # what the image processor does, no quarter turns
+        flipped = flips(self._options.rotate, self._options.mirror)  # what the image processor does, no quarter turns
 
         def opened() -> PiCamera:
-            return PiCamera(number, self.wish, flipped or (False, False), self.silence)
+            return PiCamera(number, self._request, flipped or (False, False), self._options.frame_timeout)
 
         kept = self._kept(opened(), opened, CAMERA_PAUSE)
-        return self.turned(kept) if flipped is None else kept
+        return self.rotated(kept) if flipped is None else kept
 
     def _kept(self, source: Source, again: Callable[[], Source], longest_pause: float) -> Source:
-        lasting = ReconnectingSource(source, again, self.reconnect_timeout, longest_pause, self.tell)
-        return NewestFrameReader.started(
-            lasting, 2 * self.silence
-        )  # a read ends by itself after `silence`, unless it hangs
+        options = self._options
+        kept = ReconnectingSource(source, again, options.reconnect_timeout, longest_pause)
+        return NewestFrameReader.started(kept, 2 * options.frame_timeout)  # a read times out by itself unless it hangs

@@ -18,15 +18,15 @@ class NewestFrameReader(BaseSource):
     """A live source whose thread reads on and keeps one frame, the newest.
 
     dropped: frames replaced before anybody took them, counted from the first `iter`. Iterating raises SourceError
-    when the source fails, or gives nothing for `silence` seconds without being away. Only the thread touches the
+    when the source fails, or gives nothing for `frame_timeout` seconds without being away. Only the thread touches the
     source, and it closes it too: releasing a capture under another thread's read crashes OpenCV.
     """
 
     live = True
 
-    def __init__(self, source: Source, silence: float = 5.0) -> None:
+    def __init__(self, source: Source, frame_timeout: float = 5.0) -> None:
         self.name, self.fps, self.continuous = source.name, source.fps, source.continuous
-        self._source, self._silence = source, silence
+        self._source, self._frame_timeout = source, frame_timeout
         self._news = threading.Condition()
         self._frame: Frame | None = None
         self._ended = self._closing = False
@@ -35,9 +35,9 @@ class NewestFrameReader(BaseSource):
         self._thread.start()
 
     @classmethod
-    def started(cls, source: Source, silence: float = 5.0) -> Self:
-        """A reader that has its first picture; SourceError, and all closed, when none comes in `silence` seconds."""
-        latest = cls(source, silence)
+    def started(cls, source: Source, frame_timeout: float = 5.0) -> Self:
+        """A reader that has its first picture; SourceError when none comes in `frame_timeout` s."""
+        latest = cls(source, frame_timeout)
         try:
             with latest._news:
                 latest._wait()
@@ -69,10 +69,12 @@ class NewestFrameReader(BaseSource):
         return self._source.disconnected
 
     def _wait(self) -> None:
-        """Under the lock: return with a frame or at the end, or raise after `silence` seconds of neither."""
-        while not self._news.wait_for(lambda: self._frame is not None or self._ended or self._closing, self._silence):
+        """Under the lock: return with a frame or at the end, or raise after `frame_timeout` seconds of neither."""
+        while not self._news.wait_for(
+            lambda: self._frame is not None or self._ended or self._closing, self._frame_timeout
+        ):
             if not self.disconnected:
-                raise SourceError(f"{self.name} gave no picture for {self._silence:g} s; is it still connected?")
+                raise SourceError(f"{self.name} gave no picture for {self._frame_timeout:g} s; is it still connected?")
 
     def _read(self) -> None:
         error: SourceError | None = None

@@ -53,16 +53,16 @@ class PiCamera(BaseSource):
     def __init__(
         self,
         number: int = 0,
-        wish: CaptureRequest = NONE,
+        request: CaptureRequest = NONE,
         flips: tuple[bool, bool] = (False, False),
-        silence: float = 5.0,
+        frame_timeout: float = 5.0,
     ) -> None:
         self._library = import_picamera2()
         picamera2 = self._library.Picamera2
         cameras = picamera2.global_camera_info()
         if number >= len(cameras):
             raise SourceError(f"there is no camera {number}; libcamera sees {len(cameras)}")
-        size = (wish.width or DEFAULT_SIZE[0], wish.height or DEFAULT_SIZE[1])
+        size = (request.width or DEFAULT_SIZE[0], request.height or DEFAULT_SIZE[1])
         reasons = []
         for small, layout in dict.fromkeys((s, layout) for s in (small_size(*size), None) for layout in FORMATS):
             streams = {"main": {"size": size, "format": layout}}
@@ -70,7 +70,7 @@ class PiCamera(BaseSource):
                 streams["lores"] = {"size": small, "format": "YUV420"}
             camera = _opened(picamera2, number)
             try:
-                _start(camera, streams, wish.fps, flips)
+                _start(camera, streams, request.fps, flips)
                 self._camera = camera
                 break
             except Exception as error:
@@ -86,8 +86,8 @@ class PiCamera(BaseSource):
         granted = bool(given["transform"].hflip), bool(given["transform"].vflip)
         self._flips = flips[0] != granted[0], flips[1] != granted[1]
         self.fps = _rate(self._camera)
-        self._silence = silence
-        self.name = f"camera {number} (picamera2, {cameras[number]['Model']}, {wish.describe(self.size, self.fps)})"
+        self._frame_timeout = frame_timeout
+        self.name = f"camera {number} (picamera2, {cameras[number]['Model']}, {request.describe(self.size, self.fps)})"
         self._began = time.monotonic()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -96,7 +96,9 @@ class PiCamera(BaseSource):
             try:
                 pixels, small = self._pictures()
             except TimeoutError:
-                raise SourceError(f"{self.name} gave no picture for {self._silence:g} s; is its cable loose?") from None
+                raise SourceError(
+                    f"{self.name} gave no picture for {self._frame_timeout:g} s; is its cable loose?"
+                ) from None
             except Exception as error:
                 raise SourceError(f"{self.name} stopped giving pictures ({reason(error)})") from None
             yield Frame(pixels, index, time.monotonic() - self._began, small)
@@ -104,7 +106,7 @@ class PiCamera(BaseSource):
 
     def _pictures(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         """The next picture and the small one; borrowed where the camera wrote them, copied once and given back."""
-        request = self._camera.capture_request(wait=self._silence)
+        request = self._camera.capture_request(wait=self._frame_timeout)
         try:
             with self._library.MappedArray(request, "main", write=False) as lent:
                 pixels = self._flipped(lent.array[..., self._bgr])  # (H, W, 3) of (H, W, 3 or 4)

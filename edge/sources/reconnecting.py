@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from fer_edge.edge.types import Frame
 if TYPE_CHECKING:
     from fer_edge.edge.sources import Source
 
+log = logging.getLogger(__name__)
+
 FIRST_PAUSE = 0.5
 """Seconds before the first attempt to open it again; each pause is twice the one before."""
 
@@ -26,8 +29,8 @@ class ReconnectingSource(BaseSource):
     """A source, and what `again` opens when it is lost; frames are numbered and timed through all of them.
 
     The first must give a picture, else its SourceError is raised: a wrong address is no loose cable.
-    patience: seconds for which a lost source is waited for, 0 not at all; SourceError after that. longest: seconds
-    that a pause between attempts grows to. tell: takes a line when the source is lost and when it is back.
+    reconnect_timeout: seconds to try to reconnect, 0 not at all; SourceError after that. longest: seconds that a pause
+    between attempts grows to. The logger reports when the source is lost and when it is back.
     """
 
     live = True
@@ -38,10 +41,9 @@ class ReconnectingSource(BaseSource):
         again: Callable[[], Source],
         reconnect_timeout: float,
         longest: float,
-        tell: Callable[[str], None],
     ) -> None:
         self._source, self._again = source, again
-        self._reconnect_timeout, self._longest, self._tell = reconnect_timeout, longest, tell
+        self._reconnect_timeout, self._longest = reconnect_timeout, longest
         self.name, self.fps, self.continuous = source.name, source.fps, source.continuous
         self._stopped = threading.Event()
         self._began = self._back = time.monotonic()
@@ -80,14 +82,14 @@ class ReconnectingSource(BaseSource):
     def _miss(self, lost: float, why: SourceError | None) -> None:
         if lost - self._back >= STEADY:
             self._pause = FIRST_PAUSE
-        self._tell(f"lost: {why or f'{self.name} ended'}; waiting for it to come back")
+        log.info("source: lost: %s; reconnecting", why or f"{self.name} ended")
 
     def _welcome(self, lost: float) -> None:
         self._lost, self._back = None, time.monotonic()
-        self._tell(f"back after {self._back - lost:.0f} s: {self._source.name}")
+        log.info("source: back after %.0f s: %s", self._back - lost, self._source.name)
 
     def _opened(self, end: float) -> bool:
-        """Open it again, however many attempts that takes; False when stopped, SourceError at the end of patience."""
+        """Try to reconnect until it works; False when stopped, SourceError after the reconnect timeout."""
         self._source.close()
         while True:
             left = end - time.monotonic()

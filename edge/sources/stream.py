@@ -29,14 +29,14 @@ def is_pipeline(source: str) -> bool:
     return source.startswith("gst:") or re.search(rf"!\s*{SINK}\b", source) is not None
 
 
-def open_stream(source: str, silence: float = 5.0) -> Stream | Video:
+def open_stream(source: str, frame_timeout: float = 5.0) -> Stream | Video:
     """What is at an address, or comes out of a pipeline; a known number of frames makes it a recording.
 
     silence: seconds after which every read gives up, and opening an address. Raises SourceError.
     """
-    capture = _pipeline(source, silence) if is_pipeline(source) else _address(source, silence)
+    capture = _pipeline(source, frame_timeout) if is_pipeline(source) else _address(source, frame_timeout)
     if capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0:
-        return Stream(capture, redact(source), silence)
+        return Stream(capture, redact(source), frame_timeout)
     return Video(
         capture,
         redact(source),
@@ -48,13 +48,13 @@ def open_stream(source: str, silence: float = 5.0) -> Stream | Video:
 class Stream(BaseSource):
     """A live stream that was opened.
 
-    The sender's orderly end of it is its end; `silence` seconds without a picture are a SourceError.
+    The sender's orderly end of it is its end; `frame_timeout` seconds without a picture are a SourceError.
     """
 
     live = True
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, silence: float) -> None:
-        self._capture, self.name, self._silence = capture, name, silence
+    def __init__(self, capture: cv2.VideoCapture, name: str, frame_timeout: float) -> None:
+        self._capture, self.name, self._frame_timeout = capture, name, frame_timeout
         self._start = time.monotonic()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -64,25 +64,25 @@ class Stream(BaseSource):
             yield Frame(pixels, index, time.monotonic() - self._start)
             index += 1
             asked = time.monotonic()
-        if index == 0 or time.monotonic() - asked >= 0.9 * self._silence:
+        if index == 0 or time.monotonic() - asked >= 0.9 * self._frame_timeout:
             raise SourceError(f"{self.name} sent no picture for {time.monotonic() - asked:.1f} s")
 
     def close(self) -> None:
         self._capture.release()
 
 
-def _address(address: str, silence: float) -> cv2.VideoCapture:
-    limit = round(silence * 1000)
+def _address(address: str, frame_timeout: float) -> cv2.VideoCapture:
+    limit = round(frame_timeout * 1000)
     parameters = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit)
     capture = open_capture(address, cv2.CAP_FFMPEG, parameters)
     if capture is None:
         raise SourceError(
-            f"{redact(address)} cannot be opened as a stream in {silence:g} s; are address and password right?"
+            f"{redact(address)} cannot be opened as a stream in {frame_timeout:g} s; are address and password right?"
         )
     return capture
 
 
-def _pipeline(source: str, silence: float) -> cv2.VideoCapture:
+def _pipeline(source: str, frame_timeout: float) -> cv2.VideoCapture:
     if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise SourceError(
             f"{redact(source)} is a GStreamer pipeline and pip's OpenCV has no GStreamer; "
@@ -91,7 +91,7 @@ def _pipeline(source: str, silence: float) -> cv2.VideoCapture:
     pipeline = source.removeprefix("gst:").strip()
     if SINK not in pipeline:
         pipeline += f" ! videoconvert ! video/x-raw,format=BGR ! {SINK} drop=true max-buffers=1"
-    limit = (cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(silence * 1000))
+    limit = (cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(frame_timeout * 1000))
     quiet_gstreamer()
 
     def opened() -> cv2.VideoCapture | None:

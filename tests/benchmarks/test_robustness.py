@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS
 from fer_edge.edge.cli import main
-from fer_edge.edge.expression.ensemble import open_cascade
+from fer_edge.edge.expression.ensemble import open_early_exit
 from fer_edge.train.data.loading import load
 
 AT_REST = {"gamma": 1.0, "blur": 0.01, "jpeg": 0.0}
@@ -69,7 +69,7 @@ def test_the_cascade_is_measured_too_and_as_it_answers(synthetic_csv: Path, tmp_
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     (row,) = json.loads(out.read_text())["rows"]
-    part, cascade = load(synthetic_csv).split("val"), open_cascade()
+    part, cascade = load(synthetic_csv).split("val"), open_early_exit()
     for faces, told in (
         (part.faces[:3], row["cascade"]["accuracy"]),
         (DEGRADATIONS["blur"](part.faces[:3], 2), row["cascade"]["degraded"]["blur"][-1]),

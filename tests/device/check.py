@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from checking import COMMAND, LIGHT, PATIENCE, check, end, fer_edge, wait_for, waited
+from checking import COMMAND, LIGHT, PATIENCE, check, end, fer_edge, reports, wait_for, waited
 
 from fer_edge.edge.sources import open_source, v4l2
 from fer_edge.edge.sources.devices import devices
@@ -62,8 +62,8 @@ def filming() -> None:
 
 def unplugging() -> None:
     """The source alone, with no network to wait for."""
-    told: list[str] = []
-    with open_source(camera="0", tell=told.append) as source:
+    told = reports()
+    with open_source(camera="0") as source:
         print(f"source: {source.name}", flush=True)
         check("it is told to be in use, and by whom", str(os.getpid()) in str(devices()[0].trouble))
         frames = iter(source)
@@ -81,7 +81,7 @@ def unplugging() -> None:
         check("it ends while it is away", next(frames, None) is None)
     plug_in()
     print("\n".join(told), flush=True)
-    check("all of it was told", [line.split()[0] for line in told] == ["lost:", "back", "lost:"])
+    check("all of it was told", [line.split()[1] for line in told] == ["lost:", "back", "lost:"])
 
 
 def unplugging_while_filming(folder: Path) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from checking import LIGHT, check, end, fer_edge, one_line, waited
+from checking import LIGHT, check, end, fer_edge, one_line, reports, waited
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
+from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.stream import PIPELINE_SECONDS
 
 RAW = "video/x-raw,width=320,height=240,framerate=10/1"
@@ -39,7 +40,7 @@ def first() -> None:
 
 
 def running() -> None:
-    words = ("run", "--jsonl", "-", "--patience", 0, *LIGHT)
+    words = ("run", "--jsonl", "-", "--reconnect-timeout", 0, *LIGHT)
     done = fer_edge(*words, "--source", f"gst:videotestsrc num-buffers={PICTURES} ! {RAW}", "--rotate", 90)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     check("a pipeline that ends, ends the run", done.returncode == 0 and 1 <= len(lines) <= PICTURES)
@@ -70,7 +71,9 @@ def recording(folder: Path) -> None:
     for shade in range(PICTURES):
         writer.write(np.full((240, 320, 3), 10 * shade, np.uint8))
     writer.release()
-    with open_source(source=f"gst:filesrc location={path} ! avidemux ! jpegdec", patience=0) as source:
+    with open_source(
+        SourceOptions(source=f"gst:filesrc location={path} ! avidemux ! jpegdec", reconnect_timeout=0)
+    ) as source:
         seen = [round(float(frame.pixels.mean())) for frame in source]
     print(f"{source.name}: {'live' if source.live else 'a recording'}, {seen}")
     check("a file behind a pipeline is read to its end", seen[-1] in range(10 * PICTURES - 13, 10 * PICTURES - 7))
@@ -80,7 +83,7 @@ def silence() -> None:
     """A sender that is there and says nothing more, twice."""
     jpeg = cv2.imencode(".jpg", np.full((240, 320, 3), 100, np.uint8))[1].tobytes()
     head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-    told: list[str] = []
+    told = reports()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def send() -> None:
@@ -97,12 +100,12 @@ def silence() -> None:
 
         threading.Thread(target=send, daemon=True).start()
         pipeline = f"gst:tcpclientsrc host=127.0.0.1 port={server.getsockname()[1]} ! multipartdemux ! jpegdec"
-        with open_source(source=pipeline, silence=2, tell=told.append) as source:
+        with open_source(SourceOptions(source=pipeline, frame_timeout=2)) as source:
             frames = iter(source)
             seen = [next(frames) for _ in range(3)]
             taking = threading.Thread(target=lambda: seen.extend(frames))
             taking.start()
-            lost_twice = waited(lambda: [line.split()[0] for line in told][:3] == ["lost:", "back", "lost:"])
+            lost_twice = waited(lambda: [line.split()[1] for line in told][:3] == ["lost:", "back", "lost:"])
             source.stop()
             taking.join(60)
     print("\n".join(told))

@@ -11,7 +11,7 @@ import subprocess
 from itertools import pairwise
 from pathlib import Path
 
-from checking import check, end, fer_edge, waited
+from checking import check, end, fer_edge, reports, waited
 
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.devices import holders
@@ -50,8 +50,8 @@ def plug_in() -> None:
 def returning(camera: str) -> None:
     """Unplugged and plugged in again, as another number."""
     before = os.path.realpath(OURS)
-    told: list[str] = []
-    with open_source(camera=camera, tell=told.append) as source:
+    told = reports()
+    with open_source(camera=camera) as source:
         frames = iter(source)
         seen = [next(frames) for _ in range(3)]
         taken = os.open(before, os.O_RDWR)
@@ -66,7 +66,7 @@ def returning(camera: str) -> None:
         check("numbers and times rise", all(b.index > a.index and b.time > a.time for a, b in pairwise(seen)))
     os.close(taken)
     print("\n".join(told))
-    check("it was told", [line.split()[0] for line in told] == ["lost:", "back"])
+    check("it was told", [line.split()[1] for line in told] == ["lost:", "back"])
     check("closed", waited(lambda: not holders(after)))
 
 

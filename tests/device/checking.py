@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -50,3 +51,20 @@ def waited(condition: Callable[[], bool]) -> bool:
 def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> bool:
     """Whether it came true before the process ended or patience did."""
     return waited(lambda: condition() or process.poll() is not None) and condition()
+
+
+class _Reports(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def reports() -> list[str]:
+    """What the sources log from now on, as a list that grows."""
+    handler, logger = _Reports(), logging.getLogger("fer_edge.edge.sources")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    return handler.lines

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from network_camera import PORTRAIT
 
 from fer_edge.edge.cli import COMMANDS, _missing, main
-from fer_edge.edge.commands.click_types import FloatRange
 from fer_edge.edge.commands.run import HEADINGS, run
+from fer_edge.edge.config.click_types import FloatRange
 from fer_edge.edge.config.option_values import options
 
 

@@ -94,7 +94,7 @@ def test_a_source_that_is_away_is_told_in_the_line() -> None:
                 ending.append(process)
                 process.terminate()
 
-        on_terminal("--source", address, "--show", "none", "--patience", str(LIMIT), heed=heed)
+        on_terminal("--source", address, "--show", "none", "--reconnect-timeout", str(LIMIT), heed=heed)
 
 
 def test_many_pictures_are_counted(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from fer_edge.edge.sinks.mqtt.broker_url import Address
 
 if TYPE_CHECKING:
     import ssl
+
+log = logging.getLogger(__name__)
 
 KEEPALIVE = 30
 """Seconds; a broker takes a device without power for gone after one and a half of it."""
@@ -42,7 +44,7 @@ FAREWELL = 2.0
 class Connection:
     """Publishes below prefix/name; `greeting` (topic to payload) is retained, and said anew with every connection.
 
-    tell: takes a line when something changes: connected, lost, refused (once, not with every attempt). What is
+    Logs what changes: connected, lost, refused (once, not with every attempt). What is
     published while there is no connection is lost, but for the newest state. Raises SinkError for a bad ca file.
     """
 
@@ -51,12 +53,11 @@ class Connection:
         address: Address,
         name: str,
         greeting: dict[str, dict[str, Any]],
-        tell: Callable[[str], None],
         ca: Path | None = None,
     ) -> None:
         self._name = f"{address}/{name}"
         self._base, self._greeting = f"{address.prefix}/{name}", greeting
-        self._tell, self._told = tell, ""
+        self._reported = ""
         self._state: str | None = None
         self._online = False  # said since the last connection
         self._turn = threading.Lock()  # the newest state is published last
@@ -101,9 +102,9 @@ class Connection:
         self, client: Client, _: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._say(f"{REFUSED} ({reason}); are user and password right?")
+            self._report(f"{REFUSED} ({reason}); are user and password right?")
             return
-        self._say("connected")
+        self._report("connected")
         for topic, config in self._greeting.items():
             client.publish(topic, json.dumps(config), qos=1, retain=True)
         with self._turn:
@@ -118,18 +119,18 @@ class Connection:
         hint = (
             "; give its authority's certificate as --mqtt-ca" if getattr(error, "verify_code", 0) in UNTRUSTED else ""
         )
-        self._say(f"cannot be reached ({text}){hint}")
+        self._report(f"cannot be reached ({text}){hint}")
 
     def _disconnected(
         self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
-        if reason.is_failure and not self._told.startswith(REFUSED):  # a refusal closes the connection, too
-            self._say(f"connection lost ({reason})")
+        if reason.is_failure and not self._reported.startswith(REFUSED):  # a refusal closes the connection, too
+            self._report(f"connection lost ({reason})")
 
-    def _say(self, what: str) -> None:
-        if what != self._told:
-            self._told = what
-            self._tell(f"{self._name}: {what}" + ("" if what == "connected" else "; trying again"))
+    def _report(self, what: str) -> None:
+        if what != self._reported:
+            self._reported = what
+            log.info("%s: %s%s", self._name, what, "" if what == "connected" else "; trying again")
 
     def close(self) -> None:
         """Publish 'offline', disconnect, and end the thread; one that hangs in the network is left as a daemon."""

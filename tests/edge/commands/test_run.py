@@ -215,7 +215,7 @@ def test_signal_while_nothing_comes(camera: str, tmp_path: Path) -> None:
 
 def test_camera_that_falls_silent_exits_2(camera: str, tmp_path: Path) -> None:
     video = tmp_path / "v.mp4"
-    done = run("--source", f"{camera}silent", "--show", "none", "--save-video", video, "--patience", 0)
+    done = run("--source", f"{camera}silent", "--show", "none", "--save-video", video, "--reconnect-timeout", 0)
     assert done.returncode == 2
     assert "no picture for" in done.stderr.splitlines()[-1]
     assert decoded(video) >= 1

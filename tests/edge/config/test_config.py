@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from fer_edge.edge.cli import COMMANDS, main
 from fer_edge.edge.config import file as config
-from fer_edge.edge.config.example import SAMPLES
 from fer_edge.edge.config.option_values import as_toml, as_words, default, options
 from fer_edge.edge.config.tables import settings
 from fer_edge.models import FOLDER
@@ -69,7 +68,7 @@ def test_a_run_takes_the_file_and_flags_win(tmp_path: Path) -> None:
     assert "config: fer-edge.toml" in done.stderr
     assert "cascade" not in done.stderr
     assert (tmp_path / "file.jsonl").read_text().count("\n") == 1
-    assert fer_edge("run", "--jsonl", "flag.jsonl", "--cascade", "--quiet").stderr == ""
+    assert fer_edge("run", "--jsonl", "flag.jsonl", "--early-exit", "--quiet").stderr == ""
     assert (tmp_path / "flag.jsonl").exists()
 
 
@@ -79,8 +78,8 @@ def test_a_run_takes_the_file_and_flags_win(tmp_path: Path) -> None:
         ("camera = 99", ("--source", str(PORTRAIT), "--show", "none")),
         ("jsonl = '-'", ("--source", str(PORTRAIT), "--show", "text")),
         ("show = 'text'", ("--source", str(PORTRAIT), "--jsonl", "-")),
-        ("cascade = false", ("--source", str(PORTRAIT), "--show", "none", "--budget", "9000")),
-        ("budget = 9", ("--source", str(PORTRAIT), "--show", "none", "--no-cascade")),
+        ("early-exit = false", ("--source", str(PORTRAIT), "--show", "none", "--latency-budget", "9000")),
+        ("latency-budget = 9", ("--source", str(PORTRAIT), "--show", "none", "--no-early-exit")),
     ],
 )
 def test_a_flag_beats_what_it_excludes_in_the_file(tmp_path: Path, table: str, words: tuple[str, ...]) -> None:
@@ -330,7 +329,6 @@ def test_the_examples_values_are_some_that_one_might_want() -> None:
         for key, option in options(cast(click.Command, main.get_command(click.Context(main), name))).items()
         if default(option) is None
     }
-    assert bare - {"web-token"} <= SAMPLES.keys()
     assert not [key for key in shown if shown[key] in ("", [], 1) and key in bare]
-    assert (shown["width"], shown["height"], shown["budget"]) == (640, 480, 4)
+    assert (shown["width"], shown["height"], shown["latency-budget"]) == (640, 480, 4)
     assert len(shown["web-token"]) >= 32 and shown["web-token"] != dict(line[1:] for line in sampled())["web-token"]

@@ -14,7 +14,7 @@ from fer_edge.edge.commands import run
 from fer_edge.edge.device import board
 from fer_edge.edge.device.thermal import COOLER, HOT, WARM, BoardCondition, ThermalMonitor, level, reading
 from fer_edge.edge.expression.cascade import CascadeClassifier
-from fer_edge.edge.expression.ensemble import open_cascade
+from fer_edge.edge.expression.ensemble import open_early_exit
 from fer_edge.edge.faces.patch_follower import PatchFollower
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.types import Face, Frame
@@ -114,23 +114,23 @@ def test_heat_raises_at_once_and_cooling_lowers_step_by_step(temperatures: list[
         before = now
 
 
-def test_a_hot_board_does_less_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hot_board_does_less_and_logs_it(tmp_path: Path, messages: list[str]) -> None:
     class Nobody:
         description = "nobody"
 
         def detect(self, frame: Frame) -> list[Face]:
             return []
 
-    cascade = open_cascade()
+    cascade = open_early_exit()
     assert isinstance(cascade, CascadeClassifier)
     follower = PatchFollower(Nobody(), 4)
-    pipeline, options = Pipeline(follower, cascade), {"detect_every": 4}
+    pipeline = Pipeline(follower, cascade)
     zone = sys_tree(tmp_path, 81_000, "0") / "sys/class/thermal/thermal_zone0/temp"
     zone.write_text("")  # unreadable at first
     paced: list[int] = []
 
     def changed(level: int, now: BoardCondition) -> None:
-        run._pace(pipeline, options, level, now)
+        run.throttle(pipeline, level, now)
         paced.append(level)
 
     heat = ThermalMonitor(changed, tmp_path, interval=0.01)
@@ -142,6 +142,5 @@ def test_a_hot_board_does_less_and_says_so(tmp_path: Path, capsys: pytest.Captur
         zone.write_text("")  # unreadable for once
         time.sleep(0.03)
     heat.close()
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "81 °C: detecting every 16 frames, up to 1 of 3 networks a face"
+    assert messages[0] == "81 °C: detecting every 16 frames, up to 1 of 3 models per face"
     assert lines[-1].endswith("detecting every 4 frames, up to 3 of 3 networks a face")

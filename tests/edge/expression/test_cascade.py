@@ -25,7 +25,7 @@ from fer_edge.edge.expression.cascade import (
     point_within_budget,
     run_cascade,
 )
-from fer_edge.edge.expression.ensemble import NAMES, open_cascade, open_classifier, read_ensemble
+from fer_edge.edge.expression.ensemble import NAMES, open_classifier, open_early_exit, read_ensemble
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import ensemble_command as ensemble_cli
@@ -184,7 +184,7 @@ def test_the_shipped_cascade_answers_as_its_members_do() -> None:
     config = read_ensemble(FOLDER / "ensemble.json")
     assert config.cascade is not None
     faces = np.random.default_rng(3).integers(0, 256, (12, 48, 48), np.uint8)
-    whole, cascade = open_classifier(), open_cascade()
+    whole, cascade = open_classifier(), open_early_exit()
     assert isinstance(cascade, CascadeClassifier)
     views = [member.logits(faces)[None] for member in whole.members]
     scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
@@ -195,17 +195,17 @@ def test_the_shipped_cascade_answers_as_its_members_do() -> None:
 
 def test_a_single_model_runs_as_it_is_and_has_no_budget() -> None:
     faces = np.random.default_rng(3).integers(0, 256, (2, 48, 48), np.uint8)
-    assert np.array_equal(open_cascade("mobilenet_v2")(faces), open_classifier("mobilenet_v2")(faces))
+    assert np.array_equal(open_early_exit("mobilenet_v2")(faces), open_classifier("mobilenet_v2")(faces))
     with pytest.raises(ModelError, match="has no cascade"):
-        open_cascade("mobilenet_v2", budget=5.0)
+        open_early_exit("mobilenet_v2", budget=5.0)
 
 
 def test_a_budget_is_measured_here_and_now() -> None:
     assert all(time > 0 for time in member_times(open_classifier().members, rounds=3))
-    rich = open_cascade(budget=1e6)
+    rich = open_early_exit(budget=1e6)
     assert isinstance(rich, CascadeClassifier) and rich.point == rich.cascade.points[-1]
     with pytest.raises(ModelError, match="expected more than that"):
-        open_cascade(budget=1e-6)
+        open_early_exit(budget=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_broken_cascade_is_one_line(broken: object, tmp_path: Path) -> None:
 
 
 def test_a_budget_without_a_cascade_is_refused() -> None:
-    result = CliRunner().invoke(main, ["run", "--budget", "3", "--no-cascade"])
+    result = CliRunner().invoke(main, ["run", "--latency-budget", "3", "--no-early-exit"])
     assert result.exit_code == 2 and "exclude each other" in result.stderr
 
 

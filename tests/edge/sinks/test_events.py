@@ -113,7 +113,7 @@ def test_a_face_that_jumped_is_never_there_twice(hold: float) -> None:
 
 
 def test_rest() -> None:
-    rest = Cooldown(2.0)
-    assert rest.over(7.0)
-    rest.begin(7.0)
-    assert [rest.over(time) for time in (7.0, 8.9, 9.0, 1.0)] == [False, False, True, True]
+    cooldown = Cooldown(2.0)
+    assert cooldown.over(7.0)
+    cooldown.begin(7.0)
+    assert [cooldown.over(time) for time in (7.0, 8.9, 9.0, 1.0)] == [False, False, True, True]

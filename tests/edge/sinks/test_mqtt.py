@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import jinja2
 from broker import BASE, Broker, broker, encrypted, listening
+from logs import logged
 from network_camera import free_port
 from paho.mqtt.client import Client, ConnectFlags
 from paho.mqtt.enums import CallbackAPIVersion
@@ -42,16 +43,16 @@ ROOT = FOLDER.parent
 @contextmanager
 def sink(port: int, name: str = "cam", user: str | None = None) -> Iterator[MqttSink]:
     """A sink that is connected, as `fer-edge run` would make it."""
-    said: list[str] = []
     address = Address("127.0.0.1", port, "home", user=user)
     base = f"home/{name}"
     greeting = configurations("homeassistant", base, name, "ensemble", "1.2")
-    opened = MqttSink(Connection(address, name, greeting, said.append), lambda: 0.0)
-    try:
-        until(lambda: any(line.endswith("connected") for line in said))
-        yield opened
-    finally:
-        opened.close()
+    with logged() as messages:
+        opened = MqttSink(Connection(address, name, greeting), lambda: 0.0)
+        try:
+            until(lambda: any(line.endswith("connected") for line in messages))
+            yield opened
+        finally:
+            opened.close()
 
 
 def test_state_and_events(mosquitto: Broker) -> None:
@@ -140,7 +141,7 @@ def test_a_new_connection_is_told_the_newest_state() -> None:
             if topic == f"{BASE}/state":
                 said.append(json.loads(payload)["faces"])
 
-    connection = Connection(Address("127.0.0.1", free_port(), "home"), "cam", {}, str)
+    connection = Connection(Address("127.0.0.1", free_port(), "home"), "cam", {})
     connection.state({"faces": 1})  # kept, for nobody is connected
     client, connection._client = connection._client, cast(Client, Slow())
     connection._connected(connection._client, None, ConnectFlags(False), ReasonCode(PacketTypes.CONNACK), None)
@@ -165,11 +166,10 @@ def test_nobody_is_online_before_its_state(mosquitto: Broker) -> None:
         another.disconnect()
 
 
-def test_what_happened_during_an_outage_is_dropped(mosquitto: Broker) -> None:
+def test_what_happened_during_an_outage_is_dropped(mosquitto: Broker, messages: list[str]) -> None:
     """Of which the client has not heard yet: the broker is silent, then gone."""
-    said: list[str] = []
-    connection = Connection(Address("127.0.0.1", mosquitto.port, "home"), "cam", {}, said.append)
-    until(lambda: len(said) == 1)
+    connection = Connection(Address("127.0.0.1", mosquitto.port, "home"), "cam", {})
+    until(lambda: len(messages) == 1)
     mosquitto.send_signal(signal.SIGSTOP)
     connection.event({"event_type": "face_came"})
     connection.state({"faces": 1})
@@ -254,12 +254,12 @@ def test_what_home_assistant_shows() -> None:
 
 
 def answer(address: Address, ca: Path | None = None) -> str:
-    """What is told first of a connection."""
-    told: list[str] = []
-    connection = Connection(address, "cam", {}, told.append, ca)
-    until(lambda: bool(told))
-    connection.close()
-    return told[0].removeprefix(f"{address}/cam: ")
+    """The first line that is logged of a connection."""
+    with logged() as messages:
+        connection = Connection(address, "cam", {}, ca)
+        until(lambda: bool(messages))
+        connection.close()
+        return messages[0].removeprefix(f"{address}/cam: ")
 
 
 def test_a_password_right_and_wrong(tmp_path: Path) -> None:

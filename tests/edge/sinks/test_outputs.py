@@ -101,7 +101,7 @@ def test_snapshots_of_chosen_emotions_rest_and_are_bounded(tmp_path: Path) -> No
     sink.close()
     assert snapshots(tmp_path / "chosen") == ["happy", "happy"]
 
-    sink = SnapshotSink(tmp_path / "rest", EMOTIONS, keep=10, rest=2.5)
+    sink = SnapshotSink(tmp_path / "rest", EMOTIONS, keep=10, cooldown=2.5)
     shown(sink, ["neutral", "happy", "sad", "angry", "fear"])
     sink.close()
     assert snapshots(tmp_path / "rest") == ["neutral", "angry"]
@@ -156,11 +156,10 @@ def report(path: Path, *words: str) -> str:
     return " ".join([sys.executable, str(script), *words])
 
 
-def test_a_command_learns_what_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_learns_what_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
     monkeypatch.setenv("FER_EDGE_MQTT_PASSWORD", "secret")
-    told: list[str] = []
     command = report(tmp_path / "out", "'two words'", "$FER_EDGE_EMOTION; echo $(id)")
-    sink = CommandSink([("happy", command), ("fear", "false")], told.append)
+    sink = CommandSink([("happy", command), ("fear", "false")])
     shown(sink, ["neutral", "happy", "sad", "happy"])
     sink.close()
     line = (
@@ -168,22 +167,21 @@ def test_a_command_learns_what_began(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "FER_EDGE_CONFIDENCE=0.8800 FER_EDGE_EMOTION=happy FER_EDGE_TRACK=1\n"
     )
     assert (tmp_path / "out").read_text() == 2 * line
-    assert told == []
+    assert messages == []
 
 
 def test_a_command_rests(tmp_path: Path) -> None:
-    sink = CommandSink([("happy", report(tmp_path / "out"))], print, rest=60.0)
+    sink = CommandSink([("happy", report(tmp_path / "out"))], cooldown=60.0)
     shown(sink, ["happy", "sad", "happy", "sad", "happy"])
     sink.close()
     assert len((tmp_path / "out").read_text().splitlines()) == 1
 
 
-def test_a_command_that_fails_is_told() -> None:
-    told: list[str] = []
-    sink = CommandSink([("happy", "sh -c 'exit 3'"), ("happy", "sh -c 'kill $$'")], told.append)
+def test_a_command_that_fails_is_logged(messages: list[str]) -> None:
+    sink = CommandSink([("happy", "sh -c 'exit 3'"), ("happy", "sh -c 'kill $$'")])
     shown(sink, ["happy"])
     sink.close()
-    assert sorted(told) == [
+    assert sorted(messages) == [
         "--on happy \"sh -c 'exit 3'\" ended with 3",
         "--on happy \"sh -c 'kill $$'\" was ended by signal 15",
     ]
@@ -191,21 +189,20 @@ def test_a_command_that_fails_is_told() -> None:
 
 @pytest.mark.parametrize("limit", ["PATIENCE", "FAREWELL"])
 def test_a_command_that_hangs_is_killed_with_its_children(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str], limit: str
 ) -> None:
     """After its time, or when the program ends; meanwhile frames go on, and it is not started twice."""
     monkeypatch.setattr(hook, limit, 5.0)
-    told: list[str] = []
     pids = tmp_path / "pids"
-    sink = CommandSink([("happy", f"sh -c 'sleep 500 & echo $! $$ >> {pids}; wait'")], told.append)
+    sink = CommandSink([("happy", f"sh -c 'sleep 500 & echo $! $$ >> {pids}; wait'")])
     for index in range(40):
         sink.show(at(index / 10), [face(("happy", "sad")[index // 10 % 2])])
     until(lambda: pids.exists() and pids.read_text().endswith("\n"))
     if limit == "PATIENCE":
         settle(sink)
     sink.close()
-    assert told == [told[0]]
-    assert told[0].endswith("was ended by signal 9")
+    (message,) = messages
+    assert message.endswith("was ended by signal 9")
     (line,) = pids.read_text().splitlines()
     until(lambda: not any(alive(int(pid)) for pid in line.split()))  # a killed process takes a moment to die
 
@@ -221,14 +218,23 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize("command", ["", "'", "no-such-program-here", "/etc/passwd x"])
 def test_what_is_no_command_is_one_line(command: str) -> None:
     with pytest.raises(SinkError, match="--on happy"):
-        CommandSink([("happy", command)], print)
+        CommandSink([("happy", command)])
 
 
 # the whole program
 
 
 def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:
-    files = ("--csv", tmp_path / "o.csv", "--jsonl", tmp_path / "o.jsonl", "--max-mb", "0.002", "--keep", "20")
+    files = (
+        "--csv",
+        tmp_path / "o.csv",
+        "--jsonl",
+        tmp_path / "o.jsonl",
+        "--rotate-mb",
+        "0.002",
+        "--rotate-keep",
+        "20",
+    )
     pictures = ("--snapshot-dir", tmp_path / "snapshots", "--snapshot-on", "happy")
     done = run("--source", clip, "--show", "none", *files, *pictures, "--on", "happy", report(tmp_path / "told"))
     assert done.returncode == 0, done.stderr
@@ -243,9 +249,9 @@ def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--max-mb", "1"), "--max-mb needs a file"),
-        (("--csv", "o.csv", "--max-mb", "nan"), "'--max-mb': nan is no number"),
-        (("--csv", "o.csv", "--max-mb", "1e308"), "'--max-mb': 1e+308 is not in the range"),
+        (("--rotate-mb", "1"), "--rotate-mb needs a file"),
+        (("--csv", "o.csv", "--rotate-mb", "nan"), "'--rotate-mb': nan is no number"),
+        (("--csv", "o.csv", "--rotate-mb", "1e308"), "'--rotate-mb': 1e+308 is not in the range"),
         (("--duration", "nan"), "'--duration': nan is no number"),
         (("--snapshot-on", "happy"), "--snapshot-on needs --snapshot-dir"),
         (("--on", "joy", "true"), "'joy' is not one of"),

@@ -171,10 +171,10 @@ def webcam(raw: float, compressed: float) -> list[Format]:
         (CaptureRequest(320, 240), False),
     ],
 )
-def test_motion_jpeg_where_raw_pictures_are_too_slow(wish: CaptureRequest, pays: bool) -> None:
-    assert motion_jpeg_pays(webcam(10, 30), wish) == pays
-    assert not motion_jpeg_pays(webcam(30, 30), wish)
-    assert not motion_jpeg_pays([], wish)
+def test_motion_jpeg_where_raw_pictures_are_too_slow(request: CaptureRequest, pays: bool) -> None:
+    assert motion_jpeg_pays(webcam(10, 30), request) == pays
+    assert not motion_jpeg_pays(webcam(30, 30), request)
+    assert not motion_jpeg_pays([], request)
 
 
 def test_a_camera_is_asked_for_no_more_than_was_wished(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,9 +205,9 @@ def test_a_camera_is_asked_for_no_more_than_was_wished(monkeypatch: pytest.Monke
     ],
 )
 def test_what_was_given_is_told_where_it_is_not_what_was_asked(
-    wish: CaptureRequest, size: tuple[int, int], fps: float | None, words: str
+    request: CaptureRequest, size: tuple[int, int], fps: float | None, words: str
 ) -> None:
-    assert wish.describe(size, fps) == words
+    assert request.describe(size, fps) == words
 
 
 @pytest.fixture

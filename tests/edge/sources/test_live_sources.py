@@ -21,6 +21,7 @@ from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source, stream
 from fer_edge.edge.sources.capture import BaseSource
 from fer_edge.edge.sources.newest_frame import NewestFrameReader
+from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.redaction import redact
 from fer_edge.edge.types import Frame
 
@@ -97,7 +98,9 @@ def test_latest_gives_up_on_silence_and_closes_when_it_hangs() -> None:
     hang = threading.Event()
     try:
         with (
-            NewestFrameReader.started(Endless(frames=3, then=lambda: bool(hang.wait(LIMIT))), silence=2) as latest,
+            NewestFrameReader.started(
+                Endless(frames=3, then=lambda: bool(hang.wait(LIMIT))), frame_timeout=2
+            ) as latest,
             pytest.raises(SourceError, match="no picture for 2 s"),
         ):
             list(latest)
@@ -110,7 +113,7 @@ def test_latest_needs_a_first_picture() -> None:
     hang = threading.Event()
     silent = Endless(frames=0, then=lambda: bool(hang.wait(LIMIT)))
     with pytest.raises(SourceError, match="gave no picture"):
-        NewestFrameReader.started(silent, silence=0.1)
+        NewestFrameReader.started(silent, frame_timeout=0.1)
     hang.set()
     assert silent.closed.wait(LIMIT)
     with pytest.raises(SourceError, match="before its first picture"):
@@ -124,7 +127,7 @@ def guarded(camera: str) -> str:
 
 
 def test_stream_is_read_to_its_end(guarded: str) -> None:
-    with open_source(source=f"{guarded}some", silence=30, reconnect_timeout=0) as source:
+    with open_source(SourceOptions(source=f"{guarded}some", frame_timeout=30, reconnect_timeout=0)) as source:
         assert source.live
         assert "secret" not in source.name
         frames = list(source)
@@ -137,7 +140,7 @@ def test_stream_is_read_to_its_end(guarded: str) -> None:
 
 def test_stream_that_falls_silent(guarded: str, capfd: pytest.CaptureFixture[str]) -> None:
     with (
-        open_source(source=f"{guarded}silent", silence=5, reconnect_timeout=0) as source,
+        open_source(SourceOptions(source=f"{guarded}silent", frame_timeout=5, reconnect_timeout=0)) as source,
         pytest.raises(SourceError, match="no picture"),
     ):
         list(source)
@@ -146,10 +149,10 @@ def test_stream_that_falls_silent(guarded: str, capfd: pytest.CaptureFixture[str
 
 def test_stream_that_is_not_there(guarded: str) -> None:
     with pytest.raises(SourceError, match="cannot be opened") as told:
-        open_source(source=f"{guarded}none", silence=2)
+        open_source(SourceOptions(source=f"{guarded}none", frame_timeout=2))
     assert "secret" not in str(told.value)
     with pytest.raises(SourceError, match="cannot be opened"):
-        open_source(source="http://127.0.0.1:9/x", silence=1)
+        open_source(SourceOptions(source="http://127.0.0.1:9/x", frame_timeout=1))
 
 
 def test_pipeline_without_gstreamer_costs_one_line() -> None:
@@ -172,7 +175,7 @@ def test_a_pipeline_is_waited_for_no_longer_than_other_streams(monkeypatch: pyte
 
     monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda backend: True)
     monkeypatch.setattr(stream, "open_capture", opened)
-    assert stream.open_stream("gst:videotestsrc", silence=3).live
+    assert stream.open_stream("gst:videotestsrc", frame_timeout=3).live
     assert asked == [[cv2.CAP_PROP_READ_TIMEOUT_MSEC, 3000], []][: 1 + old]
 
 
@@ -184,7 +187,7 @@ def test_a_pipeline_with_an_appsink_of_its_own_gives_bgr_or_gray(shape: tuple[in
         def read(self) -> tuple[bool, np.ndarray]:
             return True, np.zeros(shape, np.uint8)
 
-    frames = iter(stream.Stream(cast(cv2.VideoCapture, Capture()), "gst:camera ! appsink", silence=3))
+    frames = iter(stream.Stream(cast(cv2.VideoCapture, Capture()), "gst:camera ! appsink", frame_timeout=3))
     if shape[2:] in ((), (3,)):
         assert next(frames).pixels.shape == shape
     else:

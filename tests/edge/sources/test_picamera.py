@@ -11,6 +11,7 @@ from waiting import until
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
+from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.picamera import SMALL_SIDE, small_size
 
 
@@ -26,7 +27,7 @@ def test_picamera(picamera2: type[Picamera2], lacks: tuple[str, ...], camera: st
     if camera == "0" and Path("/dev/video0").exists():
         pytest.skip("this computer has a camera 0")
     picamera2.lacks = lacks
-    with open_source(camera=camera, width=642, height=480) as source:
+    with open_source(SourceOptions(camera=camera, width=642, height=480)) as source:
         (opened,) = picamera2.alive
         frame = next(iter(source))
     assert (frame.pixels == scene(642, 480)).all()  # a copy: the camera has written there since
@@ -43,10 +44,12 @@ def test_picamera_turns(picamera2: type[Picamera2], rotate: int, mirror: bool, s
     """By the image processor where it can, else while copying; the small stream with it."""
     picamera2.stubborn = stubborn
     picamera2.lacks = () if mirror else ("RGB888",)
-    with open_source(camera="picamera2", width=1440, height=1080, rotate=rotate, mirror=mirror) as source:
+    with open_source(
+        SourceOptions(camera="picamera2", width=1440, height=1080, rotate=rotate, mirror=mirror)
+    ) as source:
         frame = next(iter(source))
-    turned = np.rot90(scene(1440, 1080), -rotate // 90)
-    assert (frame.pixels == (turned[:, ::-1] if mirror else turned)).all()
+    rotated = np.rot90(scene(1440, 1080), -rotate // 90)
+    assert (frame.pixels == (rotated[:, ::-1] if mirror else rotated)).all()
     assert frame.small is not None
     assert frame.small.shape[:2] == ((360, 270) if rotate in (90, 270) else (270, 360))
     bright = frame.small[..., 0] > 150
@@ -55,11 +58,11 @@ def test_picamera_turns(picamera2: type[Picamera2], rotate: int, mirror: bool, s
 
 
 def test_picamera_rate_and_what_became_of_it(picamera2: type[Picamera2]) -> None:
-    with open_source(camera="picamera2", fps=10) as source:
+    with open_source(SourceOptions(camera="picamera2", fps=10)) as source:
         assert source.fps == pytest.approx(10)
         assert "10 fps)" in source.name
     until(lambda: not picamera2.alive)
-    with open_source(camera="picamera2", fps=100) as source:
+    with open_source(SourceOptions(camera="picamera2", fps=100)) as source:
         assert "56 fps instead of 100" in source.name
 
 
@@ -67,7 +70,7 @@ def test_picamera_rate_and_what_became_of_it(picamera2: type[Picamera2]) -> None
 def test_picamera_that_gives_another_order(picamera2: type[Picamera2], given: str) -> None:
     """libcamera grants what a pipeline has in place of what was asked for, and that is no error."""
     picamera2.instead = given
-    with open_source(camera="picamera2", width=642, height=480, mirror=True) as source:
+    with open_source(SourceOptions(camera="picamera2", width=642, height=480, mirror=True)) as source:
         assert (next(iter(source)).pixels == scene(642, 480)[:, ::-1]).all()
 
 
@@ -80,14 +83,14 @@ def test_picamera_that_gives_no_colours_in_bytes(picamera2: type[Picamera2]) -> 
 
 def test_picamera_that_another_program_has(picamera2: type[Picamera2]) -> None:
     with picamera2(), pytest.raises(SourceError) as told:
-        open_source(camera="picamera2", width=1920, height=1080)
+        open_source(SourceOptions(camera="picamera2", width=1920, height=1080))
     assert str(told.value).count("Failed to acquire camera: Device or resource busy") == 1
     assert "does another program use it?" in str(told.value)
 
 
 def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
     picamera2.usb = True
-    with open_source(camera="picamera2", width=1920, height=1080, fps=5) as source:
+    with open_source(SourceOptions(camera="picamera2", width=1920, height=1080, fps=5)) as source:
         frame = next(iter(source))
     assert frame.pixels.shape == (1080, 1920, 3)
     assert frame.small is None
@@ -95,7 +98,7 @@ def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
 
 
 def test_picamera_that_falls_silent(picamera2: type[Picamera2]) -> None:
-    with open_source(camera="picamera2", silence=2, reconnect_timeout=0) as source:
+    with open_source(SourceOptions(camera="picamera2", frame_timeout=2, reconnect_timeout=0)) as source:
         frames = iter(source)
         next(frames)
         picamera2.silent = True

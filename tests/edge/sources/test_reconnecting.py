@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from logs import logged
 from network_camera import free_port, serving
 from running import start
 from waiting import LIMIT, until
@@ -20,6 +21,7 @@ from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import Source, open_source
 from fer_edge.edge.sources.capture import BaseSource
 from fer_edge.edge.sources.newest_frame import NewestFrameReader
+from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.reconnecting import ReconnectingSource
 from fer_edge.edge.types import Frame
 
@@ -49,10 +51,10 @@ class Watched:
 
 
 @pytest.mark.parametrize(("scheme", "path"), [("http", "live"), ("rtsp", "live"), ("rtsp", "h264")])
-def test_a_server_that_was_restarted(scheme: str, path: str) -> None:
-    port, told = free_port(), list[str]()
+def test_a_server_that_was_restarted(messages: list[str], scheme: str, path: str) -> None:
+    port = free_port()
     with serving(scheme, port, path=path) as address:
-        source = open_source(source=address, silence=SILENCE, tell=told.append)
+        source = open_source(SourceOptions(source=address, frame_timeout=SILENCE))
         watched = Watched(source)
         until(lambda: len(watched.seen) >= 5)
         assert source.disconnected == 0
@@ -68,28 +70,26 @@ def test_a_server_that_was_restarted(scheme: str, path: str) -> None:
     assert all(b > a for (a, _), (b, _) in pairwise(watched.seen))
     assert all(b > a for (_, a), (_, b) in pairwise(watched.seen))
     assert watched.seen[-1][0] - watched.seen[0][0] + 1 - len(watched.seen) <= source.dropped  # through both
-    assert len(told) == 2
-    assert told[0].startswith("lost: ")
-    assert told[0].endswith("waiting for it to come back")
-    assert told[1].startswith("back after ")
+    lost, back = messages
+    assert lost.startswith("source: lost: ")
+    assert back.startswith("source: back after ")
 
 
-def test_patience_that_ends() -> None:
-    told = list[str]()
+def test_the_reconnect_timeout_ends_it(messages: list[str]) -> None:
     with serving("http", free_port()) as address:
-        source = open_source(source=address, silence=SILENCE, reconnect_timeout=1, tell=told.append)
+        source = open_source(SourceOptions(source=address, frame_timeout=SILENCE, reconnect_timeout=1))
         watched = Watched(source)
         until(lambda: len(watched.seen) >= 3)
     assert watched.ended()
     source.close()
     assert watched.error is not None
     assert "lost and not back after 1 s" in str(watched.error)
-    assert len(told) == 1
+    assert len(messages) == 1
 
 
 def test_stopping_ends_the_wait_and_its_threads() -> None:
     with serving("http", free_port()) as address:
-        source = open_source(source=address, silence=SILENCE)
+        source = open_source(SourceOptions(source=address, frame_timeout=SILENCE))
         watched = Watched(source)
         until(lambda: len(watched.seen) >= 3)
     until(lambda: source.disconnected > 0.1)
@@ -105,13 +105,13 @@ def test_stopping_ends_the_wait_and_its_threads() -> None:
 def test_rtsp_password_is_used_and_not_shown(path: str) -> None:
     with serving("rtsp", free_port(), "maker:S3CRET", path=path) as address:
         with_login = address.replace("//", "//maker:S3CRET@")
-        with open_source(source=with_login, silence=SILENCE) as source:
+        with open_source(SourceOptions(source=with_login, frame_timeout=SILENCE)) as source:
             pixels = next(iter(source)).pixels
             assert pixels.shape == (120, 160, 3)
             assert pixels.min() < 32 < 224 < pixels.max()  # a white ball on black
             assert source.name == address
         with pytest.raises(SourceError, match="password right") as refused:
-            open_source(source=with_login.replace("S3CRET", "WR0NG"), silence=SILENCE)
+            open_source(SourceOptions(source=with_login.replace("S3CRET", "WR0NG"), frame_timeout=SILENCE))
         assert "WR0NG" not in str(refused.value)
 
 
@@ -130,7 +130,9 @@ class Numbered(BaseSource):
         raise SourceError("numbered stopped")
 
 
-def test_lasting_counts_through_and_tries_until_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reconnecting_counts_through_and_tries_until_it_opens(
+    messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("fer_edge.edge.sources.reconnecting.FIRST_PAUSE", 0.001)
     openings: list[int | None] = [None, 0, 2, 1]  # not there; there without a picture; there again; there once more
 
@@ -143,45 +145,37 @@ def test_lasting_counts_through_and_tries_until_it_opens(monkeypatch: pytest.Mon
             raise SourceError("not there")
         return Numbered(count)
 
-    told = list[str]()
-    lasting = ReconnectingSource(Numbered(3), again, reconnect_timeout=60, longest=0.01, tell=told.append)
+    lasting = ReconnectingSource(Numbered(3), again, reconnect_timeout=60, longest=0.01)
     frames = list(lasting)
     assert [frame.index for frame in frames] == list(range(6))
-    assert [line.split()[0] for line in told] == ["lost:", "back", "lost:", "back", "lost:"]
+    assert [line.split()[1] for line in messages] == ["lost:", "back", "lost:", "back", "lost:"]
 
 
-def test_one_that_was_stopped_is_not_lost() -> None:
-    told = list[str]()
-    lasting = ReconnectingSource(
-        Numbered(2), lambda: pytest.fail("opened again"), reconnect_timeout=60, longest=1, tell=told.append
-    )
+def test_one_that_was_stopped_is_not_lost(messages: list[str]) -> None:
+    lasting = ReconnectingSource(Numbered(2), lambda: pytest.fail("opened again"), reconnect_timeout=60, longest=1)
     for _ in lasting:
         lasting.stop()
-    assert told == []
+    assert messages == []
 
 
-def test_it_is_away_until_its_picture_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_disconnected_until_its_picture_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else whoever waits for a picture could give up on a camera that is just coming back."""
     monkeypatch.setattr("fer_edge.edge.sources.reconnecting.FIRST_PAUSE", 0.001)
     told = list[tuple[str, bool]]()
 
-    def tell(line: str) -> None:
-        told.append((line.split()[0], lasting.disconnected > 0))
+    def note(line: str) -> None:
+        told.append((line.split()[1], lasting.disconnected > 0))
 
-    lasting = ReconnectingSource(Numbered(1), lambda: Numbered(2), reconnect_timeout=60, longest=0.01, tell=tell)
-    assert [(frame.index, lasting.disconnected > 0) for frame in islice(lasting, 3)] == [
-        (0, False),
-        (1, True),
-        (2, False),
-    ]
+    lasting = ReconnectingSource(Numbered(1), lambda: Numbered(2), reconnect_timeout=60, longest=0.01)
+    with logged(also=note):
+        seen = [(frame.index, lasting.disconnected > 0) for frame in islice(lasting, 3)]
+    assert seen == [(0, False), (1, True), (2, False)]
     assert told == [("lost:", True), ("back", False)]
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_no_patience_ends_as_the_source_does(count: int) -> None:
-    lasting = ReconnectingSource(
-        Numbered(count), lambda: pytest.fail("opened again"), reconnect_timeout=0, longest=1, tell=print
-    )
+def test_without_reconnecting_it_ends_as_the_source_does(count: int) -> None:
+    lasting = ReconnectingSource(Numbered(count), lambda: pytest.fail("opened again"), reconnect_timeout=0, longest=1)
     with pytest.raises(SourceError, match="numbered stopped"):
         list(lasting)
 
@@ -237,4 +231,4 @@ def test_the_duration_ends_while_the_run_waits(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 0, errors
-    assert "waiting for it to come back" in errors
+    assert "; reconnecting" in errors

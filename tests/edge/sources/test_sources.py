@@ -22,6 +22,7 @@ from waiting import LIMIT
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.capture import open_capture
+from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.pictures import list_pictures, read_picture
 from fer_edge.edge.sources.stream import within
 
@@ -77,7 +78,7 @@ def test_video_gives_every_frame_in_media_time(tmp_path: Path, suffix: str) -> N
 
 
 def test_a_looped_video_is_a_camera_that_never_ends(tmp_path: Path) -> None:
-    with open_source(source=write_video(tmp_path / "v.avi", 4), loop=True) as source:
+    with open_source(SourceOptions(source=str(write_video(tmp_path / "v.avi", 4)), loop=True)) as source:
         frames = list(islice(source, 10))
     assert source.live and source.continuous and source.fps == pytest.approx(FPS)
     numbers = [frame.index for frame in frames]
@@ -89,14 +90,14 @@ def test_a_looped_video_is_a_camera_that_never_ends(tmp_path: Path) -> None:
 def test_a_looped_video_that_is_cut_off_ends_with_an_error(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.avi")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with open_source(source=path, loop=True) as source, pytest.raises(SourceError, match="cut off"):
+    with open_source(SourceOptions(source=str(path), loop=True)) as source, pytest.raises(SourceError, match="cut off"):
         list(source)
 
 
 @pytest.mark.parametrize("given", [{"camera": "0"}, {"source": "rtsp://camera/1"}, {"source": "."}, {}])
 def test_only_a_video_can_be_looped(given: dict[str, str]) -> None:
     with pytest.raises(SourceError, match="expected a video file"):
-        open_source(**given, loop=True)
+        open_source(SourceOptions(**given, loop=True))
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4"])
@@ -292,10 +293,10 @@ def test_camera_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
 def test_pictures_are_turned_exactly(tmp_path: Path, shape: tuple[int, int], rotate: int, mirror: bool) -> None:
     pixels = scene(shape[1], shape[0])
     cv2.imwrite(str(tmp_path / "p.png"), pixels)
-    with open_source(source=str(tmp_path / "p.png"), rotate=rotate, mirror=mirror) as source:
+    with open_source(SourceOptions(source=str(tmp_path / "p.png"), rotate=rotate, mirror=mirror)) as source:
         (frame,) = source
-    turned = np.rot90(pixels, -rotate // 90)
-    assert (frame.pixels == (turned[:, ::-1] if mirror else turned)).all()
+    rotated = np.rot90(pixels, -rotate // 90)
+    assert (frame.pixels == (rotated[:, ::-1] if mirror else rotated)).all()
     assert source.problem is None
 
 

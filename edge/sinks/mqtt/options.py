@@ -1,0 +1,30 @@
+"""What the MQTT output can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_edge.edge.types import option
+
+
+@dataclass(frozen=True)
+class MqttOptions:
+    """Which broker to publish to, and under which name."""
+
+    mqtt: str | None = option(
+        None,
+        "Publish to an MQTT broker: mqtt[s]://[user@]host[:port]/prefix.",
+        metavar="URL",
+        example="mqtt://broker.local/home",
+        network=True,
+    )
+    mqtt_id: str | None = option(
+        None, "This camera's name in topics.", metavar="NAME", show_default="host and camera", example="door"
+    )
+    mqtt_ca: Path | None = option(
+        None, "CA certificates to trust for mqtts.", metavar="PATH", example="/etc/ssl/certs/broker.pem"
+    )
+    mqtt_discovery: str = option(
+        "homeassistant", "Home Assistant's discovery prefix; none turns discovery off.", metavar="PREFIX"
+    )
