@@ -1,6 +1,6 @@
 """When a face comes, an emotion begins and a face leaves: defined once, for every output that acts on it.
 
-A face has come when its track is `HOLD_SECONDS` old, so that a false detection in one frame is nobody. An emotion begins
+A face has come when its track is `HOLD_SECONDS` old, so that a one-frame false detection is nobody. An emotion begins
 on a face that has come when it has been the most probable one, in every frame that shows the face, for `HOLD_SECONDS`,
 and is not the one that began there last. A face has left when it was not seen for longer than the tracker remembers it.
 """

@@ -143,4 +143,4 @@ def test_a_hot_board_does_less_and_logs_it(tmp_path: Path, messages: list[str]) 
         time.sleep(0.03)
     heat.close()
     assert messages[0] == "81 °C: detecting every 16 frames, up to 1 of 3 models per face"
-    assert lines[-1].endswith("detecting every 4 frames, up to 3 of 3 networks a face")
+    assert messages[-1].endswith("detecting every 4 frames, up to 3 of 3 models per face")

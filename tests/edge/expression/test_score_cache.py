@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_edge.edge.expression.score_cache import TIME_CONSTANT, ScoreCache
+from fer_edge.edge.expression.score_cache import SECONDS, ScoreCache
 from fer_edge.edge.expression.smoother import Smoother
 from fer_edge.edge.faces.tracker import Tracker
 from fer_edge.edge.pipeline import Pipeline
@@ -68,7 +68,7 @@ def test_what_changes_slowly_is_seen_too() -> None:
     assert 2 <= len(classifier.calls) < 10
 
 
-@pytest.mark.parametrize("later", [TIME_CONSTANT, 5.0, -1.0])
+@pytest.mark.parametrize("later", [SECONDS, 5.0, -1.0])
 def test_old_news_is_asked_for_again(later: float) -> None:
     memory = known(classifier := Counting(), FACE)
     memory.scores(classifier, [1], FACE[None], later)
