@@ -62,7 +62,7 @@ def test_the_working_folder_comes_before_the_users(tmp_path: Path) -> None:
 
 
 def test_a_run_takes_the_file_and_flags_win(tmp_path: Path) -> None:
-    written(tmp_path, f"[run]\nsource = '{PORTRAIT}'\nshow = 'none'\njsonl = 'file.jsonl'\ncascade = false\n")
+    written(tmp_path, f"[run]\nsource = '{PORTRAIT}'\nshow = 'none'\njsonl = 'file.jsonl'\nearly-exit = false\n")
     done = fer_edge("run")
     assert done.exit_code == 0, done.stderr
     assert "config: fer-edge.toml" in done.stderr
@@ -98,7 +98,7 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
     [
         ("[run]\ntreads = 2", "[run] treads is no option of 'fer-edge run'; did you mean threads?"),
         ("[run]\nsave_video = 'x.mp4'", "[run] save_video is no option of 'fer-edge run'; did you mean save-video?"),
-        ("[run]\nno-cascade = true", "no-cascade is no option of 'fer-edge run'; say cascade = false"),
+        ("[run]\nno-early-exit = true", "no-early-exit is no option of 'fer-edge run'; say early-exit = false"),
         ("[runs]\nthreads = 2", "[runs] is no command's table; did you mean run?"),
         ("[zzz]", "[zzz] is no command's table; there are run, predict, cameras, models"),
         ("threads = 2", "threads = …: stands in no command's table, as in [run]"),
@@ -108,7 +108,7 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
         ("[run]\nthreads = '2'", '[run] threads = "2": expected a whole number'),
         ("[run]\nthreads = true", "[run] threads = true: expected a whole number"),
         ("[run]\nthreads = 2.5", "[run] threads = 2.5: expected a whole number"),
-        ("[run]\ncascade = 1", "[run] cascade = 1: expected true or false"),
+        ("[run]\nearly-exit = 1", "[run] early-exit = 1: expected true or false"),
         ("[run]\nsmooth = 'x'", '[run] smooth = "x": expected a number'),
         ("[run]\nsmooth = -1", "[run] smooth = -1: -1"),
         ("[run]\nshow = 'no'", "[run] show = \"no\": 'no' is not one of"),
@@ -267,9 +267,9 @@ def test_config_tells_the_file_and_the_effective_values(tmp_path: Path) -> None:
     assert values["threads"] == 1
     assert values["detect-every"] == 4
     assert values["quiet"] is False
-    assert "detect-every = 4  # built in" in shown
+    assert "detect-every = 4  # default" in shown
     assert tomllib.loads(fer_edge("config", "models", "list").stdout) == {"models": {"list": {"json": False}}}
-    assert "no file; " in fer_edge("config", "run").stdout or config.places()[2].is_file()
+    assert "no configuration file" in fer_edge("config", "run").stdout or config.places()[2].is_file()
 
 
 def test_config_checks_every_table(tmp_path: Path) -> None:

@@ -128,9 +128,9 @@ def test_what_is_no_file_is_not_renamed() -> None:
 
 
 FULL_DISK = """
-import resource, sys; from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.line_writer import Lines
+import resource, sys; from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.line_writer import LineWriter
 limit = int(sys.argv[2]); resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-lines = Lines(sys.argv[1])
+lines = LineWriter(sys.argv[1])
 try:
     for index in range(100):
         lines.write(f"{index:020d}")

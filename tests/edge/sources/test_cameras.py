@@ -160,7 +160,7 @@ def webcam(raw: float, compressed: float) -> list[Format]:
 
 
 @pytest.mark.parametrize(
-    ("wish", "pays"),
+    ("capture_request", "pays"),
     [
         (CaptureRequest(), False),
         (CaptureRequest(640, 480), False),
@@ -171,10 +171,10 @@ def webcam(raw: float, compressed: float) -> list[Format]:
         (CaptureRequest(320, 240), False),
     ],
 )
-def test_motion_jpeg_where_raw_pictures_are_too_slow(request: CaptureRequest, pays: bool) -> None:
-    assert motion_jpeg_pays(webcam(10, 30), request) == pays
-    assert not motion_jpeg_pays(webcam(30, 30), request)
-    assert not motion_jpeg_pays([], request)
+def test_motion_jpeg_where_raw_pictures_are_too_slow(capture_request: CaptureRequest, pays: bool) -> None:
+    assert motion_jpeg_pays(webcam(10, 30), capture_request) == pays
+    assert not motion_jpeg_pays(webcam(30, 30), capture_request)
+    assert not motion_jpeg_pays([], capture_request)
 
 
 def test_a_camera_is_asked_for_no_more_than_was_wished(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ def test_a_camera_is_asked_for_no_more_than_was_wished(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("wish", "size", "fps", "words"),
+    ("capture_request", "size", "fps", "words"),
     [
         (CaptureRequest(), (640, 480), None, "640x480"),
         (CaptureRequest(320, 240), (320, 180), 25.0, "320x180 instead of 320x240, 25 fps"),
@@ -205,9 +205,9 @@ def test_a_camera_is_asked_for_no_more_than_was_wished(monkeypatch: pytest.Monke
     ],
 )
 def test_what_was_given_is_told_where_it_is_not_what_was_asked(
-    request: CaptureRequest, size: tuple[int, int], fps: float | None, words: str
+    capture_request: CaptureRequest, size: tuple[int, int], fps: float | None, words: str
 ) -> None:
-    assert request.describe(size, fps) == words
+    assert capture_request.describe(size, fps) == words
 
 
 @pytest.fixture
