@@ -221,12 +221,13 @@ def test_a_failed_write_keeps_the_old_result(tmp_path: Path, monkeypatch: pytest
     assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_the_readmes_tables_are_what_the_result_files_give() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md"])
+def test_published_tables_are_what_the_result_files_give(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
     rendered = table.published()
-    assert table.insert(readme, rendered) == readme, "run: fer-edge bench table --write README.md"
-    for kind, body in re.findall(r"<!-- table:([a-z-]+) -->\n(.*?)<!-- /table -->", readme, re.DOTALL):
-        assert kind in rendered or not body.strip(), f"the README has a {kind} table without a result file"
+    assert table.insert(text, rendered) == text, f"run: fer-edge bench table --write {page}"
+    for kind, body in re.findall(r"<!-- table:([a-z-]+) -->\n(.*?)<!-- /table -->", text, re.DOTALL):
+        assert kind in rendered or not body.strip(), f"{page} has a {kind} table without a result file"
 
 
 def test_results_are_of_the_shipped_files() -> None:
