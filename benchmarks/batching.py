@@ -43,7 +43,7 @@ ONE_BY_ONE, TOGETHER, LANES = "one invocation after another", "one invocation", 
 @click.option("--threads", type=click.IntRange(2), default=2, help="Threads of the ways that have several.")
 @click.option("--runs", type=click.IntRange(ROUNDS), default=50, help="Timed calls of each way.")
 @result_file
-def faces(models: tuple[str, ...], counts: tuple[int, ...], threads: int, runs: int, out: Path | None) -> None:
+def batching(models: tuple[str, ...], counts: tuple[int, ...], threads: int, runs: int, out: Path | None) -> None:
     """Measure ways to ask MODELs (default: the shipped ones and the ensemble) about several faces at once."""
     specs = models or shipped()
     before, rows = condition(), []

@@ -9,20 +9,21 @@ import click
 
 COMMANDS = {
     "accuracy": "fer_edge.benchmarks.accuracy",
-    "cascade": "fer_edge.benchmarks.cascade",
+    "batching": "fer_edge.benchmarks.batching",
     "compare": "fer_edge.benchmarks.compare",
-    "faces": "fer_edge.benchmarks.batching",
+    "crop": "fer_edge.benchmarks.crop",
+    "early-exit": "fer_edge.benchmarks.early_exit",
     "latency": "fer_edge.benchmarks.latency",
     "layers": "fer_edge.benchmarks.layers",
-    "margin": "fer_edge.benchmarks.margin",
     "peers": "fer_edge.benchmarks.peers",
     "pipeline": "fer_edge.benchmarks.pipeline",
     "report": "fer_edge.benchmarks.report",
     "robustness": "fer_edge.benchmarks.robustness",
+    "score-cache": "fer_edge.benchmarks.score_cache",
     "start": "fer_edge.benchmarks.start",
     "table": "fer_edge.benchmarks.table",
-    "unchanged": "fer_edge.benchmarks.score_cache",
 }
+"""Commands by name; a command's module and its function in it have the same name."""
 
 
 class _Lazy(click.Group):
@@ -33,11 +34,11 @@ class _Lazy(click.Group):
         module = COMMANDS.get(cmd_name)
         if module is None or find_spec(module) is None:
             return None
-        command = getattr(import_module(module), cmd_name)
+        command = getattr(import_module(module), module.rpartition(".")[2])
         assert isinstance(command, click.Command)
         return command
 
 
 @click.group(cls=_Lazy)
 def bench() -> None:
-    """Measure accuracy and latency, and make tables of the results."""
+    """Measure accuracy and latency on this machine, and make tables of the results."""

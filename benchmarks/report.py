@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from fer_edge.benchmarks import cascade, robustness
+from fer_edge.benchmarks import early_exit, robustness
 from fer_edge.benchmarks.layers import KINDS
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.table import published, tables
@@ -203,6 +203,6 @@ _PICTURES: tuple[tuple[str, str, Callable[[dict[str, Any]], bytes | None]], ...]
     ("latency", "Distribution of latency", distribution),
     ("layers", "Time by kind of operator", kinds),
     ("pipeline", "Stages of a frame", stages),
-    ("cascade", "Accuracy over mean time", cascade.curve),
+    ("cascade", "Accuracy over mean time", early_exit.curve),
     ("robustness", "Accuracy under degradation", lambda result: robustness.curves(result["rows"])),
 )

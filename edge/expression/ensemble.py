@@ -120,7 +120,7 @@ def open_classifier(spec: str = "ensemble", threads: int = 1) -> Ensemble:
     """A shipped model by name, 'ensemble', or a path to a .tflite file or an ensemble .json.
 
     With more threads than one an ensemble's members run side by side, which gains more than threads within each
-    (`fer-edge bench faces`).
+    (`fer-edge bench batching`).
     ModelError where a file is missing, has no card, or is not the one its card describes.
     """
     if path := ensemble_file(spec):

@@ -17,7 +17,7 @@ CACHE_THRESHOLD = 0.13
 """How far a face may differ from the one that was asked about, in standard deviations of its gray values.
 
 What counts is the worst of 6x6 squares, so that a corner of the mouth is not averaged away. Measured with
-`fer-edge bench unchanged --data fer2013.csv` on 4000 pairs made from 1000 of PublicTest's pictures (some
+`fer-edge bench score-cache --data fer2013.csv` on 4000 pairs made from 1000 of PublicTest's pictures (some
 shift, turn, size, light and noise): where they differ by less, the ensemble's scores are 0.015 apart (total
 variation, mean), and 2 answers of 100 change, half of them between classes less than 0.035 apart; beyond 0.5 they are
 0.04 apart and 6 of 100.

@@ -14,7 +14,7 @@ from fer_edge.edge.types import Face, Frame
 MARGIN = 1.165
 """Side of the crop in sides of the detector's box.
 
-Measured, as EYE_LINE and BOX_LINE, with `fer-edge bench margin`: the default detector on 2000
+Measured, as EYE_LINE and BOX_LINE, with `fer-edge bench crop`: the default detector on 2000
 FER2013 training pictures enlarged to 240 px, a face in 1876 of them. Medians (quartiles), in picture sides:
 
 picture / box side 1.165 (1.071 to 1.297); the eyes' middle at 0.392 of the height (0.362 to 0.415) and 0.496

@@ -54,7 +54,7 @@ HAAR_SIDE, HAAR_DOWN = 0.876, 0.073
 """From a cascade's box to BlazeFace's, in cascade sides: the side, and how far down the centre moves.
 
 So Face.box means one thing. Measured under OpenCV 4.11, without this step, with
-`python -m fer_edge.benchmarks.margin --detector haar --count 1000`: FER2013's pictures are the boxes of such
+`fer-edge bench crop --detector haar --count 1000`: FER2013's pictures are the boxes of such
 a cascade (medians: picture / box side 1.021, centre at 0.500, 0.500), larger and higher up than BlazeFace's.
 """
 

@@ -34,8 +34,8 @@ def test_a_network_that_takes_one_face_is_asked_one_by_one(tiny: Path) -> None:
 
 
 def test_ways_are_measured_beside_the_first(tiny: Path, tmp_path: Path) -> None:
-    out = tmp_path / "faces.json"
-    done = run("faces", tiny, "--faces", "1,2", "--runs", "10", "--out", out)
+    out = tmp_path / "batching.json"
+    done = run("batching", tiny, "--faces", "1,2", "--runs", "10", "--out", out)
     assert done.exit_code == 0, done.output
     rows = json.loads(out.read_text())["rows"]
     assert [(row["faces"], row["way"], row["threads"]) for row in rows] == [
@@ -50,5 +50,5 @@ def test_ways_are_measured_beside_the_first(tiny: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", ["0", "1,", "x"])
 def test_faces_that_cannot_be_counted_are_refused(words: str) -> None:
-    done = run("faces", "--faces", words)
+    done = run("batching", "--faces", words)
     assert done.exit_code == 2 and "expected numbers with commas between" in done.stderr

@@ -69,7 +69,7 @@ def test_missing_keras_is_one_sentence() -> None:
     "words",
     [
         ("bench", "robustness", "--data", "no.csv", "--plot", "x.png"),
-        ("bench", "cascade", "--data", "no.csv", "--plot", "x.png"),
+        ("bench", "early-exit", "--data", "no.csv", "--plot", "x.png"),
         ("evaluate", "mobilenet_v2", "--data", "no.csv", "--plots", "."),
     ],
 )

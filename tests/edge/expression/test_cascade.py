@@ -30,7 +30,6 @@ from fer_edge.edge.expression.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import ensemble_command as ensemble_cli
 from fer_edge.train.calibration import even_weights, fit_folds, fit_temperature, parts
-from fer_edge.train.data.loading import load
 from fer_edge.train.early_exit import cheapest_cascade, fit_cascade, held_out_cascade
 from fer_edge.train.evaluation.networks import cascaded
 
@@ -235,27 +234,6 @@ def test_a_broken_cascade_is_one_line(broken: object, tmp_path: Path) -> None:
 def test_a_budget_without_a_cascade_is_refused() -> None:
     result = CliRunner().invoke(main, ["run", "--latency-budget", "3", "--no-early-exit"])
     assert result.exit_code == 2 and "exclude each other" in result.stderr
-
-
-def test_bench_cascade_counts_what_it_did(synthetic_csv: Path, tmp_path: Path) -> None:
-    out, plot = tmp_path / "cascade.json", tmp_path / "cascade.png"
-    words = ["bench", "cascade", "--data", str(synthetic_csv), "--out", str(out), "--plot", str(plot)]
-    done = CliRunner().invoke(main, words)
-    assert done.exit_code == 0, done.output
-    result = json.loads(out.read_text())
-    part, config = load(synthetic_csv).split("val"), read_ensemble(FOLDER / "ensemble.json")
-    assert config.cascade is not None
-    views = [member.logits(part.faces)[None] for member in open_classifier().members]
-    scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
-    whole, early = result["rows"]
-    assert (whole["members"], early["members"]) == (3, round(float(asked.mean()), 4))
-    assert early["accuracy"] == round(float((scores.argmax(1) == part.labels).mean()), 5)
-    low, high = result["ratio_interval"]
-    assert low <= result["ratio"] <= high
-    assert result["curve"][-1]["members"] >= early["members"] >= result["curve"][0]["members"]
-    assert plot.read_bytes().startswith(b"\x89PNG")
-    told = CliRunner().invoke(main, ["bench", "table", str(out)]).stdout.splitlines()
-    assert told[-2].endswith("| 1.00 |") and told[-1].endswith(f"| {result['ratio']:.2f} ({low:.2f}–{high:.2f}) |")
 
 
 def test_evaluate_tells_of_the_cascade_too(synthetic_csv: Path) -> None:

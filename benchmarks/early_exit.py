@@ -34,7 +34,7 @@ BLOCK = 32
 @click.option("--threads", type=click.IntRange(1), default=1, help="Interpreter threads.")
 @picture_file
 @result_file
-def cascade(
+def early_exit(
     spec: str, data: Path, split: str, threads: int, limit: int | None, plot: Path | None, out: Path | None
 ) -> None:
     """Measure what the cascade of ENSEMBLE (default: the shipped one) saves and what it costs.
