@@ -6,18 +6,15 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from fer_edge.edge.config.file import UNCONFIGURED, find
+from fer_edge.edge.config.lazy_group import LazyGroup
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.terminal import configure_logging
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "run": ("fer_edge.edge.commands.run:run", "Recognize expressions live, from a camera or a file."),
@@ -54,18 +51,8 @@ _EXTRAS = {
 }
 
 
-class _Lazy(click.Group):
-    """A group whose commands are imported when they are called; their help lines stand here."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+class _Main(LazyGroup):
+    """The command itself: reads the configuration file, and turns an error into one line with exit code 2."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -74,18 +61,6 @@ class _Lazy(click.Group):
         if name not in UNCONFIGURED and not ctx.resilient_parsing and not {"-h", "--help"} & set(rest):
             _configure(ctx, [str(name), *rest])
         return name, command, rest
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names and help lines without importing every command for them, as click would."""
-        if incomplete.startswith("-"):
-            return super().shell_complete(ctx, incomplete)
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
@@ -161,7 +136,8 @@ def _missing(error: ImportError) -> str:
 
 
 @click.group(
-    cls=_Lazy,
+    cls=_Main,
+    lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "auto_envvar_prefix": PREFIX},
 )
 @click.version_option(package_name="fer-edge")
