@@ -137,11 +137,11 @@ def _alone(members: Any) -> Callable[[], None]:
     """The interpreters alone, as for the others: their input set and invoked."""
     import numpy as np
 
-    inputs = [np.zeros(member._input.shape, member._input.dtype) for member in members]
+    inputs = [np.zeros(member.input.shape, member.input.dtype) for member in members]
 
     def classify() -> None:
         for member, array in zip(members, inputs, strict=True):
-            member._interpreter.run(array)
+            member.interpreter.run(array)
 
     return classify
 

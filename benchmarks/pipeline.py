@@ -217,7 +217,7 @@ def _outside(times: dict[str, list[float]], asked: dict[str, list[float]], case:
 
 def _watched(member: Any, asked: dict[str, list[float]]) -> None:
     """Have the interpreter's time of each face kept under the member's name, and in the current turn."""
-    interpreter, name = member._interpreter, member.path.stem
+    interpreter, name = member.interpreter, member.path.stem
     run = interpreter.run
 
     def timed(*arrays: Any) -> Any:

@@ -16,7 +16,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import prepare
-from fer_edge.edge.tflite.interpreter import open_interpreter
+from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
 from fer_edge.edge.tflite.quantize import gray_table
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.splits import Split
@@ -33,7 +33,8 @@ class Limits:
 
 def operators(path: Path) -> dict[str, int]:
     """How often each operator occurs in the graph as stored, before any delegate takes it over."""
-    return dict(sorted(Counter(open_interpreter(path, xnnpack=False).operators()).items()))
+    names = (operator.name for operator in open_interpreter(path, xnnpack=False).operators())
+    return dict(sorted(Counter(names).items()))
 
 
 def check_integer(path: Path) -> dict[str, int]:
@@ -58,17 +59,15 @@ def check_integer(path: Path) -> dict[str, int]:
     return found
 
 
-def float_operators(interpreter: Any) -> list[str]:
-    """Operators that read or write a float tensor, as NAME→tensor."""
-    inner = interpreter._interpreter
-    tensors = {detail["index"]: detail for detail in inner.get_tensor_details()}
-    found = []
-    for operator in inner._get_ops_details():
-        for index in (*operator["inputs"], *operator["outputs"]):
-            if index in tensors and np.issubdtype(tensors[index]["dtype"], np.floating):
-                found.append(f"{operator['op_name']} ({tensors[index]['name'].split(';')[0][-40:]})")
+def float_operators(interpreter: Interpreter) -> list[str]:
+    """Operators that read or write a float tensor, as "NAME (tensor)"."""
+    tensors, floats = interpreter.tensors(), []
+    for operator in interpreter.operators():
+        for index in (*operator.inputs, *operator.outputs):
+            if index in tensors and np.issubdtype(tensors[index].dtype, np.floating):
+                floats.append(f"{operator.name} ({tensors[index].name.split(';')[0][-40:]})")
                 break
-    return found
+    return floats
 
 
 def figures(logits: NDArray[np.float32], split: Split) -> dict[str, Any]:

@@ -65,6 +65,15 @@ class Adjustable(Protocol):
         ...
 
 
+@runtime_checkable
+class Timed(Protocol):
+    """A classifier that can record how long each of its models takes."""
+
+    def record_timings(self) -> dict[str, list[float]]:
+        """Record the seconds of every invocation from now on, in the lists that it returns by model name."""
+        ...
+
+
 class Pipeline:
     """Frame in, predictions out, in the detector's order of faces.
 
@@ -73,6 +82,7 @@ class Pipeline:
         smoother: Smooths a track's scores over time.
         score_cache: Keeps a track's scores while its crop looks the same; without it every crop is classified.
         stages: Seconds that each stage of the last frame took; a stage that had nothing to do took 0.
+        frames: Frames processed so far.
     """
 
     def __init__(
@@ -86,10 +96,17 @@ class Pipeline:
         self.detector, self.classifier = detector, classifier
         self.tracker, self.smoother, self.score_cache = tracker, smoother, score_cache
         self.stages: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+        self.frames = 0
+
+    @property
+    def detections(self) -> int:
+        """Frames in which the face detector ran; in the others its faces were followed."""
+        return self.detector.looks if isinstance(self.detector, PatchFollower) else self.frames
 
     def process(self, frame: Frame) -> list[Prediction]:
         """The frame's faces with their scores; those that are not cached go through the classifier in one call."""
         self.stages = dict.fromkeys(STAGES, 0.0)
+        self.frames += 1
         with self._timed("detect"):
             faces = self.detector.detect(frame)
         if self.tracker is not None:
@@ -120,6 +137,15 @@ class Pipeline:
             What was changed, in words; nothing where the parts have no load to set.
         """
         return [part.set_load(level) for part in (self.detector, self.classifier) if isinstance(part, Adjustable)]
+
+    def record_timings(self) -> dict[str, list[float]]:
+        """Record how long each model takes per face, for benchmarks.
+
+        Returns:
+            A list per model name to which every invocation from now on appends its seconds; nothing where the
+            classifier has no models to time.
+        """
+        return self.classifier.record_timings() if isinstance(self.classifier, Timed) else {}
 
     def _scores(self, faces: list[Face], crops: NDArray[np.uint8], time: float) -> NDArray[np.float32]:
         if self.score_cache is None or self.tracker is None:

@@ -52,7 +52,18 @@ class Cascade:
 
 
 class Member(Protocol):
-    """A network of the ensemble."""
+    """A model of the ensemble.
+
+    Attributes:
+        timings: Seconds of each invocation; None records nothing.
+    """
+
+    timings: list[float] | None
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        ...
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 48, 48) uint8 gray faces to (N, 7) float32 logits."""
@@ -122,6 +133,10 @@ class CascadeClassifier:
         self.depth = max(1, len(self.members) - level)
         return f"up to {self.depth} of {len(self.members)} models per face"
 
+    def record_timings(self) -> dict[str, list[float]]:
+        """Record the seconds of every invocation from now on, in the lists that it returns by member name."""
+        return record_timings(self.members)
+
     def scores_from_logits(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """All members' (M, N, 7) logits to the (N, 7) probabilities that it would have given."""
         return self._staged(lambda member, chosen: logits[member, chosen], logits.shape[1])[0]
@@ -136,6 +151,14 @@ class CascadeClassifier:
             self.point.thresholds[: depth - 1],
             self._offsets,
         )
+
+
+def record_timings(members: Sequence[Member]) -> dict[str, list[float]]:
+    """Have each member record the seconds of its invocations, in the lists that it returns by member name."""
+    timings: dict[str, list[float]] = {}
+    for member in members:
+        member.timings = timings.setdefault(member.name, [])
+    return timings
 
 
 def point_within_budget(cascade: Cascade, times: Sequence[float], budget: float) -> OperatingPoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 from typing import Protocol
 
 import cv2
@@ -32,42 +33,66 @@ class Classifier(Protocol):
 
 
 class TFLiteClassifier:
-    """A float or int8 .tflite file with a (1, S, S, 3) or (1, S, S, 1) input and (1, 7) logits."""
+    """A float or int8 .tflite classifier with a (1, S, S, 3) or (1, S, S, 1) input and (1, 7) logits.
+
+    Attributes:
+        path: The .tflite file.
+        interpreter: The loaded model.
+        input: Its input tensor.
+        output: Its output tensor.
+        timings: Seconds of each invocation of the interpreter, one per face; None, the default, records nothing.
+    """
 
     def __init__(self, path: Path | str, threads: int = 1, *, xnnpack: bool = True) -> None:
         self.path = Path(path)
-        self._interpreter = open_interpreter(self.path, threads, xnnpack=xnnpack)
-        self._input, self._output = self._interpreter.inputs[0], self._interpreter.outputs[0]
-        shape = self._input.shape
-        if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3) or self._output.shape != (1, len(EMOTIONS)):
+        self.interpreter = open_interpreter(self.path, threads, xnnpack=xnnpack)
+        self.input, self.output = self.interpreter.inputs[0], self.interpreter.outputs[0]
+        self.timings: list[float] | None = None
+        shape = self.input.shape
+        if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3) or self.output.shape != (1, len(EMOTIONS)):
             raise ModelError(
-                f"{self.path} maps {shape} to {self._output.shape}; expected (1, S, S, 3) pixels to (1, 7) logits"
+                f"{self.path} maps {shape} to {self.output.shape}; expected (1, S, S, 3) pixels to (1, 7) logits"
             )
         check_labels(self.path)
-        self._table = gray_table(self._input)
+        self._table = gray_table(self.input)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffix."""
+        return self.path.stem
 
     @property
     def description(self) -> str:
         """File and runtime in a few words."""
-        return f"{self.path.stem} ({self._interpreter.description})"
+        return f"{self.name} ({self.runtime})"
 
     @property
     def runtime(self) -> str:
         """Runtime, version, threads and XNNPACK."""
-        return self._interpreter.description
+        return self.interpreter.description
 
     @property
     def output_step(self) -> float:
-        """What one int8 step of the logits is worth; 0 for float models."""
-        return self._output.scale
+        """The difference of two logits that are one int8 step apart; 0 for float models."""
+        return self.output.scale
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 48, 48) uint8 gray faces to (N, 7) float32 logits."""
+        """Classify faces one by one.
+
+        Args:
+            crops: (N, 48, 48) uint8 gray faces.
+
+        Returns:
+            (N, 7) float32 logits in EMOTIONS order.
+        """
         logits = np.empty((len(crops), len(EMOTIONS)), np.float32)
         for row, crop in zip(logits, crops, strict=True):
-            picture = cv2.LUT(prepare(crop, self._input.shape[1]), self._table)
-            (integers,) = self._interpreter.run(picture[None, :, :, None])  # broadcast over the channels
-            row[:] = dequantize(integers[0], self._output)
+            picture = cv2.LUT(prepare(crop, self.input.shape[1]), self._table)
+            start = 0.0 if self.timings is None else perf_counter()
+            (integers,) = self.interpreter.run(picture[None, :, :, None])  # broadcast over the channels
+            if self.timings is not None:
+                self.timings.append(perf_counter() - start)
+            row[:] = dequantize(integers[0], self.output)
         return logits
 
 

@@ -21,6 +21,7 @@ from fer_edge.edge.expression.cascade import (
     mean_time,
     member_times,
     point_within_budget,
+    record_timings,
 )
 from fer_edge.edge.expression.classifier import Classifier, TFLiteClassifier, open_member
 from fer_edge.edge.expression.scores import fuse
@@ -105,6 +106,10 @@ class Ensemble:
         for other in others:
             other.result()
         return logits
+
+    def record_timings(self) -> dict[str, list[float]]:
+        """Record the seconds of every invocation from now on, in the lists that it returns by member name."""
+        return record_timings(self.members)
 
     def cascade(self, cascade: Cascade, point: OperatingPoint | None = None) -> CascadeClassifier:
         """The same members as a cascade, at that point of it or the chosen one; they are shared, not opened again."""

@@ -28,7 +28,17 @@ RUNTIMES = (
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of a model. real = (integer - zero_point) * scale; scale is 0 for float tensors."""
+    """A tensor of a model's graph; real = (integer - zero_point) * scale.
+
+    Attributes:
+        name: The tensor's name in the file.
+        index: Its number in the graph.
+        shape: Its shape; inputs and outputs have the batch size 1 in front.
+        dtype: Its dtype.
+        scale: The real value of one integer step; 0 for float tensors and for weights quantized per channel.
+        zero_point: The integer that stands for 0.
+        scales: One scale per channel for weights quantized per channel, else the one scale; empty for float tensors.
+    """
 
     name: str
     index: int
@@ -36,6 +46,16 @@ class Tensor:
     dtype: np.dtype[Any]
     scale: float
     zero_point: int
+    scales: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator of a model's graph: its TFLite name, and the indices of the tensors that it reads and writes."""
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -119,13 +139,20 @@ class Interpreter:
         self._interpreter.invoke()
         return tuple(view().copy() for view in self._out)
 
-    def operators(self) -> list[str]:
-        """The graph's operator names in order, as the runtime executes them (DELEGATE is XNNPACK's part)."""
-        return [str(op["op_name"]) for op in self._interpreter._get_ops_details()]
+    def tensors(self) -> dict[int, Tensor]:
+        """Every tensor of the graph by its index."""
+        return {detail["index"]: _tensor(detail) for detail in self._interpreter.get_tensor_details()}
+
+    def operators(self) -> list[Operator]:
+        """The graph's operators in the order in which the runtime executes them; DELEGATE is XNNPACK's part."""
+        return [
+            Operator(str(detail["op_name"]), tuple(map(int, detail["inputs"])), tuple(map(int, detail["outputs"])))
+            for detail in self._interpreter._get_ops_details()
+        ]
 
     def _delegated(self) -> bool:
         try:
-            return "DELEGATE" in self.operators()
+            return any(operator.name == "DELEGATE" for operator in self.operators())
         except (AttributeError, KeyError):
             return self.runtime.xnnpack
 
@@ -210,7 +237,12 @@ def _read(path: Path) -> bytes:
 
 def _tensor(detail: dict[str, Any]) -> Tensor:
     scale, zero_point = detail["quantization"]
-    shape = tuple(int(side) for side in detail["shape"])
     return Tensor(
-        str(detail["name"]), int(detail["index"]), shape, np.dtype(detail["dtype"]), float(scale), int(zero_point)
+        name=str(detail["name"]),
+        index=int(detail["index"]),
+        shape=tuple(int(side) for side in detail["shape"]),
+        dtype=np.dtype(detail["dtype"]),
+        scale=float(scale),
+        zero_point=int(zero_point),
+        scales=tuple(float(each) for each in detail["quantization_parameters"]["scales"]),
     )

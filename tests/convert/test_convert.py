@@ -95,14 +95,13 @@ def test_the_export_is_int8_throughout(int8_file):
 
 
 def test_convolution_weights_have_a_scale_per_channel(int8_file):
-    inner = open_interpreter(int8_file, xnnpack=False)._interpreter
-    tensors = {detail["index"]: detail for detail in inner.get_tensor_details()}
-    for operator in inner._get_ops_details():
-        if operator["op_name"] in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            kernel = tensors[operator["inputs"][1]]
-            channels = kernel["shape"][3 if operator["op_name"] == "DEPTHWISE_CONV_2D" else 0]
-            assert kernel["dtype"] == np.int8
-            assert len(kernel["quantization_parameters"]["scales"]) == channels
+    model = open_interpreter(int8_file, xnnpack=False)
+    tensors = model.tensors()
+    for operator in model.operators():
+        if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            kernel = tensors[operator.inputs[1]]
+            assert kernel.dtype == np.int8
+            assert len(kernel.scales) == kernel.shape[3 if operator.name == "DEPTHWISE_CONV_2D" else 0]
 
 
 def test_the_file_gives_what_the_fake_quantized_model_gives(fake, int8_file):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from network_camera import PORTRAIT
 
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.tracker import Tracker
-from fer_edge.edge.pipeline import STAGES, Pipeline
+from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline
+from fer_edge.edge.sources.pictures import read_picture
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
 
 BOXES = [Box(100, 10, 60, 60), Box(10, 20, 50, 50), Box(60, 80, 30, 30)]
@@ -86,6 +88,19 @@ def test_stages_are_timed(clock: Clock) -> None:
     pipeline.process(FRAME)
     assert tuple(pipeline.stages) == STAGES
     assert pipeline.stages == dict.fromkeys(STAGES, 0.0) | {"detect": 1.0, "classify": 2.0}
+
+
+def test_detections_and_model_times_are_counted() -> None:
+    every_frame = Pipeline(FixedDetector(BOXES), CountingClassifier())
+    every_frame.process(FRAME)
+    assert (every_frame.frames, every_frame.detections, every_frame.record_timings()) == (1, 1, {})
+    pipeline = open_pipeline(continuous=True)
+    portrait, timings = read_picture(PORTRAIT), pipeline.record_timings()
+    for index in range(3):
+        (prediction,) = pipeline.process(Frame(portrait, index, index / 30))
+    assert (pipeline.frames, pipeline.detections, prediction.face.track) == (3, 1, 1)
+    assert set(timings) == {"mobilenet_v2_int8", "efficientnet_b0_int8", "se_mobilenet_v2_int8"}
+    assert len(timings["mobilenet_v2_int8"]) == 2, "the third frame's scores are cached"
 
 
 def test_frame_without_a_face(clock: Clock) -> None:

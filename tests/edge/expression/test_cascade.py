@@ -48,6 +48,7 @@ class Told:
 
     def __init__(self, logits: np.ndarray) -> None:
         self.table, self.asked = logits, 0
+        self.name, self.timings = "told", None
 
     def logits(self, crops: np.ndarray) -> np.ndarray:
         self.asked += len(crops)
@@ -188,6 +189,9 @@ def test_the_shipped_cascade_answers_as_its_members_do() -> None:
     views = [member.logits(faces)[None] for member in whole.members]
     scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
     assert np.allclose(cascade(faces), scores, atol=1e-6) and cascade.invocations == asked.sum()
+    timings = cascade.record_timings()
+    cascade(faces)
+    assert [len(timings[member.name]) for member in whole.members] == [np.sum(asked > index) for index in range(3)]
     cascade.point = replace(cascade.point, thresholds=(1.01, 1.01))
     assert np.allclose(cascade(faces), whole(faces), atol=1e-3)
 

@@ -106,10 +106,28 @@ def test_lanes_share_the_members_out(costs: list[int], threads: int) -> None:
 
 def test_lookup_equals_quantizing_the_network_input() -> None:
     model = TFLiteClassifier(FOLDER / "mobilenet_v2_int8.tflite")
-    _, side, _, channels = model._input.shape
-    expected = quantize(network_input(faces(1), side, channels), model._input)
-    (logits,) = model._interpreter.run(expected)
-    assert np.array_equal(dequantize(logits[0], model._output), model.logits(faces(1))[0])
+    _, side, _, channels = model.input.shape
+    expected = quantize(network_input(faces(1), side, channels), model.input)
+    (logits,) = model.interpreter.run(expected)
+    assert np.array_equal(dequantize(logits[0], model.output), model.logits(faces(1))[0])
+
+
+def test_timings_are_recorded_per_model_and_face() -> None:
+    whole = open_classifier("ensemble")
+    whole(faces(2))
+    timings = whole.record_timings()
+    whole(faces(3))
+    assert set(timings) == {f"{name}_int8" for name in NAMES}
+    assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in timings.values())
+
+
+def test_the_graph_of_a_shipped_model_is_listed() -> None:
+    model = open_interpreter(FOLDER / "mobilenet_v2_int8.tflite", xnnpack=False)
+    tensors, operators = model.tensors(), model.operators()
+    assert tensors[model.inputs[0].index] == model.inputs[0] and model.inputs[0].scales == (model.inputs[0].scale,)
+    assert model.inputs[0].index in operators[0].inputs and model.outputs[0].index in operators[-1].outputs
+    kernel = next(tensors[operator.inputs[1]] for operator in operators if operator.name == "CONV_2D")
+    assert len(kernel.scales) == kernel.shape[0] > 1 and kernel.scale == 0
 
 
 @given(arrays(np.float32, 20, elements=st.floats(-0.96875, 0.96875, width=32)))
