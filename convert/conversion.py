@@ -26,7 +26,7 @@ from fer_edge.convert.ranges import calibrate
 from fer_edge.convert.sensitivity import sensitivity, table, write_table
 from fer_edge.convert.tflite_file import sample, write_onnx
 from fer_edge.edge.device.host_info import versions
-from fer_edge.edge.device.version import revision
+from fer_edge.edge.device.version import git_revision
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.card import ModelCard, checked_card, read_card, write_card
@@ -228,7 +228,7 @@ def _write(
         training=source.training
         | {"fingerprints": {split: fingerprint(part) for split, part in data.splits.items() if split != "test"}},
         conversion=conversion,
-        git_revision=revision() or "unknown",
+        git_revision=git_revision() or "unknown",
         date=time.strftime("%Y-%m-%d"),
     )
     write_bytes(path, content)

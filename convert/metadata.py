@@ -17,7 +17,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from fer_edge.edge.device.version import installed
+from fer_edge.edge.device.version import package_version
 from fer_edge.edge.tflite.card import ModelCard
 from fer_edge.edge.tflite.labels import FILE
 from fer_edge.edge.types import EMOTIONS
@@ -46,7 +46,7 @@ def labelled(content: bytes, name: str, licence: str = ModelCard.licence) -> byt
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     about = {2: [_image(graph.tensors[graph.inputs[0]])], 3: [_emotion()]}
-    whole = {0: name, 1: ABOUT, 2: installed(), 3: [about], 4: "fer-edge", 5: licence, 7: "1.0.0"}
+    whole = {0: name, 1: ABOUT, 2: package_version(), 3: [about], 4: "fer-edge", 5: licence, 7: "1.0.0"}
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(_flatbuffer(whole, b"M001"), np.uint8)
     known = {bytes(entry.name): entry for entry in model.metadata or []}

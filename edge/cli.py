@@ -76,7 +76,7 @@ class _Main(LazyGroup):
         except FerEdgeError as error:
             raise _OneLine(str(error)) from error
         except ImportError as error:
-            raise _OneLine(_missing(error)) from error
+            raise _OneLine(missing_dependency(error)) from error
         except OSError as error:
             if not error.filename:  # no file of the user's: a bug
                 raise
@@ -121,18 +121,36 @@ def _unusable(error: OSError) -> str:
     return f"{redact(str(error.filename))}: {error.strerror}"
 
 
-def _missing(error: ImportError) -> str:
-    """One sentence for a dependency that is not there."""
+def missing_dependency(error: ImportError) -> str:
+    """One line for a dependency that cannot be imported, with the command that installs it.
+
+    Args:
+        error: What the import raised.
+
+    Returns:
+        The line without the leading "fer-edge:".
+    """
+    from fer_edge.edge.device.installation import install_extra
+
     package = (error.name or "").split(".")[0]
     if package in _EXTRAS:
         what, extra = _EXTRAS[package]
-        return f"this command needs {what}: pip install 'fer-edge[{extra}]'"
+        return f"this command needs {what}: {install_extra(extra)}"
     text = str(error)
     if "libGL" in text:
         return "OpenCV needs libGL, which this system lacks: sudo apt-get install libgl1"
     if "libgthread" in text or "libglib" in text:
         return "OpenCV needs GLib, which this system lacks: sudo apt-get install libglib2.0-0"
-    return f"a dependency cannot be imported ({text}): reinstall with pip install fer-edge"
+    return f"a dependency cannot be imported ({text}): {install_extra()}"
+
+
+def _print_version(context: click.Context, option: click.Parameter, chosen: bool) -> None:
+    """Print the version, with a checkout's git revision, and exit."""
+    if chosen and not context.resilient_parsing:
+        from fer_edge.edge.device.version import full_version
+
+        click.echo(f"fer-edge {full_version()}")
+        context.exit()
 
 
 @click.group(
@@ -140,7 +158,9 @@ def _missing(error: ImportError) -> str:
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "auto_envvar_prefix": PREFIX},
 )
-@click.version_option(package_name="fer-edge")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file [default: fer-edge.toml].")
 def main(config: Path | None) -> None:
     """Facial-expression recognition on the edge: train, quantize, verify, run."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from fer_edge.edge.device.board import celsius, read_text, throttling
 from fer_edge.edge.device.host_info import machine
-from fer_edge.edge.device.version import revision
+from fer_edge.edge.device.version import git_revision
 
 PACKAGES = ("fer-edge", "ai-edge-litert", "tflite-runtime", "numpy", "opencv-python")
 
@@ -21,7 +21,7 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
         **machine(PACKAGES, root),
         "architecture": platform.machine(),
         "memory_mib": _memory(root),
-        "git": revision(),
+        "git": git_revision(),
         **condition(root),
     }
 

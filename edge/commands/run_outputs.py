@@ -157,13 +157,13 @@ def _broker(source: Source, model: str, outputs: Outputs) -> Iterator[Sink]:
     name = checked_name(options.mqtt_id or default_name(source.name))
     prefix = checked_discovery(options.mqtt_discovery)
 
-    from fer_edge.edge.device.version import installed
+    from fer_edge.edge.device.version import package_version
     from fer_edge.edge.sinks.mqtt.connection import Connection
     from fer_edge.edge.sinks.mqtt.discovery import configurations
     from fer_edge.edge.sinks.mqtt.sink import MqttSink
 
     base = f"{address.prefix}/{name}"
-    greeting = configurations(prefix, base, name, model, installed()) if prefix else {}
+    greeting = configurations(prefix, base, name, model, package_version()) if prefix else {}
     connection = Connection(address, name, greeting, options.mqtt_ca)
     yield MqttSink(connection, lambda: source.disconnected, outputs.events.hold)
 

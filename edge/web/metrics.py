@@ -7,7 +7,7 @@ import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from fer_edge.edge.device.version import installed
+from fer_edge.edge.device.version import package_version
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.state import RunInfo, seen, waiting
@@ -22,7 +22,9 @@ def metrics(run: RunInfo, live: FrameMailbox, viewers: int) -> str:
 
 def _families(run: RunInfo, live: FrameMailbox, viewers: int) -> Iterator[list[str]]:
     stats = run.stats
-    yield _family("build_info", "gauge", "The version of fer-edge.", {f'{{version="{_escaped(installed())}"}}': 1})
+    yield _family(
+        "build_info", "gauge", "The version of fer-edge.", {f'{{version="{_escaped(package_version())}"}}': 1}
+    )
     yield _family("frames_total", "counter", "Frames looked at.", {"": stats.frames})
     yield _family("frames_dropped_total", "counter", "Frames of a live source not looked at.", {"": run.source.dropped})
     emotions = {f'{{emotion="{name}"}}': live.emotions[name] for name in EMOTIONS}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_edge.edge.device.thermal import ThermalMonitor
-from fer_edge.edge.device.version import installed
+from fer_edge.edge.device.version import package_version
 from fer_edge.edge.sinks.jsonl import face_record
 from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.sources import Source
@@ -53,7 +53,7 @@ def state(run: RunInfo, live: FrameMailbox, viewers: int) -> dict[str, Any]:
     """Times are in seconds, stage times in mean milliseconds a frame, boxes in pixels of the frame."""
     shown, (rate, stages) = live.newest, run.stats.now()
     return {
-        "version": installed(),
+        "version": package_version(),
         "status": status(run, live),
         "source": run.source.name,
         "live": run.source.live,

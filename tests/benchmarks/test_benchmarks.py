@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
 from pathlib import Path
 
 import click
@@ -16,7 +14,6 @@ from measuring import run
 
 from fer_edge.benchmarks import latency
 from fer_edge.benchmarks.results_io import machine, record
-from fer_edge.edge.device.version import revision
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
 from fer_edge.edge.tflite.card import sha256
@@ -214,28 +211,6 @@ def test_facts_of_a_machine_that_tells_nothing(tmp_path: Path) -> None:
     assert found["celsius"] is None
     assert found["python"]
     json.dumps(found)
-
-
-def test_a_revision_is_marked_where_what_runs_was_changed(tmp_path: Path) -> None:
-    def git(*words: str) -> None:
-        who = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
-        subprocess.run(["git", "-C", tmp_path, *who, *words], check=True, capture_output=True)
-
-    assert revision(tmp_path) is None
-    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
-    written, runs = [tmp_path / "README.md", tmp_path / "benchmarks" / "results" / "a.json"], tmp_path / "code.py"
-    for path in (*written, runs):
-        path.write_text("old")
-    git("init")
-    git("add", ".")
-    git("commit", "-m", "first")
-    clean = revision(tmp_path)
-    assert clean is not None and re.fullmatch("[0-9a-f]{12}", clean)
-    for path in (*written, tmp_path / "untracked.py"):
-        path.write_text("new")
-    assert revision(tmp_path) == clean
-    runs.write_text("new")
-    assert revision(tmp_path) == f"{clean}+"
 
 
 # --- the commands ------------------------------------------------------------------------------------------------

@@ -15,10 +15,12 @@ import pytest
 from click.testing import CliRunner
 from network_camera import PORTRAIT
 
-from fer_edge.edge.cli import COMMANDS, _missing, main
+from fer_edge.edge.cli import COMMANDS, main, missing_dependency
 from fer_edge.edge.commands.run import run
 from fer_edge.edge.config.click_types import FloatRange
 from fer_edge.edge.config.option_values import options
+from fer_edge.edge.device.installation import install_extra
+from fer_edge.models import FOLDER
 
 
 def without(module: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +64,14 @@ def test_a_number_without_limits_tells_of_none() -> None:
 def test_missing_keras_is_one_sentence() -> None:
     done = without("keras", "train", "mobilenet_v2", "--data", "x.csv")
     assert done.returncode == 2
-    assert done.stderr.strip() == "fer-edge: this command needs Keras: pip install 'fer-edge[train]'"
+    assert done.stderr.strip() == f"fer-edge: this command needs Keras: {install_extra('train')}"
+
+
+def test_no_message_fetches_fer_edge_from_an_index() -> None:
+    """Somebody else may own the name there; commands are made by `device.installation`."""
+    rooms = ("edge", "train", "convert", "benchmarks")
+    texts = {path: path.read_text("utf-8") for room in rooms for path in (FOLDER.parent / room).rglob("*.py")}
+    assert not [path for path, text in texts.items() if re.search(r"pip install[^\n]*fer-edge|fer-edge\[", text)]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +88,7 @@ def test_what_cannot_be_drawn_is_said_before_the_work(words: tuple[str, ...]) ->
 
 
 def test_missing_opencv_library_names_the_package() -> None:
-    text = _missing(ImportError("libGL.so.1: cannot open shared object file: No such file or directory"))
+    text = missing_dependency(ImportError("libGL.so.1: cannot open shared object file: No such file or directory"))
     assert text.endswith("sudo apt-get install libgl1")
 
 
