@@ -73,8 +73,8 @@ def measured(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str,
             "runtime": f"{here.name} {here.version}",
             "threads": threads,
             **measure(probabilities, part.labels).to_dict(),
-            "answers": _digits(probabilities.argmax(axis=1)),
-            "right": _digits(probabilities.argmax(axis=1) == part.labels),
+            "predictions": _digits(probabilities.argmax(axis=1)),
+            "correct": _digits(probabilities.argmax(axis=1) == part.labels),
         }
         for flipped, probabilities in views.items()
     ]

@@ -34,7 +34,9 @@ from fer_edge.train.progress import Progress
 Way = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, 48, 48) uint8 faces to (N, 7) float32 probabilities."""
 
-ONE_BY_ONE, TOGETHER, LANES = "one invocation after another", "one invocation", "members side by side"
+ONE_BY_ONE = "one face per invocation"
+TOGETHER = "all faces in one invocation"
+LANES = "members in parallel"
 
 
 @click.command(cls=Recorded)
@@ -55,11 +57,11 @@ def batching(models: tuple[str, ...], counts: tuple[int, ...], threads: int, run
             progress("models", done, len(specs))
     here = f"{runtime().name} {runtime().version}"
     body = {"runs": runs, "runtime": here, "before": before, "after": condition(), "rows": rows}
-    path = write("faces", body, out)
+    path = write("batching", body, out)
     for row in rows:
         low, high = row["ratio_interval"]
         click.echo(
-            f"{row['model']:18} {row['faces']:3} faces  {row['way']:28} {row['threads']} thr  "
+            f"{row['model']:18} {row['faces']:3} faces  {row['method']:28} {row['threads']} thr  "
             f"{row['ms']['p50'] / row['faces']:7.3f} ms a face  {row['ratio']:.2f}x [{low:.2f}, {high:.2f}]"
         )
     click.echo(f"wrote {path}", err=True)
@@ -83,7 +85,7 @@ def _measured(spec: str, number: int, threads: int, runs: int) -> list[dict[str,
         rows.append(
             {
                 "faces": number,
-                "way": way,
+                "method": way,
                 "threads": crew,
                 "ms": ms,
                 "rounds": own,

@@ -47,8 +47,8 @@ def compare(before: Path, after: Path) -> None:
 
 
 def _accuracy(old: dict[str, Any], new: dict[str, Any]) -> str:
-    right = [_marks(row, "right") == "1" for row in (old, new)]
-    same = float(np.mean(_marks(old, "answers") == _marks(new, "answers")))
+    right = [_marks(row, "correct") == "1" for row in (old, new)]
+    same = float(np.mean(_marks(old, "predictions") == _marks(new, "predictions")))
     low, high = paired_interval(*right)
     gained, lost = int(np.sum(right[1] & ~right[0])), int(np.sum(right[0] & ~right[1]))
     return (

@@ -56,18 +56,18 @@ def early_exit(
         "after": condition(),
     }
     body["rows"] = [{**about, **row} for row in body["rows"]]
-    path = write("cascade", body, out)
+    path = write("early-exit", body, out)
     if plot:
         write_bytes(plot, curve(body))
     for row in body["rows"]:
         ms = row["ms"]
         click.echo(
-            f"{row['how']:10} {100 * row['accuracy']:6.2f} %  mean {ms['mean']:.3f} ms  p50 {ms['p50']:.3f}  "
-            f"p99 {ms['p99']:.3f}  {row['members']:.2f} members a face"
+            f"{row['mode']:10} {100 * row['accuracy']:6.2f} %  mean {ms['mean']:.3f} ms  p50 {ms['p50']:.3f}  "
+            f"p99 {ms['p99']:.3f}  {row['models_per_face']:.2f} members a face"
         )
     low, high = body["ratio_interval"]
     cheaper = f"{body['ratio']:.2f} [{low:.2f}, {high:.2f}] times cheaper"
-    click.echo(f"the cascade is {cheaper}, {100 * body['drop']:.2f} points below")
+    click.echo(f"the cascade is {cheaper}, {100 * body['accuracy_drop']:.2f} points below")
     click.echo(f"wrote {path}", err=True)
 
 
@@ -76,7 +76,9 @@ def _measured(whole: Ensemble, early: CascadeClassifier, part: Split) -> dict[st
     count, members = len(part), whole.members
     logits = np.empty((len(members), count, 7), np.float32)
     alone = np.empty((len(members), count))
-    scores: dict[str, NDArray[np.float32]] = {name: np.empty((count, 7), np.float32) for name in ("whole", "cascade")}
+    scores: dict[str, NDArray[np.float32]] = {
+        name: np.empty((count, 7), np.float32) for name in ("all models", "early exit")
+    }
     times = {name: np.empty(count) for name in scores}
     for classifier in (whole, early):
         classifier(part.faces[:BLOCK])  # warm
@@ -84,7 +86,7 @@ def _measured(whole: Ensemble, early: CascadeClassifier, part: Split) -> dict[st
     with Progress() as progress:
         for start in range(0, count, BLOCK):
             chosen = range(start, min(count, start + BLOCK))
-            for name, call in (("whole", whole), ("cascade", early)):
+            for name, call in (("all models", whole), ("early exit", early)):
                 for face in chosen:
                     times[name][face], scores[name][face : face + 1] = _timed(call, part.faces[face : face + 1])
             for index, member in enumerate(members):
@@ -94,23 +96,23 @@ def _measured(whole: Ensemble, early: CascadeClassifier, part: Split) -> dict[st
                     )
             progress("faces", chosen.stop, count)
     accuracy = {name: float(np.mean(found.argmax(axis=1) == part.labels)) for name, found in scores.items()}
-    asked = {"whole": float(len(members)), "cascade": early.invocations / max(1, early.faces)}
+    asked = {"all models": float(len(members)), "early exit": early.invocations / max(1, early.faces)}
     rows = [
         {
-            "how": name,
+            "mode": name,
             "accuracy": round(accuracy[name], 5),
-            "members": round(asked[name], 4),
+            "models_per_face": round(asked[name], 4),
             "ms": summary(times[name]),
         }
         for name in scores
     ]
     blocks = {name: np.add.reduceat(each, range(0, count, BLOCK)) for name, each in times.items()}
-    interval = ratio_interval(blocks["whole"], blocks["cascade"], paired=True, middle=np.mean)
+    interval = ratio_interval(blocks["all models"], blocks["early exit"], paired=True, middle=np.mean)
     return {
         "rows": rows,
-        "ratio": round(float(times["whole"].sum() / times["cascade"].sum()), 3),
+        "ratio": round(float(times["all models"].sum() / times["early exit"].sum()), 3),
         "ratio_interval": [round(end, 3) for end in interval],
-        "drop": round(accuracy["whole"] - accuracy["cascade"], 5),
+        "accuracy_drop": round(accuracy["all models"] - accuracy["early exit"], 5),
         "curve": _points(whole, early.cascade, logits, alone, part),
     }
 
@@ -146,7 +148,7 @@ def _points(
                 "accuracy": round(float(np.mean(scores.argmax(axis=1) == part.labels)), 5),
                 "loss": point.loss,
                 "ms": round(float((alone * seen).sum(axis=0).mean()), 4),
-                "members": round(float(asked.mean()), 4),
+                "models_per_face": round(float(asked.mean()), 4),
             }
         )
     return points
@@ -161,7 +163,7 @@ def curve(result: dict[str, Any]) -> bytes:
     axis.plot(times, [100 * (whole - p["loss"]) for p in points], color="#1f6feb", lw=1.4, label="expected")
     axis.plot(times, [100 * p["accuracy"] for p in points], ".", color="#1f6feb", alpha=0.45, label="counted")
     for row, colour in zip(result["rows"], ("#57606a", "#d1242f"), strict=True):
-        axis.plot(row["ms"]["mean"], 100 * row["accuracy"], "o", ms=9, color=colour, label=row["how"])
+        axis.plot(row["ms"]["mean"], 100 * row["accuracy"], "o", ms=9, color=colour, label=row["mode"])
     axis.set_xlabel("mean time of a face, ms")
     axis.set_ylabel("accuracy, %")
     axis.set_xlim(left=0)

@@ -206,7 +206,7 @@ def _measured(workers: dict[str, _Worker], faces: Path, labels: Any, frames: int
                 "python": worker.opened["python"],
                 "packages": worker.opened["packages"],
                 "accuracy": round(float(np.mean(answers == labels)), 5),
-                "right": "".join(str(int(right)) for right in answers == labels),
+                "correct": "".join(str(int(right)) for right in answers == labels),
             }
         )
     return [{**row, **_beside_run(row, rows)} for row in rows]

@@ -142,10 +142,11 @@ def _fresh(case: Case) -> dict[str, Any]:
 
 def measured(case: Case) -> dict[str, Any]:
     """All that is measured of a case."""
-    row: dict[str, Any] = {name: getattr(case, name) for name in ("faces", "width", "height", "threads", "cascade")}
+    row: dict[str, Any] = {name: getattr(case, name) for name in ("faces", "width", "height", "threads")}
     row |= {
         "detect_every": case.detect_every,
-        "unchanged": case.unchanged,
+        "early_exit": case.cascade,
+        "cache_threshold": case.unchanged,
         **_ahead(case),
         "peak_mib": peak_mib() or 0.0,
     }
@@ -203,9 +204,9 @@ def _serial(case: Case) -> dict[str, Any]:
         "stages": {name: summary(each) for name, each in times.items()},
         "models": models,
         "faces_found": round(found / count, 3),
-        "looks": round(looks / count, 3),
-        "networks": round(members_asked / max(1, found), 3),
-        "outside": _outside(times, asked, case),
+        "detections_per_frame": round(looks / count, 3),
+        "models_per_face": round(members_asked / max(1, found), 3),
+        "outside_models": _outside(times, asked, case),
     }
 
 
@@ -272,7 +273,12 @@ def _camera(case: Case, seconds: float = 4.0) -> dict[str, Any]:
         for frame, predictions in results:
             annotate(frame, predictions)
             ages.append(1000 * (perf_counter() - camera.began - frame.time))
-        return {"rate": case.camera_rate, "taken": len(ages), "dropped": source.dropped, "age_ms": summary(ages)}
+        return {
+            "rate": case.camera_rate,
+            "processed": len(ages),
+            "dropped": source.dropped,
+            "latency_ms": summary(ages),
+        }
 
 
 def _sustained(case: Case) -> dict[str, Any]:

@@ -64,8 +64,8 @@ def _measure(specs: tuple[str, ...], part: Split, threads: int) -> list[dict[str
     ways: list[_Way] = [(row, each.members, each.fused) for row, each in zip(rows, classifiers, strict=True)]
     for spec, row, each in zip(specs, rows, classifiers, strict=True):
         if cascade := cascade_of(spec):
-            row["cascade"] = {}
-            ways.append((row["cascade"], each.members, each.cascade(cascade).scores_from_logits))
+            row["early_exit"] = {}
+            ways.append((row["early_exit"], each.members, each.cascade(cascade).scores_from_logits))
     for (found, _, _), accuracy in zip(ways, _accuracies(ways, part, part.faces), strict=True):
         found |= {"accuracy": accuracy, "degraded": {name: [] for name in DEGRADATIONS}}
     steps = [(name, strength) for name, kind in DEGRADATIONS.items() for strength in kind.strengths]
@@ -99,7 +99,7 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
     drawn = figure(10, 8)
     plots = drawn.subplots(3, 3, sharey=True)
     lines = [(row["model"], row, "-") for row in rows]
-    lines += [(f"{row['model']}, cascade", row["cascade"], "--") for row in rows if "cascade" in row]
+    lines += [(f"{row['model']}, cascade", row["early_exit"], "--") for row in rows if "early_exit" in row]
     for axis, (name, kind) in zip(plots.flat, DEGRADATIONS.items(), strict=True):
         for label, found, style in lines:
             bold = label == "ensemble"

@@ -38,12 +38,12 @@ def test_ways_are_measured_beside_the_first(tiny: Path, tmp_path: Path) -> None:
     done = run("batching", tiny, "--faces", "1,2", "--runs", "10", "--out", out)
     assert done.exit_code == 0, done.output
     rows = json.loads(out.read_text())["rows"]
-    assert [(row["faces"], row["way"], row["threads"]) for row in rows] == [
+    assert [(row["faces"], row["method"], row["threads"]) for row in rows] == [
         *((1, way, threads) for way in (ONE_BY_ONE, TOGETHER) for threads in (1, 2)),
         *((2, ONE_BY_ONE, threads) for threads in (1, 2)),
     ]
     assert all(row["ms"]["count"] == 10 and len(row["rounds"]) == 10 for row in rows)
-    assert [row["ratio"] for row in rows if (row["way"], row["threads"]) == (ONE_BY_ONE, 1)] == [1, 1]
+    assert [row["ratio"] for row in rows if (row["method"], row["threads"]) == (ONE_BY_ONE, 1)] == [1, 1]
     (line,) = [line for line in run("table", out).stdout.splitlines() if line.startswith(f"| tiny, {TOGETHER} | 2 |")]
     assert line.endswith(f"| {rows[3]['ms']['p50']:.2f} | – |")
 

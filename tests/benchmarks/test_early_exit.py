@@ -23,11 +23,11 @@ def test_early_exit_is_measured_beside_the_whole_ensemble(synthetic_csv: Path, t
     views = [member.logits(part.faces)[None] for member in open_classifier().members]
     scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
     whole, early = result["rows"]
-    assert (whole["members"], early["members"]) == (3, round(float(asked.mean()), 4))
+    assert (whole["models_per_face"], early["models_per_face"]) == (3, round(float(asked.mean()), 4))
     assert early["accuracy"] == round(float((scores.argmax(1) == part.labels).mean()), 5)
     low, high = result["ratio_interval"]
     assert low <= result["ratio"] <= high
-    assert result["curve"][-1]["members"] >= early["members"] >= result["curve"][0]["members"]
+    assert result["curve"][-1]["models_per_face"] >= early["models_per_face"] >= result["curve"][0]["models_per_face"]
     assert plot.read_bytes().startswith(b"\x89PNG")
     lines = run("table", out).stdout.splitlines()
     assert lines[-2].endswith("| 1.00 |") and lines[-1].endswith(f"| {result['ratio']:.2f} ({low:.2f}–{high:.2f}) |")

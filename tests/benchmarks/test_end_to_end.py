@@ -35,15 +35,15 @@ def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
     done = run("pipeline", *words, "--out", out)
     assert done.exit_code == 0, done.output
     (row,) = json.loads(out.read_text())["rows"]
-    assert row["faces_found"] == 2 and row["looks"] < 1
+    assert row["faces_found"] == 2 and row["detections_per_frame"] < 1
     assert set(row["stages"]) >= {"capture", "detect", "track", "crop", "classify", "fuse", "draw", "sink"}
     first = Path(read_ensemble(FOLDER / "ensemble.json").members[0]).stem  # the one that sees every face
-    assert row["models"][first]["p50"] > 0 and 0 < row["outside"] < 1
-    assert row["camera"]["taken"] + row["camera"]["dropped"] <= 4 * 30
+    assert row["models"][first]["p50"] > 0 and 0 < row["outside_models"] < 1
+    assert row["camera"]["processed"] + row["camera"]["dropped"] <= 4 * 30
     assert row["rate"] > 0 and row["cpu_seconds"] > 0 and row["peak_mib"] > 0
     drawn = sum(_of_frame(row, name) for name in (*row["models"], "fuse"))
     assert drawn == pytest.approx(row["stages"]["classify"]["mean"], abs=0.01)
-    assert f"| {row['networks']:.2f} | {100 * row['outside']:.0f} % |" in run("table", out).stdout
+    assert f"| {row['models_per_face']:.2f} | {100 * row['outside_models']:.0f} % |" in run("table", out).stdout
     (window,) = row["sustained"]  # one, however short the run
     assert window["ms"]["count"] > 0 and window["ms"]["p50"] <= window["ms"]["p99"]
     assert window["resident_mib"] > 0 and row["resident_mib"]["start"] > 0 and row["resident_mib"]["end"] > 0

@@ -28,7 +28,7 @@ def test_compare_pairs_accuracy_by_picture(tmp_path: Path) -> None:
     paths = [tmp_path / "old.json", tmp_path / "new.json"]
     for path, right in zip(paths, ("1" * 60 + "0" * 40, "0" * 5 + "1" * 75 + "0" * 20), strict=True):
         kept = result()
-        kept["rows"][0] |= {"right": right, "answers": "3" + right[1:], "accuracy": right.count("1") / 100}
+        kept["rows"][0] |= {"correct": right, "predictions": "3" + right[1:], "accuracy": right.count("1") / 100}
         path.write_text(json.dumps(kept))
     done = run("compare", *paths)
     assert done.exit_code == 0, done.output

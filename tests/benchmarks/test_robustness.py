@@ -71,8 +71,8 @@ def test_the_cascade_is_measured_too_and_as_it_answers(synthetic_csv: Path, tmp_
     (row,) = json.loads(out.read_text())["rows"]
     part, cascade = load(synthetic_csv).split("val"), open_early_exit()
     for faces, told in (
-        (part.faces[:3], row["cascade"]["accuracy"]),
-        (DEGRADATIONS["blur"](part.faces[:3], 2), row["cascade"]["degraded"]["blur"][-1]),
+        (part.faces[:3], row["early_exit"]["accuracy"]),
+        (DEGRADATIONS["blur"](part.faces[:3], 2), row["early_exit"]["degraded"]["blur"][-1]),
     ):
         assert told == pytest.approx(np.mean(cascade(faces).argmax(axis=1) == part.labels[:3]), abs=1e-5)
     shown = CliRunner().invoke(main, ["bench", "table", str(out)])

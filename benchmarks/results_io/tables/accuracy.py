@@ -57,7 +57,7 @@ def robustness(result: dict[str, Any]) -> str:
     brackets.
     """
     row = result["rows"][-1]
-    ways = {row["model"]: row} | ({f"{row['model']}, as a cascade,": row["cascade"]} if "cascade" in row else {})
+    ways = {row["model"]: row} | ({f"{row['model']}, as a cascade,": row["early_exit"]} if "early_exit" in row else {})
     parts = [f"{result['runtime']}, {measured_on(result)}"]
     for name, way in ways.items():
         columns = (f"{name} under", "strength in", *map(str, range(1, 6)))
@@ -93,15 +93,15 @@ def quantization(cards: Sequence[ModelCard]) -> str:
     return f"{' '.join(dict.fromkeys(heads))}\n\n{markdown(columns, rows)}"
 
 
-def cascade(result: dict[str, Any]) -> str:
+def early_exit(result: dict[str, Any]) -> str:
     """The whole ensemble beside its cascade: accuracy, networks a face, milliseconds."""
     rows = [
         (
-            row["how"],
+            row["mode"],
             percent(row["accuracy"]),
-            f"{row['members']:.2f}",
+            f"{row['models_per_face']:.2f}",
             *(f"{row['ms'][name]:.2f}" for name in ("mean", "p50", "p90", "p99")),
-            "1.00" if row["how"] == "whole" else ratio(result),
+            "1.00" if row["mode"] == "all models" else ratio(result),
         )
         for row in result["rows"]
     ]

@@ -26,7 +26,7 @@ def start(result: dict[str, Any]) -> str:
 def pipeline(result: dict[str, Any]) -> str:
     """What each stage takes of a frame, and what the whole of it takes from the machine."""
     first = result["rows"][0]
-    asked = "asking as 'fer-edge run' does" if first["cascade"] and first["unchanged"] else _asking(first)
+    asked = "asking as 'fer-edge run' does" if first["early_exit"] and first["cache_threshold"] else _asking(first)
     head = f"Mean of {result['frames']} frames in milliseconds, {asked}; {machine(result)}"
     shown = ("capture", "detect", "crop", "classify", "draw", "sink")
     rows = [
@@ -36,11 +36,11 @@ def pipeline(result: dict[str, Any]) -> str:
             str(row["threads"]),
             *(f"{row['stages'][name]['mean']:.2f}" for name in shown),
             *(f"{row['stages'][name]['p90']:.2f}" for name in ("detect", "classify")),
-            f"{row['networks']:.2f}",
-            percent(row["outside"], 0),
+            f"{row['models_per_face']:.2f}",
+            percent(row["outside_models"], 0),
             f"{1000 * row['cpu_seconds']:.1f}",
             f"{row['rate']:.0f}",
-            f"{row['camera']['dropped']} of {row['camera']['taken'] + row['camera']['dropped']}",
+            f"{row['camera']['dropped']} of {row['camera']['processed'] + row['camera']['dropped']}",
             f"{row['peak_mib']:.0f} MiB",
         )
         for row in result["rows"]
@@ -64,8 +64,10 @@ def pipeline(result: dict[str, Any]) -> str:
 
 def _asking(row: dict[str, Any]) -> str:
     """Which networks are asked how often, where that is not as `run` does it."""
-    networks = "the cascade" if row["cascade"] else "the whole ensemble"
-    return f"{networks} asked {'about what has changed' if row['unchanged'] else 'about every face in every frame'}"
+    networks = "the cascade" if row["early_exit"] else "the whole ensemble"
+    return (
+        f"{networks} asked {'about what has changed' if row['cache_threshold'] else 'about every face in every frame'}"
+    )
 
 
 def sustained(result: dict[str, Any]) -> str:

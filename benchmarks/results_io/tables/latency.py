@@ -30,12 +30,12 @@ def latency(result: dict[str, Any]) -> str:
     return f"{head}\n\n{markdown(columns, rows)}"
 
 
-def faces(result: dict[str, Any]) -> str:
+def batching(result: dict[str, Any]) -> str:
     """A row for each way to ask a model, a column for each number of faces."""
     counts = sorted({row["faces"] for row in result["rows"]})
     times: dict[tuple[str, str, int], dict[int, str]] = defaultdict(dict)
     for row in result["rows"]:
-        times[row["model"], row["way"], row["threads"]][row["faces"]] = f"{row['ms']['p50'] / row['faces']:.2f}"
+        times[row["model"], row["method"], row["threads"]][row["faces"]] = f"{row['ms']['p50'] / row['faces']:.2f}"
     rows = [
         (f"{model}, {way}", str(threads), *(found.get(count, "–") for count in counts))
         for (model, way, threads), found in times.items()
