@@ -65,7 +65,7 @@ $(VENV_TEST)/ready: setup.cfg
 $(VENV_TFLITE)/ready: setup.cfg
 	@echo "making $(VENV_TFLITE): tflite-runtime, which needs numpy 1"
 	@$(PYTHON) -m venv --clear $(VENV_TFLITE)
-	@$(VENV_TFLITE)/bin/python $(PIP) tflite-runtime 'numpy<2' 'opencv-python<5' 'click>=8.1'
+	@$(VENV_TFLITE)/bin/python $(PIP) tflite-runtime 'numpy<2' 'opencv-python<5' 'click>=8.1' 'tqdm>=4.65'
 	@$(VENV_TFLITE)/bin/python $(PIP) --no-deps -e .
 	@touch $@
 

@@ -26,10 +26,10 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import Ensemble, open_classifier
 from fer_edge.edge.preprocess import FACE_SIZE, prepare
+from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
 from fer_edge.edge.tflite.quantize import dequantize, gray_table
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.train.progress import Progress
 
 Way = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, 48, 48) uint8 faces to (N, 7) float32 probabilities."""
@@ -49,12 +49,10 @@ def batching(models: tuple[str, ...], counts: tuple[int, ...], threads: int, run
     """Measure ways to ask MODELs (default: the shipped ones and the ensemble) about several faces at once."""
     specs = models or shipped()
     before, rows = condition(), []
-    with Progress() as progress:
-        for done, spec in enumerate(specs, start=1):
-            about = identity(spec)
-            for number in counts:
-                rows += [{**about, **row} for row in _measured(spec, number, threads, runs)]
-            progress("models", done, len(specs))
+    for spec in track(specs, "models", len(specs)):
+        about = identity(spec)
+        for number in counts:
+            rows += [{**about, **row} for row in _measured(spec, number, threads, runs)]
     here = f"{runtime().name} {runtime().version}"
     body = {"runs": runs, "runtime": here, "before": before, "after": condition(), "rows": rows}
     path = write("batching", body, out)

@@ -75,7 +75,7 @@ def measure(pictures: NDArray[np.uint8], detector: Detector) -> Iterator[dict[st
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def crop(data: Path, split: str, count: int, spec: str, as_json: bool) -> None:
     """Measure how a data set's pictures frame their faces: median and quartiles of each relation."""
-    pictures = load(data, progress=lambda line: click.echo(line, err=True)).split(split).faces
+    pictures = load(data).split(split).faces
     chosen = np.random.default_rng(0).permutation(len(pictures))[:count]
     found = list(measure(pictures[chosen], open_detector(spec)))
     if not found:

@@ -19,10 +19,10 @@ from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identit
 from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, run_cascade
 from fer_edge.edge.expression.ensemble import Ensemble, open_classifier, open_early_exit
 from fer_edge.edge.files import write_bytes
+from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.figures import figure, png, tidy
-from fer_edge.train.progress import Progress
 
 BLOCK = 32
 """Faces that one of the two classifies before it is the other's turn."""
@@ -83,18 +83,15 @@ def _measured(whole: Ensemble, early: CascadeClassifier, part: Split) -> dict[st
     for classifier in (whole, early):
         classifier(part.faces[:BLOCK])  # warm
     early.faces = early.invocations = 0
-    with Progress() as progress:
-        for start in range(0, count, BLOCK):
-            chosen = range(start, min(count, start + BLOCK))
-            for name, call in (("all models", whole), ("early exit", early)):
-                for face in chosen:
-                    times[name][face], scores[name][face : face + 1] = _timed(call, part.faces[face : face + 1])
-            for index, member in enumerate(members):
-                for face in chosen:
-                    alone[index, face], logits[index, face : face + 1] = _timed(
-                        member.logits, part.faces[face : face + 1]
-                    )
-            progress("faces", chosen.stop, count)
+    starts = range(0, count, BLOCK)
+    for start in track(starts, "blocks of faces", len(starts)):
+        chosen = range(start, min(count, start + BLOCK))
+        for name, call in (("all models", whole), ("early exit", early)):
+            for face in chosen:
+                times[name][face], scores[name][face : face + 1] = _timed(call, part.faces[face : face + 1])
+        for index, member in enumerate(members):
+            for face in chosen:
+                alone[index, face], logits[index, face : face + 1] = _timed(member.logits, part.faces[face : face + 1])
     accuracy = {name: float(np.mean(found.argmax(axis=1) == part.labels)) for name, found in scores.items()}
     asked = {"all models": float(len(members)), "early exit": early.invocations / max(1, early.faces)}
     rows = [

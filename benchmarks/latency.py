@@ -37,9 +37,9 @@ from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter, runtime
 from fer_edge.edge.types import Frame
-from fer_edge.train.progress import Progress
 
 ROUNDS = 10
 """How many turns every model takes."""
@@ -110,12 +110,10 @@ def _measure(specs: tuple[str, ...], threads: int, runs: int, warmup: int, frame
     for row, calls in zip(rows, models, strict=True):
         row["warmup"] = {name: summary(timed(call, warmup)) for name, call in calls.items()}
     steady: list[dict[str, list[float]]] = [{name: [] for name in calls} for calls in models]
-    with Progress() as progress:
-        for turn in range(ROUNDS):
-            for calls, times in zip(models, steady, strict=True):
-                for name, call in calls.items():
-                    times[name] += timed(call, share(runs, turn))
-            progress(f"threads: {threads}, turns", turn + 1, ROUNDS)
+    for turn in track(range(ROUNDS), f"threads: {threads}, turns", ROUNDS):
+        for calls, times in zip(models, steady, strict=True):
+            for name, call in calls.items():
+                times[name] += timed(call, share(runs, turn))
     for row, times in zip(rows, steady, strict=True):
         row |= {name: {**summary(each), "percentiles": percentiles(each)} for name, each in times.items()}
         row["rounds"] = {

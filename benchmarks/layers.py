@@ -22,8 +22,8 @@ from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, ResultError, files, identity, write
 from fer_edge.edge.expression.ensemble import NAMES
+from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter, runtime
-from fer_edge.train.progress import Progress
 
 CALLS = 5
 """Timed calls of a piece before it is the next one's turn, after one that is not timed."""
@@ -58,7 +58,7 @@ def _measured(path: Path, name: str, threads: int, rounds: int) -> dict[str, Any
     """A network's time in ms, by kind of operator and for each one."""
     content = path.read_bytes()
     described = list(operators(content))
-    with TemporaryDirectory() as folder, Progress() as progress:
+    with TemporaryDirectory() as folder:
         pieces = []
         for count in range(1, len(described) + 1):
             piece = Path(folder) / f"{count}.tflite"
@@ -66,10 +66,9 @@ def _measured(path: Path, name: str, threads: int, rounds: int) -> dict[str, Any
             pieces.append(open_interpreter(piece, threads))
             piece.unlink()
         times: list[list[float]] = [[] for _ in pieces]
-        for turn in range(rounds):
+        for _ in track(range(rounds), f"{name}, turns", rounds):
             for piece_times, interpreter in zip(times, pieces, strict=True):
                 piece_times += _timed(interpreter)
-            progress(f"{name}, turns", turn + 1, rounds)
     steps = np.diff([0.0, *(median(each) for each in times)])
     found = [{**each, "ms": round(float(step), 4)} for each, step in zip(described, steps, strict=True)]
     whole = float(steps.sum())

@@ -24,7 +24,7 @@ from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, labelled, write
-from fer_edge.train.progress import Progress
+from fer_edge.edge.terminal import track
 
 PACKAGES = {
     "fer": ("fer==25.10.3", "setuptools<81"),
@@ -183,12 +183,10 @@ def _measured(workers: dict[str, _Worker], faces: Path, labels: Any, frames: int
     for worker in workers.values():
         for what in ("frame", "classify"):
             worker.ask(do=what, count=5)
-    with Progress() as progress:
-        for turn in range(ROUNDS):
-            for name, worker in workers.items():
-                times[name]["frame"].append(worker.ask(do="frame", count=share(frames, turn, ROUNDS))["ms"])
-                times[name]["classify"].append(worker.ask(do="classify", count=20)["ms"])
-            progress("turns", turn + 1, ROUNDS)
+    for turn in track(range(ROUNDS), "turns", ROUNDS):
+        for name, worker in workers.items():
+            times[name]["frame"].append(worker.ask(do="frame", count=share(frames, turn, ROUNDS))["ms"])
+            times[name]["classify"].append(worker.ask(do="classify", count=20)["ms"])
     rows = []
     for name, worker in workers.items():
         memory = worker.ask(do="classify", count=1)["peak_mib"]

@@ -41,8 +41,8 @@ from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sources.capture import BaseSource
 from fer_edge.edge.sources.newest_frame import NewestFrameReader
 from fer_edge.edge.sources.video import open_video
+from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import Frame
-from fer_edge.train.progress import Progress
 
 WINDOW = 10.0
 """Seconds of a sustained run that make one row; one that is shorter has one."""
@@ -102,7 +102,8 @@ def pipeline(
     With --no-cascade --unchanged 0 all of the ensemble is asked about every face in every frame.
     """
     about, before, rows = identity(spec), condition(), []
-    with tempfile.TemporaryDirectory() as folder, Progress() as progress:
+    count = len(sizes) * len(faces) * len(threads)
+    with tempfile.TemporaryDirectory() as folder, progress_bar("clips", count) as bar:
         for width, height in sizes:
             for number in faces:
                 clip = write_clip(Path(folder) / f"{width}x{height}-{number}.avi", frames, number, width, height)
@@ -110,7 +111,7 @@ def pipeline(
                     how = (spec, each, cascade, detect_every, unchanged, camera_rate, minutes)
                     case = Case(str(clip), number, width, height, *how)
                     rows.append({**about, **_fresh(case)})
-                    progress("clips", len(rows), len(sizes) * len(faces) * len(threads))
+                    bar.update()
     path = write("pipeline", {"frames": frames, "before": before, "after": condition(), "rows": rows}, out)
     for row in rows:
         click.echo(_line(row))

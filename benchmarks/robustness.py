@@ -17,10 +17,10 @@ from fer_edge.benchmarks.results_io.record import Recorded, identity, labelled, 
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.expression.ensemble import cascade_of, open_classifier
 from fer_edge.edge.files import write_bytes
+from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.figures import figure, png, tidy
-from fer_edge.train.progress import Progress
 
 
 @click.command(cls=Recorded)
@@ -69,12 +69,10 @@ def _measure(specs: tuple[str, ...], part: Split, threads: int) -> list[dict[str
     for (found, _, _), accuracy in zip(ways, _accuracies(ways, part, part.faces), strict=True):
         found |= {"accuracy": accuracy, "degraded": {name: [] for name in DEGRADATIONS}}
     steps = [(name, strength) for name, kind in DEGRADATIONS.items() for strength in kind.strengths]
-    with Progress() as progress:
-        for done, (name, strength) in enumerate(steps, start=1):
-            degraded = DEGRADATIONS[name](part.faces, strength)
-            for (found, _, _), accuracy in zip(ways, _accuracies(ways, part, degraded), strict=True):
-                found["degraded"][name].append(accuracy)
-            progress("degraded", done, len(steps))
+    for name, strength in track(steps, "degradations", len(steps)):
+        degraded = DEGRADATIONS[name](part.faces, strength)
+        for (found, _, _), accuracy in zip(ways, _accuracies(ways, part, degraded), strict=True):
+            found["degraded"][name].append(accuracy)
     return rows
 
 

@@ -50,7 +50,7 @@ def moved(picture: NDArray[np.uint8], amount: float, rng: np.random.Generator) -
 @click.option("--model", default="ensemble", show_default=True, help="What is asked about them.")
 def score_cache(data: Path, count: int, model: str) -> None:
     """Ask about faces and about what they look like a moment later; show answers by how much the two differ."""
-    faces = load(data, progress=lambda line: click.echo(line, err=True)).split("val").faces
+    faces = load(data).split("val").faces
     rng, classifier = np.random.default_rng(0), open_classifier(model)
     rows = []
     for face in faces[rng.permutation(len(faces))[:count]]:

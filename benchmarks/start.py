@@ -20,8 +20,8 @@ from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, write
+from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
-from fer_edge.train.progress import Progress
 
 WARM = 2
 """Turns that are not counted: the first ones read the files from disk and, from a checkout, compile them."""
@@ -83,17 +83,15 @@ def _measured(commands: dict[str, list[str]], runs: int) -> dict[str, dict[str, 
     times: dict[str, list[float]] = {name: [] for name in commands}
     peaks: dict[str, list[float]] = {name: [] for name in commands}
     rates: dict[str, list[float]] = {name: [] for name in commands}
-    with Progress() as progress:
-        for turn in range(runs + WARM):
-            for name, command in commands.items():
-                if turn < WARM:
-                    peaks[name].append(_peak(command, environment))
-                    continue
-                began = time.perf_counter()
-                done = subprocess.run(command, capture_output=True, text=True, env=environment)
-                times[name].append(round(1000 * (time.perf_counter() - began), 3))
-                rates[name] += [float(rate) for rate in re.findall(r"([\d.]+) frames/s", done.stderr)]
-            progress("turns", turn + 1, runs + WARM)
+    for turn in track(range(runs + WARM), "turns", runs + WARM):
+        for name, command in commands.items():
+            if turn < WARM:
+                peaks[name].append(_peak(command, environment))
+                continue
+            began = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            times[name].append(round(1000 * (time.perf_counter() - began), 3))
+            rates[name] += [float(rate) for rate in re.findall(r"([\d.]+) frames/s", done.stderr)]
     return {
         name: {
             "rounds": times[name],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import click
 from fer_edge.edge.config.click_types import FloatRange
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.tflite.card import ModelCard
-from fer_edge.train.progress import Progress, say
+
+_logger = logging.getLogger(__name__)
 
 DEFAULT_OTHER = Path(".venv-tflite/bin/python")
 
@@ -135,21 +137,19 @@ def convert(
         resume=resume,
         onnx=onnx,
     )
-    data = load(str(data_path), skip_bad=skip_bad, progress=say)
+    data = load(str(data_path), skip_bad=skip_bad)
     source = open_source(str(measure or what), runs)
     if job.other_python is None:
-        say("no .venv-tflite here: tflite-runtime is not verified (see --tflite-runtime-python)")
+        _logger.info("no .venv-tflite here: tflite-runtime is not verified (see --tflite-runtime-python)")
     if measure:
-        click.echo(_told(*anew(Path(what), source, data, job, echo=say)))
+        click.echo(_told(*anew(Path(what), source, data, job, echo=_logger.info)))
         return
     if debug:
-        with Progress() as progress:
-            path, table = name_layers(source, data, job, echo=progress.say, progress=progress)
+        path, table = name_layers(source, data, job, echo=_logger.info)
         click.echo(table)
         click.echo(f"every tensor: {path}")
         return
-    with Progress() as progress:
-        written = run(source, data, job, out or Path("models"), echo=progress.say, progress=progress)
+    written = run(source, data, job, out or Path("models"), echo=_logger.info)
     for path, card in written:
         click.echo(_told(path, card))
         if onnx:
@@ -177,8 +177,8 @@ def _finished(model: Path, data_path: str | None, skip_bad: bool, out: Path | No
         model = label(model, folder)
         click.echo(f"{model}: its labels are inside")
     if onnx:
-        val = load(data_path, skip_bad=skip_bad, progress=say).split("val") if data_path else None
-        say("making ONNX (a minute or two)")
+        val = load(data_path, skip_bad=skip_bad).split("val") if data_path else None
+        _logger.info("making ONNX (a minute or two)")
         click.echo(_twin(*write_onnx(model, sample(val.faces) if val else made_faces(), folder)))
 
 

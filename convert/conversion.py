@@ -16,7 +16,7 @@ from fer_edge.convert import verify
 from fer_edge.convert.equalize import equalize
 from fer_edge.convert.evaluator import PACKAGES, Judge
 from fer_edge.convert.export import export_float, export_int8, export_post_training
-from fer_edge.convert.finetune import Progress, Tuning, finetune
+from fer_edge.convert.finetune import Tuning, finetune
 from fer_edge.convert.float_network import Source
 from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
@@ -63,7 +63,6 @@ def convert(
     out: Path,
     *,
     echo: Callable[[str], None] = print,
-    progress: Progress = lambda label, done, total: None,
 ) -> list[tuple[Path, ModelCard]]:
     """Make, verify and write every kind in turn; ModelError at the first that fails, which is then not written."""
     train, val = data.split("train"), data.split("val")
@@ -75,7 +74,7 @@ def convert(
         post_training = None
         if kind == "int8":
             post_training = judge.post_training(source.model, chosen)
-            content, history = _quantized(source, train, val, chosen, job, out, echo, progress)
+            content, history = _quantized(source, train, val, chosen, job, out, echo)
         elif kind == "ptq":
             echo(f"calibrating on {len(chosen)} faces")
             content = export_post_training(source.model, chosen)
@@ -132,27 +131,22 @@ def _quantized(
     job: Job,
     out: Path,
     echo: Callable[[str], None],
-    progress: Progress,
 ) -> tuple[bytes, list[dict[str, float]]]:
     """Equalize, calibrate, fine-tune, export."""
-    student, teacher = _prepared(source, chosen, echo, progress)
+    student, teacher = _prepared(source, chosen, echo)
     checkpoint = _beside(source, "finetuned.npz")
     if job.resume:
         _resume(student, checkpoint, source.digest, echo)
-    history = finetune(
-        student, teacher, train, val, job.tuning, checkpoint, source.digest, echo=echo, progress=progress
-    )
+    history = finetune(student, teacher, train, val, job.tuning, checkpoint, source.digest, echo=echo)
     echo("exporting to TFLite (a minute or two)")
     return export_int8(student), history
 
 
-def _prepared(
-    source: Source, chosen: NDArray[np.uint8], echo: Callable[[str], None], progress: Progress
-) -> tuple[Any, Any]:
+def _prepared(source: Source, chosen: NDArray[np.uint8], echo: Callable[[str], None]) -> tuple[Any, Any]:
     """The fake-quantized student, not yet fine-tuned, and its float teacher."""
     echo(f"equalized {equalize(source.model)} convolutions; measuring ranges on {len(chosen)} faces")
     teacher = unfold(source.model)
-    return fake_quantized(teacher, calibrate(teacher, chosen, progress=progress)), teacher
+    return fake_quantized(teacher, calibrate(teacher, chosen)), teacher
 
 
 def debug(
@@ -161,15 +155,14 @@ def debug(
     job: Job,
     *,
     echo: Callable[[str], None] = print,
-    progress: Progress = lambda label, done, total: None,
 ) -> tuple[Path, str]:
     """Measure what each int8 tensor costs before fine-tuning (with job.resume: after); the CSV's path and a table."""
     train = data.split("train")
     source = _as_exported(source, job)
-    student, _ = _prepared(source, representative(train, job.limit, job.tuning.seed), echo, progress)
+    student, _ = _prepared(source, representative(train, job.limit, job.tuning.seed), echo)
     if job.resume:
         _resume(student, _beside(source, "finetuned.npz"), source.digest, echo)
-    together, costs = sensitivity(student, representative(train, 256, job.tuning.seed + 1), progress=progress)
+    together, costs = sensitivity(student, representative(train, 256, job.tuning.seed + 1))
     path = _beside(source, "sensitivity.csv")
     write_table(path, costs)
     return path, table(together, costs)

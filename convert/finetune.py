@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.files import atomic_path
 from fer_edge.edge.preprocess import network_input
+from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.augment import augment
 from fer_edge.train.data.splits import Split
 from fer_edge.train.recipes import Recipe
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,6 @@ def finetune(
     origin: str,
     *,
     echo: Callable[[str], None] = print,
-    progress: Progress = lambda label, done, total: None,
 ) -> list[dict[str, float]]:
     """Train the student in place; it ends with the weights of its best epoch on val, epoch 0 being none at all.
 
@@ -70,11 +68,14 @@ def finetune(
     best = student.get_weights()
     for epoch in range(tuning.epochs):
         began, losses = time.monotonic(), []
-        for views, labels in _batches(train, student.input_shape[2:], tuning, epoch, steps):
-            optimizer.learning_rate.assign(_rate(tuning, done, total))
-            losses.append(float(step_of(views, labels)))
-            done += 1
-            progress(f"fine-tuning epoch {epoch + 1}, loss {np.mean(losses[-50:]):.3f}", done, total)
+        batches = _batches(train, student.input_shape[2:], tuning, epoch, steps)
+        with progress_bar(f"fine-tuning epoch {epoch + 1}", steps) as bar:
+            for views, labels in batches:
+                optimizer.learning_rate.assign(_rate(tuning, done, total))
+                losses.append(float(step_of(views, labels)))
+                done += 1
+                bar.set_postfix_str(f"loss {np.mean(losses[-50:]):.3f}", refresh=False)
+                bar.update()
         row = {
             "epoch": float(epoch + 1),
             "loss": round(float(np.mean(losses)), 5),

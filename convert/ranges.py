@@ -14,6 +14,7 @@ from fer_edge.convert.equalize import producer
 from fer_edge.convert.fold import BORDERS
 from fer_edge.convert.graph import IMAGE, consumers
 from fer_edge.edge.preprocess import network_input
+from fer_edge.edge.terminal import track
 
 Range = tuple[float, float]
 Follow = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -48,7 +49,6 @@ def calibrate(
     *,
     clip: bool = True,
     batch: int = 32,
-    progress: Callable[[str, int, int], None] = lambda label, done, total: None,
 ) -> dict[str, Range]:
     """Layer name to (low, high) for every int8 tensor of an unfolded float model, from (N, 48, 48) uint8 faces.
 
@@ -77,14 +77,12 @@ def calibrate(
         return tf.stack([tf.histogram_fixed_width(x, [low[i], high[i]], BINS, tf.int32) for i, x in enumerate(outputs)])
 
     low, high = np.zeros(len(open_layers), np.float32), np.full(len(open_layers), 1e-6, np.float32)
-    for step, start in enumerate(starts, start=1):
+    for start in track(starts, "ranges: extremes", len(starts)):
         small, large = extremes(network_input(faces[start : start + batch], *shape))
         low, high = np.minimum(low, small.numpy()), np.maximum(high, large.numpy())
-        progress("ranges: extremes", step, len(starts))
     found = np.zeros((len(open_layers), BINS), np.int64)
-    for step, start in enumerate(starts, start=1):
+    for start in track(starts, "ranges: histograms", len(starts)):
         found += counts(network_input(faces[start : start + batch], *shape), low, high).numpy()
-        progress("ranges: histograms", step, len(starts))
 
     logits = model.layers[-1].name
     ranges = fixed | {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fer_edge.convert.quantization import only, quantizers
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.preprocess import network_input
+from fer_edge.edge.terminal import track
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,6 @@ class Cost:
 def sensitivity(
     student: Any,
     faces: NDArray[np.uint8],
-    *,
-    progress: Callable[[str, int, int], None] = lambda label, done, total: None,
 ) -> tuple[Cost, list[Cost]]:
     """The cost of all rounding together, and of each quantizer of a fake-quantized model alone, the worst first.
 
@@ -52,9 +51,8 @@ def sensitivity(
 
     exact, every = run(set()), quantizers(student)
     costs = []
-    for done, key in enumerate(every, start=1):
+    for key in track(every, "rounding one tensor at a time", len(every)):
         costs.append(_cost(student, *key, exact, run({key})))
-        progress("rounding one tensor at a time", done, len(every))
     together = _cost(student, "(all)", "all", exact, run(set(every)))
     return together, sorted(costs, key=lambda cost: -cost.divergence)
 

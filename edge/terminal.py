@@ -1,4 +1,4 @@
-"""Log lines on stderr, and the status line that is overwritten in place."""
+"""Log lines and progress bars on stderr, and the status line that is overwritten in place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import logging
 import os
 import shutil
 import sys
-from typing import IO
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import IO, Any, TextIO, TypeVar
 
 import click
 
@@ -17,8 +19,27 @@ LOGGER = "fer_edge"
 """The package's logger; each module has its own below it."""
 
 
-class _TerminalHandler(logging.Handler):
-    """Writes a record's message as one line to stderr, over a status line that may stand there."""
+SECONDS_BETWEEN_REPORTS = 60.0
+"""How often long work logs its progress where stderr is no terminal."""
+
+Item = TypeVar("Item")
+
+_logger = logging.getLogger(__name__)
+
+
+class _TerminalHandler(logging.StreamHandler[TextIO]):
+    """Writes a record's message as one line to stderr, over a status line that may stand there.
+
+    A stream handler, so that `logging_redirect_tqdm` finds it and takes its place while a progress bar is drawn.
+    """
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # sys.stderr as it is now, as logging.lastResort has it
+        """Standard error."""
+        return sys.stderr
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(f"{erase(sys.stderr)}{record.getMessage()}", err=True)
@@ -63,3 +84,59 @@ def colorize(text: str, colour: str, stream: IO[str]) -> str:
     """The text in one of click's colours, where the stream is a terminal and NO_COLOR is not set."""
     plain = os.environ.get("NO_COLOR") or not is_interactive(stream)
     return text if plain else click.style(text, fg=colour)
+
+
+@contextmanager
+def progress_bar(label: str, total: int) -> Iterator[Any]:
+    """A progress bar on stderr; without a terminal, a log line a minute with the time left.
+
+    Log lines that are written while the bar is drawn stand above it. The bar disappears when the block ends. Nothing is
+    drawn or logged where the package's logger is silenced (-q).
+
+    Args:
+        label: What is being done, in front of the bar.
+        total: The number of steps.
+
+    Yields:
+        The `tqdm.tqdm`: `update()` after a step, `set_description()` for another label.
+    """
+    from tqdm import tqdm  # here: it takes 50 ms, and `run` needs none
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    interactive = is_interactive(sys.stderr)
+    with (
+        logging_redirect_tqdm([logging.getLogger(LOGGER)]) if interactive else nullcontext(),
+        tqdm(
+            total=total,
+            desc=label,
+            file=sys.stderr if interactive else _LogFile(),
+            disable=not _logger.isEnabledFor(logging.INFO),
+            leave=False,
+            dynamic_ncols=interactive,
+            miniters=1,
+            mininterval=0.1 if interactive else SECONDS_BETWEEN_REPORTS,
+            delay=0 if interactive else SECONDS_BETWEEN_REPORTS,
+            bar_format=None if interactive else "{desc}: {n_fmt}/{total_fmt}{postfix}, {remaining} left",
+        ) as bar,
+    ):
+        yield bar
+
+
+def track(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
+    """The items one by one, with a progress bar of that label and so many steps."""
+    with progress_bar(label, total) as bar:
+        for item in items:
+            yield item
+            bar.update()
+
+
+class _LogFile:
+    """What tqdm writes to where there is no terminal: a bar becomes a log line."""
+
+    def write(self, text: str) -> None:
+        line = text.strip()
+        if line:
+            _logger.info(line)
+
+    def flush(self) -> None:
+        pass

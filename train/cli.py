@@ -16,7 +16,6 @@ from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data.class_folders import write_folders
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import SPLITS
-from fer_edge.train.progress import say
 from fer_edge.train.recipes import RECIPES, Recipe, recipe, values
 from fer_edge.train.training_run import check_start, softened_targets, train_one
 
@@ -38,7 +37,7 @@ def data() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def info(path: str, skip_bad: bool, as_json: bool) -> None:
     """Count the pictures per class and split in PATH, a CSV or a folder tree."""
-    dataset = load(path, skip_bad=skip_bad, progress=say)
+    dataset = load(path, skip_bad=skip_bad)
     counts = {name: part.counts() for name, part in dataset.splits.items()}
     if as_json:
         table = {
@@ -62,7 +61,7 @@ def info(path: str, skip_bad: bool, as_json: bool) -> None:
 @skip_option
 def prepare(csv: str, directory: Path, skip_bad: bool) -> None:
     """Write CSV's pictures as DIRECTORY/SPLIT/CLASS/NNNNN.png."""
-    dataset = load(csv, skip_bad=skip_bad, progress=say)
+    dataset = load(csv, skip_bad=skip_bad)
     written = write_folders(dataset, directory)
     click.echo(f"{written} pictures in {directory}")
 
@@ -137,7 +136,7 @@ def train(
     first = {each: (weights or ("imagenet" if each in NAMES else "none")).replace("{name}", each) for each in names}
     for each in names:  # what would stop the last of them is said before the hours of the first
         check_start(each, runs / each, first[each], resume)
-    dataset = load(data_path, skip_bad=skip_bad, progress=say)
+    dataset = load(data_path, skip_bad=skip_bad)
     for split in ("train", "val"):
         dataset.split(split)
     softened = softened_targets(dataset, teachers, ferplus, recipes[names[0]])

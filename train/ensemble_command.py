@@ -17,6 +17,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.cascade import mean_time, member_times
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import EnsembleConfig, write_ensemble
+from fer_edge.edge.terminal import track
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.calibration import (
     Weigh,
@@ -34,7 +35,6 @@ from fer_edge.train.data.splits import fingerprint
 from fer_edge.train.early_exit import DROP, cheapest_cascade, held_out_cascade
 from fer_edge.train.evaluation.metrics import Metrics, measure
 from fer_edge.train.evaluation.networks import collect, probabilities
-from fer_edge.train.progress import Progress, say
 
 
 @click.group()
@@ -95,7 +95,7 @@ def fit_command(
         raise ModelError(
             f"{strangers[0]} does not lie beside {out}; expected the members in the folder of the ensemble file"
         )
-    data = load(data_path, skip_bad=skip_bad, progress=say)
+    data = load(data_path, skip_bad=skip_bad)
     part, favour = data.split("val"), rare_class_offsets(data.split("train").counts(), balance)
     members = [open_member(file, threads)[0] for file in files]
     times = member_times(members, rounds=50, of=np.min)  # the least: other work here must not choose the order
@@ -132,10 +132,8 @@ def fit_command(
         f"{sum(times) / mean_time(point, times):.2f} times cheaper here"
     )
     left_out = _LeftOut(every, part.labels, weigh, times, drop / 100, favour)
-    with Progress() as progress:
-        for seed in range(partitions):
-            left_out.add(seed)
-            progress("partitions", seed + 1, partitions)
+    for seed in track(range(partitions), "partitions", partitions):
+        left_out.add(seed)
     left_out.tell()
 
 

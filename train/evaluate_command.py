@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from fer_edge.train.evaluation.figures import needs_matplotlib
 from fer_edge.train.evaluation.metrics import measure
 from fer_edge.train.evaluation.networks import cascaded, collect, open_logits, probabilities, temperature
 from fer_edge.train.evaluation.report import confusion_table, metrics_table, plot_confusion, plot_reliability
-from fer_edge.train.progress import say
+
+_logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -69,7 +71,7 @@ def evaluate(
     if cascade and (config is None or config.cascade is None):
         raise ModelError("--cascade needs --ensemble with a cascade in it, as 'fer-edge ensemble fit' writes it")
     models = _in_order(models, config)
-    part = load(data_path, skip_bad=skip_bad, progress=say).split(split)
+    part = load(data_path, skip_bad=skip_bad).split(split)
     shown = _Shown(part, split, tta, plots, as_json)
     views = []
     for spec in models:
@@ -81,7 +83,7 @@ def evaluate(
         shown("ensemble", probabilities(views, *fused))
     if cascade and config and config.cascade:
         scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
-        say(f"cascade: {asked.mean():.2f} members a face")
+        _logger.info(f"cascade: {asked.mean():.2f} members a face")
         shown("cascade", scores)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.preprocess import network_input
+from fer_edge.edge.terminal import progress_bar
 from fer_edge.train import architectures
 from fer_edge.train import training_targets as targets
 from fer_edge.train.augment import augment
@@ -28,8 +30,7 @@ from fer_edge.train.recipes import Phase, Recipe
 from fer_edge.train.training_targets import Batch, Judge, Lessons, judged, mixed
 from fer_edge.train.weights import start
 
-Progress = Callable[[str, int, int], None]
-"""Called with (label, steps done, steps in all) after every step."""
+_logger = logging.getLogger(__name__)
 
 
 def fit(
@@ -42,8 +43,6 @@ def fit(
     votes: NDArray[np.float32] | None = None,
     teacher: NDArray[np.float32] | Judge | None = None,
     resume: bool = False,
-    echo: Callable[[str], None] = print,
-    progress: Progress = lambda label, done, total: None,
 ) -> tuple[Any, State]:
     """Train the named network; returns it with its best weights at full size, and where the run ended.
 
@@ -55,7 +54,7 @@ def fit(
     lessons, val = targets.lessons(data.split("train"), recipe, votes, teacher), data.split("val")
     begun = beginning(name, recipe, weights, data, votes)
     with computing_in(recipe.precision):
-        best, state = _phases(begun, lessons, val, recipe, out / CHECKPOINT, resume, echo, progress)
+        best, state = _phases(begun, lessons, val, recipe, out / CHECKPOINT, resume)
     finished = architectures.build(name, keras)
     finished.set_weights(best)
     return finished, state
@@ -68,8 +67,6 @@ def _phases(
     recipe: Recipe,
     checkpoint: Path,
     resume: bool,
-    echo: Callable[[str], None],
-    progress: Progress,
 ) -> tuple[list[NDArray[np.float32]], State]:
     """The recipe's phases from the beginning or the checkpoint; the best weights at full size, and the state.
 
@@ -85,7 +82,7 @@ def _phases(
         model.set_weights(arrays["weights"])
     else:
         if resume:
-            echo(f"no checkpoint in {checkpoint.parent}: beginning anew")
+            _logger.info(f"no checkpoint in {checkpoint.parent}: beginning anew")
         arrays = {}
         start(name, model, begun["weights"], keras, lessons.faces)
 
@@ -106,7 +103,7 @@ def _phases(
         while state.epoch < last:
             epoch = state.epoch
             began = time.monotonic()
-            losses = _one_epoch(model, optimizer, lessons, phase, recipe, state, epoch, progress)
+            losses = _one_epoch(model, optimizer, lessons, phase, recipe, state, epoch)
             with averaged(model, optimizer, plain(lessons, phase.size, recipe)):
                 row = _validate(model, val)
                 full = phase.size == full_size
@@ -127,9 +124,11 @@ def _phases(
             if better:
                 state.kept = merit
             watch(state, recipe, row["val_loss"])
-            echo(_line(state.history[-1], recipe))
+            _logger.info(_line(state.history[-1], recipe))
             if state.since_best >= recipe.stop_patience:
-                echo(f"early stopping of phase {phase.name}: no lower validation loss in {state.since_best} epochs")
+                _logger.info(
+                    f"early stopping of phase {phase.name}: no lower validation loss in {state.since_best} epochs"
+                )
                 state.epoch = last
             write_checkpoint(checkpoint, begun, state, model, optimizer, best)
     return model.get_weights() if best is None else best, state
@@ -167,21 +166,22 @@ def _one_epoch(
     recipe: Recipe,
     state: State,
     epoch: int,
-    progress: Progress,
 ) -> dict[str, float]:
     _seed_dropout(model, recipe.seed, epoch)
     steps = _steps(lessons, recipe)
     loss = correct = 0.0
-    for done, batch in enumerate(_batches(lessons, phase.size, recipe, epoch), start=1):
-        if lessons.judge:
-            batch = judged(batch, lessons.judge(batch.views), recipe.teacher_temperature)
-        optimizer.learning_rate = rate(recipe, phase, state, steps)
-        result = model.train_on_batch(batch.views, batch.rows, sample_weight=batch.weights, return_dict=True)
-        if phase.name != "warmup":
-            state.step += 1
-        loss += (float(result["loss"]) - loss) / done
-        correct += (float(result["accuracy"]) - correct) / done
-        progress(f"epoch {epoch + 1} ({phase.name}) loss {loss:.3f}", done, steps)
+    with progress_bar(f"epoch {epoch + 1} ({phase.name})", steps) as bar:
+        for done, batch in enumerate(_batches(lessons, phase.size, recipe, epoch), start=1):
+            if lessons.judge:
+                batch = judged(batch, lessons.judge(batch.views), recipe.teacher_temperature)
+            optimizer.learning_rate = rate(recipe, phase, state, steps)
+            result = model.train_on_batch(batch.views, batch.rows, sample_weight=batch.weights, return_dict=True)
+            if phase.name != "warmup":
+                state.step += 1
+            loss += (float(result["loss"]) - loss) / done
+            correct += (float(result["accuracy"]) - correct) / done
+            bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+            bar.update()
     return {"loss": round(loss, 5), "accuracy": round(correct, 5)}
 
 

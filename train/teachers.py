@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,12 @@ from fer_edge.train.data.splits import Split, fingerprint
 from fer_edge.train.evaluation.networks import collect, open_logits, open_network
 from fer_edge.train.training_targets import Judge, in_fold
 
+_logger = logging.getLogger(__name__)
+
 LOGITS = "teacher_logits.npz"
 
 
-def teach(
-    specs: Sequence[str], train: Split, echo: Callable[[str], None] = lambda text: None
-) -> tuple[NDArray[np.float32], list[str]]:
+def teach(specs: Sequence[str], train: Split) -> tuple[NDArray[np.float32], list[str]]:
     """The (N, 7) mean logits of the teachers on the train split, flip-averaged, and the teachers' names.
 
     A spec is a model, a run folder, or a file that write_logits wrote. A run that was fitted without a fold of the
@@ -39,7 +40,7 @@ def teach(
             heard = np.ones(len(train), bool)
             names += among
         else:
-            echo(f"teacher {spec}: logits of {len(train)} faces")
+            _logger.info(f"teacher {spec}: logits of {len(train)} faces")
             logits = collect(open_logits(spec), train.faces, flip=True, label=f"teacher {spec}").mean(axis=0)
             heard = _unseen(Path(spec), len(train))
             names.append(_name(Path(spec)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.files import write_json
 from fer_edge.train.data.splits import Dataset, Split
-from fer_edge.train.progress import Progress, say
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.training_targets import Judge
+
+_logger = logging.getLogger(__name__)
 
 
 def check_start(name: str, out: Path, weights: str, resume: bool) -> None:
@@ -53,7 +55,7 @@ def softened_targets(dataset: Dataset, teachers: tuple[str, ...], ferplus: Path 
     if teachers and chosen.teacher_views == "augmented":
         teacher, sources["teachers"] = open_judge(teachers, chosen.teacher_precision)
     elif teachers:
-        teacher, sources["teachers"] = teach(teachers, train, say)
+        teacher, sources["teachers"] = teach(teachers, train)
     return Softened(votes, teacher, sources)
 
 
@@ -67,7 +69,7 @@ def train_one(
     from fer_edge.train.run_folder import leave
     from fer_edge.train.teachers import LOGITS, write_logits
 
-    say(f"{name}: recipe {chosen.name}, weights {weights}, run folder {out}")
+    _logger.info(f"{name}: recipe {chosen.name}, weights {weights}, run folder {out}")
     train = dataset.split("train")
     if resume and (out / CHECKPOINT).exists():
         _same_sources(out, softened, train)
@@ -75,19 +77,16 @@ def train_one(
         write_json(out / "recipe.json", {**asdict(chosen), **softened.sources})
         if isinstance(softened.teacher, np.ndarray):
             write_logits(out / LOGITS, softened.teacher, softened.sources["teachers"], train)
-    with Progress() as progress:
-        model, state = fit(
-            name,
-            dataset,
-            chosen,
-            out,
-            weights=weights,
-            votes=softened.votes,
-            teacher=softened.teacher,
-            resume=resume,
-            echo=progress.say,
-            progress=progress,
-        )
+    model, state = fit(
+        name,
+        dataset,
+        chosen,
+        out,
+        weights=weights,
+        votes=softened.votes,
+        teacher=softened.teacher,
+        resume=resume,
+    )
     made_of = {"recipe": {**asdict(chosen), **softened.sources}, "weights": Path(weights).name}
     metrics = leave(out, name, model, made_of, state.history, dataset)
     click.echo(metrics_table(metrics))

@@ -83,7 +83,7 @@ def identity(spec: str) -> dict[str, Any]:
 
 def labelled(data: Path, split: str, limit: int | None) -> tuple[Split, dict[str, Any]]:
     """A labelled split, its first pictures only where limited, and what a result says of it."""
-    part = load(data, progress=lambda line: click.echo(line, err=True)).split(split)
+    part = load(data).split(split)
     if limit:
         part = Split(part.faces[:limit], part.labels[:limit])
     return part, {"name": data.name, "split": split, "pictures": len(part), "sha256": fingerprint(part)}

@@ -18,6 +18,9 @@ import pytest
 from network_camera import PORTRAIT, free_port, serving
 from waiting import LIMIT
 
+from fer_edge.edge import terminal
+from fer_edge.edge.terminal import track
+
 COLOUR = re.compile(r"\x1b\[\d+m")
 STATUS = re.compile(r"\r\x1b\[K +[\d.–]+ frames/s [^\r\n]*\r")
 
@@ -35,6 +38,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def on_terminal(
     *words: str | Path,
     command: Sequence[str] = ("run",),
+    program: Sequence[str] = ("-m", "fer_edge.edge.cli"),
     columns: int = 80,
     code: int = 0,
     heed: Callable[[str, subprocess.Popen[bytes]], object] = lambda seen, process: None,
@@ -47,7 +51,7 @@ def on_terminal(
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "NO_COLOR", "COLUMNS")}
-    whole = [sys.executable, "-m", "fer_edge.edge.cli", *command, *map(str, words)]
+    whole = [sys.executable, *program, *command, *map(str, words)]
     process = subprocess.Popen(
         whole, stdout=theirs, stderr=theirs, stdin=theirs, env=environment | {"TERM": "xterm"} | environ
     )
@@ -113,10 +117,37 @@ def test_long_work_on_data_has_a_bar(synthetic_csv: Path, tmp_path: Path) -> Non
     path = tmp_path / "long.csv"
     path.write_text("\n".join([header, *rows * 6]) + "\n")
     seen = on_terminal(path, tmp_path / "tree", command=["data", "prepare"])
-    assert re.search(r"parsing, KiB  \[#+-*\]  [1-9]\d*/[1-9]\d*", seen)
-    assert re.search(r"pictures written  \[#+-*\]  1000/1176", seen)
+    assert re.search(r"parsing, bytes: +\d+%\|.*\| \d+/[1-9]\d* ", seen)
+    assert re.search(r"writing pictures: +\d+%\|.*\| \d+/1176 ", seen)
     seen = on_terminal("mobilenet_v2", "--data", path, command=["evaluate"])
-    assert re.search(r"mobilenet_v2  \[#+\]  252/252", seen)
+    assert re.search(r"mobilenet_v2: +\d+%\|.*\| \d+/252 ", seen)
+
+
+LOG = """
+import logging
+from fer_edge.edge.terminal import configure_logging, track
+configure_logging()
+for item in track("abc", "letters", 3):
+    logging.getLogger("fer_edge.edge").info(f"item {item}")
+"""
+
+
+def test_log_lines_do_not_tear_a_progress_bar() -> None:
+    written = on_terminal(program=("-c", LOG), command=())
+    lines = [line.rsplit("\r", 1)[-1] for line in written.split("\r\n")]
+    assert [line for line in lines if line.startswith("item ")] == ["item a", "item b", "item c"]
+
+
+def test_without_a_terminal_progress_is_logged_now_and_then(
+    messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_REPORTS", 0)
+    assert list(track("ab", "letters", 2)) == ["a", "b"]
+    assert any(line.startswith("letters: 1/2, ") for line in messages)
+    messages.clear()
+    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_REPORTS", 60)
+    assert list(track("ab", "letters", 2)) == ["a", "b"]
+    assert not messages
 
 
 def test_a_narrow_terminal_gets_a_line_that_fits(clip: Path) -> None:

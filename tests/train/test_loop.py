@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from logs import logged
 
 from fer_edge.train import architectures, loop, optimization
 from fer_edge.train.checkpoint import State
@@ -46,9 +46,9 @@ def data(synthetic_csv: Path) -> Dataset:
     return load(synthetic_csv)
 
 
-def fit(data: Dataset, recipe: Recipe, out: Path, echo: Callable[[str], None] = print, **more: Any) -> Any:
+def fit(data: Dataset, recipe: Recipe, out: Path, **more: Any) -> Any:
     out.mkdir(exist_ok=True)
-    return loop.fit("small", data, recipe, out, weights="none", echo=echo, **more)
+    return loop.fit("small", data, recipe, out, weights="none", **more)
 
 
 class Killed(Exception):
@@ -64,8 +64,8 @@ def test_a_run_killed_within_a_phase_ends_as_if_it_had_not_been(data: Dataset, t
             raise Killed
 
     whole, state = fit(data, recipe, tmp_path / "whole")
-    with pytest.raises(Killed):
-        fit(data, recipe, tmp_path / "killed", kill)
+    with logged(also=kill), pytest.raises(Killed):
+        fit(data, recipe, tmp_path / "killed")
     resumed, again = fit(data, recipe, tmp_path / "killed", resume=True)
     assert [row["loss"] for row in again.history] == [row["loss"] for row in state.history]
     assert all(np.array_equal(*pair) for pair in zip(whole.get_weights(), resumed.get_weights(), strict=True))

@@ -127,7 +127,7 @@ def test_what_is_no_network_of_ours_is_one_line(shapes: tuple[tuple[int, ...], i
 def test_network_learns_what_can_be_learnt(synthetic_csv: Path, tmp_path: Path, precision: str) -> None:
     steps = {"warmup_epochs": 0, "small_epochs": 6, "small_size": 32, "top_epochs": 0, "full_epochs": 0}
     chosen = replace(CALM, **steps, batch_size=14, precision=precision)
-    model, state = loop.fit("mobilenet_v2", load(synthetic_csv), chosen, tmp_path, weights="none", echo=lambda _: None)
+    model, state = loop.fit("mobilenet_v2", load(synthetic_csv), chosen, tmp_path, weights="none")
     losses = [float(row["loss"]) for row in state.history]
     assert losses[-1] < losses[0] - 0.2
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}, "whatever it was trained in"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError, SinkError
 from fer_edge.edge.preprocess import shrink
+from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.splits import SPLITS, Dataset, Split
-from fer_edge.train.progress import Progress
 
 SYNONYMS = {
     **{name: name for name in EMOTIONS},
@@ -41,9 +41,6 @@ SPLIT_FOLDERS = {
     "privatetest": "test",
 }
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm"}
-
-PICTURES_A_STEP = 500
-"""Pictures written from one step of progress to the next."""
 
 
 def read_folders(root: Path, skip_bad: bool) -> Dataset:
@@ -99,11 +96,11 @@ def write_folders(dataset: Dataset, directory: Path) -> int:
     """
     if directory.exists():
         raise DataError(f"{directory} exists; expected a new folder, so that two data sets are not mixed")
-    written, total = 0, sum(map(len, dataset.splits.values()))
+    total = sum(map(len, dataset.splits.values()))
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         hidden = tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.")
-        with hidden as temporary, Progress() as progress:
+        with hidden as temporary, progress_bar("writing pictures", total) as bar:
             building = Path(temporary) / "tree"
             for split, part in dataset.splits.items():
                 for name in EMOTIONS:
@@ -112,10 +109,8 @@ def write_folders(dataset: Dataset, directory: Path) -> int:
                     ok, encoded = cv2.imencode(".png", face)
                     assert ok
                     (building / split / EMOTIONS[label] / f"{index:05d}.png").write_bytes(encoded.tobytes())
-                    written += 1
-                    if written % PICTURES_A_STEP == 0:
-                        progress("pictures written", written, total)
+                    bar.update()
             os.replace(building, directory)
     except OSError as error:
         raise SinkError(f"{directory} cannot be written: {error.strerror or error}; nothing was kept") from None
-    return written
+    return total

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,15 +19,14 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import DataError, ModelError, SinkError
 from fer_edge.edge.files import atomic_path
 from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import SPLITS, Dataset, Split
-from fer_edge.train.progress import Progress
 
 USAGES = {"training": 0, "publictest": 1, "privatetest": 2}
 
-ROWS_A_STEP = 500
-"""Rows parsed from one step of progress to the next."""
+_logger = logging.getLogger(__name__)
 
 _PIXELS = FACE_SIZE * FACE_SIZE
 _CACHE_VERSION = 1
@@ -34,16 +34,16 @@ _CACHE_VERSION = 1
 _UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, RuntimeError, UnicodeDecodeError)
 
 
-def read_csv(path: Path, skip_bad: bool, progress: Callable[[str], None]) -> Dataset:
+def read_csv(path: Path, skip_bad: bool) -> Dataset:
     """The splits of a CSV or its cache beside it; DataError names a bad row, which skip_bad counts instead."""
     cache = path.with_name(f"{path.name}.fer2013.npz")
     stat = path.stat()
     stamp = np.array([_CACHE_VERSION, stat.st_size, stat.st_mtime_ns, int(skip_bad)], np.int64)
     cached = _read_cache(cache, stamp)
     if cached is None:
-        progress(f"parsing {path} (once; the result is cached beside it)")
+        _logger.info(f"parsing {path} (once; the result is cached beside it)")
         cached = _parse_csv(path, skip_bad)
-        _write_cache(cache, stamp, cached, progress)
+        _write_cache(cache, stamp, cached)
     faces, labels, usages, skipped = cached
     splits = {
         name: Split(faces[usages == index], labels[usages == index].astype(np.int64))
@@ -66,13 +66,13 @@ def _read_cache(cache: Path, stamp: NDArray[np.int64]) -> _Parsed | None:
     return None
 
 
-def _write_cache(cache: Path, stamp: NDArray[np.int64], parsed: _Parsed, progress: Callable[[str], None]) -> None:
+def _write_cache(cache: Path, stamp: NDArray[np.int64], parsed: _Parsed) -> None:
     faces, labels, usages, skipped = parsed
     try:
         with atomic_path(cache) as beside:
             np.savez(beside, stamp=stamp, faces=faces, labels=labels, usages=usages, skipped=np.int64(skipped))
     except SinkError as error:
-        progress(f"{error}; the next run parses the CSV again")
+        _logger.info(f"{error}; the next run parses the CSV again")
 
 
 @contextmanager
@@ -100,8 +100,8 @@ def _open_csv(path: Path, raw: BinaryIO) -> Iterator[Any]:
 def _parse_csv(path: Path, skip_bad: bool) -> _Parsed:
     faces, labels, usages, skipped = [], [], [], 0
     try:
-        with path.open("rb") as raw, _open_csv(path, raw) as stream, Progress() as progress:
-            size = 1 + path.stat().st_size // 1024
+        size = path.stat().st_size
+        with path.open("rb") as raw, _open_csv(path, raw) as stream, progress_bar("parsing, bytes", size) as bar:
             lines = io.BufferedReader(stream, 1 << 20) if isinstance(stream, io.RawIOBase) else stream
             header = [name.strip().strip('"').lower() for name in lines.readline().decode("utf-8-sig").split(",")]
             missing = {"emotion", "pixels", "usage"} - set(header)
@@ -111,8 +111,7 @@ def _parse_csv(path: Path, skip_bad: bool) -> _Parsed:
                 )
             order = [header.index(name) for name in ("emotion", "pixels", "usage")]
             for row, line in enumerate(lines, start=2):
-                if row % ROWS_A_STEP == 0:
-                    progress("parsing, KiB", 1 + raw.tell() // 1024, size)
+                bar.update(raw.tell() - bar.n)
                 if not line.strip():
                     continue
                 try:

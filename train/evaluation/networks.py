@@ -15,8 +15,8 @@ from fer_edge.edge.expression.cascade import Cascade, run_cascade
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import NAMES, temperature_alone
 from fer_edge.edge.expression.scores import fuse
+from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.train.progress import Progress
 
 _BATCH = 256  # pictures between two steps of progress; of a float network two batches
 
@@ -74,12 +74,12 @@ def collect(
 ) -> NDArray[np.float32]:
     """(V, N, 7) logits of V views: the pictures themselves and, with flip, their mirror images; with progress."""
     views = [faces, np.ascontiguousarray(faces[:, :, ::-1])] if flip else [faces]
-    parts, total = [], len(views) * len(faces)
-    with Progress() as progress:
+    parts = []
+    with progress_bar(label, len(views) * len(faces)) as bar:
         for view in views:
             for start in range(0, len(faces), _BATCH):
                 parts.append(model(view[start : start + _BATCH]))
-                progress(label, sum(map(len, parts)), total)
+                bar.update(len(parts[-1]))
     return np.concatenate(parts).reshape(len(views), len(faces), -1)
 
 
