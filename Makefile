@@ -1,7 +1,8 @@
 # make demo    the ensemble on the first camera, or on a short clip where there is none
 # make page    the live page at http://127.0.0.1:8080/, from the same camera or clip, until Ctrl-C; WEB=[HOST:]PORT
 # make test    all tests, in an environment of their own
-# make lint    ruff and mypy
+# make test-fast  the tests that need no TensorFlow, browser, broker or systemd and are not slow: a minute
+# make lint    ruff, mypy and codespell
 # make test-device  cameras listed, filmed with, unplugged and plugged in again, libcamera's too, GStreamer, and the
 #                   service under systemd, in two virtual machines; a quarter of an hour
 # make test-arm  what a Raspberry Pi would see, on emulated Arm with Debian 12 and 13, or SUITE=trixie; many minutes
@@ -10,16 +11,21 @@
 PYTHON ?= python3
 VENV ?= .venv
 VENV_TEST ?= .venv-test
+VENV_FAST ?= .venv-fast
 VENV_TFLITE ?= .venv-tflite
 PIP = -m pip install --quiet --disable-pip-version-check
 PYTEST ?=
 WEB ?= 8080
 SUITE ?= bookworm trixie
 
+# a worker that dies fails the run: without the limit xdist would wait for it for ever
+WORKERS = -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
+FAST = not slow and not tensorflow and not browser and not system
+
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo page test test-device test-arm lint clean
+.PHONY: demo page test test-fast test-device test-arm lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -33,7 +39,10 @@ ifeq ($(HAS_TFLITE),)
 	@echo "tflite-runtime is not available on this Python (3.11 is needed): its tests are skipped"
 endif
 	FER_EDGE_TFLITE_PYTHON=$(if $(HAS_TFLITE),$(abspath $(VENV_TFLITE))/bin/python) \
-	TF_CPP_MIN_LOG_LEVEL=2 $(VENV_TEST)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
+	TF_CPP_MIN_LOG_LEVEL=2 $(VENV_TEST)/bin/python -m pytest $(WORKERS) $(PYTEST)
+
+test-fast: $(VENV_FAST)/ready
+	$(VENV_FAST)/bin/python -m pytest $(WORKERS) -m '$(FAST)' $(PYTEST)
 
 test-device: $(VENV)/ready
 	status=0; tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py || status=1; \
@@ -48,6 +57,7 @@ lint: $(VENV_TEST)/ready
 	@mkdir -p .cache/mypy && ln -sfn ../.. .cache/mypy/fer_edge
 	$(VENV_TEST)/bin/ruff check --output-format concise .
 	$(VENV_TEST)/bin/ruff format --check .
+	$(VENV_TEST)/bin/codespell
 	$(VENV_TEST)/bin/python -m mypy -p fer_edge.edge -p fer_edge.models -p fer_edge.benchmarks -p fer_edge.train -p fer_edge.convert
 
 # a file marks a finished environment: made once, and again when the dependencies change
@@ -62,6 +72,12 @@ $(VENV_TEST)/ready: setup.cfg
 	@$(VENV_TEST)/bin/python $(PIP) -e '.[train,convert,onnx,dev]'
 	@touch $@
 
+$(VENV_FAST)/ready: setup.cfg
+	@echo "making $(VENV_FAST): the runtime and pytest, a minute or two"
+	@$(PYTHON) -m venv --clear $(VENV_FAST)
+	@$(VENV_FAST)/bin/python $(PIP) -e '.[dev]'
+	@touch $@
+
 $(VENV_TFLITE)/ready: setup.cfg
 	@echo "making $(VENV_TFLITE): tflite-runtime, which needs numpy 1"
 	@$(PYTHON) -m venv --clear $(VENV_TFLITE)
@@ -70,5 +86,5 @@ $(VENV_TFLITE)/ready: setup.cfg
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_TEST) $(VENV_TFLITE) .cache build dist fer_edge.egg-info demo-output
+	rm -rf $(VENV) $(VENV_TEST) $(VENV_FAST) $(VENV_TFLITE) .cache build dist fer_edge.egg-info demo-output
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

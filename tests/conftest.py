@@ -40,6 +40,24 @@ NOT_SOURCE = (".*", "build", "dist", "runs", "demo-output", "*.egg-info", "__pyc
 USAGES = ("Training", "PublicTest", "PrivateTest")
 
 
+NEEDS = {"tiny": "tensorflow", "finished_run": "tensorflow", "mosquitto": "system", "certificates": "system"}
+"""Fixtures whose tests are marked with what they need."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they use."""
+    for item in items:
+        for marker in {NEEDS[name] for name in getattr(item, "fixturenames", ()) if name in NEEDS}:
+            item.add_marker(marker)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A module of TensorFlow's tests is not even imported where they are deselected: TensorFlow may be missing."""
+    if collection_path.suffix != ".py" or "not tensorflow" not in config.getoption("markexpr"):
+        return None
+    return True if "\npytestmark = pytest.mark.tensorflow\n" in collection_path.read_text("utf-8") else None
+
+
 @pytest.fixture(scope="session")
 def synthetic_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "fer2013.csv"

@@ -7,11 +7,14 @@ import subprocess
 from pathlib import Path
 
 import cv2
+import pytest
 from training import command
 
 from fer_edge.edge.tflite.card import checked_card
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.loading import load
+
+pytestmark = pytest.mark.tensorflow
 
 
 def test_csv_to_prediction(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:

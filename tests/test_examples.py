@@ -20,6 +20,8 @@ from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.types import Frame
 from fer_edge.train.data.splits import Split
 
+pytestmark = pytest.mark.tensorflow
+
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:

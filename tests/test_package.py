@@ -31,6 +31,7 @@ def names(wheel: Path) -> list[str]:
         return archive.namelist()
 
 
+@pytest.mark.slow
 def test_the_wheel_has_one_package_and_all_its_modules(names: list[str]) -> None:
     assert {name.split("/")[0] for name in names} == {"fer_edge", f"fer_edge-{version('fer-edge')}.dist-info"}
     rooms = ("edge", "train", "convert", "benchmarks", "models")
@@ -38,18 +39,21 @@ def test_the_wheel_has_one_package_and_all_its_modules(names: list[str]) -> None
     assert {name for name in names if name.endswith(".py")} == {"fer_edge/__init__.py", *modules}
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_the_models_and_their_cards(names: list[str]) -> None:
     files = [path for path in FOLDER.iterdir() if path.suffix in (".tflite", ".json")]
     files += [path for path in (FOLDER / "face").iterdir() if path.is_file()]
     assert {f"fer_edge/models/{path.relative_to(FOLDER)}" for path in files} <= set(names)
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_the_page_and_the_portrait(names: list[str]) -> None:
     """And says that it is typed."""
     files = [ROOT / "py.typed", ROOT / "benchmarks" / "astronaut.jpg", *(ROOT / "edge" / "web" / "static").iterdir()]
     assert {f"fer_edge/{path.relative_to(ROOT)}" for path in files} <= set(names)
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_the_licence(names: list[str]) -> None:
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
 

@@ -11,6 +11,8 @@ from measuring import run
 
 from fer_edge.benchmarks.batching import LANES, ONE_BY_ONE, TOGETHER, ways
 
+pytestmark = pytest.mark.tensorflow
+
 CROPS = np.random.default_rng(0).integers(0, 256, (3, 48, 48), np.uint8)
 
 

@@ -29,6 +29,7 @@ from fer_edge.train.data.loading import load
 # --- pipeline ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
     out = tmp_path / "pipeline.json"
     words = ("--faces", "2", "--sizes", "640x480", "--frames", "12", "--minutes", "0.01")
@@ -118,6 +119,7 @@ def test_a_peer_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
 # --- start -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_start_is_measured_beside_bare_imports_and_a_headless_run(tmp_path: Path) -> None:
     out = tmp_path / "start.json"
     done = run("start", "mobilenet_v2", "--runs", "3", "--frames", "10", "--out", out)
@@ -135,5 +137,6 @@ def test_start_is_measured_beside_bare_imports_and_a_headless_run(tmp_path: Path
     assert again.stdout.count("1.00x [") == 3
 
 
+@pytest.mark.slow
 def test_a_model_that_is_missing_is_one_line(mistake: Callable[..., str]) -> None:
     assert "no/such.tflite" in mistake("bench", "start", "no/such.tflite", "--runs", "3")

@@ -35,6 +35,7 @@ def test_a_piece_computes_what_the_network_computes_there(count: int, tmp_path: 
     assert list(piece.outputs[0].shape) == list(operators(CONTENT))[count - 1]["shape"]
 
 
+@pytest.mark.slow
 def test_every_operator_is_of_one_kind_and_its_time_counted(tmp_path: Path) -> None:
     done = run("layers", "mobilenet_v2", "--rounds", "2", "--out", tmp_path / "layers.json")
     assert done.exit_code == 0, done.output

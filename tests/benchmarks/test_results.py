@@ -230,6 +230,7 @@ def test_published_tables_are_what_the_result_files_give(page: str) -> None:
         assert kind in rendered or not body.strip(), f"{page} has a {kind} table without a result file"
 
 
+@pytest.mark.slow
 def test_results_are_of_the_shipped_files() -> None:
     for path in record.RESULTS.glob("*.json"):
         for row in record.read(path)["rows"]:

@@ -63,6 +63,7 @@ def test_the_command_measures_and_draws(tiny: Path, synthetic_csv: Path, tmp_pat
     assert f"| brightness | gray levels | {100 * row['degraded']['brightness'][0]:.1f} % (20) |" in shown.output
 
 
+@pytest.mark.slow
 def test_the_cascade_is_measured_too_and_as_it_answers(synthetic_csv: Path, tmp_path: Path) -> None:
     out = tmp_path / "robustness.json"
     words = ["bench", "robustness", "ensemble", "--data", str(synthetic_csv), "--limit", "3", "--out", str(out)]

@@ -41,6 +41,8 @@ from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.loop import predict_logits
 from fer_edge.train.weights import save_half
 
+pytestmark = pytest.mark.tensorflow
+
 SIZE = 32
 
 

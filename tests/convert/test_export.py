@@ -32,6 +32,8 @@ from fer_edge.edge.tflite.labels import labels_inside
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 
+pytestmark = pytest.mark.tensorflow
+
 PAGE = FOLDER.parent / "docs" / "export.md"
 
 

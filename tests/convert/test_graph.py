@@ -17,6 +17,8 @@ from fer_edge.edge.preprocess import FACE_SIZE, normalize
 from fer_edge.train import architectures
 from fer_edge.train.loop import predict_logits
 
+pytestmark = pytest.mark.tensorflow
+
 SIZE = 32
 
 

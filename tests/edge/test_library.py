@@ -85,6 +85,7 @@ def test_importing_it_loads_nothing() -> None:
     assert done.stderr.splitlines()[-1] == "AttributeError: module 'fer_edge' has no attribute 'nonsense'"
 
 
+@pytest.mark.slow
 def test_users_see_the_types(wheel: Path, tmp_path: Path) -> None:
     """mypy over an installed fer_edge: the page's programs are right, every name is known, a slip is found."""
     with zipfile.ZipFile(wheel) as archive:

@@ -93,6 +93,7 @@ def test_fitted_weights_prefer_the_member_that_knows() -> None:
     assert fit_weights(logits, labels)[0] == 0.9, "the other one keeps the least there is: a cascade may ask it first"
 
 
+@pytest.mark.slow
 def test_a_held_out_face_is_weighed_without_its_label() -> None:
     logits, labels = drawn(2)
     here = next(parts(len(labels), 5))

@@ -24,6 +24,8 @@ from fer_edge.train.recipes import Recipe, recipe
 from fer_edge.train.teachers import _unseen, open_judge, read_logits, teach, write_logits
 from fer_edge.train.training_targets import Batch
 
+pytestmark = pytest.mark.tensorflow
+
 FERPLUS = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 
 

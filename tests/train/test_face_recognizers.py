@@ -17,6 +17,8 @@ from fer_edge.train import architectures
 from fer_edge.train.face_recognizers import read
 from fer_edge.train.weights import start
 
+pytestmark = pytest.mark.tensorflow
+
 RNG = np.random.default_rng(5)
 FACES = RNG.integers(0, 256, (40, 48, 48), np.uint8)
 SIDE = 64

@@ -18,6 +18,8 @@ from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Dataset
 from fer_edge.train.recipes import Recipe
 
+pytestmark = pytest.mark.tensorflow
+
 SIZE = 24
 QUICK = replace(Recipe(), batch_size=28, warmup_size=SIZE, warmup_epochs=0, top_epochs=0, full_epochs=0, small_size=16)
 

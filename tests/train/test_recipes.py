@@ -15,6 +15,7 @@ from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.recipes import _RANGES, RECIPES, Recipe, recipe
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("field", "value"),
     [("batch_size", 0), ("seed", -1), ("seed", 5_000_000), ("folds", 1), ("folds", -2), ("mixup", -1.0),

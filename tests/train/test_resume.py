@@ -25,6 +25,8 @@ from fer_edge.train.recipes import Recipe
 from fer_edge.train.teachers import write_logits
 from fer_edge.train.weights import check
 
+pytestmark = pytest.mark.tensorflow
+
 FACES = Split(np.zeros((2, 48, 48), np.uint8), np.arange(2))
 OTHERS = Split(np.ones((2, 48, 48), np.uint8), np.arange(2))
 DATA = Dataset(Path("a.csv"), {"train": FACES, "val": FACES})

@@ -12,6 +12,8 @@ import pytest
 from fer_edge.edge.errors import SinkError
 from fer_edge.train.run_folder import _save
 
+pytestmark = pytest.mark.tensorflow
+
 
 @pytest.fixture
 def full_disk() -> Iterator[None]:

@@ -17,6 +17,8 @@ from fer_edge.train.teachers import _unseen, open_judge, teach
 from fer_edge.train.training_targets import in_fold
 from fer_edge.train.weights import save_half
 
+pytestmark = pytest.mark.tensorflow
+
 FACES = Split(np.zeros((10, 48, 48), np.uint8), np.arange(10) % 7)
 
 

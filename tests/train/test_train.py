@@ -29,6 +29,8 @@ from fer_edge.train.fused_batch_norm import training_keras
 from fer_edge.train.recipes import RECIPES, Recipe, recipe
 from fer_edge.train.weights import load_half, save_half, start
 
+pytestmark = pytest.mark.tensorflow
+
 FACES = np.random.default_rng(4).integers(0, 256, (8, 48, 48), np.uint8)
 CALM = replace(Recipe(), flip=0.0, rotation=0.0, zoom=0.0, shift=0.0, contrast=0.0, brightness=0.0)
 

@@ -58,6 +58,7 @@ def test_clip_to_jsonl_video_and_picture(clip: Path, tmp_path: Path) -> None:
         assert word in done.stderr
 
 
+@pytest.mark.slow
 def test_text_is_quiet(clip: Path) -> None:
     done = run("--source", clip, "--show", "text")
     assert done.returncode == 0
@@ -213,6 +214,7 @@ def test_signal_while_nothing_comes(camera: str, tmp_path: Path) -> None:
     assert process.returncode == 0, errors
 
 
+@pytest.mark.slow
 def test_camera_that_falls_silent_exits_2(camera: str, tmp_path: Path) -> None:
     video = tmp_path / "v.mp4"
     done = run("--source", f"{camera}silent", "--show", "none", "--save-video", video, "--reconnect-timeout", 0)

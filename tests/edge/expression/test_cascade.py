@@ -94,6 +94,7 @@ def test_only_the_undecided_are_shown_to_the_next_member() -> None:
     assert classifier(crops(0)).shape == (0, 7)
 
 
+@pytest.mark.slow
 def test_the_chosen_point_is_the_cheapest_that_loses_no_more_than_allowed_expected_and_counted() -> None:
     logits, labels = made(3000)
     times = (1.0, 1.1, 2.0)
@@ -110,6 +111,7 @@ def test_the_chosen_point_is_the_cheapest_that_loses_no_more_than_allowed_expect
     assert 1 <= asked.mean() < 3
 
 
+@pytest.mark.slow
 def test_a_held_out_face_is_answered_without_its_label() -> None:
     logits, labels = made(250)
     here = next(parts(250, 5))
@@ -130,6 +132,7 @@ def alike(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return (0.5 * own + shared + 0.5 * np.eye(7)[labels]).astype(np.float32), labels
 
 
+@pytest.mark.slow
 def test_the_expected_loss_foretells_other_faces_better_than_the_counted_one() -> None:
     others, truth = alike(40_000, seed=99)
     drop = np.mean(others.mean(axis=0).argmax(axis=1) == truth) - np.mean(others[0].argmax(axis=1) == truth)
@@ -145,6 +148,7 @@ def test_the_expected_loss_foretells_other_faces_better_than_the_counted_one() -
     assert expected < counted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("times", "expected"), [((9.0, 1.0, 3.0), (1, 2, 0)), ((3.0, 9.0, 1.0), (2, 0, 1))])
 def test_members_as_good_as_each_other_are_asked_by_their_cost(
     times: tuple[float, ...], expected: tuple[int, ...]
@@ -155,6 +159,7 @@ def test_members_as_good_as_each_other_are_asked_by_their_cost(
     assert cascade == fit_cascade(logits[list(order)], labels, EVEN, [times[member] for member in order])
 
 
+@pytest.mark.slow
 def test_a_dear_member_that_ends_most_doubts_comes_before_a_cheap_one_that_ends_none() -> None:
     rng = np.random.default_rng(4)
     labels = rng.integers(0, 7, 600)
@@ -268,6 +273,7 @@ def test_another_seed_is_another_partition() -> None:
     assert all(np.array_equal(each.sum(axis=0), np.ones(100)) for each in (first, other))
 
 
+@pytest.mark.slow
 def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(  # a clock under load may not tell the members apart
         ensemble_cli, "member_times", lambda members, **_: [float(member.path.stat().st_size) for member in members]

@@ -21,6 +21,8 @@ from fer_edge.edge.service import systemctl as systemd
 from fer_edge.edge.service import systemd_unit as unit
 from fer_edge.edge.service.systemd_unit import CONFIG, NAME, Unit, outermost, quoted
 
+pytestmark = pytest.mark.system
+
 TOML = Path("/etc/fer-edge/fer-edge.toml")
 RUN = ("/usr/bin/env", "python3", "-m", "fer_edge.edge.cli", "--config", CONFIG, "run")
 VERSION = int(subprocess.run(["systemctl", "--version"], capture_output=True, text=True).stdout.split()[1])

@@ -19,6 +19,8 @@ from waiting import LIMIT, until
 
 from fer_edge.edge.types import EMOTIONS
 
+pytestmark = pytest.mark.system
+
 
 @contextmanager
 def running(camera: str, port: int, name: str, *more: str) -> Iterator[subprocess.Popen[str]]:

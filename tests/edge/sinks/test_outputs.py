@@ -187,6 +187,7 @@ def test_a_command_that_fails_is_logged(messages: list[str]) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["PATIENCE", "FAREWELL"])
 def test_a_command_that_hangs_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str], limit: str

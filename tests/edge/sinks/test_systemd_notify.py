@@ -50,6 +50,7 @@ def told(listener: tuple[str, Callable[[], list[str]]], monkeypatch: pytest.Monk
     return listener[1]
 
 
+@pytest.mark.slow
 def test_a_run_tells_its_supervisor(tmp_path: Path, listener: tuple[str, Callable[[], list[str]]]) -> None:
     address, told = listener
     picture = cv2.resize(cv2.imread(str(PORTRAIT)), (320, 240))

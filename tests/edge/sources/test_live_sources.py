@@ -94,6 +94,7 @@ def test_latest_tells_an_unforeseen_error() -> None:
         list(latest)
 
 
+@pytest.mark.slow
 def test_latest_gives_up_on_silence_and_closes_when_it_hangs() -> None:
     hang = threading.Event()
     try:
@@ -138,6 +139,7 @@ def test_stream_is_read_to_its_end(guarded: str) -> None:
     assert times == sorted(times)
 
 
+@pytest.mark.slow
 def test_stream_that_falls_silent(guarded: str, capfd: pytest.CaptureFixture[str]) -> None:
     with (
         open_source(SourceOptions(source=f"{guarded}silent", frame_timeout=5, reconnect_timeout=0)) as source,

@@ -97,6 +97,7 @@ def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
     assert "5 fps were asked" in source.name
 
 
+@pytest.mark.slow
 def test_picamera_that_falls_silent(picamera2: type[Picamera2]) -> None:
     with open_source(SourceOptions(camera="picamera2", frame_timeout=2, reconnect_timeout=0)) as source:
         frames = iter(source)

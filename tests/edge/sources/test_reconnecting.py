@@ -50,6 +50,7 @@ class Watched:
         return not self._thread.is_alive()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "path"), [("http", "live"), ("rtsp", "live"), ("rtsp", "h264")])
 def test_a_server_that_was_restarted(messages: list[str], scheme: str, path: str) -> None:
     port = free_port()
@@ -75,6 +76,7 @@ def test_a_server_that_was_restarted(messages: list[str], scheme: str, path: str
     assert back.startswith("source: back after ")
 
 
+@pytest.mark.slow
 def test_the_reconnect_timeout_ends_it(messages: list[str]) -> None:
     with serving("http", free_port()) as address:
         source = open_source(SourceOptions(source=address, frame_timeout=SILENCE, reconnect_timeout=1))
@@ -186,6 +188,7 @@ def records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_run_goes_on_and_ends_while_it_waits(tmp_path: Path) -> None:
     """Lost, back, lost again; SIGTERM while waiting ends it with exit code 0 and whole files."""
     port, lines, video = free_port(), tmp_path / "o.jsonl", tmp_path / "v.avi"
@@ -218,6 +221,7 @@ def test_run_goes_on_and_ends_while_it_waits(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["o.jsonl", "v.avi"]
 
 
+@pytest.mark.slow
 def test_the_duration_ends_while_the_run_waits(tmp_path: Path) -> None:
     with serving("http", free_port()) as address:
         process = start("--show", "none", "--source", address, "--jsonl", tmp_path / "o.jsonl", "--duration", "4")

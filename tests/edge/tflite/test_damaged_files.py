@@ -16,6 +16,8 @@ from fer_edge.train.data.splits import Split
 from fer_edge.train.teachers import read_logits, write_logits
 from fer_edge.train.weights import read_half, save_half
 
+pytestmark = pytest.mark.tensorflow
+
 FACES = Split(np.zeros((4, 48, 48), np.uint8), np.arange(4))
 
 

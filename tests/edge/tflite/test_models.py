@@ -246,6 +246,7 @@ def test_catalogue_commands() -> None:
     assert json.loads(runner.invoke(main, ["models", "show", "se_mobilenet_v2"]).stdout)["labels"][3] == "happy"
 
 
+@pytest.mark.slow
 def test_ensemble_fit_writes_what_run_reads(copied: Path, synthetic_csv: Path) -> None:
     members = [str(copied / f"{name}_int8.tflite") for name in NAMES]
     words = ["ensemble", "fit", *members, "--data", str(synthetic_csv), "--out"]

@@ -276,6 +276,7 @@ def spent(page: Watched) -> Counter[str]:
     return Counter({each.labels["stage"]: each.value for each in sums} | {"frames": frames})
 
 
+@pytest.mark.slow
 def test_viewers_that_never_read_hold_nothing_up(page: Watched) -> None:
     """What the engine does for them, which is handing a frame over, stays the least of its work."""
     where = urlsplit(page.url)
@@ -325,6 +326,7 @@ def test_after_the_sources_end_the_page_stays_and_files_are_whole(clip: Path, tm
         assert watched.ended(signal.SIGTERM) == 0
 
 
+@pytest.mark.slow
 def test_a_limit_ends_page_and_all_and_viewers_are_told(camera: str) -> None:
     with Watched("--source", camera, "--web", "127.0.0.1:0", "--max-frames", "100") as watched:
         with httpx.stream("GET", f"{watched.url}api/events", timeout=LIMIT) as answer:

@@ -30,6 +30,8 @@ from fer_edge.edge.sources import open_source
 from fer_edge.edge.web.sink import WebSink
 from fer_edge.edge.web.state import RunInfo
 
+pytestmark = pytest.mark.browser
+
 FLAGS = (
     "--headless=new",
     "--no-sandbox",

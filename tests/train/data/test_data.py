@@ -35,6 +35,7 @@ def test_counts_and_pixels(synthetic_csv: Path) -> None:
     assert dataset.split("train").faces[0].ravel().tolist() == [int(value) for value in first.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gz", "xz", "zip"])
 def test_compressed_csv_reads_the_same(synthetic_csv: Path, tmp_path: Path, kind: str) -> None:
     content, packed = synthetic_csv.read_bytes(), tmp_path / f"fer2013.csv.{kind}"
