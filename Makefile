@@ -57,7 +57,7 @@ lint: $(VENV_TEST)/ready
 	@mkdir -p .cache/mypy && ln -sfn ../.. .cache/mypy/fer_edge
 	$(VENV_TEST)/bin/ruff check --output-format concise .
 	$(VENV_TEST)/bin/ruff format --check .
-	$(VENV_TEST)/bin/codespell
+	$(VENV_TEST)/bin/python -m codespell_lib
 	$(VENV_TEST)/bin/python -m mypy -p fer_edge.edge -p fer_edge.models -p fer_edge.benchmarks -p fer_edge.train -p fer_edge.convert
 
 # a file marks a finished environment: made once, and again when the dependencies change
