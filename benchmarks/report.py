@@ -19,6 +19,7 @@ from fer_edge.edge.files import write_bytes
 from fer_edge.train.evaluation.figures import figure, png, tidy
 
 TITLES = {
+    "summary": "Accuracy, size and speed",
     "accuracy": "Accuracy",
     "quantization": "What int8 costs",
     "recall": "What it confuses",

@@ -1,4 +1,4 @@
-"""Result files to Markdown tables, and those into a page between its markers."""
+"""Markdown tables from result files, printed or written between the markers of a page."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
-from fer_edge.benchmarks.results_io.tables import accuracy as answers
-from fer_edge.benchmarks.results_io.tables import end_to_end as wholes
-from fer_edge.benchmarks.results_io.tables import latency as networks
+from fer_edge.benchmarks.results_io.tables import accuracy, end_to_end, latency
+from fer_edge.benchmarks.results_io.tables.summary import summary
 from fer_edge.edge.expression.ensemble import NAMES
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.card import read_card
@@ -24,9 +23,15 @@ _MARKER = re.compile(r"(<!-- table:([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOT
 
 @click.command()
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULT.json]...")
-@click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Page whose tables are replaced.")
+@click.option(
+    "--write", type=click.Path(dir_okay=False, path_type=Path), help="Page to fill in, instead of printing the tables."
+)
 def table(results: tuple[Path, ...], write: Path | None) -> None:
-    """Make Markdown tables of RESULT files (default: all of benchmarks/results, and the shipped models' cards)."""
+    """Make Markdown tables from RESULT files.
+
+    The default is all files in benchmarks/results and the cards of the shipped models. --write fills the blocks of a
+    page that begin with <!-- table:NAME --> and end with <!-- /table -->.
+    """
     rendered = tables(results) if results else published()
     if not rendered:
         raise ResultError(f"no results with a table in {RESULTS}; 'fer-edge bench accuracy' writes one")
@@ -37,57 +42,85 @@ def table(results: tuple[Path, ...], write: Path | None) -> None:
 
 
 def published() -> dict[str, str]:
-    """The tables of all result files, and of what the shipped models' cards say that int8 costs."""
+    """The tables of all stored result files and of the accuracy that the shipped models' cards record.
+
+    Returns:
+        Markdown by table name.
+    """
     files = (FOLDER / f"{name}_int8.tflite" for name in NAMES)
     cards = [card for card in map(read_card, filter(Path.is_file, files)) if "post_training" in card.accuracy]
     rendered = tables(sorted(RESULTS.glob("*.json")))
-    return rendered | ({"quantization": answers.quantization(cards)} if cards else {})
+    return rendered | ({"quantization": accuracy.quantization(cards)} if cards else {})
 
 
 def tables(paths: Iterable[Path]) -> dict[str, str]:
-    """By name, one table per result file with a line above that says what it was measured on."""
+    """The tables of result files.
+
+    Args:
+        paths: Result files of any kinds; several of one kind become tables one below the other.
+
+    Returns:
+        Markdown by table name; each table has a line above that names the data, the machine and the date.
+
+    Raises:
+        ResultError: A file is missing or is not a result file.
+    """
+    results = [read(path) for path in paths]
+    rendered = {"summary": text} if (text := summary(results)) else {}
     parts = defaultdict(list)
-    for path in paths:
-        result = read(path)
+    for result in results:
         for name, (kind, render) in _RENDER.items():
-            if result["kind"] == kind and (rendered := render(result)):
-                parts[name].append(rendered)
-    return {name: "\n\n".join(parts[name]) for name in _RENDER if name in parts}
+            if result["kind"] == kind and (text := render(result)):
+                parts[name].append(text)
+    return rendered | {name: "\n\n".join(parts[name]) for name in _RENDER if name in parts}
 
 
 def insert(page: str, rendered: dict[str, str]) -> str:
-    """The page with each `<!-- table:NAME -->` … `<!-- /table -->` filled; one without results stays as it is."""
+    """The page's text with its marked blocks filled; a block without a table of its name stays as it is."""
     return _MARKER.sub(
-        lambda found: f"{found[1]}{rendered[found[2]]}\n{found[3]}" if found[2] in rendered else found[0], page
+        lambda match: f"{match[1]}{rendered[match[2]]}\n{match[3]}" if match[2] in rendered else match[0], page
     )
 
 
 def replace(path: Path, rendered: dict[str, str]) -> list[str]:
-    """Fill a page's tables on disk, complete or not at all; which they were. ResultError where it has none of them."""
+    """Fill the marked blocks of a page on disk.
+
+    Args:
+        path: A Markdown page.
+        rendered: Markdown by table name.
+
+    Returns:
+        The names of the tables that were written.
+
+    Raises:
+        ResultError: The page cannot be read, or has a block for none of the tables.
+        SinkError: The page cannot be written; it stays as it was.
+    """
     try:
         page = path.read_text("utf-8")
     except OSError as error:
         raise ResultError(f"{path} cannot be read: {error.strerror}; expected a Markdown page") from None
-    filled = [found[1] for found in _MARKER.findall(page) if found[1] in rendered]
-    if not filled:
+    names = [match[1] for match in _MARKER.findall(page) if match[1] in rendered]
+    if not names:
         raise ResultError(
-            f"{path} has no place for {', '.join(sorted(rendered))}; "
+            f"{path} has no block for {', '.join(sorted(rendered))}; "
             "expected <!-- table:NAME --> and <!-- /table --> on lines of their own"
         )
     write_bytes(path, insert(page, rendered).encode())
-    return filled
+    return names
 
 
 _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
-    "accuracy": ("accuracy", answers.accuracy),
-    "recall": ("accuracy", answers.recall),
-    "robustness": ("robustness", answers.robustness),
-    "early-exit": ("early-exit", answers.early_exit),
-    "latency": ("latency", networks.latency),
-    "batching": ("batching", networks.batching),
-    "layers": ("layers", networks.layers),
-    "start": ("start", wholes.start),
-    "pipeline": ("pipeline", wholes.pipeline),
-    "sustained": ("pipeline", wholes.sustained),
-    "peers": ("peers", wholes.peers),
+    "accuracy": ("accuracy", accuracy.accuracy),
+    "recall": ("accuracy", accuracy.recall),
+    "robustness": ("robustness", accuracy.robustness),
+    "early-exit": ("early-exit", accuracy.early_exit),
+    "latency": ("latency", latency.latency),
+    "batching": ("batching", latency.batching),
+    "layers": ("layers", latency.layers),
+    "start": ("start", end_to_end.start),
+    "pipeline": ("pipeline", end_to_end.pipeline),
+    "sustained": ("pipeline", end_to_end.sustained),
+    "peers": ("peers", end_to_end.peers),
 }
+"""By table name, the kind of result it is made from and the function that makes it."""

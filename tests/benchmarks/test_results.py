@@ -14,7 +14,8 @@ from measuring import result, run
 from fer_edge.benchmarks import compare, report, table
 from fer_edge.benchmarks.results_io import record
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
-from fer_edge.benchmarks.results_io.tables import accuracy as answers
+from fer_edge.benchmarks.results_io.tables import accuracy
+from fer_edge.benchmarks.results_io.tables.summary import summary
 from fer_edge.edge.tflite.card import ModelCard, sha256
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
@@ -98,9 +99,9 @@ def test_a_report_needs_nothing_but_itself(tiny: Path, synthetic_csv: Path, tmp_
     done = run("report", *paths, "--out", tmp_path / "report.html")
     assert done.exit_code == 0, done.output
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<table>") == 6 and page.count("src='data:image/png;base64,") == 4
+    assert page.count("<table>") == 7 and page.count("src='data:image/png;base64,") == 4
     assert [title for title in report.TITLES if f"<h2 id={title}>" in page] == [
-        *("accuracy", "recall", "latency", "layers", "pipeline", "sustained"),
+        *("summary", "accuracy", "recall", "latency", "layers", "pipeline", "sustained"),
     ]
     assert "fer-edge bench pipeline --faces 1" in page
     assert not re.search(r"(src|href)=.?http", page) and "<script" not in page
@@ -122,7 +123,7 @@ def test_accuracy_table(tmp_path: Path) -> None:
     assert table.tables([path])["accuracy"].splitlines() == [
         "fer.csv, split `val`, 4 pictures; Some CPU, 4 cores, Some OS, Python 3.11.2, ai-edge-litert 9.9, 2020-02-02.",
         "",
-        "| model | runtime | files | invocations | accuracy | balanced | calibration error |",
+        "| model | runtime | file size | invocations | accuracy | balanced accuracy | calibration error |",
         "|---|--:|--:|--:|--:|--:|--:|",
         "| m | LiteRT 9.9 | 3.0 MiB | 1 | 50.00 % | 25.00 % | 0.125 |",
     ]
@@ -132,7 +133,7 @@ def test_recall_table_counts_what_goes_wrong() -> None:
     """Of 11 fears none is taken for surprise; of 11 surprises none for fear; 11 are neutral and 10 are called so."""
     row = result()["rows"][0]
     row["confusion"][EMOTIONS.index("surprise")][EMOTIONS.index("fear")] = 11  # now half of 22
-    last = answers.recall(result(rows=[row])).splitlines()[-1]
+    last = accuracy.recall(result(rows=[row])).splitlines()[-1]
     assert last == "| m |" + " 25.0 % |" * 7 + " 0.91 | 0.0 % | 50.0 % |"
 
 
@@ -149,14 +150,14 @@ def test_what_int8_costs_stands_in_the_cards() -> None:
     }
     runtimes = {"LiteRT 9.9, 1 thread": figures | {"accuracy": 0.71, "agreement": 0.95}, "tflite-runtime": "not run"}
     cards = [ModelCard("x", name, "0", accuracy=found | {"runtimes": runtimes}) for name in ("a", "b")]
-    lines = answers.quantization(cards).splitlines()
+    lines = accuracy.quantization(cards).splitlines()
     assert lines[0] == (
         "LiteRT 9.9, split `val`, 9 pictures; "
         "Some CPU, 4 cores, Some OS, Python 3.11.2, ai-edge-litert 9.9, 2020-02-02."
     )
     assert lines[4:7] == [
         "| a, float | 70.00 % | 60.00 % | 0.050 | – |",
-        "| a, int8, after training | 70.00 % | 60.00 % | 0.050 | 90.0 % |",
+        "| a, int8, post-training | 70.00 % | 60.00 % | 0.050 | 90.0 % |",
         "| a, int8, fine-tuned | 71.00 % | 60.00 % | 0.050 | 95.0 % |",
     ]
     assert len(lines) == 10
@@ -170,6 +171,25 @@ def test_a_measured_latency_becomes_a_table(tiny: Path, tmp_path: Path) -> None:
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("| tiny")]
     assert " | 1.00 | " in line  # beside itself, without an interval
     assert line.count("|") == done.stdout.splitlines()[2].count("|")
+
+
+def test_summary_puts_accuracy_size_and_speed_of_a_model_side_by_side() -> None:
+    """fer takes 60 ms for a frame, m 20: three times as long, in every round."""
+    latency = {"model": "m", "runtime": "LiteRT 9.9", "threads": 1, "classifier": {"p50": 1.25}}
+    peers = [
+        {"name": name, "package": "fer==1, x", "accuracy": 0.4, "classifier": {"p50": 0.5}}
+        | {"frame": {"mean": mean}, "rounds": [mean] * 3}
+        for name, mean in (("fer", 60.0), ("m", 20.0))
+    ]
+    alone = [result(), result("latency", rows=[latency, latency | {"threads": 2}])]
+    assert "| m | 50.00 % | 3.0 MiB | 1.25 | – | – |" in summary(alone)
+    lines = summary([*alone, result("peers", rows=peers)]).splitlines()
+    assert lines[4:6] == [
+        "| m | 50.00 % | 3.0 MiB | 1.25 | 20.0 | 3.0 |",
+        "| fer | 40.00 % | – | 0.50 | 60.0 | 1.0 |",
+    ]
+    assert "`fer==1`: accuracy on the first 4 pictures" in lines[-1]
+    assert summary(alone[:1]) == ""
 
 
 def test_write_replaces_only_what_is_between_the_markers(tmp_path: Path) -> None:

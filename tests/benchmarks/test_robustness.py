@@ -59,22 +59,22 @@ def test_the_command_measures_and_draws(tiny: Path, synthetic_csv: Path, tmp_pat
     assert all(len(found) == 5 for found in row["degraded"].values())
     assert cv2.imread(str(plot)) is not None
     shown = CliRunner().invoke(main, ["bench", "table", str(out)])
-    assert shown.exit_code == 0 and "| tiny under |" in shown.output
+    assert shown.exit_code == 0 and "| tiny, under |" in shown.output
     assert f"| brightness | gray levels | {100 * row['degraded']['brightness'][0]:.1f} % (20) |" in shown.output
 
 
 @pytest.mark.slow
-def test_the_cascade_is_measured_too_and_as_it_answers(synthetic_csv: Path, tmp_path: Path) -> None:
+def test_early_exit_is_measured_too(synthetic_csv: Path, tmp_path: Path) -> None:
     out = tmp_path / "robustness.json"
     words = ["bench", "robustness", "ensemble", "--data", str(synthetic_csv), "--limit", "3", "--out", str(out)]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     (row,) = json.loads(out.read_text())["rows"]
-    part, cascade = load(synthetic_csv).split("val"), open_early_exit()
-    for faces, told in (
+    part, early_exit = load(synthetic_csv).split("val"), open_early_exit()
+    for faces, accuracy in (
         (part.faces[:3], row["early_exit"]["accuracy"]),
         (DEGRADATIONS["blur"](part.faces[:3], 2), row["early_exit"]["degraded"]["blur"][-1]),
     ):
-        assert told == pytest.approx(np.mean(cascade(faces).argmax(axis=1) == part.labels[:3]), abs=1e-5)
+        assert accuracy == pytest.approx(np.mean(early_exit(faces).argmax(axis=1) == part.labels[:3]), abs=1e-5)
     shown = CliRunner().invoke(main, ["bench", "table", str(out)])
-    assert "| ensemble under |" in shown.output and "| ensemble, as a cascade, under |" in shown.output
+    assert "| ensemble, under |" in shown.output and "| ensemble with early exit, under |" in shown.output

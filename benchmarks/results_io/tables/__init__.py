@@ -1,1 +1,1 @@
-"""What each kind of result looks like as a Markdown table."""
+"""A Markdown table for each kind of result."""

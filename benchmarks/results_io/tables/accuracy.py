@@ -1,4 +1,4 @@
-"""Tables of how right the answers are."""
+"""Tables of accuracy: per model, per class, under degradation, of int8 against float, with early exit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fer_edge.edge.types import EMOTIONS
 
 
 def accuracy(result: dict[str, Any]) -> str:
-    """How right each model is in each runtime, with and without the mirrored face."""
+    """Accuracy and calibration per model and runtime, with and without the mirrored face."""
     rows = [
         (
             label(row),
@@ -26,75 +26,78 @@ def accuracy(result: dict[str, Any]) -> str:
         )
         for row in result["rows"]
     ]
-    columns = ("model", "runtime", "files", "invocations", "accuracy", "balanced", "calibration error")
+    columns = ("model", "runtime", "file size", "invocations", "accuracy", "balanced accuracy", "calibration error")
     return f"{measured_on(result)}\n\n{markdown(columns, rows)}"
 
 
 def recall(result: dict[str, Any]) -> str:
-    """Each class's recall, and what is known to go wrong: neutral said too often, fear and surprise exchanged."""
+    """Recall per class, and the known confusions: neutral predicted too often, fear and surprise exchanged."""
     rows = []
     for row in result["rows"]:
         if row["flip"] or row["runtime"] != result["rows"][0]["runtime"]:
             continue
-        confusion = row["confusion"]
+        confusion = row["confusion"]  # (7, 7), a row per label
         fear, surprise, neutral = (EMOTIONS.index(name) for name in ("fear", "surprise", "neutral"))
-        said = sum(line[neutral] for line in confusion) / max(1, sum(confusion[neutral]))
+        predictions_per_label = sum(line[neutral] for line in confusion) / max(1, sum(confusion[neutral]))
         rows.append(
             (
                 label(row),
                 *(percent(row["per_class"][name]["recall"], 1) for name in EMOTIONS),
-                f"{said:.2f}",
+                f"{predictions_per_label:.2f}",
                 percent(confusion[fear][surprise] / max(1, sum(confusion[fear])), 1),
                 percent(confusion[surprise][fear] / max(1, sum(confusion[surprise])), 1),
             )
         )
-    columns = ("model", *EMOTIONS, "neutral said / is", "fear as surprise", "surprise as fear")
+    columns = ("model", *EMOTIONS, "neutral predicted / labelled", "fear as surprise", "surprise as fear")
     return f"{result['rows'][0]['runtime']}, {measured_on(result)}\n\n{markdown(columns, rows)}"
 
 
 def robustness(result: dict[str, Any]) -> str:
-    """The last model's row, by default the ensemble's, and its cascade's: accuracy at each strength, which stands in
-    brackets.
+    """Accuracy of the last model, by default the ensemble, at each strength of each degradation.
+
+    An ensemble that can exit early has a second table, with early exit. The strength stands in brackets.
     """
     row = result["rows"][-1]
-    ways = {row["model"]: row} | ({f"{row['model']}, as a cascade,": row["early_exit"]} if "early_exit" in row else {})
+    modes = {row["model"]: row}
+    if "early_exit" in row:
+        modes[f"{row['model']} with early exit"] = row["early_exit"]
     parts = [f"{result['runtime']}, {measured_on(result)}"]
-    for name, way in ways.items():
-        columns = (f"{name} under", "strength in", *map(str, range(1, 6)))
-        parts.append(markdown(columns, [_degraded(way["degraded"][kind], kind) for kind in DEGRADATIONS]))
+    for name, mode in modes.items():
+        columns = (f"{name}, under", "unit of strength", *(f"strength {step}" for step in range(1, 6)))
+        parts.append(markdown(columns, [_degraded(mode["degraded"][kind], kind) for kind in DEGRADATIONS]))
     return "\n\n".join(parts)
 
 
-def _degraded(found: Sequence[float], name: str) -> tuple[str, ...]:
-    kind = DEGRADATIONS[name]
-    pairs = zip(found, kind.strengths, strict=True)
-    return name, kind.unit, *(f"{percent(share, 1)} ({strength:g})" for share, strength in pairs)
+def _degraded(accuracies: Sequence[float], name: str) -> tuple[str, ...]:
+    degradation = DEGRADATIONS[name]
+    pairs = zip(accuracies, degradation.strengths, strict=True)
+    return name, degradation.unit, *(f"{percent(each, 1)} ({strength:g})" for each, strength in pairs)
 
 
 def quantization(cards: Sequence[ModelCard]) -> str:
-    """What int8 costs each network, from the cards of the files that were fine-tuned for it."""
+    """Accuracy of each network in float, in int8 after training, and in int8 after fine-tuning, from the cards."""
     rows, heads = [], []
     for card in cards:
-        found = card.accuracy
-        runtime, tuned = next((name, each) for name, each in found["runtimes"].items() if isinstance(each, dict))
-        kinds = {"float": found["float"], "int8, after training": found["post_training"], "int8, fine-tuned": tuned}
-        for kind, each in kinds.items():
+        stored = card.accuracy
+        runtime, tuned = next((name, each) for name, each in stored["runtimes"].items() if isinstance(each, dict))
+        versions = {"float": stored["float"], "int8, post-training": stored["post_training"], "int8, fine-tuned": tuned}
+        for version, figures in versions.items():
             rows.append(
                 (
-                    f"{card.architecture}, {kind}",
-                    *(percent(each[name]) for name in ("accuracy", "balanced_accuracy")),
-                    f"{each['ece']:.3f}",
-                    percent(each["agreement"], 1) if "agreement" in each else "–",
+                    f"{card.architecture}, {version}",
+                    *(percent(figures[name]) for name in ("accuracy", "balanced_accuracy")),
+                    f"{figures['ece']:.3f}",
+                    percent(figures["agreement"], 1) if "agreement" in figures else "–",
                 )
             )
-        split = f"split `{found['split']}`, {found['pictures']} pictures"
-        heads.append(f"{runtime.split(',')[0]}, {split}; {machine(found)}")
-    columns = ("network", "accuracy", "balanced", "calibration error", "answers as float")
+        split = f"split `{stored['split']}`, {stored['pictures']} pictures"
+        heads.append(f"{runtime.split(',')[0]}, {split}; {machine(stored)}")
+    columns = ("model", "accuracy", "balanced accuracy", "calibration error", "top-1 agreement with float")
     return f"{' '.join(dict.fromkeys(heads))}\n\n{markdown(columns, rows)}"
 
 
 def early_exit(result: dict[str, Any]) -> str:
-    """The whole ensemble beside its cascade: accuracy, networks a face, milliseconds."""
+    """The ensemble with all models and with early exit: accuracy, models per face, milliseconds."""
     rows = [
         (
             row["mode"],
@@ -105,6 +108,6 @@ def early_exit(result: dict[str, Any]) -> str:
         )
         for row in result["rows"]
     ]
-    columns = ("members asked", "accuracy", "a face", "mean ms", "p50", "p90", "p99", "times cheaper")
+    columns = ("mode", "accuracy", "models per face", "mean ms", "p50 ms", "p90 ms", "p99 ms", "speed-up")
     head = f"{result['runtime']}, threads: {result['threads']}, {measured_on(result)}"
     return f"{head}\n\n{markdown(columns, rows)}"

@@ -1,4 +1,4 @@
-"""Tables of what whole runs take, from camera to sink and from process to answer."""
+"""Tables of whole runs: processes from start to exit, frames from source to sink, other packages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from fer_edge.benchmarks.results_io.tables.markdown import machine, markdown, me
 
 
 def start(result: dict[str, Any]) -> str:
-    """Whole processes, from their start to their end."""
-    head = f"Milliseconds from process to end, {result['runs']} processes each; {machine(result)}"
+    """Milliseconds of whole processes, from start to exit."""
+    head = f"Milliseconds from start to exit, {result['runs']} processes each; {machine(result)}"
     rows = [
         (
             row["model"],
@@ -20,21 +20,21 @@ def start(result: dict[str, Any]) -> str:
         )
         for row in result["rows"]
     ]
-    return f"{head}\n\n{markdown(('what', 'p50', 'p90', 'p99', 'ratio', 'frames/s', 'peak memory'), rows)}"
+    columns = ("process", "p50 ms", "p90 ms", "p99 ms", "ratio to imports", "frames/s", "peak RSS")
+    return f"{head}\n\n{markdown(columns, rows)}"
 
 
 def pipeline(result: dict[str, Any]) -> str:
-    """What each stage takes of a frame, and what the whole of it takes from the machine."""
+    """Milliseconds of each stage of a frame, and the CPU time, memory and frame rate of all of them."""
     first = result["rows"][0]
-    asked = "asking as 'fer-edge run' does" if first["early_exit"] and first["cache_threshold"] else _asking(first)
-    head = f"Mean of {result['frames']} frames in milliseconds, {asked}; {machine(result)}"
-    shown = ("capture", "detect", "crop", "classify", "draw", "sink")
+    head = f"Mean milliseconds per frame over {result['frames']} frames, {_mode(first)}; {machine(result)}"
+    stages = ("capture", "detect", "crop", "classify", "draw", "sink")
     rows = [
         (
             _clip(row),
             f"{row['faces_found']:.1f}",
             str(row["threads"]),
-            *(f"{row['stages'][name]['mean']:.2f}" for name in shown),
+            *(f"{row['stages'][name]['mean']:.2f}" for name in stages),
             *(f"{row['stages'][name]['p90']:.2f}" for name in ("detect", "classify")),
             f"{row['models_per_face']:.2f}",
             percent(row["outside_models"], 0),
@@ -47,37 +47,37 @@ def pipeline(result: dict[str, Any]) -> str:
     ]
     columns = (
         "clip",
-        "found",
+        "faces found",
         "threads",
-        *shown,
+        *stages,
         "detect p90",
         "classify p90",
-        "networks a face",
-        "outside them",
-        "CPU ms a frame",
+        "models per face",
+        "outside models",
+        "CPU ms per frame",
         "frames/s",
-        "dropped at 30 frames/s",
-        "peak memory",
+        f"dropped at {first['camera']['rate']:.0f} frames/s",
+        "peak RSS",
     )
     return f"{head}\n\n{markdown(columns, rows)}"
 
 
-def _asking(row: dict[str, Any]) -> str:
-    """Which networks are asked how often, where that is not as `run` does it."""
-    networks = "the cascade" if row["early_exit"] else "the whole ensemble"
-    return (
-        f"{networks} asked {'about what has changed' if row['cache_threshold'] else 'about every face in every frame'}"
-    )
+def _mode(row: dict[str, Any]) -> str:
+    """Which models run how often."""
+    if row["early_exit"] and row["cache_threshold"]:
+        return "early exit and score cache as in `fer-edge run`"
+    models = "early exit" if row["early_exit"] else "all models"
+    return f"{models}, {'score cache' if row['cache_threshold'] else 'every face in every frame'}"
 
 
 def sustained(result: dict[str, Any]) -> str:
-    """From the first window to the last of what ran for minutes; nothing where nothing did."""
+    """The first and the last window of runs of several minutes; empty where there was none."""
     rows = []
     for row in result["rows"]:
         if not row.get("sustained"):
             continue
         first, last = row["sustained"][0], row["sustained"][-1]
-        memory, warmth = row["resident_mib"], (first["celsius"], last["celsius"])
+        memory, temperatures = row["resident_mib"], (first["celsius"], last["celsius"])
         rows.append(
             (
                 _clip(row),
@@ -86,14 +86,14 @@ def sustained(result: dict[str, Any]) -> str:
                 f"{first['rate']:.0f} → {last['rate']:.0f}",
                 *(f"{first['ms'][name]:.1f} → {last['ms'][name]:.1f}" for name in ("p50", "p99")),
                 f"{memory['start']:.0f} → {memory['end']:.0f} MiB",
-                "–" if None in warmth else f"{warmth[0]:.0f} → {warmth[1]:.0f}",
+                "–" if None in temperatures else f"{temperatures[0]:.0f} → {temperatures[1]:.0f}",
                 ", ".join(last["throttled"] or ()) or "–",
             )
         )
     if not rows:
         return ""
-    head = f"From the first seconds to the last, without a pause, milliseconds of a frame; {machine(result)}"
-    columns = ("clip", "threads", "minutes", "frames/s", "p50", "p99", "resident memory", "°C", "throttled")
+    head = f"First and last seconds of a run at full rate, milliseconds per frame; {machine(result)}"
+    columns = ("clip", "threads", "minutes", "frames/s", "p50 ms", "p99 ms", "RSS", "°C", "throttled")
     return f"{head}\n\n{markdown(columns, rows)}"
 
 
@@ -102,7 +102,7 @@ def _clip(row: dict[str, Any]) -> str:
 
 
 def peers(result: dict[str, Any]) -> str:
-    """Other packages and ours on the same frames and faces."""
+    """Other packages and this one on the same frames and faces."""
     rows = [
         (
             row["name"],
@@ -116,5 +116,6 @@ def peers(result: dict[str, Any]) -> str:
         )
         for row in result["rows"]
     ]
-    timed = ("frame mean", "p50", "p90", "p99", "mean of run's", "network p50", "first answer", "peak memory")
-    return f"Milliseconds on one core; {measured_on(result)}\n\n{markdown(('', 'package', 'accuracy', *timed), rows)}"
+    frame = ("frame mean ms", "p50 ms", "p90 ms", "p99 ms", "mean / run's mean")
+    columns = ("name", "package", "accuracy", *frame, "network p50 ms", "first result ms", "peak RSS")
+    return f"Milliseconds on one core; {measured_on(result)}\n\n{markdown(columns, rows)}"

@@ -9,8 +9,8 @@ from fer_edge.benchmarks.results_io.tables.markdown import machine, markdown, pe
 
 
 def latency(result: dict[str, Any]) -> str:
-    """Opening, first answer, one face and one frame, in each runtime with so many threads."""
-    head = f"Milliseconds for one face, {result['runs']} calls after {result['warmup']}; {machine(result)}"
+    """Milliseconds to load, of the first call, per face and per frame, by model, runtime and threads."""
+    head = f"Milliseconds per face, {result['runs']} calls after {result['warmup']} for warm-up; {machine(result)}"
     rows = [
         (
             row["model"],
@@ -25,29 +25,30 @@ def latency(result: dict[str, Any]) -> str:
         )
         for row in result["rows"]
     ]
-    timed = ("open", "first", "p50", "p90", "p99", "invoke", "frame", "ratio", "peak memory")
-    columns = ("model", "runtime", "threads", *timed)
+    milliseconds = ("load ms", "first call ms", "p50 ms", "p90 ms", "p99 ms", "invoke p50 ms", "frame p50 ms")
+    columns = ("model", "runtime", "threads", *milliseconds, "p50 ratio", "peak RSS")
     return f"{head}\n\n{markdown(columns, rows)}"
 
 
 def batching(result: dict[str, Any]) -> str:
-    """A row for each way to ask a model, a column for each number of faces."""
+    """Milliseconds per face: a row per model, method and thread count, a column per number of faces."""
     counts = sorted({row["faces"] for row in result["rows"]})
     times: dict[tuple[str, str, int], dict[int, str]] = defaultdict(dict)
     for row in result["rows"]:
         times[row["model"], row["method"], row["threads"]][row["faces"]] = f"{row['ms']['p50'] / row['faces']:.2f}"
     rows = [
-        (f"{model}, {way}", str(threads), *(found.get(count, "–") for count in counts))
-        for (model, way, threads), found in times.items()
+        (f"{model}, {method}", str(threads), *(by_count.get(count, "–") for count in counts))
+        for (model, method, threads), by_count in times.items()
     ]
-    head = f"Milliseconds a face, p50 of {result['runs']} calls with so many at once; {machine(result)}"
-    return f"{head}\n\n{markdown(('', 'threads', *map(str, counts)), rows)}"
+    head = f"Milliseconds per face, p50 of {result['runs']} calls; {machine(result)}"
+    columns = ("model, method", "threads", *(f"{count} {'face' if count == 1 else 'faces'}" for count in counts))
+    return f"{head}\n\n{markdown(columns, rows)}"
 
 
 def layers(result: dict[str, Any]) -> str:
-    """How an invocation's time is shared among the kinds of operators."""
+    """Milliseconds of one invocation by kind of operator."""
     threads = ", ".join(sorted({str(row["threads"]) for row in result["rows"]}))
-    head = f"Milliseconds of one invocation, threads: {threads}; {machine(result)}"
+    head = f"Milliseconds per invocation, threads: {threads}; {machine(result)}"
     kinds = tuple(result["rows"][0]["kinds"])
     rows = [
         (
@@ -58,4 +59,4 @@ def layers(result: dict[str, Any]) -> str:
         )
         for row in result["rows"]
     ]
-    return f"{head}\n\n{markdown(('model', 'runtime', 'whole', *kinds), rows)}"
+    return f"{head}\n\n{markdown(('model', 'runtime', 'total', *kinds), rows)}"

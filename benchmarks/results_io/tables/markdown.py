@@ -1,4 +1,4 @@
-"""What every table is written with: figures as text, the line above it, GitHub's Markdown."""
+"""Building blocks of every table: numbers as text, the line above the table, GitHub's Markdown."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 
 def markdown(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A GitHub table; the first column left, the others right."""
+    """A GitHub table, its first column left-aligned, the others right-aligned."""
     lines = ["| " + " | ".join(columns) + " |", "|---" + "|--:" * (len(columns) - 1) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def measured_on(result: dict[str, Any]) -> str:
-    """On which pictures and on which machine."""
+    """The data set and the machine of a result, in one line."""
     data = result["data"]
     return f"{data['name']}, split `{data['split']}`, {data['pictures']} pictures; {machine(result)}"
 
 
 def machine(result: dict[str, Any]) -> str:
-    """On which machine, with which runtime and when."""
+    """The machine, its runtime and the date of a result, in one line."""
     found = result["machine"]
     software = ", ".join(
         f"{name} {version}"
@@ -38,13 +38,18 @@ def machine(result: dict[str, Any]) -> str:
 
 
 def ratio(row: dict[str, Any], digits: int = 2) -> str:
-    """A ratio and its 95 % interval; that of what is compared with itself has none."""
-    low, high = row["ratio_interval"]
-    return f"{row['ratio']:.{digits}f}" + ("" if low == high else f" ({low:.{digits}f}–{high:.{digits}f})")
+    """A row's ratio with its 95 % interval."""
+    return interval_text(row["ratio"], row["ratio_interval"], digits)
+
+
+def interval_text(value: float, interval: Sequence[float], digits: int) -> str:
+    """A value with its 95 % interval in brackets; without one where it has no width, as of a thing to itself."""
+    low, high = interval
+    return f"{value:.{digits}f}" + ("" if low == high else f" ({low:.{digits}f}–{high:.{digits}f})")
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A share, 0..1."""
+    """A share, 0..1, as a percentage."""
     return f"{100 * share:.{digits}f} %"
 
 
