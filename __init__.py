@@ -1,6 +1,6 @@
-"""Faces and their expressions out of cameras and pictures, in ten lines of Python; docs/library.md has them.
+"""Facial-expression recognition on cameras and pictures, in ten lines of Python; docs/library.md shows them.
 
-A name is loaded when it is first used, so that importing the package, or a command of it, costs next to nothing.
+Names are imported on first use, so that importing the package, or one of its commands, costs next to nothing.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fer_edge.edge.errors import ModelError as ModelError
     from fer_edge.edge.errors import SourceError as SourceError
     from fer_edge.edge.pipeline import Pipeline as Pipeline
+    from fer_edge.edge.pipeline import PipelineOptions as PipelineOptions
     from fer_edge.edge.pipeline import open_pipeline as open_pipeline
     from fer_edge.edge.sinks.colours import COLOURS as COLOURS
     from fer_edge.edge.sinks.draw import annotate as annotate
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fer_edge.edge.sinks.events import Watch as Watch
     from fer_edge.edge.sources import Source as Source
     from fer_edge.edge.sources import open_source as open_source
+    from fer_edge.edge.sources.options import SourceOptions as SourceOptions
     from fer_edge.edge.sources.pictures import read_picture as read_picture
     from fer_edge.edge.types import EMOTIONS as EMOTIONS
     from fer_edge.edge.types import Box as Box
@@ -29,8 +31,9 @@ else:
         "sinks.draw": ("annotate",),
         "errors": ("FerEdgeError", "ModelError", "SourceError"),
         "sinks.events": ("Event", "Watch"),
-        "pipeline": ("Pipeline", "open_pipeline"),
+        "pipeline": ("Pipeline", "PipelineOptions", "open_pipeline"),
         "sources": ("Source", "open_source"),
+        "sources.options": ("SourceOptions",),
         "sources.pictures": ("read_picture",),
         "types": ("EMOTIONS", "Box", "Face", "Frame", "Prediction"),
     }

@@ -1,4 +1,4 @@
-"""`fer_edge` as programs use it: what its page shows runs as it stands there, has types, and costs little to import."""
+"""The public library: its page's programs run as they are written there, are typed, and are cheap to import."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
 
 
-PICTURE, CAMERA, EVENTS = blocks("docs/library.md")
+PICTURE, CAMERA, OPTIONS, EVENTS = blocks("docs/library.md")
 (README,) = blocks("README.md")
 
 
 @pytest.fixture
-def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a program in a folder of its own, and gives what it prints."""
+def output_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a program in an empty folder and returns the lines that it prints."""
     monkeypatch.chdir(tmp_path)
 
     def run(program: str) -> list[str]:
@@ -43,28 +43,35 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return run
 
 
-def test_a_picture(said: Run) -> None:
+def test_a_picture(output_of: Run) -> None:
     Path("photo.jpg").write_bytes(PORTRAIT.read_bytes())
-    (line,) = said(PICTURE)
+    (line,) = output_of(PICTURE)
     assert re.fullmatch(r"happy \d\d% at \d+,\d+, \d+ pixels wide", line)
-    (line,) = said(README)
+    (line,) = output_of(README)
     assert line.startswith("Box(x=") and " happy 0." in line
 
 
-def test_a_picture_that_is_missing_is_one_line(said: Run) -> None:
+def test_a_picture_that_is_missing_is_one_line(output_of: Run) -> None:
     with pytest.raises(SystemExit, match=r"^photo\.jpg cannot be read: No such file or directory$"):
-        said(PICTURE)
+        output_of(PICTURE)
 
 
-def test_a_camera(said: Run, camera: str) -> None:
+def test_a_camera(output_of: Run, camera: str) -> None:
     assert "open_source(camera=0)" in CAMERA
-    said(CAMERA.replace("camera=0", f"source='{camera}'"))
+    output_of(CAMERA.replace("camera=0", f"source='{camera}'"))
     assert fer_edge.read_picture("smile.jpg").shape == (240, 320, 3)
 
 
-def test_events(said: Run) -> None:
+def test_options(output_of: Run) -> None:
+    make_clip.write(Path("party.mp4"), seconds=1)
+    lines = output_of(OPTIONS.replace('camera="picamera2", width=1280, height=720', 'source="party.mp4"'))
+    assert len(lines) == make_clip.RATE
+    assert all(line.startswith("1 {'detect': ") for line in lines)
+
+
+def test_events(output_of: Run) -> None:
     make_clip.write(Path("party.mp4"), seconds=2)
-    first, *others = said(EVENTS)
+    first, *others = output_of(EVENTS)
     assert re.fullmatch(r"0\.[45] s: face_came  \(face 1\)", first)
     assert any("emotion happy (face 1)" in line for line in others)
 
@@ -79,19 +86,19 @@ def test_camera_and_source_may_be_a_number_and_a_path(tmp_path: Path) -> None:
 
 
 def test_importing_it_loads_nothing() -> None:
-    told = "import sys, fer_edge; print(*{name.split('.')[0] for name in sys.modules}); fer_edge.nonsense"
-    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    program = "import sys, fer_edge; print(*{name.split('.')[0] for name in sys.modules}); fer_edge.nonsense"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert not {"numpy", "cv2", "click", "ai_edge_litert", "tflite_runtime"} & set(done.stdout.split())
     assert done.stderr.splitlines()[-1] == "AttributeError: module 'fer_edge' has no attribute 'nonsense'"
 
 
 @pytest.mark.slow
 def test_users_see_the_types(wheel: Path, tmp_path: Path) -> None:
-    """mypy over an installed fer_edge: the page's programs are right, every name is known, a slip is found."""
+    """mypy over an installed fer_edge: the page's programs have right types, every name is known, a typo is found."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
     names = "\n".join(f"fer_edge.{name}" for name in fer_edge.__all__)
-    programs = [PICTURE, CAMERA, EVENTS, README, f"import fer_edge\n{names}\nfer_edge.open_pipeline().proces"]
+    programs = [PICTURE, CAMERA, OPTIONS, EVENTS, README, f"import fer_edge\n{names}\nfer_edge.open_pipeline().proces"]
     for number, program in enumerate(programs):
         (tmp_path / f"program{number}.py").write_text(program)
     files = [f"program{number}.py" for number in range(len(programs))]
@@ -103,7 +110,8 @@ def test_users_see_the_types(wheel: Path, tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(tmp_path / "installed"), "MYPYPATH": ""},
         check=False,
     )
+    last = f"program5.py:{len(fer_edge.__all__) + 2}"
     assert [line for line in done.stdout.splitlines() if "error" in line] == [
-        'program4.py:19: error: "Pipeline" has no attribute "proces"; maybe "process"?  [attr-defined]',
-        "Found 1 error in 1 file (checked 5 source files)",
+        f'{last}: error: "Pipeline" has no attribute "proces"; maybe "process"?  [attr-defined]',
+        "Found 1 error in 1 file (checked 6 source files)",
     ], done.stdout + done.stderr
