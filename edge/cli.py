@@ -48,6 +48,7 @@ _EXTRAS = {
     "onnxruntime": ("onnxruntime", "onnx"),
     "starlette": ("Starlette", "web"),
     "uvicorn": ("uvicorn", "web"),
+    "prometheus_client": ("prometheus-client", "web"),
 }
 
 

@@ -30,7 +30,7 @@ from fer_edge.models import FOLDER
 
 if TYPE_CHECKING:
     from broker import Broker
-    from viewing import Watched
+    from viewing import WebRun
 
 quiet_opencv()  # FFmpeg asks once, when the first capture in this process opens
 settings.register_profile("patient", deadline=None, derandomize=True)
@@ -167,13 +167,13 @@ def camera() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def page(camera: str) -> Iterator[Watched]:
+def page(camera: str) -> Iterator[WebRun]:
     """A run whose page this machine alone can look at."""
-    from viewing import Watched  # here: it needs the extra `web`
+    from viewing import WebRun  # here: it needs the extra `web`
 
-    with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
-        until(lambda: watched.state()["faces"])
-        yield watched
+    with WebRun("--source", camera, "--web", "127.0.0.1:0") as run:
+        until(lambda: run.state()["faces"])
+        yield run
 
 
 @pytest.fixture(scope="session")

@@ -102,10 +102,10 @@ def run(
             ahead = Prefetch(frames, lambda frame: (pipeline.process(frame), pipeline.stages), stop=source.stop)
             with _timed(source, limit_options.duration), ahead as results:
                 for frame, (predictions, stages) in shutdown.waiting(results):
-                    with stats.sinking(predictions, stages):
+                    with stats.record_frame(predictions, stages):
                         for sink in sinks:
                             sink.show(frame, predictions)
-                    if stats.due():
+                    if stats.summary_due():
                         _log_summary(stats, source, logging.DEBUG)
             if page and _page_stays(shutdown, source, limit_options):
                 page.end()
@@ -189,5 +189,5 @@ def throttle(pipeline: Pipeline, level: int, now: BoardCondition) -> None:
 
 
 def _log_summary(stats: RunStats, source: Source, level: int = logging.INFO) -> None:
-    for line in stats.lines(source.dropped):
+    for line in stats.summary(source.dropped):
         log.log(level, line)

@@ -1,10 +1,10 @@
-"""What a run counts and times, for the lines at its end and for whoever watches meanwhile."""
+"""Counts and stage times of a run, for its log lines and the live page."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import fmean
 from time import perf_counter
@@ -12,70 +12,92 @@ from time import perf_counter
 from fer_edge.edge.pipeline import STAGES
 from fer_edge.edge.types import Prediction
 
-TIMED = (*STAGES, "sinks")
+RUN_STAGES = (*STAGES, "sinks")
+"""The pipeline's stages, and the output of a frame's results."""
 
-REMEMBERED = 3600
-"""Frames over which stage times are summed up at the end: bounded, for a program that may run for months."""
+SUMMARY_FRAMES = 3600
+"""The newest frames, over which the summary's stage times are averaged: bounded, for a run of months."""
 
-TOLD_EVERY = 10.0
-"""Seconds from one summary on the way to the next."""
+SUMMARY_INTERVAL = 10.0
+"""Seconds between two summaries of a verbose run."""
 
-RECENT = 3.0
-"""Seconds that count as now."""
+RECENT_SECONDS = 3.0
+"""Time window of `recent`."""
 
 
 class RunStats:
-    """Counts and stage times, written by the loop of a run and read from any thread.
+    """Counts a run's frames and keeps their stage times; the run's loop writes, any thread may read.
 
-    frames, faces: so far. seconds: so far, by stage.
+    Attributes:
+        frames: Frames so far.
+        faces: Faces in all of them.
+        observers: Called in the loop's thread after each frame with its stage times, seconds by stage of `RUN_STAGES`;
+            they must be quick.
     """
 
     def __init__(self) -> None:
         self.frames = self.faces = 0
-        self.seconds = dict.fromkeys(TIMED, 0.0)
+        self.observers: list[Callable[[Mapping[str, float]], None]] = []
         self._lock = threading.Lock()
-        self._past: deque[tuple[float, dict[str, float]]] = deque(maxlen=REMEMBERED)
-        self._start = self._end = self._told = perf_counter()
+        self._times: deque[tuple[float, dict[str, float]]] = deque(maxlen=SUMMARY_FRAMES)
+        self._start = self._end = self._last_summary = perf_counter()
 
     @contextmanager
-    def sinking(self, predictions: Sequence[Prediction], stages: dict[str, float]) -> Iterator[None]:
-        """Counts a frame, and times what is done with it."""
-        began = perf_counter()
+    def record_frame(self, predictions: Sequence[Prediction], stages: Mapping[str, float]) -> Iterator[None]:
+        """Count a frame, and time the block, in which the sinks get it.
+
+        Args:
+            predictions: The frame's faces.
+            stages: Seconds that the pipeline's stages took, as in `Pipeline.stages`.
+        """
+        start = perf_counter()
         self.frames += 1
         self.faces += len(predictions)
         try:
             yield
         finally:
             self._end = perf_counter()
-            times = {**stages, "sinks": self._end - began}
+            times = {**stages, "sinks": self._end - start}
             with self._lock:
-                self._past.append((self._end, times))
-                for stage in TIMED:
-                    self.seconds[stage] += times[stage]
+                self._times.append((self._end, times))
+            for observe in self.observers:
+                observe(times)
 
-    def now(self) -> tuple[float, dict[str, float]]:
-        """Frames a second, and the mean seconds of a frame by stage, of the last moments; 0 where nothing comes."""
-        end = perf_counter()
-        window = min(RECENT, end - self._start)
+    def recent(self) -> tuple[float, dict[str, float]]:
+        """Frame rate and stage times of the last `RECENT_SECONDS`.
+
+        Returns:
+            Frames per second, and the mean seconds per frame of each stage; 0 where no frame came.
+        """
+        now = perf_counter()
+        window = min(RECENT_SECONDS, now - self._start)
         times = []
         with self._lock:
-            for when, each in reversed(self._past):
-                if end - when > window:
+            for end, stages in reversed(self._times):
+                if now - end > window:
                     break
-                times.append(each)
-        means = {stage: fmean(each[stage] for each in times) if times else 0.0 for stage in TIMED}
+                times.append(stages)
+        means = {stage: fmean(stages[stage] for stages in times) if times else 0.0 for stage in RUN_STAGES}
         return len(times) / window, means
 
-    def due(self) -> bool:
-        """Whether it is time to tell how it goes."""
-        due = self._end - self._told >= TOLD_EVERY
-        self._told = self._end if due else self._told
+    def summary_due(self) -> bool:
+        """Whether `SUMMARY_INTERVAL` is over; True starts the next one."""
+        due = self._end - self._last_summary >= SUMMARY_INTERVAL
+        if due:
+            self._last_summary = self._end
         return due
 
-    def lines(self, dropped: int) -> Iterator[str]:
-        """What is told at the end, or on the way."""
+    def summary(self, dropped: int) -> Iterator[str]:
+        """The run so far as log lines: counts, frame rate, mean stage times.
+
+        Args:
+            dropped: Frames that the source dropped.
+
+        Yields:
+            One or two lines.
+        """
         rate = self.frames / (self._end - self._start) if self.frames else 0.0
         yield f"{self.frames} frames, {self.faces} faces, {rate:.1f} frames/s, {dropped} frames dropped"
-        if self._past:
-            times = (f"{stage} {1000 * fmean(each[stage] for _, each in self._past):.1f}" for stage in TIMED)
-            yield f"mean of a frame in ms: {', '.join(times)}"
+        if self._times:
+            means = (f"{stage} {1000 * fmean(times[stage] for _, times in self._times):.1f}" for stage in RUN_STAGES)
+            yield f"mean ms per frame: {', '.join(means)}"

@@ -1,1 +1,1 @@
-"""The live page of `fer-edge run --web`: a small server in a thread of its own, needing the extra `web`."""
+"""The live page of `fer-edge run --web`: a small HTTP server in a thread of its own; needs the extra `web`."""

@@ -1,4 +1,4 @@
-"""What is answered: the page, its picture, its events, and what machines read."""
+"""The live page's routes: the page, its picture, its events, and what programs read."""
 
 from __future__ import annotations
 
@@ -15,31 +15,39 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
-from fer_edge.edge.web.history import SECONDS
+from fer_edge.edge.web.history import HISTORY_SECONDS
 from fer_edge.edge.web.jpeg import JpegEncoder
-from fer_edge.edge.web.metrics import CONTENT_TYPE, metrics
+from fer_edge.edge.web.metrics import CONTENT_TYPE, RunMetrics
 from fer_edge.edge.web.state import RunInfo, state, status
 from fer_edge.edge.web.static_files import STATIC
 from fer_edge.edge.web.viewers import Viewers
 
-EVENT_SECONDS = 0.1
-"""From one event to the next, at least."""
+EVENT_INTERVAL = 0.1
+"""Seconds between two events, at least."""
 
-QUIET_SECONDS = 1.0
-"""After which an event comes though no frame does, so that the page knows that somebody is there."""
+IDLE_EVENT_INTERVAL = 1.0
+"""Seconds after which an event is sent without a new frame, so that the page knows that the server runs."""
 
-CUT = "fer-edge-frame"
+BOUNDARY = "fer-edge-frame"
+"""Separates the pictures of the MJPEG stream, RFC 2046."""
 
 
-class PageApp:
-    """The routes over one run."""
+class LivePage:
+    """The endpoints of one run's live page.
 
-    def __init__(self, run: RunInfo, live: FrameMailbox, pictures: JpegEncoder) -> None:
-        self._run, self._live, self._pictures = run, live, pictures
+    Args:
+        run: The run that is shown.
+        mailbox: Its newest frame.
+        encoder: Makes the pictures.
+    """
+
+    def __init__(self, run: RunInfo, mailbox: FrameMailbox, encoder: JpegEncoder) -> None:
+        self._run, self._mailbox, self._encoder = run, mailbox, encoder
         self._viewers = Viewers()
+        self._metrics = RunMetrics(run, mailbox, self._viewers)
 
     def app(self) -> Starlette:
-        """The routes as an ASGI application."""
+        """The endpoints as an ASGI application."""
         return Starlette(
             routes=[
                 Route("/", self.page),
@@ -58,69 +66,71 @@ class PageApp:
         return FileResponse(STATIC / "index.html")
 
     async def frame(self, request: Request) -> Response:
-        """The newest picture, or the first one after that which `after` numbers; 204 when none comes for 10 s."""
+        """The newest picture, or with `after` the next one after that number; 204 when none comes for 10 s."""
         number = request.query_params.get("after", "0")
         if not re.fullmatch("[0-9]{1,18}", number):
-            return PlainTextResponse(f"after={number[:40]}: expected a frame's number\n", 400)
-        self._viewers.asked(request)
-        picture = await self._pictures.after(int(number))
+            return PlainTextResponse(f"after={number[:40]}: expected a frame number\n", 400)
+        self._viewers.record_request(request)
+        picture = await self._encoder.after(int(number))
         if picture is None:
             return Response(status_code=204)
         return Response(picture.jpeg, media_type="image/jpeg", headers={"X-Frame": str(picture.number)})
 
     async def stream(self, request: Request) -> Response:
-        """Motion JPEG, for programs that know no better. Each viewer gets the newest picture when it has room."""
+        """Motion JPEG, for players and dashboards; a slow client skips pictures instead of falling behind."""
 
         async def parts() -> AsyncIterator[bytes]:
             number = 0
-            with self._viewers.looking(request):
-                while not self._live.closing:
-                    picture = await self._pictures.after(number)
+            with self._viewers.viewing(request):
+                while not self._mailbox.closing:
+                    picture = await self._encoder.after(number)
                     if picture is not None:
                         number = picture.number
-                        head = f"--{CUT}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture.jpeg)}\r\n\r\n"
+                        length = len(picture.jpeg)
+                        head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
                         yield head.encode() + picture.jpeg + b"\r\n"
-                yield f"--{CUT}--\r\n".encode()
+                yield f"--{BOUNDARY}--\r\n".encode()
 
-        return StreamingResponse(parts(), media_type=f"multipart/x-mixed-replace; boundary={CUT}")
+        return StreamingResponse(parts(), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
     async def state(self, request: Request) -> Response:
         return JSONResponse(self._state())
 
     async def history(self, request: Request) -> Response:
         """The last minutes, second by second."""
-        return JSONResponse({"length": SECONDS, "now": self._live.age(), "points": self._live.history.since(-1)})
+        points = self._mailbox.history.since(-1)
+        return JSONResponse({"length": HISTORY_SECONDS, "now": self._mailbox.age(), "points": points})
 
     async def events(self, request: Request) -> Response:
-        """`state` whenever it changes, `history` with what is new, and `stopped` at the end."""
+        """Server-sent events: `state` with new frames, `history` with each second, `stopped` at the end."""
 
-        async def told() -> AsyncIterator[str]:
+        async def messages() -> AsyncIterator[str]:
             number, second = 0, -1
-            with self._viewers.looking(request):
+            with self._viewers.viewing(request):
                 yield "retry: 2000\n\n"
-                while not self._live.closing:
-                    points = self._live.history.since(second)
+                while not self._mailbox.closing:
+                    points = self._mailbox.history.since(second)
                     if points or second == -1:
-                        yield _event("history", {"all": second == -1, "length": SECONDS, "points": points})
+                        yield _event("history", {"all": second == -1, "length": HISTORY_SECONDS, "points": points})
                         second = points[-1]["second"] if points else 0
                     yield _event("state", self._state())
-                    await asyncio.sleep(EVENT_SECONDS)
-                    shown = await self._live.after(number, QUIET_SECONDS)
-                    number = shown.number if shown else number
+                    await asyncio.sleep(EVENT_INTERVAL)
+                    newest = await self._mailbox.after(number, IDLE_EVENT_INTERVAL)
+                    number = newest.number if newest else number
                 yield _event("stopped", {})
 
-        return StreamingResponse(told(), media_type="text/event-stream")
+        return StreamingResponse(messages(), media_type="text/event-stream")
 
     async def metrics(self, request: Request) -> Response:
-        return Response(metrics(self._run, self._live, self._viewers.count()), headers={"Content-Type": CONTENT_TYPE})
+        return Response(self._metrics.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def health(self, request: Request) -> Response:
-        """200 while frames come or after the source's proper end, 503 when it is away or none has come for too long."""
-        said = status(self._run, self._live)
-        return PlainTextResponse(f"{said}\n", 503 if said in ("away", "waiting") else 200)
+        """200 while frames come and after a file's end; 503 while the source is disconnected or frames are overdue."""
+        word = status(self._run, self._mailbox)
+        return PlainTextResponse(f"{word}\n", 503 if word in ("disconnected", "waiting") else 200)
 
     def _state(self) -> dict[str, Any]:
-        return state(self._run, self._live, self._viewers.count())
+        return state(self._run, self._mailbox, self._viewers.count())
 
 
 def _event(name: str, value: dict[str, Any]) -> str:

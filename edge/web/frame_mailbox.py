@@ -1,4 +1,4 @@
-"""The newest frame and its predictions, handed from the engine's thread to the server's."""
+"""The newest frame and its predictions, on their way from the run's thread to the server's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from fer_edge.edge.web.history import History
 
 @dataclass(frozen=True, eq=False)
 class PublishedFrame:
-    """A frame that the engine is through with. number: counts from 1. at: seconds since the start."""
+    """A processed frame.
+
+    Attributes:
+        number: Counts from 1.
+        frame: The frame.
+        predictions: Its faces.
+        at: Seconds since the mailbox was made.
+    """
 
     number: int
     frame: Frame
@@ -23,10 +30,16 @@ class PublishedFrame:
 
 
 class FrameMailbox:
-    """Keeps the newest frame alone, so that nothing waits for a viewer and no viewer sees an old one.
+    """Holds only the newest frame, so that the run never waits for a viewer and no viewer sees an old frame.
 
-    `put` is the engine's and returns at once; `after` is the server's. ended: no further frame will come.
-    closing: the program ends. emotions: faces so far, by what they looked like.
+    `put` is called by the run's thread and returns at once; `after` is called by the server's event loop.
+
+    Attributes:
+        newest: The newest frame, or None before the first.
+        history: Mean scores of the last minutes.
+        emotions: Number of faces so far, by emotion.
+        ended: No further frame will come.
+        closing: The program ends.
     """
 
     def __init__(self) -> None:
@@ -37,14 +50,14 @@ class FrameMailbox:
         self._start = monotonic()
         self._awaited = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def age(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the mailbox was made."""
         return monotonic() - self._start
 
     def put(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
-        """Make this the newest frame and wake who waits for one."""
+        """Make this the newest frame and wake up whoever waits for one."""
         number = self.newest.number + 1 if self.newest else 1
         at = self.age()
         self.history.add(at, predictions)
@@ -55,30 +68,34 @@ class FrameMailbox:
             self._wake()
 
     def end(self, closing: bool = False) -> None:
-        """Say that no frame will come any more, and with `closing` that nothing will."""
-        self.history.finish()
+        """Mark the end of the frames, and with `closing` of the program."""
+        self.history.flush()
         self.ended, self.closing = True, self.closing or closing
         self._wake()
 
     def _wake(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell)
+            self._loop.call_soon_threadsafe(self._set_changed)
 
-    def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+    def _set_changed(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
-    async def after(self, number: int, patience: float) -> PublishedFrame | None:
-        """The newest frame as soon as it is another than `number`; None after `patience` s, or when closing."""
-        end = monotonic() + patience
+    async def after(self, number: int, timeout: float) -> PublishedFrame | None:
+        """Wait for a frame with another number than `number`.
+
+        Returns:
+            The newest such frame; None after `timeout` seconds, or when the program ends.
+        """
+        end = monotonic() + timeout
         self._loop = asyncio.get_running_loop()
         while not self.closing:
-            news = self._news
-            self._awaited = True  # before looking: a frame put in between is seen here, a later one wakes us
+            changed = self._changed
+            self._awaited = True  # before the check: a frame put in between is found by it, a later one wakes us
             if self.newest is not None and self.newest.number != number:
                 return self.newest
             try:
-                await asyncio.wait_for(news.wait(), end - monotonic())
+                await asyncio.wait_for(changed.wait(), end - monotonic())
             except TimeoutError:
                 return None
         return None

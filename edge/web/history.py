@@ -1,4 +1,4 @@
-"""The last minutes, second by second."""
+"""Mean scores of the last minutes, second by second."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from fer_edge.edge.types import EMOTIONS, Prediction
 
-SECONDS = 300
-"""How long it remembers."""
+HISTORY_SECONDS = 300
+"""Length of the history."""
 
 
 class History:
@@ -20,26 +20,26 @@ class History:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._points: deque[dict[str, Any]] = deque(maxlen=SECONDS)
+        self._points: deque[dict[str, Any]] = deque(maxlen=HISTORY_SECONDS)
         self._second = -1
         self._frames = self._faces = 0
         self._sum = np.zeros(len(EMOTIONS))
 
     def add(self, time: float, predictions: Sequence[Prediction]) -> None:
-        """A frame's predictions at `time`, seconds since the start."""
+        """Add a frame's predictions at `time`, seconds since the start."""
         if int(time) != self._second:
-            self.finish()
+            self.flush()
             self._second = int(time)
         self._frames += 1
         self._faces += len(predictions)
         for prediction in predictions:
             self._sum += prediction.scores
 
-    def finish(self) -> None:
-        """Keep what there is of the second that has begun: a later one has, or none will."""
+    def flush(self) -> None:
+        """Store the second that is being summed up: the next one has begun, or no frame will come."""
         if not self._frames:
             return
-        scores = [round(float(each), 4) for each in self._sum / self._faces] if self._faces else None
+        scores = [round(float(score), 4) for score in self._sum / self._faces] if self._faces else None
         faces = round(self._faces / self._frames, 2)
         with self._lock:
             self._points.append({"second": self._second, "faces": faces, "scores": scores})
@@ -47,6 +47,11 @@ class History:
         self._sum[:] = 0
 
     def since(self, second: int) -> list[dict[str, Any]]:
-        """The finished seconds after `second`: {second, faces: mean number, scores: seven means, or null}."""
+        """The whole seconds after `second`.
+
+        Returns:
+            A dictionary for each: `second` since the start, mean number of `faces` per frame, and `scores`: the means
+            of the seven classes in the order of `EMOTIONS`, or None without a face.
+        """
         with self._lock:
             return [point for point in self._points if point["second"] > second]

@@ -1,4 +1,4 @@
-"""The newest frame as a JPEG: made only when somebody asks, once for all who do, outside the engine's threads."""
+"""The newest frame as a JPEG: encoded only on request, once for all viewers, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.web.frame_mailbox import FrameMailbox, PublishedFrame
 
-RATE = 25.0
-"""Pictures a second at most: the eye wants no more, and the processor is the networks'."""
+MAX_RATE = 25.0
+"""Pictures per second at most: more look no smoother, and the models need the processor."""
 
-WIDEST = 1280
+MAX_WIDTH = 1280
 """Pixels; wider frames are scaled down to this."""
 
 QUALITY = 80
@@ -25,51 +25,59 @@ QUALITY = 80
 
 @dataclass(frozen=True)
 class Picture:
-    """number: that of the frame it shows."""
+    """An annotated JPEG, and the number of the frame that it shows."""
 
     number: int
     jpeg: bytes
 
 
-def drawn(shown: PublishedFrame) -> Picture:
-    """The frame with boxes and labels; the score bars are the page's."""
-    pixels = annotate(shown.frame, shown.predictions, panels=0)
+def encode(newest: PublishedFrame) -> Picture:
+    """The frame with boxes and labels but without score bars, which the page shows itself."""
+    pixels = annotate(newest.frame, newest.predictions, panels=0)
     height, width = pixels.shape[:2]
-    if width > WIDEST:
-        size = (WIDEST, max(1, round(height * WIDEST / width)))
+    if width > MAX_WIDTH:
+        size = (MAX_WIDTH, max(1, round(height * MAX_WIDTH / width)))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return Picture(shown.number, cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
+    return Picture(newest.number, cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
 
 
 class JpegEncoder:
-    """What viewers are given: each the newest picture, when it has taken its last one. made: how many so far."""
+    """Encodes the newest frame for all viewers who wait for it, at `MAX_RATE` at most.
 
-    def __init__(self, live: FrameMailbox) -> None:
-        self._live = live
-        self.made = 0
+    Attributes:
+        count: Pictures encoded so far.
+    """
+
+    def __init__(self, mailbox: FrameMailbox) -> None:
+        self._mailbox = mailbox
+        self.count = 0
         self._thread = ThreadPoolExecutor(1, "jpeg")
         self._newest = Picture(0, b"")
-        self._making: asyncio.Task[None] | None = None
+        self._encoding: asyncio.Task[None] | None = None
         self._next = 0.0
 
-    async def after(self, number: int, patience: float = 10.0) -> Picture | None:
-        """A picture of another frame than `number`; None when there is none for `patience` s, or at the end."""
-        shown = await self._live.after(number, patience)
-        if shown is None:
+    async def after(self, number: int, timeout: float = 10.0) -> Picture | None:
+        """Wait for a picture of another frame than `number`.
+
+        Returns:
+            The newest such picture; None after `timeout` seconds without a frame, or when the program ends.
+        """
+        newest = await self._mailbox.after(number, timeout)
+        if newest is None:
             return None
-        while self._newest.number < shown.number:
-            if self._making is None or self._making.done():
-                self._making = asyncio.create_task(self._make())
-            await asyncio.shield(self._making)  # one viewer that leaves must not stop what others wait for
+        while self._newest.number < newest.number:
+            if self._encoding is None or self._encoding.done():
+                self._encoding = asyncio.create_task(self._encode())
+            await asyncio.shield(self._encoding)  # a viewer that leaves must not cancel what others wait for
         return self._newest
 
-    async def _make(self) -> None:
+    async def _encode(self) -> None:
         await asyncio.sleep(self._next - monotonic())
-        self._next = monotonic() + 1 / RATE
-        shown = self._live.newest
-        if shown is not None and shown.number != self._newest.number:
-            self._newest = await asyncio.get_running_loop().run_in_executor(self._thread, drawn, shown)
-            self.made += 1
+        self._next = monotonic() + 1 / MAX_RATE
+        newest = self._mailbox.newest
+        if newest is not None and newest.number != self._newest.number:
+            self._newest = await asyncio.get_running_loop().run_in_executor(self._thread, encode, newest)
+            self.count += 1
 
     def close(self) -> None:
         """End the thread."""

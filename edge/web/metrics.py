@@ -1,63 +1,77 @@
-"""A run in Prometheus' text format 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/."""
+"""A run's metrics for Prometheus, https://prometheus.io/docs/concepts/metric_types/."""
 
 from __future__ import annotations
 
-import os
-import resource
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from fer_edge.edge.device.version import package_version
+from fer_edge.edge.sinks.run_stats import RUN_STAGES
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
-from fer_edge.edge.web.state import RunInfo, seen, waiting
+from fer_edge.edge.web.state import RunInfo, current_predictions, seconds_without_frame
+from fer_edge.edge.web.viewers import Viewers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format. Not OpenMetrics, where `fer_edge_faces_total` and `fer_edge_faces` would clash."""
+
+BUCKETS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Upper bounds of the stage times, seconds: three per decade, from a cached crop to a stalled disk."""
 
 
-def metrics(run: RunInfo, live: FrameMailbox, viewers: int) -> str:
-    """Everything worth a graph; a temperature only where the board has one."""
-    return "".join(f"{line}\n" for family in _families(run, live, viewers) for line in family)
+class RunMetrics(Collector):
+    """The metrics of one run in a registry of their own, so that two runs in a process share nothing.
+
+    Stage times are observed with every frame, which takes 5 to 8 us on a 2.8 GHz Xeon; all else is read when a scraper
+    asks.
+    """
+
+    def __init__(self, run: RunInfo, mailbox: FrameMailbox, viewers: Viewers) -> None:
+        self._run, self._mailbox, self._viewers = run, mailbox, viewers
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+        stages = Histogram(
+            "fer_edge_stage_seconds", "Time per frame by stage.", ["stage"], buckets=BUCKETS, registry=self._registry
+        )
+        self._stages = {stage: stages.labels(stage) for stage in RUN_STAGES}
+        run.stats.observers.append(self._observe)
+
+    def _observe(self, times: Mapping[str, float]) -> None:
+        for stage, histogram in self._stages.items():
+            histogram.observe(times[stage])
+
+    def encode(self) -> bytes:
+        """All metrics in Prometheus' text format, as `CONTENT_TYPE` says."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics but stage times and process; the temperature only where the board has a sensor."""
+        run, stats, thermal = self._run, self._run.stats, self._run.thermal
+        yield InfoMetricFamily("fer_edge_build", "Version of fer-edge.", {"version": package_version()})
+        yield CounterMetricFamily("fer_edge_frames", "Processed frames.", stats.frames)
+        yield CounterMetricFamily(
+            "fer_edge_frames_dropped", "Frames of a live source that were dropped.", run.source.dropped
+        )
+        faces = CounterMetricFamily("fer_edge_faces", "Faces in all frames, by emotion.", labels=["emotion"])
+        for emotion in EMOTIONS:
+            faces.add_metric([emotion], self._mailbox.emotions[emotion])
+        yield faces
+        yield _gauge("faces", "Faces in the newest frame.", len(current_predictions(run, self._mailbox)))
+        yield _gauge("frame_age_seconds", "Time since the newest frame.", seconds_without_frame(self._mailbox))
+        yield _gauge(
+            "source_disconnected_seconds", "Time since the source was lost, 0 while connected.", run.source.disconnected
+        )
+        if thermal.now.celsius is not None:
+            yield _gauge("board_celsius", "Temperature of the board.", thermal.now.celsius)
+        yield _gauge("load_level", "Thermal throttling: 0 for full work, up to 2 for the least.", thermal.level)
+        yield _gauge(
+            "viewers", "Open pages and streams, and clients of single pictures in the last 10 s.", self._viewers.count()
+        )
 
 
-def _families(run: RunInfo, live: FrameMailbox, viewers: int) -> Iterator[list[str]]:
-    stats = run.stats
-    yield _family(
-        "build_info", "gauge", "The version of fer-edge.", {f'{{version="{_escaped(package_version())}"}}': 1}
-    )
-    yield _family("frames_total", "counter", "Frames looked at.", {"": stats.frames})
-    yield _family("frames_dropped_total", "counter", "Frames of a live source not looked at.", {"": run.source.dropped})
-    emotions = {f'{{emotion="{name}"}}': live.emotions[name] for name in EMOTIONS}
-    yield _family("faces_total", "counter", "Faces in all frames, by what they looked like.", emotions)
-    yield _family("faces", "gauge", "Faces that are there now.", {"": len(seen(run, live))})
-    yield _family("frame_age_seconds", "gauge", "Time since the newest frame.", {"": round(waiting(live), 3)})
-    disconnected = {"": round(run.source.disconnected, 3)}
-    yield _family("source_away_seconds", "gauge", "Time since the source was lost, 0 while it is there.", disconnected)
-    stages = {f'_sum{{stage="{stage}"}}': round(seconds, 6) for stage, seconds in stats.seconds.items()}
-    stages |= {f'_count{{stage="{stage}"}}': stats.frames for stage in stats.seconds}
-    yield _family("stage_seconds", "summary", "Time that the stages of a frame took.", stages)
-    if run.heat.now.celsius is not None:
-        yield _family("board_celsius", "gauge", "Temperature of the board.", {"": run.heat.now.celsius})
-    yield _family("heat_level", "gauge", "Steps by which less work is done because of heat.", {"": run.heat.level})
-    yield _family(
-        "viewers", "gauge", "Who looks: open pages, streams, and askers for pictures in the last 10 s.", {"": viewers}
-    )
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = round(usage.ru_utime + usage.ru_stime, 3)
-    yield _family("process_cpu_seconds_total", "counter", "User and system time of the process.", {"": cpu}, prefix="")
-    held = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    yield _family("process_resident_memory_bytes", "gauge", "Memory of the process.", {"": held}, prefix="")
-
-
-def _family(name: str, kind: str, about: str, samples: Mapping[str, float], prefix: str = "fer_edge_") -> list[str]:
-    """A metric's lines. samples: what follows its name, a suffix or labels, and the value."""
-    name = prefix + name
-    return [
-        f"# HELP {name} {about}",
-        f"# TYPE {name} {kind}",
-        *(f"{name}{end} {each}" for end, each in samples.items()),
-    ]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"fer_edge_{name}", help, value)

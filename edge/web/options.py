@@ -1,4 +1,4 @@
-"""What the live page can be told."""
+"""Options of the live page."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from fer_edge.edge.types import option
 
 @dataclass(frozen=True)
 class WebOptions:
-    """Where the live page listens, and its token."""
+    """Address and token of the live page."""
 
     web: str | None = option(
         None,
-        "Serve a live page; 127.0.0.1:8080 without a value.",
+        "Serve a live page; without a value on 127.0.0.1:8080.",
         metavar="[HOST:]PORT",
         flag_value="8080",
         example="8080",
@@ -21,7 +21,7 @@ class WebOptions:
     )
     web_token: str | None = option(
         None,
-        "Token of the live page; required beyond this machine, and generated there where none is given.",
+        "Token of the live page; beyond this machine one is required, and generated if not given.",
         envvar="FER_EDGE_WEB_TOKEN",
         secret=True,
     )

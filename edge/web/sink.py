@@ -1,4 +1,4 @@
-"""The sink behind the live page: it hands frames over and never waits."""
+"""The live page's sink: it hands frames to the server's thread and never waits for it."""
 
 from __future__ import annotations
 
@@ -14,49 +14,56 @@ import uvicorn
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.types import Frame, Prediction
-from fer_edge.edge.web.app import PageApp
+from fer_edge.edge.web.app import LivePage
 from fer_edge.edge.web.auth import AuthMiddleware
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.jpeg import JpegEncoder
-from fer_edge.edge.web.listen_address import bound, is_loopback, link, parse
+from fer_edge.edge.web.listen_address import is_loopback, listen, page_link, parse_listen_address
 from fer_edge.edge.web.state import RunInfo
 
-SHORTEST = 8
+MIN_TOKEN_LENGTH = 8
 """Characters of a token: fewer can be guessed."""
 
-CONNECTIONS = 100
-"""More than these are turned away."""
+MAX_CONNECTIONS = 100
+"""Further connections are answered with 503."""
 
-PATIENCE = 10.0
+SERVER_TIMEOUT = 10.0
 """Seconds for the server to start, and to end."""
 
 
 class WebSink:
-    """Serves the live page in a thread with an event loop of its own. Raises SinkError.
+    """Serves the live page in a thread with an event loop of its own.
 
-    address: [HOST:]PORT. token: needed beyond loopback, and made up there where it is None.
-    link: where the page is, with the token only if it was made up, as it is known from nowhere else.
+    Args:
+        address: `[HOST:]PORT` to listen on.
+        token: Required from every client beyond loopback, where None generates one; on loopback only if it is given.
+        run: The run that is shown.
+
+    Attributes:
+        link: The page's address, with the token if it was generated, as it is known from nowhere else.
+
+    Raises:
+        SinkError: The address or the token is invalid, or the server cannot start.
     """
 
     def __init__(self, address: str, token: str | None, run: RunInfo) -> None:
-        if token is not None and not (len(token) >= SHORTEST and re.fullmatch(r"[!-~]+", token)):
-            raise SinkError(f"--web-token: expected {SHORTEST} or more characters of ASCII without spaces")
-        host, port = parse(address)
-        listener = bound(host, port)
+        if token is not None and not (len(token) >= MIN_TOKEN_LENGTH and re.fullmatch(r"[!-~]+", token)):
+            raise SinkError(f"--web-token: expected {MIN_TOKEN_LENGTH} or more ASCII characters without spaces")
+        host, port = parse_listen_address(address)
+        listener = listen(host, port)
         local = is_loopback(listener)
-        self.link = link(listener)
+        self.link = page_link(listener)
         if token is None and not local:
             token = secrets.token_urlsafe(24)
             self.link += f"?token={token}"
-        self._live = FrameMailbox()
-        self._pictures = JpegEncoder(self._live)
-        app = AuthMiddleware(
-            PageApp(run, self._live, self._pictures).app(), token, local, f"fer-edge-{listener.getsockname()[1]}"
-        )
-        self._server = _server(app)
+        self._mailbox = FrameMailbox()
+        self._encoder = JpegEncoder(self._mailbox)
+        app = LivePage(run, self._mailbox, self._encoder).app()
+        cookie = f"fer-edge-{listener.getsockname()[1]}"
+        self._server = _server(AuthMiddleware(app, token, local, cookie))
         self._thread = threading.Thread(target=self._serve, args=(listener,), name="web", daemon=True)
         self._thread.start()
-        end = monotonic() + PATIENCE
+        end = monotonic() + SERVER_TIMEOUT
         while not self._server.started:
             if not self._thread.is_alive() or monotonic() > end:
                 raise SinkError(f"--web {address}: the server did not start")
@@ -67,22 +74,22 @@ class WebSink:
             self._server.run(sockets=[listener])
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
-        self._live.put(frame, predictions)
+        self._mailbox.put(frame, predictions)
 
     def end(self) -> None:
-        """Tell the viewers that the source has ended; the page stays."""
-        self._live.end()
+        """Show that the source has ended; the page stays up."""
+        self._mailbox.end()
 
     def close(self) -> None:
-        """Tell the viewers that the program ends, and end the server; viewers that hang are cut off."""
-        self._live.end(closing=True)
+        """Send `stopped` to open pages and end the server; connections that hang are closed after a second."""
+        self._mailbox.end(closing=True)
         self._server.should_exit = True
-        self._thread.join(PATIENCE)
-        self._pictures.close()
+        self._thread.join(SERVER_TIMEOUT)
+        self._encoder.close()
 
 
 def _server(app: AuthMiddleware) -> uvicorn.Server:
-    logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # what it has to say is for programmers
+    logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # its errors are for developers, not for stderr
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -94,7 +101,7 @@ def _server(app: AuthMiddleware) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=CONNECTIONS,
+            limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=1,
         )
     )

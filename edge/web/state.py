@@ -1,4 +1,4 @@
-"""All that the page says about a run, as JSON can hold it."""
+"""The state of a run, as the live page and its API have it."""
 
 from __future__ import annotations
 
@@ -14,64 +14,81 @@ from fer_edge.edge.sources import Source
 from fer_edge.edge.types import Prediction
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
 
-STALE = 10.0
-"""Seconds without a frame after which a run that has not ended is no longer healthy."""
+STALE_SECONDS = 10.0
+"""Time without a frame after which a run that has not ended is no longer healthy."""
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What the page shows. stored: what is kept of it on this device, in words."""
+    """What the live page reads of a run.
+
+    Attributes:
+        source: The run's source.
+        model: The model option, as `ensemble`.
+        stored: What the run stores on this device, in words.
+        stats: Counts and stage times.
+        thermal: Temperature and load level.
+    """
 
     source: Source
     model: str
     stored: tuple[str, ...]
     stats: RunStats
-    heat: ThermalMonitor
+    thermal: ThermalMonitor
 
 
-def waiting(live: FrameMailbox) -> float:
+def seconds_without_frame(mailbox: FrameMailbox) -> float:
     """Seconds since the newest frame, or since the start where there was none."""
-    newest = live.newest  # before the clock: a frame that comes in between would be younger than now
-    return live.age() - (newest.at if newest else 0.0)
+    newest = mailbox.newest  # before the clock: a frame that comes in between would be younger than now
+    return mailbox.age() - (newest.at if newest else 0.0)
 
 
-def seen(run: RunInfo, live: FrameMailbox) -> Sequence[Prediction]:
-    """Those in the newest frame; nobody while the source is away."""
-    return [] if live.newest is None or run.source.disconnected else live.newest.predictions
+def current_predictions(run: RunInfo, mailbox: FrameMailbox) -> Sequence[Prediction]:
+    """The newest frame's predictions; none while the source is disconnected."""
+    return [] if mailbox.newest is None or run.source.disconnected else mailbox.newest.predictions
 
 
-def status(run: RunInfo, live: FrameMailbox) -> str:
-    """running, away (lost, and waited for), waiting (for a frame, too long), or ended."""
-    if live.ended:
+def status(run: RunInfo, mailbox: FrameMailbox) -> str:
+    """The run in one word.
+
+    Returns:
+        `running`, `disconnected` (the source was lost and may come back), `waiting` (no frame for `STALE_SECONDS`), or
+        `ended`.
+    """
+    if mailbox.ended:
         return "ended"
     if run.source.disconnected:
-        return "away"
-    return "running" if waiting(live) < STALE else "waiting"
+        return "disconnected"
+    return "running" if seconds_without_frame(mailbox) < STALE_SECONDS else "waiting"
 
 
-def state(run: RunInfo, live: FrameMailbox, viewers: int) -> dict[str, Any]:
-    """Times are in seconds, stage times in mean milliseconds a frame, boxes in pixels of the frame."""
-    shown, (rate, stages) = live.newest, run.stats.now()
+def state(run: RunInfo, mailbox: FrameMailbox, viewers: int) -> dict[str, Any]:
+    """The run as `/api/state` sends it.
+
+    Returns:
+        Times in seconds, stage times as mean milliseconds per frame, boxes in pixels of the frame.
+    """
+    newest, (rate, stages) = mailbox.newest, run.stats.recent()
     return {
         "version": package_version(),
-        "status": status(run, live),
+        "status": status(run, mailbox),
         "source": run.source.name,
         "live": run.source.live,
         "model": run.model,
         "stored": list(run.stored),
-        "uptime": round(live.age(), 1),
-        "waiting": round(waiting(live), 2),
-        "away": round(run.source.disconnected, 1),
-        "frame": shown.frame.index if shown else None,
-        "time": round(shown.frame.time, 4) if shown else None,
-        "size": [shown.frame.pixels.shape[1], shown.frame.pixels.shape[0]] if shown else None,
-        "faces": [face_record(prediction) for prediction in seen(run, live)],
+        "uptime": round(mailbox.age(), 1),
+        "waiting": round(seconds_without_frame(mailbox), 2),
+        "disconnected": round(run.source.disconnected, 1),
+        "frame": newest.frame.index if newest else None,
+        "time": round(newest.frame.time, 4) if newest else None,
+        "size": [newest.frame.pixels.shape[1], newest.frame.pixels.shape[0]] if newest else None,
+        "faces": [face_record(prediction) for prediction in current_predictions(run, mailbox)],
         "rate": round(rate, 2),
         "frames": run.stats.frames,
         "dropped": run.source.dropped,
         "stages": {stage: round(1000 * seconds, 3) for stage, seconds in stages.items()},
-        "celsius": run.heat.now.celsius,
-        "throttling": list(run.heat.now.held),
-        "heat_level": run.heat.level,
+        "celsius": run.thermal.now.celsius,
+        "throttling": list(run.thermal.now.held),
+        "load_level": run.thermal.level,
         "viewers": viewers,
     }

@@ -1,4 +1,4 @@
-"""The files of which the page is made."""
+"""The folder of the page's HTML, JavaScript and style sheet."""
 
 from pathlib import Path
 

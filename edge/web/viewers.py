@@ -1,4 +1,4 @@
-"""Who looks: at the page, at the stream, at one picture after another."""
+"""Counts the viewers: open pages, streams, and clients that fetch single pictures."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from time import monotonic
 
 from starlette.requests import Request
 
-RECENT = 10.0
-"""Seconds for which one who has asked for a single picture is a viewer: as long as `/frame.jpg` waits for the next."""
+RECENT_SECONDS = 10.0
+"""How long a client that fetched a single picture counts as a viewer: as long as `/frame.jpg` waits for the next."""
 
 
 class Viewers:
-    """Open pages and streams, and those who have asked for a picture of late and have neither; the server's alone.
+    """Open pages and streams, and recent clients of single pictures that have neither; for the server's thread only.
 
-    A page asks for pictures, too, and is one viewer: its browser is known by its address and what it calls itself.
+    A page fetches pictures, too, and is one viewer: a client is known by its address and user agent.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._open = Counter[tuple[str, str]]()
-        self._asked: dict[tuple[str, str], float] = {}
+        self._requests: dict[tuple[str, str], float] = {}
 
-    def asked(self, request: Request) -> None:
-        """Somebody has asked for one picture."""
-        self._forget()
-        self._asked[_who(request)] = self._clock()
+    def record_request(self, request: Request) -> None:
+        """Note that a client fetches a single picture."""
+        self._expire()
+        self._requests[_client(request)] = self._clock()
 
     @contextmanager
-    def looking(self, request: Request) -> Iterator[None]:
-        """Somebody has the page or the stream open for as long as the context is."""
-        who = _who(request)
-        self._open[who] += 1
+    def viewing(self, request: Request) -> Iterator[None]:
+        """Count the client as a viewer while the block runs."""
+        client = _client(request)
+        self._open[client] += 1
         try:
             yield
         finally:
-            self._open[who] -= 1
-            self._open += Counter()  # keeps what is more than nothing
-            self._asked.pop(who, None)  # who closes a page looks no more, though it has just asked
+            self._open[client] -= 1
+            self._open += Counter()  # drops zeros
+            self._requests.pop(client, None)  # a page that closes has fetched a picture just before
 
     def count(self) -> int:
-        """How many look."""
-        self._forget()
-        return self._open.total() + len(self._asked.keys() - self._open.keys())
+        """The number of viewers now."""
+        self._expire()
+        return self._open.total() + len(self._requests.keys() - self._open.keys())
 
-    def _forget(self) -> None:
+    def _expire(self) -> None:
         now = self._clock()
-        self._asked = {who: when for who, when in self._asked.items() if now - when <= RECENT}
+        self._requests = {client: time for client, time in self._requests.items() if now - time <= RECENT_SECONDS}
 
 
-def _who(request: Request) -> tuple[str, str]:
+def _client(request: Request) -> tuple[str, str]:
     return request.client.host if request.client else "", request.headers.get("user-agent", "")

@@ -1,4 +1,4 @@
-"""What the tests of the live page share: a run with a page."""
+"""A run with a live page, for the tests of the page."""
 
 from __future__ import annotations
 
@@ -16,15 +16,22 @@ import httpx
 from waiting import LIMIT, until
 
 
-class Watched:
-    """A `fer-edge run` with a live page. url: on this machine. token: what the printed link had, or ''."""
+class WebRun:
+    """A `fer-edge run` with a live page.
+
+    Attributes:
+        url: The page's address on this machine.
+        token: The token in the printed link, or ''.
+        cookie: Name of the page's cookie.
+        errors: Lines on stderr so far.
+    """
 
     def __init__(self, *words: str) -> None:
         command = [sys.executable, "-m", "fer_edge.edge.cli", "run", "--show", "none", *words]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.errors: list[str] = []
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         link = until(lambda: self.process.poll() is not None or self._link())
         assert isinstance(link, str), "".join(self.errors)
         parts = urlsplit(link)
@@ -33,27 +40,27 @@ class Watched:
         self.cookie = f"fer-edge-{parts.port}"
         bearer = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         self._client = httpx.Client(base_url=self.url, headers=bearer, timeout=LIMIT, verify=False)
-        self._bare = httpx.Client(base_url=self.url, timeout=LIMIT, verify=False)
+        self._anonymous = httpx.Client(base_url=self.url, timeout=LIMIT, verify=False)
 
-    def _listen(self) -> None:
+    def _read(self) -> None:
         assert self.process.stderr is not None
         self.errors.extend(iter(self.process.stderr.readline, ""))
 
     def _link(self) -> str:
         return next((line.split()[-1] for line in list(self.errors) if line.startswith("live page: ")), "")
 
-    def get(self, path: str, bare: bool = False, **options: Any) -> httpx.Response:
-        """The answer; `bare` is without token and cookies."""
-        if bare:
-            self._bare.cookies.clear()
-            return self._bare.get(f"{self.url[:-1]}{path}", **options)
+    def get(self, path: str, anonymous: bool = False, **options: Any) -> httpx.Response:
+        """The answer to a GET request; `anonymous` sends neither token nor cookies."""
+        if anonymous:
+            self._anonymous.cookies.clear()
+            return self._anonymous.get(f"{self.url[:-1]}{path}", **options)
         return self._client.get(path, **options)
 
     def state(self) -> Any:
         return self.get("/api/state").json()
 
     def events(self, count: int) -> Iterator[tuple[str, Any]]:
-        """The names and values of so many events."""
+        """Names and values of the first `count` events."""
         with self._client.stream("GET", "/api/events") as answer:
             name = ""
             for line in answer.iter_lines():
@@ -65,12 +72,12 @@ class Watched:
                     if not count:
                         return
 
-    def ended(self, number: signal.Signals | None = None) -> int:
-        """The exit code of the run, which is sent the signal; all that it told is in `errors` then."""
+    def wait(self, number: signal.Signals | None = None) -> int:
+        """Wait for the end of the run, which is first sent the signal; its exit code. `errors` is complete then."""
         if number is not None:
             self.process.send_signal(number)
         code = self.process.wait(LIMIT)
-        self._listener.join(LIMIT)
+        self._reader.join(LIMIT)
         return code
 
     def __enter__(self) -> Self:
@@ -82,4 +89,4 @@ class Watched:
         self.process.kill()
         self.process.wait()
         self._client.close()
-        self._bare.close()
+        self._anonymous.close()

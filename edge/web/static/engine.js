@@ -1,12 +1,10 @@
-// Rates, temperature and the times of a frame's stages.
+// Frame rate, temperature and stage times.
 
-const STAGES = {
-  detect: "find faces", track: "follow", crop: "cut out", classify: "recognize", smooth: "steady", sinks: "hand on",
-};
+const STAGE_LABELS = { sinks: "output" }; // the others are labelled by their names
 
 const rows = new Map();
 
-function put(id, text) {
+function setText(id, text) {
   document.getElementById(id).textContent = text;
 }
 
@@ -19,39 +17,47 @@ function duration(seconds) {
   return days ? `${days} d ${hours} h` : hours ? `${hours}:${clock}` : clock;
 }
 
-function row(stage) {
-  const line = document.createElement("tr");
+function addRow(stage) {
+  const row = document.createElement("tr");
   const name = document.createElement("th");
   const middle = document.createElement("td");
   const bar = document.createElement("div");
   const fill = document.createElement("i");
   const value = document.createElement("td");
   name.scope = "row";
-  name.textContent = STAGES[stage] ?? stage;
+  name.textContent = STAGE_LABELS[stage] ?? stage;
   bar.className = "bar";
   bar.append(fill);
   middle.append(bar);
-  line.append(name, middle, value);
-  document.getElementById("stages").append(line);
+  row.append(name, middle, value);
+  document.getElementById("stages").append(row);
   return { fill, value };
+}
+
+function showThrottling(state) {
+  const reasons = [...state.throttling];
+  if (state.load_level) reasons.push("hot: fewer detections and fewer models per face until it cools down");
+  setText("throttling", reasons.join(", "));
+  document.getElementById("throttling").hidden = reasons.length === 0;
+}
+
+function showStages(stages) {
+  const total = Object.values(stages).reduce((sum, time) => sum + time, 0) || 1;
+  for (const [stage, time] of Object.entries(stages)) {
+    if (!rows.has(stage)) rows.set(stage, addRow(stage));
+    rows.get(stage).fill.style.transform = `scaleX(${time / total})`;
+    rows.get(stage).value.textContent = time.toFixed(2);
+  }
 }
 
 // state: as in /api/state.
 export function showEngine(state) {
-  put("rate", state.rate.toFixed(1));
-  put("celsius", state.celsius === null ? "–" : `${state.celsius.toFixed(0)} °C`);
-  put("frames", state.frames.toLocaleString("en"));
-  put("dropped", state.dropped.toLocaleString("en"));
-  put("uptime", duration(state.uptime));
-  put("viewers", state.viewers);
-  const heat = [...state.throttling];
-  if (state.heat_level) heat.push("hot: fewer looks and networks until it cools");
-  put("heat", heat.join(", "));
-  document.getElementById("heat").hidden = heat.length === 0;
-  const total = Object.values(state.stages).reduce((sum, each) => sum + each, 0) || 1;
-  for (const [stage, time] of Object.entries(state.stages)) {
-    if (!rows.has(stage)) rows.set(stage, row(stage));
-    rows.get(stage).fill.style.transform = `scaleX(${time / total})`;
-    rows.get(stage).value.textContent = time.toFixed(2);
-  }
+  setText("rate", state.rate.toFixed(1));
+  setText("celsius", state.celsius === null ? "–" : `${state.celsius.toFixed(0)} °C`);
+  setText("frames", state.frames.toLocaleString("en"));
+  setText("dropped", state.dropped.toLocaleString("en"));
+  setText("uptime", duration(state.uptime));
+  setText("viewers", state.viewers);
+  showThrottling(state);
+  showStages(state.stages);
 }

@@ -1,59 +1,69 @@
-// A block of seven bars for every face, kept by its track number.
+// A block of seven bars per face, kept by its track number.
 
 import { EMOTIONS, percent } from "./emotions.js";
 
-const GONE_AFTER = 1000; // ms; a face that is missed for a moment does not flicker
-const SAID_EVERY = 3000; // ms between announcements to screen readers
+const HOLD_TIME = 1000; // ms that a face which is no longer detected stays, so that blocks do not flicker
+const ANNOUNCE_INTERVAL = 3000; // ms between announcements to screen readers
 
 const list = document.getElementById("faces");
-const nobody = document.getElementById("nobody");
-const said = document.getElementById("said");
+const empty = document.getElementById("no-face");
+const announcement = document.getElementById("announcement");
 const blocks = new Map();
-let lastSaid = 0;
+let lastAnnouncement = 0;
 
-function element(name, classes = "", text = "") {
-  const made = document.createElement(name);
-  made.className = classes;
-  made.textContent = text;
-  return made;
+function element(tag, classes = "", text = "") {
+  const node = document.createElement(tag);
+  node.className = classes;
+  node.textContent = text;
+  return node;
 }
 
-function block(name) {
+function addRow(root, name, emotion) {
+  const row = element("div", "row");
+  const bar = element("div", "bar");
+  const fill = element("i");
+  const value = element("output");
+  bar.setAttribute("role", "meter");
+  bar.setAttribute("aria-label", `${name}, ${emotion}`);
+  bar.setAttribute("aria-valuemin", "0");
+  bar.setAttribute("aria-valuemax", "100");
+  fill.style.setProperty("--colour", `var(--${emotion})`);
+  value.setAttribute("aria-hidden", "true"); // a screen reader reads the meter
+  bar.append(fill);
+  row.append(element("span", "", emotion), bar, value);
+  root.append(row);
+  return { row, bar, fill, value };
+}
+
+function addBlock(name) {
   const root = element("article", "face");
   const title = element("h3");
   const emotion = element("b");
   title.append(emotion, element("span", "", name));
   root.append(title);
-  const rows = EMOTIONS.map((each) => {
-    const row = element("div", "row");
-    const bar = element("div", "bar");
-    const fill = element("i");
-    const value = element("output");
-    bar.setAttribute("role", "meter");
-    bar.setAttribute("aria-label", `${name}, ${each}`);
-    bar.setAttribute("aria-valuemin", "0");
-    bar.setAttribute("aria-valuemax", "100");
-    fill.style.setProperty("--colour", `var(--${each})`);
-    value.setAttribute("aria-hidden", "true"); // the meter says it
-    bar.append(fill);
-    row.append(element("span", "", each), bar, value);
-    root.append(row);
-    return { row, bar, fill, value };
-  });
+  const rows = EMOTIONS.map((each) => addRow(root, name, each));
   list.append(root);
-  return { root, emotion, rows, seen: 0 };
+  return { root, emotion, rows, lastSeen: 0 };
 }
 
-function fill(shown, face) {
-  shown.emotion.textContent = face.emotion;
+function update(block, face) {
+  block.emotion.textContent = face.emotion;
   EMOTIONS.forEach((name, index) => {
-    const { row, bar, fill, value } = shown.rows[index];
-    const share = face.scores[name];
+    const { row, bar, fill, value } = block.rows[index];
+    const score = face.scores[name];
     row.classList.toggle("top", name === face.emotion);
-    fill.style.transform = `scaleX(${share})`;
-    value.textContent = percent(share);
-    bar.setAttribute("aria-valuenow", Math.round(100 * share));
+    fill.style.transform = `scaleX(${score})`;
+    value.textContent = percent(score);
+    bar.setAttribute("aria-valuenow", Math.round(100 * score));
   });
+}
+
+function announce(faces, now) {
+  const text = faces.map((face, index) => `face ${face.track ?? index + 1} ${face.emotion}`).join(", ") || "no face";
+  if (text !== announcement.textContent && now - lastAnnouncement > ANNOUNCE_INTERVAL) {
+    announcement.textContent = text;
+    lastAnnouncement = now;
+  }
 }
 
 // faces: as in /api/state.
@@ -61,22 +71,18 @@ export function showFaces(faces) {
   const now = performance.now();
   faces.forEach((face, index) => {
     const name = face.track === null ? `face ${index + 1}` : `face #${face.track}`;
-    if (!blocks.has(name)) blocks.set(name, block(name));
-    const shown = blocks.get(name);
-    shown.seen = now;
-    fill(shown, face);
+    if (!blocks.has(name)) blocks.set(name, addBlock(name));
+    const block = blocks.get(name);
+    block.lastSeen = now;
+    update(block, face);
   });
-  for (const [name, shown] of blocks) {
-    shown.root.classList.toggle("gone", shown.seen < now);
-    if (now - shown.seen > GONE_AFTER) {
-      shown.root.remove();
+  for (const [name, block] of blocks) {
+    block.root.classList.toggle("gone", block.lastSeen < now);
+    if (now - block.lastSeen > HOLD_TIME) {
+      block.root.remove();
       blocks.delete(name);
     }
   }
-  nobody.hidden = blocks.size > 0;
-  const words = faces.map((face, index) => `face ${face.track ?? index + 1} ${face.emotion}`).join(", ") || "no face";
-  if (words !== said.textContent && now - lastSaid > SAID_EVERY) {
-    said.textContent = words;
-    lastSaid = now;
-  }
+  empty.hidden = blocks.size > 0;
+  announce(faces, now);
 }

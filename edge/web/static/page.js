@@ -1,56 +1,65 @@
-// The page: listens to the run's events and tells its parts.
+// The page: listens to the run's events and updates its parts.
 
 import { addHistory, historyEnd, showHistory } from "./chart.js";
 import { showEngine } from "./engine.js";
 import { showFaces } from "./faces.js";
-import { resume, watch } from "./picture.js";
+import { showPictures, wakePictures } from "./picture.js";
 
-const STATUS = {
+const LABELS = {
   running: "live",
   waiting: "waiting",
-  away: "away",
+  disconnected: "disconnected",
   ended: "ended",
   lost: "connection lost",
   stopped: "stopped",
 };
+const OUTDATED = ["disconnected", "lost", "stopped", "waiting"]; // the picture is dimmed
+const RECONNECT_INTERVAL = 5000; // ms
 
 const screen = document.getElementById("screen");
 const notice = document.getElementById("notice");
 const badge = document.getElementById("status");
 const privacy = document.getElementById("privacy");
 
-let shown = "starting";
-let stored = null;
+let current = "starting";
+let storage = null;
 
-function show(status, text = "") {
+function showStatus(status, text = "") {
   if (badge.dataset.status !== status) {
     badge.dataset.status = status;
-    badge.textContent = STATUS[status];
+    badge.textContent = LABELS[status];
   }
   notice.textContent = text;
   notice.hidden = text === "";
-  screen.classList.toggle("old", ["away", "lost", "stopped", "waiting"].includes(status));
-  shown = status;
+  screen.classList.toggle("outdated", OUTDATED.includes(status));
+  current = status;
 }
 
-function tellStored(what) {
-  if (what.join() === stored) return;
-  stored = what.join();
-  const head = document.createElement("strong");
-  head.textContent = what.length ? `Stored on the device: ${what.join(", ")}.` : "Nothing is stored.";
-  const who = " Pictures go to whoever opens this page, or its picture in a player or a dashboard, and to nobody else.";
-  privacy.replaceChildren(head, who);
+function showStorage(outputs) {
+  if (outputs.join() === storage) return;
+  storage = outputs.join();
+  const summary = document.createElement("strong");
+  summary.textContent = outputs.length ? `Stored on the device: ${outputs.join(", ")}.` : "Nothing is stored.";
+  const audience = " Pictures are sent only to viewers: this page, players and dashboards.";
+  privacy.replaceChildren(summary, audience);
 }
 
-function told(state) {
-  const late = `No picture from ${state.source} for ${Math.round(state.waiting)} s.`;
-  const away = `${state.source} has been away for ${Math.round(state.away)} s; the page goes on when it is back.`;
-  const notices = { waiting: late, away, ended: "The source has ended; this was its last picture." };
-  show(state.status, notices[state.status]);
+function seconds(value) {
+  return `${Math.round(value)} s`;
+}
+
+// state: as in /api/state.
+function showState(state) {
+  const notices = {
+    waiting: `No picture from ${state.source} for ${seconds(state.waiting)}.`,
+    disconnected: `${state.source} has been disconnected for ${seconds(state.disconnected)}; reconnecting.`,
+    ended: "The source has ended; this is its last picture.",
+  };
+  showStatus(state.status, notices[state.status]);
   document.getElementById("source").textContent = `${state.source} · ${state.model}`;
   document.getElementById("version").textContent = state.version === "unknown" ? "" : `fer-edge ${state.version}`;
   document.title = state.faces.length ? `${state.faces[0].emotion} · fer-edge` : "fer-edge";
-  tellStored(state.stored);
+  showStorage(state.stored);
   showFaces(state.faces);
   showEngine(state);
   showHistory(state.status === "ended" ? historyEnd() : state.uptime);
@@ -58,25 +67,25 @@ function told(state) {
 
 function listen() {
   const events = new EventSource("api/events");
-  const hear = (name, heard) => events.addEventListener(name, (event) => heard(JSON.parse(event.data)));
-  hear("history", addHistory);
-  hear("state", (state) => {
-    const back = shown === "lost" || shown === "stopped";
-    told(state);
-    if (back) resume();
+  const on = (name, handle) => events.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+  on("history", addHistory);
+  on("state", (state) => {
+    const back = current === "lost" || current === "stopped";
+    showState(state);
+    if (back) wakePictures();
   });
-  hear("stopped", () => show("stopped", "fer-edge was ended; the page goes on when it is started again."));
+  on("stopped", () => showStatus("stopped", "fer-edge has stopped; this page continues when it is started again."));
   events.addEventListener("error", () => {
     showFaces([]);
     if (events.readyState !== EventSource.CLOSED) {
-      if (shown !== "stopped") show("lost", "The device does not answer; trying again.");
+      if (current !== "stopped") showStatus("lost", "The device does not answer; reconnecting.");
       return;
     }
     events.close(); // refused: by another program on that port, or because there is a new token
-    show("lost", "The device refuses this page. Open the link that fer-edge printed when it was started.");
-    setTimeout(listen, 5000);
+    showStatus("lost", "The device refuses this page. Open the link that fer-edge printed when it started.");
+    setTimeout(listen, RECONNECT_INTERVAL);
   });
 }
 
 listen();
-watch(() => shown !== "lost" && shown !== "stopped");
+showPictures(() => current !== "lost" && current !== "stopped");

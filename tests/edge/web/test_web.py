@@ -1,4 +1,4 @@
-"""The live page, asked over HTTP while a real `fer-edge run` looks at a camera on the network."""
+"""The live page over HTTP, of a real `fer-edge run` with a network camera."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from network_camera import PORTRAIT, moving
 from prometheus_client.parser import text_string_to_metric_families
-from viewing import Watched
+from viewing import WebRun
 from waiting import LIMIT, until
 
 from fer_edge.edge.types import EMOTIONS
@@ -31,36 +31,36 @@ IMAGE = {"Accept": "image/avif,image/webp,*/*;q=0.8"}
 
 
 @pytest.fixture(scope="module")
-def guarded(camera: str) -> Iterator[Watched]:
-    """A run that listens on all addresses."""
-    with Watched("--source", camera, "--web", "0.0.0.0:0") as watched:
-        yield watched
+def protected(camera: str) -> Iterator[WebRun]:
+    """A run that listens on all addresses, and so needs a token."""
+    with WebRun("--source", camera, "--web", "0.0.0.0:0") as run:
+        yield run
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--web", "pi"), "expected [HOST:]PORT"),
         (("--web", "127.0.0.1:70000"), "expected [HOST:]PORT"),
-        (("--web", "192.0.2.7:8080"), "no address of this machine"),
-        (("--web", "a..b:8080"), "no address of this machine"),
-        (("--web", "127.0.0.1:0", "--web-token", "short"), "expected 8 or more characters"),
-        (("--web", "127.0.0.1:0", "--web-token", "schön genug"), "of ASCII"),
+        (("--web", "192.0.2.7:8080"), "not an address of this machine"),
+        (("--web", "a..b:8080"), "not an address of this machine"),
+        (("--web", "127.0.0.1:0", "--web-token", "short"), "expected 8 or more"),
+        (("--web", "127.0.0.1:0", "--web-token", "schön genug"), "ASCII characters"),
     ],
 )
-def test_mistakes_cost_one_line(mistake: Callable[..., str], words: tuple[str, ...], told: str) -> None:
-    assert told in mistake("run", "--source", PORTRAIT, "--show", "none", *words)
+def test_mistakes_cost_one_line(mistake: Callable[..., str], words: tuple[str, ...], message: str) -> None:
+    assert message in mistake("run", "--source", PORTRAIT, "--show", "none", *words)
 
 
-def test_a_port_in_use_costs_one_line(mistake: Callable[..., str], page: Watched) -> None:
-    told = mistake("run", "--source", PORTRAIT, "--show", "none", "--web", f"127.0.0.1:{urlsplit(page.url).port}")
-    assert "another program listens there" in told
+def test_a_port_in_use_costs_one_line(mistake: Callable[..., str], page: WebRun) -> None:
+    message = mistake("run", "--source", PORTRAIT, "--show", "none", "--web", f"127.0.0.1:{urlsplit(page.url).port}")
+    assert "in use" in message
 
 
-@pytest.mark.parametrize("library", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("library", ["starlette", "uvicorn", "prometheus_client"])
 def test_without_the_extra_there_is_one_line(library: str) -> None:
     code = f"import sys; sys.modules['{library}'] = None; from fer_edge.edge.cli import main; main()"
     source = str(STATIC.parents[2] / "benchmarks" / "astronaut.jpg")
@@ -74,7 +74,7 @@ def test_without_the_extra_there_is_one_line(library: str) -> None:
 def test_a_run_without_a_page_loads_no_server() -> None:
     code = (
         "import sys, fer_edge.edge.commands.run; "
-        "print([n for n in ('starlette', 'uvicorn', 'asyncio') if n in sys.modules])"
+        "print([n for n in ('starlette', 'uvicorn', 'asyncio', 'prometheus_client') if n in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
@@ -82,7 +82,7 @@ def test_a_run_without_a_page_loads_no_server() -> None:
 # --- what it answers -----------------------------------------------------------------------------------------
 
 
-def test_state(page: Watched) -> None:
+def test_state(page: WebRun) -> None:
     state = page.state()
     assert state["status"] == "running" and state["live"] and state["stored"] == []
     assert state["size"] == [320, 240] and state["frames"] > 0 and state["rate"] > 0
@@ -92,7 +92,7 @@ def test_state(page: Watched) -> None:
     assert sum(face["scores"].values()) == pytest.approx(1, abs=1e-4)
 
 
-def test_the_next_picture_is_another_one(page: Watched) -> None:
+def test_the_next_picture_has_another_frame(page: WebRun) -> None:
     first = page.get("/frame.jpg")
     second = page.get("/frame.jpg", params={"after": first.headers["X-Frame"]})
     assert int(second.headers["X-Frame"]) > int(first.headers["X-Frame"])
@@ -103,7 +103,7 @@ def test_the_next_picture_is_another_one(page: Watched) -> None:
         assert page.get("/frame.jpg", params={"after": wrong}).status_code == 400
 
 
-def test_opencv_plays_the_stream(page: Watched) -> None:
+def test_opencv_plays_the_stream(page: WebRun) -> None:
     capture = cv2.VideoCapture(f"{page.url}stream.mjpg", cv2.CAP_FFMPEG)
     pictures = [capture.read()[1] for _ in range(5)]
     capture.release()
@@ -111,7 +111,7 @@ def test_opencv_plays_the_stream(page: Watched) -> None:
     assert any((pictures[0] != picture).any() for picture in pictures[1:])
 
 
-def test_events_begin_with_the_history_and_go_on_with_frames(page: Watched) -> None:
+def test_events_begin_with_the_history_and_go_on_with_frames(page: WebRun) -> None:
     until(lambda: page.get("/api/history").json()["points"])
     events = list(page.events(8))
     name, history = events[0]
@@ -122,154 +122,156 @@ def test_events_begin_with_the_history_and_go_on_with_frames(page: Watched) -> N
     assert frames == sorted(frames) and frames[0] < frames[-1]
 
 
-def test_metrics_are_prometheus_own(page: Watched) -> None:
+def test_metrics_in_prometheus_text_format(page: WebRun) -> None:
     answers = [page.get("/metrics"), until(lambda: page.state()["frames"] and page.get("/metrics"))]
     assert answers[0].headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     before, after = ({family.name: family for family in text_string_to_metric_families(a.text)} for a in answers)
     kinds = {name: family.type for name, family in after.items()}
     assert kinds["fer_edge_frames"] == "counter" and kinds["fer_edge_frame_age_seconds"] == "gauge"
-    assert kinds["fer_edge_stage_seconds"] == "summary"
+    assert kinds["fer_edge_stage_seconds"] == "histogram"
     assert all(family.documentation and family.type != "unknown" for family in after.values())
     assert after["fer_edge_frames"].samples[0].value >= before["fer_edge_frames"].samples[0].value > 0
     counts = [sample for sample in after["fer_edge_stage_seconds"].samples if sample.name.endswith("_count")]
     assert {sample.labels["stage"] for sample in counts} == set(page.state()["stages"])
 
 
-def test_health(page: Watched) -> None:
+def test_health(page: WebRun) -> None:
     assert (page.get("/healthz").status_code, page.get("/healthz").text) == (200, "running\n")
 
 
-def test_who_takes_pictures_is_a_viewer(camera: str) -> None:
-    """A player, and a program that asks for one picture after another, as well as a page."""
-    with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
-        assert watched.state()["viewers"] == 0
-        with httpx.stream("GET", f"{watched.url}stream.mjpg", timeout=LIMIT):
-            until(lambda: watched.state()["viewers"] == 1)
-            with httpx.stream("GET", f"{watched.url}api/events", timeout=LIMIT):
-                until(lambda: watched.state()["viewers"] == 2)
-                assert "\nfer_edge_viewers 2\n" in watched.get("/metrics").text
-        until(lambda: watched.state()["viewers"] == 0)
-        watched.get("/frame.jpg")
-        assert watched.state()["viewers"] == 1
+def test_clients_of_pictures_are_viewers(camera: str) -> None:
+    """A player, and a program that fetches one picture after another, as well as a page."""
+    with WebRun("--source", camera, "--web", "127.0.0.1:0") as run:
+        assert run.state()["viewers"] == 0
+        with httpx.stream("GET", f"{run.url}stream.mjpg", timeout=LIMIT):
+            until(lambda: run.state()["viewers"] == 1)
+            with httpx.stream("GET", f"{run.url}api/events", timeout=LIMIT):
+                until(lambda: run.state()["viewers"] == 2)
+                assert "\nfer_edge_viewers 2.0\n" in run.get("/metrics").text
+        until(lambda: run.state()["viewers"] == 0)
+        run.get("/frame.jpg")
+        assert run.state()["viewers"] == 1
 
 
 @pytest.mark.parametrize("path", ["/", "/static/page.js", "/api/state", "/no-such-page"])
-def test_browsers_are_told_what_to_refuse(page: Watched, path: str) -> None:
+def test_security_headers(page: WebRun, path: str) -> None:
     headers = page.get(path).headers
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin" and headers["Cache-Control"] == "no-store"
 
 
-# --- who may look --------------------------------------------------------------------------------------------
+# --- access -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("host", "code"),
     [("evil.example", 403), ("localhost.evil.example:80", 403), ("", 403), ("LOCALHOST:99", 200), ("[::1]:8080", 200)],
 )
-def test_on_loopback_other_names_are_refused(page: Watched, host: str, code: int) -> None:
+def test_on_loopback_other_host_names_are_refused(page: WebRun, host: str, code: int) -> None:
     assert page.get("/api/state", headers={"Host": host}).status_code == code
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_beyond_loopback_everything_needs_the_token(guarded: Watched, path: str) -> None:
-    assert guarded.get(path, bare=True).status_code == 401
+def test_beyond_loopback_every_path_needs_the_token(protected: WebRun, path: str) -> None:
+    assert protected.get(path, anonymous=True).status_code == 401
 
 
 @pytest.mark.parametrize("wrong", ["", "wrong", "ü", "{}x", "{}{}"])
-def test_a_wrong_token_opens_nothing(guarded: Watched, wrong: str) -> None:
-    wrong = wrong.format(guarded.token, guarded.token)
-    headers = {"Authorization": f"Bearer {wrong}".strip().encode()}, {"Cookie": f"{guarded.cookie}={wrong}".encode()}
-    codes = {guarded.get("/api/state", bare=True, headers=each).status_code for each in headers}
-    assert codes == {401} == {guarded.get("/", bare=True, params={"token": wrong}).status_code}
+def test_a_wrong_token_opens_nothing(protected: WebRun, wrong: str) -> None:
+    wrong = wrong.format(protected.token, protected.token)
+    headers = {"Authorization": f"Bearer {wrong}".strip().encode()}, {"Cookie": f"{protected.cookie}={wrong}".encode()}
+    codes = {protected.get("/api/state", anonymous=True, headers=each).status_code for each in headers}
+    assert codes == {401} == {protected.get("/", anonymous=True, params={"token": wrong}).status_code}
 
 
-def test_the_token_opens_as_header_link_and_cookie(guarded: Watched) -> None:
-    assert len(guarded.token) >= 32
-    assert guarded.get("/api/state", bare=True, headers={"Authorization": f"bearer {guarded.token}"}).status_code == 200
-    answer = guarded.get("/", bare=True, params={"token": guarded.token, "a": "b c"}, headers=BROWSER)
+def test_the_token_opens_as_header_link_and_cookie(protected: WebRun) -> None:
+    assert len(protected.token) >= 32
+    header = {"Authorization": f"bearer {protected.token}"}
+    assert protected.get("/api/state", anonymous=True, headers=header).status_code == 200
+    answer = protected.get("/", anonymous=True, params={"token": protected.token, "a": "b c"}, headers=BROWSER)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/?a=b+c")
     cookie = answer.headers["Set-Cookie"]
-    assert "HttpOnly" in cookie and "SameSite=strict" in cookie and guarded.token not in cookie
-    assert guarded.get("/", bare=True, headers={"Cookie": cookie.partition(";")[0]}).status_code == 200
-    disconnected = guarded.get("//evil.example/", bare=True, params={"token": guarded.token}, headers=BROWSER)
-    assert not disconnected.headers["Location"].startswith("//")
+    assert "HttpOnly" in cookie and "SameSite=strict" in cookie and protected.token not in cookie
+    assert protected.get("/", anonymous=True, headers={"Cookie": cookie.partition(";")[0]}).status_code == 200
+    answer = protected.get("//evil.example/", anonymous=True, params={"token": protected.token}, headers=BROWSER)
+    assert not answer.headers["Location"].startswith("//")
 
 
-def test_players_get_the_picture_by_its_link(guarded: Watched) -> None:
+def test_players_get_the_picture_by_its_link(protected: WebRun) -> None:
     """They keep no cookie, and a dashboard's page is another origin than this."""
     for path in ("/frame.jpg", "/api/state"):
-        answer = guarded.get(path, bare=True, params={"token": guarded.token}, headers=IMAGE)
+        answer = protected.get(path, anonymous=True, params={"token": protected.token}, headers=IMAGE)
         assert (answer.status_code, "Set-Cookie" in answer.headers) == (200, False)
-    capture = cv2.VideoCapture(f"{guarded.url}stream.mjpg?token={guarded.token}", cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(f"{protected.url}stream.mjpg?token={protected.token}", cv2.CAP_FFMPEG)
     assert capture.read()[0]
     capture.release()
 
 
-def test_other_origins_show_the_picture_with_the_token_in_its_address_alone(guarded: Watched, page: Watched) -> None:
-    def policy(watched: Watched, path: str, **options: Any) -> str:
-        return watched.get(path, bare=True, **options).headers["Cross-Origin-Resource-Policy"]
+def test_other_origins_show_the_picture_with_the_token_in_its_address_alone(protected: WebRun, page: WebRun) -> None:
+    def policy(run: WebRun, path: str, **options: Any) -> str:
+        return run.get(path, anonymous=True, **options).headers["Cross-Origin-Resource-Policy"]
 
-    linked, sealed = {"token": guarded.token}, guarded.get("/", params={"token": guarded.token}, headers=BROWSER)
-    cookie = {"Cookie": sealed.headers["Set-Cookie"].partition(";")[0]}
-    assert policy(guarded, "/frame.jpg", params=linked) == "cross-origin"
-    assert policy(guarded, "/api/state", params=linked) == "same-origin"
-    assert policy(guarded, "/frame.jpg", headers=cookie) == "same-origin"
-    assert policy(guarded, "/frame.jpg", headers={"Authorization": f"Bearer {guarded.token}"}) == "same-origin"
-    assert policy(guarded, "/frame.jpg", params={"token": "wrong"}) == "same-origin"
-    assert policy(page, "/frame.jpg", params={"token": ""}) == "same-origin"  # where none is asked for
+    link = {"token": protected.token}
+    redirect = protected.get("/", params=link, headers=BROWSER)
+    cookie = {"Cookie": redirect.headers["Set-Cookie"].partition(";")[0]}
+    assert policy(protected, "/frame.jpg", params=link) == "cross-origin"
+    assert policy(protected, "/api/state", params=link) == "same-origin"
+    assert policy(protected, "/frame.jpg", headers=cookie) == "same-origin"
+    assert policy(protected, "/frame.jpg", headers={"Authorization": f"Bearer {protected.token}"}) == "same-origin"
+    assert policy(protected, "/frame.jpg", params={"token": "wrong"}) == "same-origin"
+    assert policy(page, "/frame.jpg", params={"token": ""}) == "same-origin"  # where none is needed
 
 
-def test_a_wrong_token_is_told_from_none(guarded: Watched) -> None:
-    assert 'role="alert"></p>' in guarded.get("/", bare=True, headers=BROWSER).text
+def test_a_wrong_token_gets_another_message_than_none(protected: WebRun) -> None:
+    assert 'role="alert"></p>' in protected.get("/", anonymous=True, headers=BROWSER).text
     for options in ({"params": {"token": "old"}}, {"headers": {"Authorization": "Bearer old"}}):
         headers = BROWSER | options.pop("headers", {})
-        assert "This is not the token" in guarded.get("/", bare=True, headers=headers, **options).text
-        assert "is not the token" in guarded.get("/api/state", bare=True, params={"token": "old"}).text
-    assert "A token is needed" in guarded.get("/api/state", bare=True).text
+        assert "This is not the token" in protected.get("/", anonymous=True, headers=headers, **options).text
+        assert "is not the token" in protected.get("/api/state", anonymous=True, params={"token": "old"}).text
+    assert "A token is needed" in protected.get("/api/state", anonymous=True).text
 
 
-def test_the_form_takes_a_token_and_nothing_else(guarded: Watched) -> None:
-    right = httpx.post(f"{guarded.url}?a=1", data={"token": guarded.token}, headers=BROWSER)
+def test_the_form_takes_a_token_and_nothing_else(protected: WebRun) -> None:
+    right = httpx.post(f"{protected.url}?a=1", data={"token": protected.token}, headers=BROWSER)
     assert (right.status_code, right.headers["Location"]) == (303, "/?a=1")
-    for body in (b"token=wrong", b"", b"token", b"\xff&%", b"x" * 100_000 + f"&token={guarded.token}".encode()):
-        assert httpx.post(guarded.url, content=body, headers=BROWSER).status_code == 401
+    for body in (b"token=wrong", b"", b"token", b"\xff&%", b"x" * 100_000 + f"&token={protected.token}".encode()):
+        assert httpx.post(protected.url, content=body, headers=BROWSER).status_code == 401
 
 
-def test_another_services_odd_cookie_does_no_harm(guarded: Watched) -> None:
-    """Cookies are for all ports of a host."""
-    answer = guarded.get("/", bare=True, params={"token": guarded.token}, headers=BROWSER)
-    seal = answer.headers["Set-Cookie"].partition(";")[0]
-    cookies = {"Cookie": f'settings={{"a": 1}}; {seal}; b@d=1'}
-    assert guarded.get("/api/state", bare=True, headers=cookies).status_code == 200
+def test_another_services_odd_cookie_does_no_harm(protected: WebRun) -> None:
+    """A host's cookies are sent for all its ports."""
+    answer = protected.get("/", anonymous=True, params={"token": protected.token}, headers=BROWSER)
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    cookies = {"Cookie": f'settings={{"a": 1}}; {cookie}; b@d=1'}
+    assert protected.get("/api/state", anonymous=True, headers=cookies).status_code == 200
 
 
-def test_health_says_nothing_and_needs_no_token(guarded: Watched) -> None:
-    assert guarded.get("/healthz", bare=True).text in ("running\n", "waiting\n")
+def test_health_needs_no_token(protected: WebRun) -> None:
+    assert protected.get("/healthz", anonymous=True).text in ("running\n", "waiting\n")
 
 
-def test_the_token_is_told_once(guarded: Watched) -> None:
-    assert "".join(guarded.errors).count(guarded.token) == 1
+def test_the_token_is_printed_once(protected: WebRun) -> None:
+    assert "".join(protected.errors).count(protected.token) == 1
 
 
-def test_a_token_of_ones_own_is_asked_for_and_never_told(camera: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_own_token_is_required_and_never_printed(camera: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own = 'correct;horse="battery,staple'
     monkeypatch.setenv("FER_EDGE_WEB_TOKEN", own)
-    with Watched("--source", camera, "--web", "127.0.0.1:0") as watched:
-        assert watched.token == ""
-        assert watched.get("/api/state").status_code == 401
-        assert watched.get("/", params={"token": own}, headers=BROWSER).status_code == 303
-        assert watched.get("/api/state").status_code == 200  # by the cookie
-        assert watched.get("/api/state", bare=True, headers={"Authorization": f"Bearer {own}"}).status_code == 200
-        assert "horse" not in "".join(watched.errors)
+    with WebRun("--source", camera, "--web", "127.0.0.1:0") as run:
+        assert run.token == ""
+        assert run.get("/api/state").status_code == 401
+        assert run.get("/", params={"token": own}, headers=BROWSER).status_code == 303
+        assert run.get("/api/state").status_code == 200  # by the cookie
+        assert run.get("/api/state", anonymous=True, headers={"Authorization": f"Bearer {own}"}).status_code == 200
+        assert "horse" not in "".join(run.errors)
 
 
 # --- slow viewers --------------------------------------------------------------------------------------------
 
 
-def spent(page: Watched) -> Counter[str]:
-    """Seconds by stage so far, and frames."""
+def stage_seconds(page: WebRun) -> Counter[str]:
+    """Seconds so far by stage, and the number of frames as `frames`."""
     families = {family.name: family for family in text_string_to_metric_families(page.get("/metrics").text)}
     sums = [each for each in families["fer_edge_stage_seconds"].samples if each.name.endswith("_sum")]
     frames = families["fer_edge_frames"].samples[0].value
@@ -277,26 +279,26 @@ def spent(page: Watched) -> Counter[str]:
 
 
 @pytest.mark.slow
-def test_viewers_that_never_read_hold_nothing_up(page: Watched) -> None:
-    """What the engine does for them, which is handing a frame over, stays the least of its work."""
+def test_viewers_that_never_read_do_not_slow_the_run(page: WebRun) -> None:
+    """The output stage, which hands a frame over, stays the smallest part of the run's time."""
     where = urlsplit(page.url)
-    deaf = [socket.create_connection((where.hostname, where.port)) for _ in range(8)]
+    connections = [socket.create_connection((where.hostname, where.port)) for _ in range(8)]
     try:
-        for index, each in enumerate(deaf):
+        for index, each in enumerate(connections):
             each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             path = ("stream.mjpg", "api/events")[index % 2]
             each.sendall(f"GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        until(lambda: page.state()["viewers"] >= len(deaf))
-        before = spent(page)
-        until(lambda: spent(page)["frames"] > before["frames"] + 100)
-        times = spent(page)
+        until(lambda: page.state()["viewers"] >= len(connections))
+        before = stage_seconds(page)
+        until(lambda: stage_seconds(page)["frames"] > before["frames"] + 100)
+        times = stage_seconds(page)
         times.subtract(before)
         del times["frames"]
         assert times["sinks"] < times.total() / 4, times
         newest = page.state()["frames"]
         assert int(page.get("/frame.jpg").headers["X-Frame"]) >= newest - 2  # not one from before
     finally:
-        for each in deaf:
+        for each in connections:
             each.close()
 
 
@@ -313,26 +315,26 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_after_the_sources_end_the_page_stays_and_files_are_whole(clip: Path, tmp_path: Path) -> None:
+def test_after_a_files_end_the_page_stays_and_outputs_are_complete(clip: Path, tmp_path: Path) -> None:
     outputs = ("--save-video", str(tmp_path / "v.mp4"), "--jsonl", str(tmp_path / "o.jsonl"))
-    with Watched("--source", str(clip), "--web", "127.0.0.1:0", *outputs) as watched:
-        until(lambda: "the source has ended" in "".join(watched.errors))
+    with WebRun("--source", str(clip), "--web", "127.0.0.1:0", *outputs) as run:
+        until(lambda: "the source has ended" in "".join(run.errors))
         assert sorted(os.listdir(tmp_path)) == ["o.jsonl", "v.mp4"]
-        state = watched.state()
+        state = run.state()
         assert (state["status"], state["frames"], len(state["faces"])) == ("ended", 20, 1)
         assert state["stored"] == ["results as JSON lines (o.jsonl)", "annotated video (v.mp4)"]
-        assert watched.get("/frame.jpg").headers["X-Frame"] == "20"
-        assert watched.get("/healthz").text == "ended\n"
-        assert watched.ended(signal.SIGTERM) == 0
+        assert run.get("/frame.jpg").headers["X-Frame"] == "20"
+        assert run.get("/healthz").text == "ended\n"
+        assert run.wait(signal.SIGTERM) == 0
 
 
 @pytest.mark.slow
-def test_a_limit_ends_page_and_all_and_viewers_are_told(camera: str) -> None:
-    with Watched("--source", camera, "--web", "127.0.0.1:0", "--max-frames", "100") as watched:
-        with httpx.stream("GET", f"{watched.url}api/events", timeout=LIMIT) as answer:
-            told = answer.read().decode()
-        assert told.endswith("event: stopped\ndata: {}\n\n")
-        assert watched.ended() == 0
-    assert "Traceback" not in "".join(watched.errors)
-    (line,) = [line for line in watched.errors if " frames/s" in line]
+def test_a_limit_ends_the_run_and_open_pages_get_stopped(camera: str) -> None:
+    with WebRun("--source", camera, "--web", "127.0.0.1:0", "--max-frames", "100") as run:
+        with httpx.stream("GET", f"{run.url}api/events", timeout=LIMIT) as answer:
+            text = answer.read().decode()
+        assert text.endswith("event: stopped\ndata: {}\n\n")
+        assert run.wait() == 0
+    assert "Traceback" not in "".join(run.errors)
+    (line,) = [line for line in run.errors if " frames/s" in line]
     assert line.startswith("100 frames, ")

@@ -1,4 +1,4 @@
-"""The live page in Debian's chromium, as a person with a mouse, a keyboard or a phone meets it."""
+"""The live page in Chromium: mouse, keyboard, phone width, light and dark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from viewing import Watched
+from viewing import WebRun
 from waiting import LIMIT, until
 
 from fer_edge.edge.device.thermal import ThermalMonitor
@@ -59,9 +59,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 
 @pytest.fixture
-def at(browser: webdriver.Chrome, page: Watched) -> Iterator[webdriver.Chrome]:
+def at(browser: webdriver.Chrome, page: WebRun) -> Iterator[webdriver.Chrome]:
     """The browser on the running page, showing a face; no error in its console afterwards."""
-    browser.get("about:blank")  # what an earlier page complains of is over
+    browser.get("about:blank")  # errors of an earlier page are dropped below
     browser.get_log("browser")
     browser.get_log("performance")
     opened(browser, page.url)
@@ -83,12 +83,12 @@ def emulate(browser: webdriver.Chrome, width: int, scheme: str = "light") -> Non
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    wanted = f"(width: {width}px) and (prefers-color-scheme: {scheme})"
-    until(lambda: browser.execute_script("return matchMedia(arguments[0]).matches", wanted))
+    query = f"(width: {width}px) and (prefers-color-scheme: {scheme})"
+    until(lambda: browser.execute_script("return matchMedia(arguments[0]).matches", query))
 
 
 def changes(browser: webdriver.Chrome, script: str) -> bool:
-    """Waits until what the script returns is another thing."""
+    """Wait until the script returns another value."""
     before = browser.execute_script(script)
     return bool(until(lambda: browser.execute_script(script) != before))
 
@@ -103,21 +103,21 @@ def test_picture_bars_and_figures_move(at: webdriver.Chrome) -> None:
     assert len(at.find_elements(By.CSS_SELECTOR, "#stages tr")) == 6
 
 
-def test_nothing_comes_from_another_host(at: webdriver.Chrome, page: Watched) -> None:
+def test_nothing_comes_from_another_host(at: webdriver.Chrome, page: WebRun) -> None:
     events: list[dict[str, Any]] = [json.loads(entry["message"])["message"] for entry in at.get_log("performance")]
     urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     assert len(urls) > 8
     assert {urlsplit(url).netloc for url in urls} == {urlsplit(page.url).netloc}
 
 
-def test_it_says_that_nothing_is_stored(at: webdriver.Chrome) -> None:
+def test_nothing_is_stored(at: webdriver.Chrome) -> None:
     assert text(at, "privacy").startswith("Nothing is stored.")
 
 
-def test_it_says_how_many_look_and_how(at: webdriver.Chrome, page: Watched) -> None:
-    """A player sees the picture, too, and has no page open."""
-    assert "whoever opens this page, or its picture in a player or a dashboard" in text(at, "privacy")
-    until(lambda: text(at, "viewers") == "1")  # a page that was open before is forgotten
+def test_viewers_are_counted(at: webdriver.Chrome, page: WebRun) -> None:
+    """A player, too, which has no page open."""
+    assert "players and dashboards" in text(at, "privacy")
+    until(lambda: text(at, "viewers") == "1")  # an earlier page is no longer counted
     with httpx.stream("GET", f"{page.url}stream.mjpg", timeout=LIMIT):
         until(lambda: text(at, "viewers") == "2")
 
@@ -130,29 +130,29 @@ def test_bars_are_meters_with_names_and_values(at: webdriver.Chrome) -> None:
 
 
 def test_the_boards_temperature_is_shown(browser: webdriver.Chrome, tmp_path: Path) -> None:
-    """And what it holds back; of a made-up board, as not every machine that tests has a thermometer."""
+    """And thermal throttling; the board is made up, as not every machine has a thermometer."""
     zone = tmp_path / "sys/class/thermal/thermal_zone0"
     zone.mkdir(parents=True)
     (zone / "type").write_text("cpu-thermal\n")
     (zone / "temp").write_text("61400\n")
     with ExitStack() as closing:
-        heat = ThermalMonitor(lambda *_: None, tmp_path, 0.05)
-        closing.callback(heat.close)
+        thermal = ThermalMonitor(lambda *_: None, tmp_path, 0.05)
+        closing.callback(thermal.close)
         source = closing.enter_context(open_source(source=PORTRAIT))
-        page = WebSink("127.0.0.1:0", None, RunInfo(source, "ensemble", (), RunStats(), heat))
+        page = WebSink("127.0.0.1:0", None, RunInfo(source, "ensemble", (), RunStats(), thermal))
         closing.callback(page.close)
         page.show(next(iter(source)), [])
         browser.get(page.link)
         until(lambda: text(browser, "celsius") == "61 °C")
-        assert not browser.find_element(By.ID, "heat").is_displayed()
+        assert not browser.find_element(By.ID, "throttling").is_displayed()
         (zone / "temp").write_text("83600\n")
         until(lambda: text(browser, "celsius") == "84 °C")
-        until(lambda: text(browser, "heat").startswith("hot: fewer looks and networks"))
+        until(lambda: text(browser, "throttling").startswith("hot: "))
         assert httpx.get(f"{page.link}api/state").json()["celsius"] == 83.6
         assert "\nfer_edge_board_celsius 83.6\n" in httpx.get(f"{page.link}metrics").text
 
 
-def test_pause_by_keyboard_stops_the_picture_and_its_making(at: webdriver.Chrome, page: Watched) -> None:
+def test_pause_by_keyboard_stops_the_picture(at: webdriver.Chrome, page: WebRun) -> None:
     at.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
     assert at.switch_to.active_element.get_attribute("id") == "pause"
     at.switch_to.active_element.send_keys(Keys.SPACE)
@@ -171,11 +171,11 @@ def _still(browser: webdriver.Chrome) -> str | None:
         "const [look, done] = [() => document.getElementById('picture').toDataURL('image/jpeg', 0.3), arguments[0]];"
     )
     script += "const before = look(); setTimeout(() => done(look() === before ? before : null), 2000)"
-    found: str | None = browser.execute_async_script(script)
-    return found
+    picture: str | None = browser.execute_async_script(script)
+    return picture
 
 
-def test_the_chart_is_read_with_arrow_keys(at: webdriver.Chrome, page: Watched) -> None:
+def test_the_chart_is_read_with_arrow_keys(at: webdriver.Chrome, page: WebRun) -> None:
     until(lambda: len(page.get("/api/history").json()["points"]) > 3)
     opened(at, page.url)
     chart = at.find_element(By.ID, "chart")
@@ -184,8 +184,8 @@ def test_the_chart_is_read_with_arrow_keys(at: webdriver.Chrome, page: Watched) 
     def earlier() -> str | None:
         chart.send_keys(Keys.ARROW_LEFT)
         read = "return [document.getElementById('moment').textContent, arguments[0].getAttribute('aria-valuetext')]"
-        shown, spoken = at.execute_script(read, chart)  # at once: each second they tell of another one
-        return shown if shown == spoken and "ago: one face: " in shown else None
+        text, aria_text = at.execute_script(read, chart)  # at once: they change every second
+        return text if text == aria_text and "ago: one face: " in text else None
 
     assert "%" in (until(earlier) or "")
 
@@ -194,7 +194,7 @@ def test_the_chart_is_read_with_arrow_keys(at: webdriver.Chrome, page: Watched) 
 def test_it_fits_every_width(at: webdriver.Chrome, width: int) -> None:
     emulate(at, width)
     assert at.execute_script("return document.documentElement.scrollWidth") <= width
-    boxes = [at.find_element(By.ID, name).rect for name in ("live", "people", "past", "engine")]
+    boxes = [at.find_element(By.ID, name).rect for name in ("live", "faces-card", "history", "engine")]
     if width < 500:  # one under the other, what matters first
         assert [box["y"] for box in boxes] == sorted(box["y"] for box in boxes)
         assert len({box["x"] for box in boxes}) == 1
@@ -203,18 +203,18 @@ def test_it_fits_every_width(at: webdriver.Chrome, width: int) -> None:
 
 
 def test_light_and_dark(at: webdriver.Chrome) -> None:
-    grounds = []
+    backgrounds = []
     for scheme in ("light", "dark"):
         emulate(at, 1280, scheme)
-        grounds.append(at.execute_script("return getComputedStyle(document.documentElement).backgroundColor"))
-    light, dark = [sum(map(int, ground[4:-1].split(","))) for ground in grounds]
+        backgrounds.append(at.execute_script("return getComputedStyle(document.documentElement).backgroundColor"))
+    light, dark = [sum(map(int, background[4:-1].split(","))) for background in backgrounds]
     assert light > 600 and dark < 100
     emulate(at, 1280)
 
 
-def test_the_token_is_asked_for_and_leaves_the_address(browser: webdriver.Chrome, camera: str) -> None:
-    with Watched("--source", camera, "--web", "0.0.0.0:0") as guarded:
-        browser.get(guarded.url)
+def test_the_token_form(browser: webdriver.Chrome, camera: str) -> None:
+    with WebRun("--source", camera, "--web", "0.0.0.0:0") as protected:
+        browser.get(protected.url)
         assert browser.find_elements(By.ID, "picture") == []
         field = browser.find_element(By.ID, "token")
         assert field.accessible_name == "Token"
@@ -222,17 +222,17 @@ def test_the_token_is_asked_for_and_leaves_the_address(browser: webdriver.Chrome
         alert = until(lambda: browser.find_elements(By.CSS_SELECTOR, "[role=alert]:not(:empty)"))[0]
         assert alert.is_displayed() and alert.text.startswith("This is not the token")
         assert browser.find_element(By.ID, "token").get_attribute("aria-describedby") == alert.get_attribute("id")
-        assert browser.current_url == guarded.url
-        browser.find_element(By.ID, "token").send_keys(guarded.token, Keys.ENTER)
+        assert browser.current_url == protected.url
+        browser.find_element(By.ID, "token").send_keys(protected.token, Keys.ENTER)
         until(lambda: browser.execute_script(BARS))
-        assert browser.current_url == guarded.url
-        assert guarded.token not in browser.execute_script("return document.cookie + document.body.innerHTML")
-        opened(browser, guarded.url)  # by the cookie
+        assert browser.current_url == protected.url
+        assert protected.token not in browser.execute_script("return document.cookie + document.body.innerHTML")
+        opened(browser, protected.url)  # by the cookie
 
 
 @contextmanager
 def dashboard(folder: Path, text: str) -> Iterator[str]:
-    """The address of a page that another service of this machine serves."""
+    """The address of a page of another service on this machine."""
     (folder / "index.html").write_text(text)
     handler = partial(SimpleHTTPRequestHandler, directory=folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -243,10 +243,10 @@ def dashboard(folder: Path, text: str) -> Iterator[str]:
 
 def test_a_dashboard_shows_the_picture(browser: webdriver.Chrome, camera: str, tmp_path: Path) -> None:
     """With the token in its address; the cookie, which is for all ports of a host, is not enough."""
-    with Watched("--source", camera, "--web", "0.0.0.0:0") as guarded:
-        opened(browser, f"{guarded.url}?token={guarded.token}")
-        paths = [f"stream.mjpg?token={guarded.token}", f"frame.jpg?token={guarded.token}", "frame.jpg"]
-        images = (f"<img src='{guarded.url}{path}' onload='this.alt=1' onerror='this.alt=0'>" for path in paths)
+    with WebRun("--source", camera, "--web", "0.0.0.0:0") as protected:
+        opened(browser, f"{protected.url}?token={protected.token}")
+        paths = [f"stream.mjpg?token={protected.token}", f"frame.jpg?token={protected.token}", "frame.jpg"]
+        images = (f"<img src='{protected.url}{path}' onload='this.alt=1' onerror='this.alt=0'>" for path in paths)
         with dashboard(tmp_path, "".join(images)) as address:
             browser.get(address)
             read = "return [...document.images].map(image => image.alt).join('')"
@@ -254,42 +254,42 @@ def test_a_dashboard_shows_the_picture(browser: webdriver.Chrome, camera: str, t
             assert browser.execute_script(read) == "110"
 
 
-def test_a_camera_that_is_away_is_shown_until_it_is_back(browser: webdriver.Chrome) -> None:
+def test_a_disconnected_camera_is_shown_until_it_is_back(browser: webdriver.Chrome) -> None:
     port = free_port()
     with ExitStack() as filming:
         address = filming.enter_context(serving("http", port))
-        with Watched("--source", address, "--web", "127.0.0.1:0") as watched:
-            opened(browser, watched.url)
+        with WebRun("--source", address, "--web", "127.0.0.1:0") as run:
+            opened(browser, run.url)
             filming.close()
-            until(lambda: text(browser, "status") == "away")
-            until(lambda: re.match(rf"{address} has been away for [1-9]\d* s", text(browser, "notice")))
-            until(lambda: text(browser, "nobody") == "No face in the picture.")
-            until(lambda: watched.state()["away"] > 1)
-            health = watched.get("/healthz")
-            assert (health.status_code, health.text) == (503, "away\n")
-            assert re.search(r"\nfer_edge_source_away_seconds [1-9]", watched.get("/metrics").text)
-            assert watched.state()["faces"] == []
+            until(lambda: text(browser, "status") == "disconnected")
+            until(lambda: re.match(rf"{address} has been disconnected for [1-9]\d* s", text(browser, "notice")))
+            until(lambda: text(browser, "no-face") == "No face in the picture.")
+            until(lambda: run.state()["disconnected"] > 1)
+            health = run.get("/healthz")
+            assert (health.status_code, health.text) == (503, "disconnected\n")
+            assert re.search(r"\nfer_edge_source_disconnected_seconds [1-9]", run.get("/metrics").text)
+            assert run.state()["faces"] == []
             with serving("http", port):
                 until(lambda: text(browser, "status") == "live" and browser.execute_script(BARS))
                 assert not browser.find_element(By.ID, "notice").is_displayed()
-                assert "\nfer_edge_source_away_seconds 0" in watched.get("/metrics").text
-                assert watched.get("/healthz").text == "running\n"
+                assert "\nfer_edge_source_disconnected_seconds 0" in run.get("/metrics").text
+                assert run.get("/healthz").text == "running\n"
 
 
 def test_after_the_end_there_is_the_history(browser: webdriver.Chrome, clip: Path) -> None:
-    """Of a clip that took less than a second, too."""
-    with Watched("--source", str(clip), "--web", "127.0.0.1:0") as watched:
-        until(lambda: watched.state()["status"] == "ended")
-        browser.get(watched.url)
+    """Even of a clip that takes less than a second."""
+    with WebRun("--source", str(clip), "--web", "127.0.0.1:0") as run:
+        until(lambda: run.state()["status"] == "ended")
+        browser.get(run.url)
         until(lambda: text(browser, "status") == "ended")
         browser.find_element(By.ID, "chart").send_keys(Keys.END)
         assert text(browser, "moment").startswith("1 s ago: one face: ")
 
 
-def test_what_is_stored_and_the_end_are_told(browser: webdriver.Chrome, camera: str, tmp_path: Path) -> None:
-    with Watched("--source", camera, "--web", "127.0.0.1:0", "--jsonl", str(tmp_path / "o.jsonl")) as watched:
-        opened(browser, watched.url)
+def test_outputs_that_store_and_the_end_are_shown(browser: webdriver.Chrome, camera: str, tmp_path: Path) -> None:
+    with WebRun("--source", camera, "--web", "127.0.0.1:0", "--jsonl", str(tmp_path / "o.jsonl")) as run:
+        opened(browser, run.url)
         assert text(browser, "privacy").startswith("Stored on the device: results as JSON lines (o.jsonl).")
-        assert watched.ended(signal.SIGTERM) == 0
+        assert run.wait(signal.SIGTERM) == 0
         until(lambda: text(browser, "status") == "stopped")
         assert "started again" in text(browser, "notice")
