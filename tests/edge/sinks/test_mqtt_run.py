@@ -190,4 +190,4 @@ def test_without_the_extra_one_line_says_so(
     for name in [name for name in sys.modules if name.startswith(("paho.", "fer_edge.edge.sinks.mqtt."))]:
         monkeypatch.delitem(sys.modules, name)
     told = mistake("run", "--source", clip, "--mqtt", "mqtt://localhost", "--show", "none")
-    assert "this command needs paho-mqtt: pip install 'fer-edge[mqtt]'" in told
+    assert "needs paho-mqtt: " in told and "[mqtt]'" in told

@@ -68,7 +68,7 @@ def test_without_the_extra_there_is_one_line(library: str) -> None:
         [sys.executable, "-c", code, "run", "--source", source, "--web"], capture_output=True, text=True, timeout=LIMIT
     )
     assert done.returncode == 2
-    assert "pip install 'fer-edge[web]'" in done.stderr.splitlines()[-1]
+    assert "[web]'" in done.stderr.splitlines()[-1]
 
 
 def test_a_run_without_a_page_loads_no_server() -> None:
