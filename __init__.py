@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fer_edge.edge.sinks.draw import annotate as annotate
     from fer_edge.edge.sinks.events import Event as Event
     from fer_edge.edge.sinks.events import Watch as Watch
-    from fer_edge.edge.sources import Source as Source
     from fer_edge.edge.sources import open_source as open_source
     from fer_edge.edge.sources.options import SourceOptions as SourceOptions
     from fer_edge.edge.sources.pictures import read_picture as read_picture
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from fer_edge.edge.types import Face as Face
     from fer_edge.edge.types import Frame as Frame
     from fer_edge.edge.types import Prediction as Prediction
+    from fer_edge.edge.types import Source as Source
 else:
     _HOMES = {
         "sinks.colours": ("COLOURS",),
@@ -32,10 +32,10 @@ else:
         "errors": ("FerEdgeError", "ModelError", "SourceError"),
         "sinks.events": ("Event", "Watch"),
         "pipeline": ("Pipeline", "PipelineOptions", "open_pipeline"),
-        "sources": ("Source", "open_source"),
+        "sources": ("open_source",),
         "sources.options": ("SourceOptions",),
         "sources.pictures": ("read_picture",),
-        "types": ("EMOTIONS", "Box", "Face", "Frame", "Prediction"),
+        "types": ("EMOTIONS", "Box", "Face", "Frame", "Prediction", "Source"),
     }
     __all__ = [name for names in _HOMES.values() for name in names]
 

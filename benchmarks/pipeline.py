@@ -38,7 +38,7 @@ from fer_edge.edge.faces.patch_follower import DETECT_EVERY, PatchFollower
 from fer_edge.edge.pipeline import STAGES, Pipeline, PipelineOptions, open_pipeline
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonlSink
-from fer_edge.edge.sources.capture import BaseSource
+from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.newest_frame import NewestFrameReader
 from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.terminal import progress_bar
@@ -270,7 +270,7 @@ class _Camera(BaseSource):
 def _camera(case: Case, seconds: float = 4.0) -> dict[str, Any]:
     """What a camera's pictures become: how many were looked at, how many nobody had time for, how old answers are."""
     whole, ages, camera = _pipeline(case), [], _Camera(case, seconds)
-    with NewestFrameReader.started(camera) as source, Prefetch(source, whole.process) as results:
+    with NewestFrameReader.start(camera) as source, Prefetch(source, whole.process) as results:
         for frame, predictions in results:
             annotate(frame, predictions)
             ages.append(1000 * (perf_counter() - camera.began - frame.time))

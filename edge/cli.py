@@ -13,7 +13,7 @@ import click
 
 from fer_edge.edge.config.file import UNCONFIGURED, find
 from fer_edge.edge.config.lazy_group import LazyGroup
-from fer_edge.edge.errors import FerEdgeError
+from fer_edge.edge.errors import FerEdgeError, redact
 from fer_edge.edge.terminal import configure_logging
 
 COMMANDS = {
@@ -117,8 +117,6 @@ class _OneLine(click.ClickException):
 
 def _unusable(error: OSError) -> str:
     """What the system says of a file; its name may be an address that is none."""
-    from fer_edge.edge.sources.redaction import redact
-
     return f"{redact(str(error.filename))}: {error.strerror}"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +65,44 @@ class Prediction:
     def confidence(self) -> float:
         """The most probable class's probability, 0..1."""
         return float(np.max(self.scores))
+
+
+class Source(Protocol):
+    """Something that yields frames once, in one thread; `with` closes it.
+
+    Iterating raises SourceError when the source fails.
+
+    Attributes:
+        live: Whether frames arrive in real time, as from a camera; a recording waits for its reader.
+        continuous: Whether neighbouring frames show one scene, so that faces can be tracked through them.
+        name: What the source is, for logs; without passwords.
+        fps: Nominal frame rate in frames per second, None where it is unknown.
+        problem: One line, set when the iteration ended normally although not everything could be read; else None.
+        dropped: Number of live frames that were replaced by newer ones before they were read.
+        disconnected: Seconds since a live source was lost that is being reconnected; 0 while it is connected.
+    """
+
+    live: bool
+    continuous: bool
+    name: str
+    fps: float | None
+
+    @property
+    def problem(self) -> str | None: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def disconnected(self) -> float: ...
+    def __iter__(self) -> Iterator[Frame]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def stop(self) -> None:
+        """End the iteration, even one that waits for a live frame; may be called from any thread."""
+
+    def close(self) -> None:
+        """Release the device, file or connection; closing twice does no harm."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.devices import Device, devices
-from fer_edge.edge.sources.picamera import import_picamera2, reason
+from fer_edge.edge.sources.devices import Device, list_devices
+from fer_edge.edge.sources.picamera import error_text, import_picamera2
 from fer_edge.edge.sources.v4l2 import Format, Size
 
 NONE = """\
@@ -37,7 +37,7 @@ class Camera:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def cameras(as_json: bool) -> None:
     """List the cameras with their formats, and what to type for each."""
-    nodes = devices()
+    nodes = list_devices()
     found, others = [_v4l2(node) for node in nodes if _filming(node)], [node for node in nodes if not _filming(node)]
     missing = None
     try:
@@ -67,7 +67,7 @@ def _v4l2(node: Device) -> Camera:
     use = f"--camera {node.path.removeprefix('/dev/video')}"
     stable = tuple(f"--camera {link}" for link in node.links)
     where = ", ".join(part for part in (node.path, node.driver, node.bus) if part)
-    return Camera(use, node.name, node.kind, where, stable, node.trouble, node.formats)
+    return Camera(use, node.name, node.kind, where, stable, node.problem, node.formats)
 
 
 def _libcamera() -> Iterator[Camera]:
@@ -78,7 +78,7 @@ def _libcamera() -> Iterator[Camera]:
         try:
             formats = _modes(picamera2, number)
         except Exception as error:  # another program has it
-            trouble = reason(error)
+            trouble = error_text(error)
         use = f"--camera picamera2:{number}"
         where = ", ".join((told["Id"], f"rotated {told['Rotation']}") if told.get("Rotation") else (told["Id"],))
         yield Camera(use, told["Model"], "libcamera", where, (), trouble, formats)

@@ -16,8 +16,7 @@ from fer_edge.edge.config.example import sample
 from fer_edge.edge.config.file import NAME, UNCONFIGURED, find, places, read
 from fer_edge.edge.config.option_values import as_toml, default, options
 from fer_edge.edge.config.tables import settings
-from fer_edge.edge.errors import ConfigError
-from fer_edge.edge.sources.redaction import redact
+from fer_edge.edge.errors import ConfigError, redact
 
 WIDTH = 100
 """Columns that the example's comments are folded to."""

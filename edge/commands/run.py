@@ -26,10 +26,10 @@ from fer_edge.edge.sinks import ViewerGone
 from fer_edge.edge.sinks.mqtt.options import MqttOptions
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
 from fer_edge.edge.sinks.run_stats import RunStats
-from fer_edge.edge.sources import Source, open_source
+from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.terminal import configure_logging
-from fer_edge.edge.types import Frame, option
+from fer_edge.edge.types import Frame, Source, option
 from fer_edge.edge.web.options import WebOptions
 
 log = logging.getLogger(__name__)

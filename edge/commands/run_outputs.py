@@ -21,9 +21,8 @@ from fer_edge.edge.sinks import Sink
 from fer_edge.edge.sinks.mqtt.options import MqttOptions
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
 from fer_edge.edge.sinks.run_stats import RunStats
-from fer_edge.edge.sources import Source
 from fer_edge.edge.terminal import shows_status_line
-from fer_edge.edge.types import EMOTIONS
+from fer_edge.edge.types import EMOTIONS, Source
 from fer_edge.edge.web.options import WebOptions
 
 if TYPE_CHECKING:

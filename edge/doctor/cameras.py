@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, ask
 from fer_edge.edge.doctor.v4l2_nodes import Node, nodes
-from fer_edge.edge.sources.devices import holders
+from fer_edge.edge.sources.devices import processes_using
 
 PICAMERA2 = """
 import os
@@ -50,7 +50,7 @@ def camera_access(here: Here) -> Finding:
 def camera_use(here: Here) -> Finding:
     """No other program has them."""
     seen = [str(_path(node, here)) for node in _seen(here)]
-    found = [(path, who) for path in seen for who in holders(path, here.root / "proc")]
+    found = [(path, who) for path in seen for who in processes_using(path, here.root / "proc")]
     busy = [f"{path} by {who}" for path, who in found if not who.endswith(f"({os.getpid()})")]
     if busy:
         return Finding(WARN, f"in use: {', '.join(busy)}", "end that program first", anchors.BUSY)

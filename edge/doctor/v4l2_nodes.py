@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_edge.edge.device.board import read_text
-from fer_edge.edge.sources.devices import capability
+from fer_edge.edge.sources.devices import read_capability
 
 LIBCAMERA = ("unicam", "rp1-cfe", "rkisp")
 """What names of receivers begin with whose raw pictures only libcamera can turn into pictures."""
@@ -42,7 +42,7 @@ def _node(root: Path, path: Path) -> Node:
         return Node(path, name, "libcamera")
     if name.startswith(PROCESSORS):
         return Node(path, name, "processor")
-    said = capability(str(path))
+    said = read_capability(str(path))
     if said is None:  # may not be opened: a UVC camera's second node is its metadata
         return Node(path, name, "camera" if (read_text(folder / "index") or "0") == "0" else "metadata")
     return Node(path, name, said.kind if said.kind in ("camera", "metadata") else "processor")

@@ -11,9 +11,8 @@ from fer_edge.edge.device.board import celsius
 from fer_edge.edge.device.thermal import HOT, WARM
 from fer_edge.edge.sinks.disconnect_monitor import DisconnectMonitor
 from fer_edge.edge.sinks.text import describe
-from fer_edge.edge.sources import Source
 from fer_edge.edge.terminal import colorize, overwrite
-from fer_edge.edge.types import Frame, Prediction
+from fer_edge.edge.types import Frame, Prediction, Source
 
 INTERVAL = 0.25
 """Seconds between two states of the line; faster is not read."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import cv2
 
+from fer_edge.edge.device.environment import QT, set_environment_defaults
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import ViewerGone
 from fer_edge.edge.sinks.draw import annotate
@@ -47,7 +48,7 @@ class WindowSink:
     def __init__(self) -> None:
         if trouble := window_trouble():
             raise SinkError(f"no window can be opened: {trouble}; use --show text, --jsonl or --save-video")
-        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")  # OpenCV's Qt misses its fonts aloud
+        set_environment_defaults(QT)
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         self._sized = False
 

@@ -10,44 +10,54 @@ import cv2
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import v4l2
-from fer_edge.edge.sources.capture import BaseSource, open_capture, read
-from fer_edge.edge.sources.capture_request import NONE, CaptureRequest
-from fer_edge.edge.sources.devices import Identity, holders, refusal, whereabouts
+from fer_edge.edge.sources.base_source import BaseSource
+from fer_edge.edge.sources.capture import open_capture, read_pixels
+from fer_edge.edge.sources.capture_request import UNSPECIFIED, CaptureRequest
+from fer_edge.edge.sources.devices import Identity, access_problem, locate, processes_using
 from fer_edge.edge.types import Frame
 
-USUAL = (640, 480, 30.0)
-"""Width, height and frames a second that OpenCV and most cameras start with."""
+DEFAULTS = (640, 480, 30.0)
+"""Width, height and frame rate that OpenCV and most cameras start with."""
 
 
-class Camera(BaseSource):
-    """The V4L2 device at `path`; frames carry seconds since it was opened. Raises SourceError.
+class V4l2Camera(BaseSource):
+    """A V4L2 camera; frames carry the seconds since it was opened.
 
-    A driver takes size and rate as wishes (320x240 was seen to become 320x180 with success reported), so what was
-    negotiated is read back into `size` (width, height) and `fps`, and told in `name`.
+    A driver may change the requested size and rate (320x240 was seen to become 320x180 with success reported), so the
+    negotiated values are read back into `size` (width, height) and `fps`, and `name` shows them.
     """
 
     live = True
 
-    def __init__(self, path: str, request: CaptureRequest = NONE) -> None:
+    def __init__(self, path: str, request: CaptureRequest = UNSPECIFIED) -> None:
+        """Open the camera and negotiate its size and rate.
+
+        Args:
+            path: The device node, such as /dev/video0, or a link to it.
+            request: Size and rate to request from the driver.
+
+        Raises:
+            SourceError: There is no such device, it may not be opened, is in use, or is no camera.
+        """
         if not os.path.exists(path):
-            raise SourceError(f"{path} does not exist; `fer-edge cameras` shows the cameras there are")
-        if (why := refusal(path)) is not None:
-            raise SourceError(f"{path} {why}")
-        motion_jpeg = request != NONE and motion_jpeg_pays(_formats(path), request)
+            raise SourceError(f"{path} does not exist; `fer-edge cameras` lists the cameras")
+        if (problem := access_problem(path)) is not None:
+            raise SourceError(f"{path} {problem}")
+        motion_jpeg = request != UNSPECIFIED and needs_motion_jpeg(_read_formats(path), request)
         capture = open_capture(path, cv2.CAP_V4L2)
         if capture is None:
-            users = ", ".join(holders(path))
-            by = f"it is in use by {users}" if users else "it may be in use or no camera"
-            raise SourceError(f"{path} cannot be opened as a V4L2 camera; {by}")
+            users = ", ".join(processes_using(path))
+            reason = f"it is in use by {users}" if users else "it may be in use or no camera"
+            raise SourceError(f"{path} cannot be opened as a V4L2 camera; {reason}")
         if motion_jpeg:
             capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-        for prop, wished in (
+        for setting, value in (
             (cv2.CAP_PROP_FRAME_WIDTH, request.width),
             (cv2.CAP_PROP_FRAME_HEIGHT, request.height),
             (cv2.CAP_PROP_FPS, request.fps),  # last: a new size resets it
         ):
-            if wished is not None:
-                capture.set(prop, wished)
+            if value is not None:
+                capture.set(setting, value)
         self._capture, self._path = capture, path
         self.size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         rate = capture.get(cv2.CAP_PROP_FPS)
@@ -57,7 +67,7 @@ class Camera(BaseSource):
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
-        while (pixels := read(self._capture)) is not None:
+        while (pixels := read_pixels(self._capture)) is not None:
             yield Frame(pixels, index, time.monotonic() - self._start)
             index += 1
         raise SourceError(f"{self._path} {'stopped giving' if index else 'gives no'} pictures; is it still connected?")
@@ -66,27 +76,30 @@ class Camera(BaseSource):
         self._capture.release()
 
 
-def find_again(known: Identity, request: CaptureRequest) -> Camera:
-    """The same camera, whatever its number has become; SourceError while it is away."""
-    place = whereabouts(known)
-    if place is None:
-        raise SourceError(f"{known.path} is not connected")
-    return Camera(place, request)
+def reopen_camera(identity: Identity, request: CaptureRequest) -> V4l2Camera:
+    """Open the same camera again, whatever its number is now; SourceError while it is disconnected."""
+    path = locate(identity)
+    if path is None:
+        raise SourceError(f"{identity.path} is not connected")
+    return V4l2Camera(path, request)
 
 
-def motion_jpeg_pays(formats: Sequence[v4l2.Format], request: CaptureRequest) -> bool:
-    """Whether only compressed pictures come at the wished size and rate: USB 2 carries 1280x720 raw at 10 a second."""
-    width, height = request.width or USUAL[0], request.height or USUAL[1]
+def needs_motion_jpeg(formats: Sequence[v4l2.Format], request: CaptureRequest) -> bool:
+    """Whether Motion JPEG reaches the requested size and rate and raw formats do not.
+
+    USB 2 carries raw 1280x720 at 10 frames per second only.
+    """
+    width, height = request.width or DEFAULTS[0], request.height or DEFAULTS[1]
     raw = max((each.rate(width, height) for each in formats if not each.compressed), default=0.0)
     compressed = max((each.rate(width, height) for each in formats if each.code == "MJPG"), default=0.0)
-    return raw < min(request.fps or USUAL[2], compressed)
+    return raw < min(request.fps or DEFAULTS[2], compressed)
 
 
-def _formats(path: str) -> tuple[v4l2.Format, ...]:
-    """The camera's formats; none where it does not answer, which opening it will tell."""
+def _read_formats(path: str) -> tuple[v4l2.Format, ...]:
+    """The camera's formats; none where it does not answer, which opening it will report."""
     try:
-        with v4l2.asking(path) as ask:
-            said = v4l2.capability(ask)
-            return () if said is None else tuple(v4l2.formats(ask, said.flags))
+        with v4l2.open_device(path) as ioctl:
+            capability = v4l2.query_capability(ioctl)
+            return () if capability is None else tuple(v4l2.list_formats(ioctl, capability.flags))
     except OSError:
         return ()

@@ -1,30 +1,25 @@
-"""What every OpenCV capture shares: silence on stderr, and closing."""
+"""OpenCV captures, shared by cameras, streams and videos: opened and read without messages on stderr."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Self
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.device.environment import OPENCV, set_environment_defaults
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.types import Frame
-
-V4L2_SELECT_SECONDS = 5
-"""How long OpenCV waits for a V4L2 picture before a read fails; its own default is 10."""
 
 
 def quiet_opencv() -> None:
-    """Keep OpenCV and its FFmpeg from writing to stderr: our errors say it in one line; the user's setting wins.
+    """Keep OpenCV and its FFmpeg from writing to stderr, as our errors say the same in one line.
 
-    FFmpeg's and V4L2's settings are read from the environment when the first capture opens, hence before any.
+    Call it before the first capture is opened. What the user has set in the environment, such as OPENCV_LOG_LEVEL,
+    stays.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
-    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(V4L2_SELECT_SECONDS))
+    set_environment_defaults(OPENCV)
     if "OPENCV_LOG_LEVEL" in os.environ:
         return
     set_level = getattr(cv2, "setLogLevel", None)  # OpenCV 4 has it, OpenCV 5 has it elsewhere
@@ -35,7 +30,16 @@ def quiet_opencv() -> None:
 
 
 def open_capture(target: str | int, backend: int, parameters: Sequence[int] = ()) -> cv2.VideoCapture | None:
-    """An opened cv2.VideoCapture, or None. parameters: property, value, property, value …"""
+    """Open a `cv2.VideoCapture`.
+
+    Args:
+        target: A path, address, pipeline or camera number.
+        backend: OpenCV's cv2.CAP_… constant.
+        parameters: Property, value, property, value …
+
+    Returns:
+        The opened capture, or None where the backend cannot open it.
+    """
     quiet_opencv()
     try:
         capture = cv2.VideoCapture(target, backend, list(parameters))
@@ -44,16 +48,20 @@ def open_capture(target: str | int, backend: int, parameters: Sequence[int] = ()
     return capture if capture.isOpened() else None
 
 
-def read(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
-    """The next picture, (H, W, 3) uint8 BGR or (H, W) gray in memory of its own, or None at the end or on an error.
+def read_pixels(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
+    """Read the next picture of a capture.
 
-    SourceError where it is neither, as it comes out of a pipeline whose appsink the user wrote.
+    Returns:
+        (H, W, 3) uint8 BGR or (H, W) uint8 gray in memory of its own; None at the end or on a read error.
+
+    Raises:
+        SourceError: The picture is neither BGR nor gray, as a GStreamer pipeline with its own appsink can give it.
     """
     try:
-        found, pixels = capture.read()
+        success, pixels = capture.read()
     except cv2.error:
         return None
-    if not found or pixels is None or not pixels.size:
+    if not success or pixels is None or not pixels.size:
         return None
     if pixels.ndim == 3 and pixels.shape[2] != 3:
         raise SourceError(
@@ -61,32 +69,3 @@ def read(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
             "videoconvert ! video/x-raw,format=BGR ! appsink"
         )
     return np.asarray(pixels, np.uint8)
-
-
-class BaseSource:
-    """The part that every source shares: iterated by its own `__iter__`, closed by `with`."""
-
-    live = False
-    continuous = True
-    fps: float | None = None
-    problem: str | None = None
-    dropped = 0
-    disconnected = 0.0
-    name = ""
-
-    def __iter__(self) -> Iterator[Frame]:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def stop(self) -> None:
-        """No more frames are wanted: an iteration that waits for a live one ends. Any thread may say so."""
-
-    def close(self) -> None:
-        """Let go of the device or file; closing twice does no harm."""

@@ -1,4 +1,4 @@
-"""The V4L2 devices of this computer: which of them are cameras, their lasting names, and who may not open them."""
+"""The V4L2 devices of this computer: which are cameras, their stable names, and who may open or uses them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ from pathlib import Path
 
 from fer_edge.edge.sources import v4l2
 
-STABLE = ("by-id", "by-path")
-"""udev's folders of links: one named after the camera, its serial number, if any, included; one after its socket."""
+LINK_FOLDERS = ("by-id", "by-path")
+"""udev's folders of links in /dev/v4l: one names the camera, with its serial number if any; one names the socket."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A node /dev/videoN. name: the driver's for the camera. kind: as v4l2.Capability has it, or unknown.
+    """A V4L2 device node.
 
-    links: its lasting names. trouble: why it cannot be used now, in one line.
+    Attributes:
+        path: /dev/videoN.
+        name: The driver's name of the camera.
+        kind: As `v4l2.Capability.kind`, or "unknown" where it cannot be queried.
+        driver: The kernel driver's name.
+        bus: The socket, as the driver names it.
+        links: udev's links to the node, which stay the same when its number changes.
+        problem: Why it cannot be used now, in one line; None where it can.
+        formats: A camera's formats.
     """
 
     path: str
@@ -28,16 +36,20 @@ class Device:
     driver: str = ""
     bus: str = ""
     links: tuple[str, ...] = ()
-    trouble: str | None = None
+    problem: str | None = None
     formats: tuple[v4l2.Format, ...] = ()
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes a camera the same one after it was unplugged, though its number may be another.
+    """What identifies a camera after it was unplugged, when its number may have changed.
 
-    card, bus: the driver's name of it and its socket. index: which of the camera's nodes. links: udev's names by id,
-    where a serial number is in them.
+    Attributes:
+        path: The node or link by which the user named it.
+        card: The driver's name of the camera; empty where it gives none.
+        bus: The socket, as the driver names it.
+        index: Which of the camera's nodes it is.
+        links: udev's links by id, where they contain a serial number.
     """
 
     path: str
@@ -47,45 +59,59 @@ class Identity:
     links: tuple[str, ...] = ()
 
 
-def devices(root: Path = Path("/")) -> list[Device]:
-    """All video nodes, by number. root: where sys/ and dev/ lie."""
+def list_devices(root: Path = Path("/")) -> list[Device]:
+    """List all V4L2 device nodes, by number.
+
+    Args:
+        root: The folder that has sys/ and dev/.
+
+    Returns:
+        Every node; one that cannot be used has its `problem` set.
+    """
     return [_device(root, number) for number in _numbers(root)]
 
 
 def identify(path: str, root: Path = Path("/")) -> Identity | None:
-    """Whose node this is, by number or by link; None where there is none, or it tells nothing of itself."""
+    """Identify the camera behind a node or link; None where there is none or it does not answer."""
     node = Path(path).resolve()
-    found = re.fullmatch(r"video(\d+)", node.name)
-    if not found:
+    match = re.fullmatch(r"video(\d+)", node.name)
+    if not match:
         return None
-    said = capability(str(node))
-    if said is None:
+    capability = read_capability(str(node))
+    if capability is None:
         return None
-    number = int(found[1])
-    unique = _sys(root, number, "device/../serial")  # else a twin has the same name
-    links = tuple(link for link in _links(root, node) if unique and "/by-id/" in link)
-    return Identity(path, said.card, said.bus, _sys(root, number, "index"), links)
+    number = int(match[1])
+    serial = _read_attribute(root, number, "device/../serial")  # without one, a twin has the same link
+    links = tuple(link for link in _links(root, node) if serial and "/by-id/" in link)
+    return Identity(path, capability.card, capability.bus, _read_attribute(root, number, "index"), links)
 
 
-def whereabouts(known: Identity, root: Path = Path("/")) -> str | None:
-    """The node or link at which that camera is now; None while it is away.
+def locate(identity: Identity, root: Path = Path("/")) -> str | None:
+    """Find the node or link at which a camera is now.
 
-    One that was named by a link, or tells no name, is expected where it was. Else it is the same model in the same
-    socket, or the one with the same serial number, wherever it is plugged in.
+    A camera that was named by a link, or whose driver gives no name, is expected at the same path. Any other is the
+    same model in the same socket, or else the one with the same serial number in any socket.
+
+    Args:
+        identity: What `identify` returned while the camera was connected.
+        root: The folder that has sys/ and dev/.
+
+    Returns:
+        The path, or None while the camera is disconnected.
     """
-    if not known.card or "/v4l/" in known.path:
-        return known.path if os.path.exists(known.path) else None
+    if not identity.card or "/v4l/" in identity.path:
+        return identity.path if os.path.exists(identity.path) else None
     for number in _numbers(root):
         path = str(root / "dev" / f"video{number}")
-        said = capability(path)
-        same = said is not None and (said.card, said.bus) == (known.card, known.bus)
-        if same and _sys(root, number, "index") == known.index:
+        capability = read_capability(path)
+        same = capability is not None and (capability.card, capability.bus) == (identity.card, identity.bus)
+        if same and _read_attribute(root, number, "index") == identity.index:
             return path
-    return next((str(Path(link).resolve()) for link in known.links if os.path.exists(link)), None)
+    return next((str(Path(link).resolve()) for link in identity.links if os.path.exists(link)), None)
 
 
-def refusal(path: str) -> str | None:
-    """Why this user may not open the node, and what to do; None where he may."""
+def access_problem(path: str) -> str | None:
+    """Explain why this user may not open the node, and what to do; None where the user may."""
     if os.access(path, os.R_OK | os.W_OK):
         return None
     status = os.stat(path)
@@ -98,57 +124,58 @@ def refusal(path: str) -> str | None:
     return f"may be opened by the group {group} only: sudo usermod -aG {group} $USER, then log in again"
 
 
-def holders(path: str, proc: Path = Path("/proc")) -> list[str]:
-    """The programs that have the node open, as 'name (pid)'; those of other users only where root asks."""
-    node, found = os.path.realpath(path), []
+def processes_using(path: str, proc: Path = Path("/proc")) -> list[str]:
+    """List the processes that have the node open.
+
+    Args:
+        path: The node, or a link to it.
+        proc: The proc file system.
+
+    Returns:
+        Each as "name (pid)"; those of other users only where this process runs as root.
+    """
+    node, users = os.path.realpath(path), []
     for process in sorted(proc.glob("[0-9]*"), key=lambda each: int(each.name)):
         try:
-            if any(_target(link) == node for link in (process / "fd").iterdir()):
-                found.append(f"{(process / 'comm').read_text().strip()} ({process.name})")
-        except OSError:  # it ended meanwhile, or is another's
+            if any(_link_target(link) == node for link in (process / "fd").iterdir()):
+                users.append(f"{(process / 'comm').read_text().strip()} ({process.name})")
+        except OSError:  # the process ended meanwhile, or is another user's
             continue
-    return found
+    return users
 
 
-def _target(link: Path) -> str:
-    """What an open file of a process is; empty where it was closed meanwhile."""
+def read_capability(path: str) -> v4l2.Capability | None:
+    """Query what a node is, without starting a stream; None where it may not be opened or is no V4L2 device."""
     try:
-        return os.readlink(link)
+        with v4l2.open_device(path) as ioctl:
+            return v4l2.query_capability(ioctl)
     except OSError:
-        return ""
+        return None
 
 
 def _device(root: Path, number: int) -> Device:
     path = str(root / "dev" / f"video{number}")
-    name = _sys(root, number, "name") or "without a name"
+    name = _read_attribute(root, number, "name") or "without a name"
     if not os.path.exists(path):
-        return Device(path, name, trouble="has no node in /dev; is this a container without the device?")
+        return Device(path, name, problem="has no node in /dev; is this a container without the device?")
     links = tuple(_links(root, Path(path)))
-    trouble = refusal(path)
-    if trouble is not None:
-        return Device(path, name, links=links, trouble=trouble)
+    problem = access_problem(path)
+    if problem is not None:
+        return Device(path, name, links=links, problem=problem)
     try:
-        with v4l2.asking(path) as ask:
-            said = v4l2.capability(ask)
-            if said is None:
-                return Device(path, name, links=links, trouble="does not answer as a V4L2 device")
-            taken = said.kind == "camera" and v4l2.busy(ask, said.flags)
-            formats = tuple(v4l2.formats(ask, said.flags)) if said.kind == "camera" else ()
+        with v4l2.open_device(path) as ioctl:
+            capability = v4l2.query_capability(ioctl)
+            if capability is None:
+                return Device(path, name, links=links, problem="does not answer as a V4L2 device")
+            is_camera = capability.kind == "camera"
+            busy = is_camera and v4l2.is_busy(ioctl, capability.flags)
+            formats = tuple(v4l2.list_formats(ioctl, capability.flags)) if is_camera else ()
     except OSError as error:
-        told = "in use by another program" if error.errno == errno.EBUSY else os.strerror(error.errno or 0)
-        return Device(path, name, links=links, trouble=f"cannot be opened: {told}")
-    users = ", ".join(holders(path)) if taken else ""
-    trouble = f"in use by {users or 'another program'}" if taken else None
-    return Device(path, said.card, said.kind, said.driver, said.bus, links, trouble, formats)
-
-
-def capability(path: str) -> v4l2.Capability | None:
-    """What the node says of itself; None where it may not be opened or is no V4L2 device. No stream is started."""
-    try:
-        with v4l2.asking(path) as ask:
-            return v4l2.capability(ask)
-    except OSError:
-        return None
+        reason = "in use by another program" if error.errno == errno.EBUSY else os.strerror(error.errno or 0)
+        return Device(path, name, links=links, problem=f"cannot be opened: {reason}")
+    users = ", ".join(processes_using(path)) if busy else ""
+    problem = f"in use by {users or 'another program'}" if busy else None
+    return Device(path, capability.card, capability.kind, capability.driver, capability.bus, links, problem, formats)
 
 
 def _numbers(root: Path) -> list[int]:
@@ -156,8 +183,8 @@ def _numbers(root: Path) -> list[int]:
     return sorted({int(node.name[5:]) for node in nodes if node.name[5:].isdigit()})
 
 
-def _sys(root: Path, number: int, name: str) -> str:
-    """A line that the kernel tells of a node; empty where it does not."""
+def _read_attribute(root: Path, number: int, name: str) -> str:
+    """The kernel's attribute of a node in /sys; empty where there is none."""
     try:
         return (root / f"sys/class/video4linux/video{number}" / name).read_text().strip()
     except OSError:
@@ -165,5 +192,13 @@ def _sys(root: Path, number: int, name: str) -> str:
 
 
 def _links(root: Path, node: Path) -> list[str]:
-    folders = [root / "dev/v4l" / name for name in STABLE]
+    folders = [root / "dev/v4l" / name for name in LINK_FOLDERS]
     return [str(link) for folder in folders for link in sorted(folder.glob("*")) if link.resolve() == node.resolve()]
+
+
+def _link_target(link: Path) -> str:
+    """What an open file of a process is; empty where it was closed meanwhile."""
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""

@@ -1,87 +1,95 @@
-"""Cameras and streams: opened, read by a thread that keeps the newest picture, and opened again when they are lost."""
+"""Cameras and streams, opened with a newest-frame reader, auto-reconnect and rotation around them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources import Source
 from fer_edge.edge.sources.capture_request import CaptureRequest
 from fer_edge.edge.sources.newest_frame import NewestFrameReader
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.reconnecting import ReconnectingSource
-from fer_edge.edge.sources.rotated import RotatedSource, flips
+from fer_edge.edge.sources.rotated import RotatedSource, as_flips
+from fer_edge.edge.types import Source
 
-CAMERA_PAUSE, STREAM_PAUSE = 2.0, 30.0
-"""Seconds that a pause between two attempts grows to: looking for a device costs nothing, a server is spared."""
+CAMERA_MAX_PAUSE, STREAM_MAX_PAUSE = 2.0, 30.0
+"""Longest pause between two attempts to reconnect, seconds: a device costs nothing to probe, a server is spared."""
 
 
 class LiveSourceFactory:
-    """Opens cameras and streams as the options say: read by a thread, reconnected, rotated."""
+    """Opens live sources as the options say."""
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
         self._request = CaptureRequest(options.width, options.height, options.fps)
 
-    def camera(self, camera: str) -> Source:
-        """A numbered camera is V4L2's where that gives pictures, else libcamera's; both reasons are told if neither."""
+    def open_camera(self, camera: str) -> Source:
+        """Open a camera by number, device path or picamera2[:N]; SourceError where it gives no pictures.
+
+        A number means the V4L2 camera where that one works, else libcamera's; where neither does, the error has both
+        reasons.
+        """
         if match := re.fullmatch(r"picamera2?(?::(\d+))?", camera):
-            return self._libcamera(int(match[1] or 0))
+            return self._open_libcamera(int(match[1] or 0))
         if camera.startswith("/dev/"):
-            return self._v4l2(camera)
+            return self._open_v4l2(camera)
         if not re.fullmatch(r"\d+", camera):
             raise SourceError(f"camera {camera!r} is not a number, /dev/videoN, /dev/v4l/by-id/… or picamera2[:N]")
         try:
-            return self._v4l2(f"/dev/video{int(camera)}")
+            return self._open_v4l2(f"/dev/video{int(camera)}")
         except SourceError as v4l2:
             try:
-                return self._libcamera(int(camera))
+                return self._open_libcamera(int(camera))
             except SourceError as libcamera:
                 raise SourceError(f"camera {camera} gives no pictures: V4L2: {v4l2}; libcamera: {libcamera}") from None
 
-    def stream(self, address: str) -> Source:
-        """An address or a pipeline; one that turns out to be a recording is read frame by frame."""
+    def open_stream(self, address: str) -> Source:
+        """Open a URL or GStreamer pipeline; a recording behind it is read frame by frame, without reconnecting."""
         from fer_edge.edge.sources.stream import open_stream
 
         stream = open_stream(address, self._options.frame_timeout)
         if not stream.live:
-            return self.rotated(stream)
-        return self.rotated(self._kept(stream, lambda: open_stream(address, self._options.frame_timeout), STREAM_PAUSE))
+            return self.rotate(stream)
+        reopen = partial(open_stream, address, self._options.frame_timeout)
+        return self.rotate(self._reconnecting(stream, reopen, STREAM_MAX_PAUSE))
 
-    def looped_video(self, path: Path) -> Source:
-        """A video in place of a camera."""
+    def open_looped_video(self, path: Path) -> Source:
+        """Open a video file that stands in for a camera."""
         from fer_edge.edge.sources.looped_video import LoopedVideo
 
-        return NewestFrameReader.started(LoopedVideo(path), self._options.frame_timeout)
+        return self.rotate(NewestFrameReader.start(LoopedVideo(path), self._options.frame_timeout))
 
-    def rotated(self, source: Source) -> Source:
-        """The source with its pictures turned as asked."""
+    def rotate(self, source: Source) -> Source:
+        """Rotate and mirror the source's frames as the options say."""
         if not self._options.rotate and not self._options.mirror:
             return source
         return RotatedSource(source, self._options.rotate, self._options.mirror)
 
-    def _v4l2(self, path: str) -> Source:
-        from fer_edge.edge.sources.camera import Camera, find_again
+    def _open_v4l2(self, path: str) -> Source:
+        from fer_edge.edge.sources.camera import V4l2Camera, reopen_camera
         from fer_edge.edge.sources.devices import Identity, identify
 
-        camera = Camera(path, self._request)
-        known = identify(path) or Identity(path)
-        return self.rotated(self._kept(camera, lambda: find_again(known, self._request), CAMERA_PAUSE))
+        camera = V4l2Camera(path, self._request)
+        identity = identify(path) or Identity(path)
+        reconnecting = self._reconnecting(camera, lambda: reopen_camera(identity, self._request), CAMERA_MAX_PAUSE)
+        return self.rotate(reconnecting)
 
-    def _libcamera(self, number: int) -> Source:
+    def _open_libcamera(self, number: int) -> Source:
         from fer_edge.edge.sources.picamera import PiCamera
 
-        flipped = flips(self._options.rotate, self._options.mirror)  # what the image processor does, no quarter turns
+        flips = as_flips(self._options.rotate, self._options.mirror)  # the image processor can flip, but not rotate
 
-        def opened() -> PiCamera:
-            return PiCamera(number, self._request, flipped or (False, False), self._options.frame_timeout)
+        def open_camera() -> PiCamera:
+            return PiCamera(number, self._request, flips or (False, False), self._options.frame_timeout)
 
-        kept = self._kept(opened(), opened, CAMERA_PAUSE)
-        return self.rotated(kept) if flipped is None else kept
+        reconnecting = self._reconnecting(open_camera(), open_camera, CAMERA_MAX_PAUSE)
+        return self.rotate(reconnecting) if flips is None else reconnecting
 
-    def _kept(self, source: Source, again: Callable[[], Source], longest_pause: float) -> Source:
+    def _reconnecting(self, source: Source, reopen: Callable[[], Source], max_pause: float) -> Source:
         options = self._options
-        kept = ReconnectingSource(source, again, options.reconnect_timeout, longest_pause)
-        return NewestFrameReader.started(kept, 2 * options.frame_timeout)  # a read times out by itself unless it hangs
+        reconnecting = ReconnectingSource(source, reopen, options.reconnect_timeout, max_pause)
+        # twice the timeout: a read ends by itself after it, unless the driver hangs
+        return NewestFrameReader.start(reconnecting, 2 * options.frame_timeout)

@@ -1,4 +1,4 @@
-"""A video that stands in for a camera: at its own rate, again and again."""
+"""A video in place of a camera: played at its own rate, in a loop."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import BaseSource
+from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.types import Frame
 
 
 class LoopedVideo(BaseSource):
-    """The frames of the video at `path`, each when it is due; numbers and times rise through all rounds.
+    """A video file whose frames are yielded when they are due; indices and times rise through all rounds.
 
     Raises SourceError, also at the end of a video that is cut off.
     """
@@ -24,22 +24,22 @@ class LoopedVideo(BaseSource):
 
     def __init__(self, path: Path) -> None:
         self._path, self._video = path, open_video(path)
-        self.name, self.fps = f"{path}, again and again", self._video.fps
+        self.name, self.fps = f"{path} (looped)", self._video.fps
         self._stopped = threading.Event()
 
     def __iter__(self) -> Iterator[Frame]:
-        began, passed, index = time.monotonic(), 0.0, 0
+        start, round_start, index = time.monotonic(), 0.0, 0
         while True:
-            end = passed
+            last = round_start
             for frame in self._video:
-                due = passed + frame.time
-                if self._stopped.wait(began + due - time.monotonic()):
+                due = round_start + frame.time
+                if self._stopped.wait(start + due - time.monotonic()):
                     return
                 yield replace(frame, index=index, time=due)
-                index, end = index + 1, due
+                index, last = index + 1, due
             if self._video.problem:
                 raise SourceError(self._video.problem)
-            passed = end + 1 / (self.fps or 25.0)
+            round_start = last + 1 / (self.fps or 25.0)
             self._video.close()
             self._video = open_video(self._path)
 

@@ -1,33 +1,29 @@
-"""The newest picture of a live source, read by a thread so that slow inference never looks at stale ones."""
+"""The newest frame of a live source, read by a thread so that slow inference never works on stale frames."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import BaseSource
-from fer_edge.edge.types import Frame
-
-if TYPE_CHECKING:
-    from fer_edge.edge.sources import Source
+from fer_edge.edge.sources.base_source import SourceWrapper
+from fer_edge.edge.types import Frame, Source
 
 
-class NewestFrameReader(BaseSource):
+class NewestFrameReader(SourceWrapper):
     """A live source whose thread reads on and keeps one frame, the newest.
 
-    dropped: frames replaced before anybody took them, counted from the first `iter`. Iterating raises SourceError
-    when the source fails, or gives nothing for `frame_timeout` seconds without being away. Only the thread touches the
-    source, and it closes it too: releasing a capture under another thread's read crashes OpenCV.
+    `dropped` counts the frames replaced before anybody took them, from the first `iter` on. Iterating raises
+    SourceError when the source fails, or when it gives nothing for `frame_timeout` seconds while it is connected. Only
+    the thread touches the source, and it closes it too: releasing a capture under another thread's read crashes OpenCV.
     """
 
-    live = True
-
     def __init__(self, source: Source, frame_timeout: float = 5.0) -> None:
-        self.name, self.fps, self.continuous = source.name, source.fps, source.continuous
-        self._source, self._frame_timeout = source, frame_timeout
-        self._news = threading.Condition()
+        super().__init__(source)
+        self.live = True
+        self._frame_timeout = frame_timeout
+        self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._ended = self._closing = False
         self._error: SourceError | None = None
@@ -35,24 +31,39 @@ class NewestFrameReader(BaseSource):
         self._thread.start()
 
     @classmethod
-    def started(cls, source: Source, frame_timeout: float = 5.0) -> Self:
-        """A reader that has its first picture; SourceError when none comes in `frame_timeout` s."""
-        latest = cls(source, frame_timeout)
+    def start(cls, source: Source, frame_timeout: float = 5.0) -> Self:
+        """Make a reader and wait for its first frame.
+
+        Args:
+            source: The live source, which the reader owns from now on.
+            frame_timeout: Seconds without a frame after which the source counts as silent.
+
+        Returns:
+            The reader, which holds a frame.
+
+        Raises:
+            SourceError: The source gave no frame within `frame_timeout` seconds, ended or failed.
+        """
+        reader = cls(source, frame_timeout)
         try:
-            with latest._news:
-                latest._wait()
-                if latest._frame is None:
-                    raise latest._error or SourceError(f"{latest.name} ended before its first picture")
+            with reader._changed:
+                reader._wait()
+                if reader._frame is None:
+                    raise reader._error or SourceError(f"{reader.name} ended before its first picture")
         except BaseException:
-            latest.close()
+            reader.close()
             raise
-        return latest
+        return reader
+
+    @property
+    def dropped(self) -> int:
+        return self._dropped
 
     def __iter__(self) -> Iterator[Frame]:
-        with self._news:
-            self.dropped = 0  # what passed by while models were loading is nobody's loss
+        with self._changed:
+            self._dropped = 0  # frames that passed while models were loading do not count
         while True:
-            with self._news:
+            with self._changed:
                 self._wait()
                 if self._closing:
                     return
@@ -64,13 +75,9 @@ class NewestFrameReader(BaseSource):
             else:
                 return
 
-    @property
-    def disconnected(self) -> float:  # type: ignore[override]
-        return self._source.disconnected
-
     def _wait(self) -> None:
         """Under the lock: return with a frame or at the end, or raise after `frame_timeout` seconds of neither."""
-        while not self._news.wait_for(
+        while not self._changed.wait_for(
             lambda: self._frame is not None or self._ended or self._closing, self._frame_timeout
         ):
             if not self.disconnected:
@@ -80,27 +87,27 @@ class NewestFrameReader(BaseSource):
         error: SourceError | None = None
         try:
             for frame in self._source:
-                with self._news:
-                    self.dropped += self._frame is not None
+                with self._changed:
+                    self._dropped += self._frame is not None
                     self._frame = frame
-                    self._news.notify_all()
+                    self._changed.notify_all()
                     if self._closing:
                         break
-        except SourceError as told:
-            error = told
-        except Exception as told:  # it must reach the thread that waits, or that one waits for nothing
-            error = SourceError(f"{self.name} failed: {told}")
+        except SourceError as failure:
+            error = failure
+        except Exception as failure:  # it must reach the thread that waits, which would wait forever
+            error = SourceError(f"{self.name} failed: {failure}")
         try:
             self._source.close()
         finally:
-            with self._news:
-                self._error, self.problem, self._ended = error, self._source.problem, True
-                self._news.notify_all()
+            with self._changed:
+                self._error, self._ended = error, True
+                self._changed.notify_all()
 
     def stop(self) -> None:
-        with self._news:
+        with self._changed:
             self._closing = True
-            self._news.notify_all()
+            self._changed.notify_all()
         self._source.stop()
 
     def close(self) -> None:

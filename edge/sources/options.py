@@ -1,4 +1,4 @@
-"""What a source can be told."""
+"""The options of a source, on the command line, in the configuration file and in the environment."""
 
 from __future__ import annotations
 
@@ -13,23 +13,26 @@ class SourceOptions:
     """Which camera, stream, video or pictures to read, and how; camera 0 where neither camera nor source is given."""
 
     camera: str | None = option(
-        None, "N, /dev/… or picamera2[:N]; 0 without --source; see fer-edge cameras.", metavar="C", example="0"
+        None,
+        "Camera number, /dev/… or picamera2[:N]; 0 without --source; see fer-edge cameras.",
+        metavar="C",
+        example="0",
     )
     source: str | None = option(
-        None, "Video, picture, folder of pictures, URL, GStreamer pipeline.", metavar="S", example="party.mp4"
+        None, "Video, picture, folder of pictures, URL or GStreamer pipeline.", metavar="S", example="party.mp4"
     )
-    loop: bool = option(False, "Play a video as a camera would: at its own rate, again and again.")
-    width: int | None = option(None, "Width to request from the camera, pixels.", minimum=1, example=640)
-    height: int | None = option(None, "Height to request from the camera, pixels.", minimum=1, example=480)
+    loop: bool = option(False, "Play a video in a loop at its own rate, as a live source.")
+    width: int | None = option(None, "Frame width to request from the camera, pixels.", minimum=1, example=640)
+    height: int | None = option(None, "Frame height to request from the camera, pixels.", minimum=1, example=480)
     fps: float | None = option(
-        None, "Frame rate to request from the camera, frames/s.", minimum=0, open_minimum=True, example=15
+        None, "Frame rate to request from the camera, frames per second.", minimum=0, open_minimum=True, example=15
     )
-    rotate: int = option(0, "Rotation, degrees clockwise.", choices=("0", "90", "180", "270"))
-    mirror: bool = option(False, "Flip left to right, after --rotate.")
+    rotate: int = option(0, "Rotate frames clockwise, degrees.", choices=("0", "90", "180", "270"))
+    mirror: bool = option(False, "Mirror frames left to right, after --rotate.")
     reconnect_timeout: float = option(
         math.inf,
-        "Seconds to try to reconnect to a camera or stream that was lost; 0 ends at once.",
+        "Seconds to keep reconnecting to a lost camera or stream; 0 ends the run at once.",
         minimum=0,
         show_default="no limit",
     )
-    frame_timeout: float = option(5.0, "Seconds without a frame after which a live source is lost.", cli=False)
+    frame_timeout: float = option(5.0, "Seconds without a frame after which a live source counts as lost.", cli=False)

@@ -12,15 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import BaseSource
+from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.types import Frame
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"))
-"""What counts as a picture in a folder; a file named by itself is tried whatever its name."""
+"""Suffixes of pictures in a folder; a file that is named by itself may have any."""
 
 
 def read_picture(path: Path | str) -> NDArray[np.uint8]:
-    """The picture at `path` as (H, W, 3) uint8 BGR, turned as its EXIF says; SourceError if it is none."""
+    """Read a picture file.
+
+    Args:
+        path: A file in any format that OpenCV reads, or a pipe.
+
+    Returns:
+        (H, W, 3) uint8 BGR, rotated as its EXIF orientation says.
+
+    Raises:
+        SourceError: The file cannot be read, or is no whole picture.
+    """
     try:
         with open(path, "rb") as file:
             if not _may_be_picture(file.fileno()):
@@ -37,30 +47,47 @@ def read_picture(path: Path | str) -> NDArray[np.uint8]:
     return np.asarray(pixels, np.uint8)
 
 
-def _may_be_picture(number: int) -> bool:
-    """Whether an open file begins as a picture does: a film is not read whole to learn that. Of a pipe nobody knows."""
-    if not stat.S_ISREG(os.fstat(number).st_mode):
+def _may_be_picture(descriptor: int) -> bool:
+    """Whether an open file begins as a picture does, or is a pipe: a video need not be read as a whole to see that."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         return True
-    return cv2.haveImageReader(f"/proc/self/fd/{number}")  # OpenCV 5 dies of a name that is not UTF-8
+    return cv2.haveImageReader(f"/proc/self/fd/{descriptor}")  # OpenCV 5 dies of a name that is not UTF-8
 
 
 def list_pictures(path: Path) -> list[Path]:
-    """`path` itself, or a folder's pictures sorted by name (not its subfolders'); SourceError if there are none."""
+    """List the pictures of a folder, or the one picture file.
+
+    Args:
+        path: A folder, whose subfolders are left out, or a file.
+
+    Returns:
+        The folder's pictures sorted by name, or `path` alone.
+
+    Raises:
+        SourceError: There is no such path, or the folder has no pictures or cannot be listed.
+    """
     if not path.is_dir():
         if not path.exists():
             raise SourceError(f"{path}: no such file or folder")
         return [path]
     try:
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     except OSError as error:
         raise SourceError(f"{path} cannot be listed: {error.strerror}") from None
-    if not found:
+    if not pictures:
         raise SourceError(f"{path} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    return found
+    return pictures
 
 
 def read_pictures(paths: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.uint8] | SourceError]]:
-    """Every path with its picture, or with the reason why there is none: one bad picture stops nothing."""
+    """Read pictures one after another; an unreadable one does not end the iteration.
+
+    Args:
+        paths: The picture files.
+
+    Yields:
+        Each path with its picture, (H, W, 3) uint8 BGR, or with the SourceError that says why it has none.
+    """
     for path in paths:
         try:
             yield path, read_picture(path)
@@ -69,7 +96,7 @@ def read_pictures(paths: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.uint
 
 
 class PictureSource(BaseSource):
-    """A picture or a folder of them as frames, one a second; a folder's bad ones are left out and kept in `errors`."""
+    """A picture or a folder of pictures as frames, one per second; `problem` counts the unreadable ones."""
 
     continuous = False
     fps: float | None = 1.0
@@ -77,13 +104,12 @@ class PictureSource(BaseSource):
     def __init__(self, path: Path) -> None:
         self._paths = list_pictures(path)
         self.name = str(path)
-        self.errors: list[SourceError] = []
 
     def __iter__(self) -> Iterator[Frame]:
+        errors: list[SourceError] = []
         for index, (_, picture) in enumerate(read_pictures(self._paths)):
             if isinstance(picture, SourceError):
-                self.errors.append(picture)
-                first = self.errors[0]
-                self.problem = f"{len(self.errors)} of {len(self._paths)} pictures could not be read: {first}"
+                errors.append(picture)
+                self._problem = f"{len(errors)} of {len(self._paths)} pictures could not be read: {errors[0]}"
             else:
                 yield Frame(picture, index, float(index))

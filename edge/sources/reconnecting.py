@@ -1,4 +1,4 @@
-"""A live source that is opened again when it is lost: a cable that was pulled, a server that was restarted."""
+"""A live source that is reconnected when it is lost: a cable that was pulled, a server that was restarted."""
 
 from __future__ import annotations
 
@@ -7,99 +7,99 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import BaseSource
-from fer_edge.edge.types import Frame
-
-if TYPE_CHECKING:
-    from fer_edge.edge.sources import Source
+from fer_edge.edge.sources.base_source import SourceWrapper
+from fer_edge.edge.types import Frame, Source
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.5
-"""Seconds before the first attempt to open it again; each pause is twice the one before."""
+"""Seconds before the first attempt to reconnect; each pause is twice the one before."""
 
-STEADY = 10.0
-"""Seconds of pictures after which a source that is lost again is tried at once again, not after the last pause."""
+STABLE_AFTER = 10.0
+"""Seconds of pictures after which the pauses of a source that is lost again start from the first one."""
 
 
-class ReconnectingSource(BaseSource):
-    """A source, and what `again` opens when it is lost; frames are numbered and timed through all of them.
+class ReconnectingSource(SourceWrapper):
+    """A live source that is reopened when it is lost; frame indices and times rise through all connections.
 
-    The first must give a picture, else its SourceError is raised: a wrong address is no loose cable.
-    reconnect_timeout: seconds to try to reconnect, 0 not at all; SourceError after that. longest: seconds that a pause
-    between attempts grows to. The logger reports when the source is lost and when it is back.
+    The logger reports when the source is lost and when it is back.
     """
 
-    live = True
-
     def __init__(
-        self,
-        source: Source,
-        again: Callable[[], Source],
-        reconnect_timeout: float,
-        longest: float,
+        self, source: Source, reopen: Callable[[], Source], reconnect_timeout: float, max_pause: float
     ) -> None:
-        self._source, self._again = source, again
-        self._reconnect_timeout, self._longest = reconnect_timeout, longest
-        self.name, self.fps, self.continuous = source.name, source.fps, source.continuous
+        """Wrap an opened source.
+
+        The first connection must give a picture, else iterating raises its SourceError: a wrong address is no loose
+        cable.
+
+        Args:
+            source: The opened source.
+            reopen: Opens it again; raises SourceError while it cannot.
+            reconnect_timeout: Seconds to keep reconnecting, after which iterating raises SourceError; 0 not at all.
+            max_pause: Longest pause between two attempts, seconds.
+        """
+        super().__init__(source)
+        self.live = True
+        self._reopen, self._reconnect_timeout, self._max_pause = reopen, reconnect_timeout, max_pause
         self._stopped = threading.Event()
-        self._began = self._back = time.monotonic()
-        self._lost: float | None = None
+        self._start = self._back_at = time.monotonic()
+        self._lost_at: float | None = None
         self._pause = FIRST_PAUSE
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
         while True:
-            why: SourceError | None = None
+            failure: SourceError | None = None
             try:
                 for frame in self._source:
-                    yield replace(frame, index=index, time=time.monotonic() - self._began)
+                    yield replace(frame, index=index, time=time.monotonic() - self._start)
                     index += 1
-                    if self._lost is not None:  # away until its frame was taken: whoever waits for one waits on
-                        self._welcome(self._lost)
+                    # disconnected until its first frame was taken, so that a waiting reader does not give up before
+                    if self._lost_at is not None:
+                        self._report_back(self._lost_at)
             except SourceError as error:
-                why = error
+                failure = error
             if index == 0 or self._reconnect_timeout == 0:
-                if why is not None:
-                    raise why
+                if failure is not None:
+                    raise failure
                 return
             if self._stopped.is_set():
                 return
-            if self._lost is None:
-                self._lost = time.monotonic()
-                self._miss(self._lost, why)
-            if not self._opened(self._lost + self._reconnect_timeout):
+            if self._lost_at is None:
+                self._lost_at = time.monotonic()
+                self._report_lost(self._lost_at, failure)
+            if not self._reconnect(self._lost_at + self._reconnect_timeout):
                 return
 
     @property
-    def disconnected(self) -> float:  # type: ignore[override]
-        lost = self._lost  # once: the reader's thread may change it
-        return 0.0 if lost is None else time.monotonic() - lost
+    def disconnected(self) -> float:
+        lost_at = self._lost_at  # read once: another thread may change it
+        return 0.0 if lost_at is None else time.monotonic() - lost_at
 
-    def _miss(self, lost: float, why: SourceError | None) -> None:
-        if lost - self._back >= STEADY:
+    def _report_lost(self, lost_at: float, failure: SourceError | None) -> None:
+        if lost_at - self._back_at >= STABLE_AFTER:
             self._pause = FIRST_PAUSE
-        log.info("source: lost: %s; reconnecting", why or f"{self.name} ended")
+        log.info("source: lost: %s; reconnecting", failure or f"{self.name} ended")
 
-    def _welcome(self, lost: float) -> None:
-        self._lost, self._back = None, time.monotonic()
-        log.info("source: back after %.0f s: %s", self._back - lost, self._source.name)
+    def _report_back(self, lost_at: float) -> None:
+        self._lost_at, self._back_at = None, time.monotonic()
+        log.info("source: back after %.0f s: %s", self._back_at - lost_at, self._source.name)
 
-    def _opened(self, end: float) -> bool:
-        """Try to reconnect until it works; False when stopped, SourceError after the reconnect timeout."""
+    def _reconnect(self, deadline: float) -> bool:
+        """Try to reopen the source until it works; False when stopped, SourceError after the deadline."""
         self._source.close()
         while True:
-            left = end - time.monotonic()
-            if left <= 0:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
                 raise SourceError(f"{self.name} was lost and not back after {self._reconnect_timeout:g} s")
-            if self._stopped.wait(min(self._pause, left)):
+            if self._stopped.wait(min(self._pause, remaining)):
                 return False
-            self._pause = min(2 * self._pause, self._longest)
+            self._pause = min(2 * self._pause, self._max_pause)
             try:
-                self._source = self._again()
+                self._source = self._reopen()
                 return True
             except SourceError:
                 continue

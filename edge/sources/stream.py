@@ -12,27 +12,35 @@ from queue import Empty, Queue
 
 import cv2
 
-from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import BaseSource, open_capture, read
-from fer_edge.edge.sources.redaction import redact
+from fer_edge.edge.errors import SourceError, redact
+from fer_edge.edge.sources.base_source import BaseSource
+from fer_edge.edge.sources.capture import open_capture, read_pixels
 from fer_edge.edge.sources.video import Video
 from fer_edge.edge.types import Frame
 
-SINK = "appsink"
+APPSINK = "appsink"
 
-PIPELINE_SECONDS = 20.0
-"""How long a pipeline has for its first picture; the first one ever on a machine looks through all plugins before."""
+PIPELINE_START_TIMEOUT = 20.0
+"""Seconds that a pipeline has for its first picture; the first one ever on a machine scans all plugins before."""
 
 
 def is_pipeline(source: str) -> bool:
-    """Whether the user wrote a GStreamer pipeline: gst:…, or something that ends in an appsink."""
-    return source.startswith("gst:") or re.search(rf"!\s*{SINK}\b", source) is not None
+    """Whether a source is a GStreamer pipeline: it starts with gst: or contains an appsink."""
+    return source.startswith("gst:") or re.search(rf"!\s*{APPSINK}\b", source) is not None
 
 
 def open_stream(source: str, frame_timeout: float = 5.0) -> Stream | Video:
-    """What is at an address, or comes out of a pipeline; a known number of frames makes it a recording.
+    """Open an address or a GStreamer pipeline.
 
-    silence: seconds after which every read gives up, and opening an address. Raises SourceError.
+    Args:
+        source: A URL that FFmpeg opens, or a pipeline (see `is_pipeline`).
+        frame_timeout: Seconds after which opening an address and each read give up.
+
+    Returns:
+        A live stream; a video where the number of frames is known, so that it is a recording.
+
+    Raises:
+        SourceError: It cannot be opened.
     """
     capture = _pipeline(source, frame_timeout) if is_pipeline(source) else _address(source, frame_timeout)
     if capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0:
@@ -46,9 +54,9 @@ def open_stream(source: str, frame_timeout: float = 5.0) -> Stream | Video:
 
 
 class Stream(BaseSource):
-    """A live stream that was opened.
+    """An opened live stream.
 
-    The sender's orderly end of it is its end; `frame_timeout` seconds without a picture are a SourceError.
+    It ends when its sender ends it; `frame_timeout` seconds without a picture are a SourceError.
     """
 
     live = True
@@ -59,21 +67,21 @@ class Stream(BaseSource):
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
-        asked = time.monotonic()
-        while (pixels := read(self._capture)) is not None:
+        read_at = time.monotonic()
+        while (pixels := read_pixels(self._capture)) is not None:
             yield Frame(pixels, index, time.monotonic() - self._start)
             index += 1
-            asked = time.monotonic()
-        if index == 0 or time.monotonic() - asked >= 0.9 * self._frame_timeout:
-            raise SourceError(f"{self.name} sent no picture for {time.monotonic() - asked:.1f} s")
+            read_at = time.monotonic()
+        if index == 0 or time.monotonic() - read_at >= 0.9 * self._frame_timeout:
+            raise SourceError(f"{self.name} sent no picture for {time.monotonic() - read_at:.1f} s")
 
     def close(self) -> None:
         self._capture.release()
 
 
 def _address(address: str, frame_timeout: float) -> cv2.VideoCapture:
-    limit = round(frame_timeout * 1000)
-    parameters = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit)
+    timeout = round(frame_timeout * 1000)
+    parameters = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout)
     capture = open_capture(address, cv2.CAP_FFMPEG, parameters)
     if capture is None:
         raise SourceError(
@@ -89,49 +97,59 @@ def _pipeline(source: str, frame_timeout: float) -> cv2.VideoCapture:
             "use an address (rtsp://, http://), or apt's python3-opencv"
         )
     pipeline = source.removeprefix("gst:").strip()
-    if SINK not in pipeline:
-        pipeline += f" ! videoconvert ! video/x-raw,format=BGR ! {SINK} drop=true max-buffers=1"
-    limit = (cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(frame_timeout * 1000))
+    if APPSINK not in pipeline:
+        pipeline += f" ! videoconvert ! video/x-raw,format=BGR ! {APPSINK} drop=true max-buffers=1"
+    read_timeout = (cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(frame_timeout * 1000))
     quiet_gstreamer()
 
-    def opened() -> cv2.VideoCapture | None:
-        limited = open_capture(pipeline, cv2.CAP_GSTREAMER, limit)
-        return limited or open_capture(pipeline, cv2.CAP_GSTREAMER)  # OpenCV before 4.7 has no limit
+    def open_pipeline() -> cv2.VideoCapture | None:
+        capture = open_capture(pipeline, cv2.CAP_GSTREAMER, read_timeout)
+        return capture or open_capture(pipeline, cv2.CAP_GSTREAMER)  # OpenCV before 4.7 has no read timeout
 
-    advice = "try it with gst-launch-1.0, fakesink for the last part"
+    advice = "try it with gst-launch-1.0, with fakesink as the last element"
     try:
-        capture = within(PIPELINE_SECONDS, opened)
+        capture = open_in_time(open_pipeline, PIPELINE_START_TIMEOUT)
     except TimeoutError:
-        raise SourceError(f"{redact(source)} gave no picture in {PIPELINE_SECONDS:g} s; {advice}") from None
+        raise SourceError(f"{redact(source)} gave no picture in {PIPELINE_START_TIMEOUT:g} s; {advice}") from None
     if capture is None:
         raise SourceError(f"{redact(source)} cannot be opened; {advice}")
     return capture
 
 
 def quiet_gstreamer() -> None:
-    """Keep GLib from writing to stderr what GStreamer thinks of a pipeline's ruins: our error says it in one line.
+    """Keep GLib from writing to stderr while a faulty pipeline is torn down, as our error says the same in one line.
 
-    Whoever sets GST_DEBUG wants to read it.
+    Does nothing where the user has set GST_DEBUG to read those messages.
     """
     if "GST_DEBUG" in os.environ:
         return
     try:
         glib = ctypes.CDLL("libglib-2.0.so.0")
         glib.g_log_set_default_handler.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
-        # any function of C that does nothing: one of Python's would have to wait for the interpreter
+        # a C function that does nothing: a Python callback would need the interpreter's lock
         glib.g_log_set_default_handler(ctypes.cast(glib.g_thread_yield, ctypes.c_void_p), None)
     except (OSError, AttributeError):
         return
 
 
-def within(seconds: float, opened: Callable[[], cv2.VideoCapture | None]) -> cv2.VideoCapture | None:
-    """What `opened` gives; TimeoutError where it takes longer, and is left behind in a daemon thread.
+def open_in_time(open_function: Callable[[], cv2.VideoCapture | None], timeout: float) -> cv2.VideoCapture | None:
+    """Call a function that opens a capture, in a daemon thread that is left behind where it hangs.
 
-    OpenCV waits for ever for a pipeline that gives nothing, such as one without the part that GStreamer does not have.
+    OpenCV waits forever for a pipeline that gives nothing, such as one whose source element is not installed.
+
+    Args:
+        open_function: Opens a capture; None where it cannot.
+        timeout: Seconds to wait for it.
+
+    Returns:
+        What the function returned.
+
+    Raises:
+        TimeoutError: It did not return in time.
     """
     result: Queue[cv2.VideoCapture | None] = Queue()
-    threading.Thread(target=lambda: result.put(opened()), name="opening", daemon=True).start()
+    threading.Thread(target=lambda: result.put(open_function()), name="open capture", daemon=True).start()
     try:
-        return result.get(timeout=seconds)
+        return result.get(timeout=timeout)
     except Empty:
         raise TimeoutError from None

@@ -1,4 +1,4 @@
-"""A recording, every frame of it, in media time."""
+"""A recorded video: every frame, with its media time."""
 
 from __future__ import annotations
 
@@ -10,15 +10,26 @@ from pathlib import Path
 import cv2
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources.capture import BaseSource, open_capture, read
+from fer_edge.edge.sources.base_source import BaseSource
+from fer_edge.edge.sources.capture import open_capture, read_pixels
 from fer_edge.edge.types import Frame
 
-WHOLE = 0.98
-"""Share of the frames and of the length that the header promises which counts as all of it: encoders round."""
+COMPLETE_SHARE = 0.98
+"""Share of the header's frame count and duration from which a video counts as complete: encoders round both."""
 
 
 def open_video(path: Path) -> Video:
-    """The video file at `path`; SourceError where it is none."""
+    """Open a video file.
+
+    Args:
+        path: A file in any format that OpenCV's FFmpeg reads.
+
+    Returns:
+        The opened video.
+
+    Raises:
+        SourceError: The file cannot be read, or is no video.
+    """
     capture = open_capture(str(path), cv2.CAP_FFMPEG)
     if capture is None:
         if not os.access(path, os.R_OK):
@@ -28,39 +39,45 @@ def open_video(path: Path) -> Video:
 
 
 class Video(BaseSource):
-    """A recording that was opened; Frame.time is the picture's media time in seconds.
+    """An opened recording; `Frame.time` is the frame's media time in seconds.
 
-    One that is cut off in mid-stream ends normally, with `problem` set. empty: what is said of one without any picture,
-    as a SourceError.
+    A recording that is cut off in mid-stream ends normally, with `problem` set.
     """
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, empty: str) -> None:
-        self._capture, self.name, self._empty = capture, name, empty
+    def __init__(self, capture: cv2.VideoCapture, name: str, empty_message: str) -> None:
+        """Wrap an opened capture.
+
+        Args:
+            capture: The opened capture, which the video owns from now on.
+            name: The file or address, without passwords.
+            empty_message: What follows the name in the SourceError for a recording without any picture.
+        """
+        self._capture, self.name, self._empty_message = capture, name, empty_message
         rate = capture.get(cv2.CAP_PROP_FPS)
         self.fps = rate if rate > 0 else None
-        self._promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))  # negative: not known
+        self._frame_count = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))  # the header's; negative: unknown
 
     def __iter__(self) -> Iterator[Frame]:
         index, last = 0, -1.0
-        while (pixels := read(self._capture)) is not None:
-            stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if stamp <= last:  # no or broken time stamps: count instead
-                stamp = last + 1 / (self.fps or 25.0) if index else 0.0
-            last = stamp
-            yield Frame(pixels, index, stamp)
+        while (pixels := read_pixels(self._capture)) is not None:
+            timestamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if timestamp <= last:  # missing or broken timestamps: count frames instead
+                timestamp = last + 1 / (self.fps or 25.0) if index else 0.0
+            last = timestamp
+            yield Frame(pixels, index, timestamp)
             index += 1
         if index == 0:
-            raise SourceError(f"{self.name} {self._empty}")
-        self.problem = self._shortfall(index, last)
+            raise SourceError(f"{self.name} {self._empty_message}")
+        self._problem = self._find_shortfall(index, last)
 
-    def _shortfall(self, frames: int, last: float) -> str | None:
-        """Cut off when both too few frames and too little time came: a variable rate makes the count a guess."""
-        if self.fps is None or frames >= WHOLE * self._promised - 1:
+    def _find_shortfall(self, frames: int, last: float) -> str | None:
+        """Cut off where both frames and time are missing: with a variable rate the header's count is a guess."""
+        if self.fps is None or frames >= COMPLETE_SHARE * self._frame_count - 1:
             return None
-        length = self._promised / self.fps
-        if last + 1 / self.fps >= WHOLE * length - 1 / self.fps:
+        duration = self._frame_count / self.fps
+        if last + 1 / self.fps >= COMPLETE_SHARE * duration - 1 / self.fps:
             return None
-        return f"{self.name} is cut off: {frames} of {self._promised} frames could be read"
+        return f"{self.name} is cut off: {frames} of {self._frame_count} frames could be read"
 
     def close(self) -> None:
         self._capture.release()

@@ -10,8 +10,7 @@ from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.device.version import package_version
 from fer_edge.edge.sinks.jsonl import face_record
 from fer_edge.edge.sinks.run_stats import RunStats
-from fer_edge.edge.sources import Source
-from fer_edge.edge.types import Prediction
+from fer_edge.edge.types import Prediction, Source
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
 
 STALE_SECONDS = 10.0

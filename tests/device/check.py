@@ -21,7 +21,7 @@ from typing import Any
 from checking import COMMAND, LIGHT, PATIENCE, check, end, fer_edge, reports, wait_for, waited
 
 from fer_edge.edge.sources import open_source, v4l2
-from fer_edge.edge.sources.devices import devices
+from fer_edge.edge.sources.devices import list_devices
 
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
 
@@ -65,7 +65,7 @@ def unplugging() -> None:
     told = reports()
     with open_source(camera="0") as source:
         print(f"source: {source.name}", flush=True)
-        check("it is told to be in use, and by whom", str(os.getpid()) in str(devices()[0].trouble))
+        check("it is told to be in use, and by whom", str(os.getpid()) in str(list_devices()[0].problem))
         frames = iter(source)
         seen = [next(frames) for _ in range(3)]
         unplug()
@@ -118,18 +118,18 @@ def unplugging_while_filming(folder: Path) -> None:
 def record(path: Path) -> None:
     """The answers to what is asked up to the first format: request, question, errno, answer; bytes as hex."""
     answers: list[list[Any]] = []
-    with v4l2.asking("/dev/video0") as ask:
+    with v4l2.open_device("/dev/video0") as ioctl:
 
-        def noted(request: int, structure: bytearray) -> int:
-            asked = structure.hex()
-            error = ask(request, structure)
-            answers.append([request, asked, error, structure.hex()])
+        def recorded(request: int, structure: bytearray) -> int:
+            question = structure.hex()
+            error = ioctl(request, structure)
+            answers.append([request, question, error, structure.hex()])
             return error
 
-        said = v4l2.capability(noted)
-        assert said is not None
-        next(v4l2.formats(noted, said.flags))
-        v4l2.busy(noted, said.flags)
+        capability = v4l2.query_capability(recorded)
+        assert capability is not None
+        next(v4l2.list_formats(recorded, capability.flags))
+        v4l2.is_busy(recorded, capability.flags)
     path.write_text(json.dumps(answers, separators=(",", ":")).replace("],[", "],\n[") + "\n")
 
 

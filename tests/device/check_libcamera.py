@@ -47,7 +47,7 @@ def running() -> None:
     check(f"{count} frames of {BUFFERS} buffers", done.returncode == 0 and len(lines) == count)
     rising = all(b["frame"] > a["frame"] and b["time"] > a["time"] for a, b in pairwise(lines))
     check("their numbers and times rise", rising)
-    check("its size is told", "source: camera 0 (picamera2, Sensor B, 320x240, 5 fps were asked" in done.stderr)
+    check("its size is told", "source: camera 0 (picamera2, Sensor B, 320x240, 5 fps requested" in done.stderr)
     done = fer_edge("run", "--camera", "picamera2:1", "--show", "none")
     check("one that is not there costs one line and exit code 2", one_line(done, "there is no camera 1"))
 

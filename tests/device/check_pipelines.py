@@ -17,7 +17,7 @@ from checking import LIGHT, check, end, fer_edge, one_line, reports, waited
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.options import SourceOptions
-from fer_edge.edge.sources.stream import PIPELINE_SECONDS
+from fer_edge.edge.sources.stream import PIPELINE_START_TIMEOUT
 
 RAW = "video/x-raw,width=320,height=240,framerate=10/1"
 LIVE = f"videotestsrc is-live=true ! {RAW}"
@@ -56,7 +56,7 @@ def mistakes() -> None:
     for pipeline, told in (
         (f"{LIVE} ! nosuchelement", "cannot be opened; try it with gst-launch-1.0"),
         ("filesrc location=/nowhere ! decodebin", "cannot be opened; try it with gst-launch-1.0"),
-        (f"{LIVE} ! ! !", f"gave no picture in {PIPELINE_SECONDS:g} s; try it with gst-launch-1.0"),
+        (f"{LIVE} ! ! !", f"gave no picture in {PIPELINE_START_TIMEOUT:g} s; try it with gst-launch-1.0"),
         (f"{LIVE},format=YUY2 ! appsink", "gives pictures of 2 channels"),
         (f"{LIVE},format=BGRx ! appsink", "gives pictures of 4 channels"),
     ):

@@ -14,7 +14,7 @@ from pathlib import Path
 from checking import check, end, fer_edge, reports, waited
 
 from fer_edge.edge.sources import open_source
-from fer_edge.edge.sources.devices import holders
+from fer_edge.edge.sources.devices import processes_using
 
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
 RULES = Path("/run/udev/rules.d/59-serial.rules")
@@ -62,12 +62,15 @@ def returning(camera: str) -> None:
         after = os.path.realpath(OURS)
         print(f"{before}, now {after}; the other: {os.path.realpath(TWIN)}")
         check(f"{camera} has another number", before != after)
-        check("it is filmed with again, and not the other", bool(holders(after)) and not holders(str(TWIN)))
+        check(
+            "it is filmed with again, and not the other",
+            bool(processes_using(after)) and not processes_using(str(TWIN)),
+        )
         check("numbers and times rise", all(b.index > a.index and b.time > a.time for a, b in pairwise(seen)))
     os.close(taken)
     print("\n".join(told))
     check("it was told", [line.split()[1] for line in told] == ["lost:", "back"])
-    check("closed", waited(lambda: not holders(after)))
+    check("closed", waited(lambda: not processes_using(after)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from checking import check, end, fer_edge, waited
 
 from fer_edge.edge.service.systemd_unit import NAME
-from fer_edge.edge.sources.devices import holders
+from fer_edge.edge.sources.devices import processes_using
 
 CAMERA = Path("/dev/v4l/by-path/platform-vivid.0-video-index0")
 CONFIG = Path("/etc/fer-edge/fer-edge.toml")
@@ -44,7 +44,7 @@ def told(name: str) -> str:
 
 def films() -> bool:
     """Whether it is active, which it is from its first frame on, and has the camera."""
-    return told("ActiveState") == "active" and any(told("MainPID") in each for each in holders(str(CAMERA)))
+    return told("ActiveState") == "active" and any(told("MainPID") in each for each in processes_using(str(CAMERA)))
 
 
 def frames() -> int:
@@ -93,7 +93,9 @@ def crashing() -> None:
 def uninstalling() -> None:
     done = fer_edge("service", "uninstall")
     check("uninstalled", done.returncode == 0 and not UNIT.exists())
-    check("nothing runs and nobody has the camera", told("ActiveState") != "active" and not holders(str(CAMERA)))
+    check(
+        "nothing runs and nobody has the camera", told("ActiveState") != "active" and not processes_using(str(CAMERA))
+    )
     log = said("journalctl", "--unit", NAME, "--no-pager")
     print(log)
     check("it was ended in good order", " frames, " in log and "Traceback" not in log)

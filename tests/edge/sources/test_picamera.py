@@ -12,7 +12,7 @@ from waiting import until
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.options import SourceOptions
-from fer_edge.edge.sources.picamera import SMALL_SIDE, small_size
+from fer_edge.edge.sources.picamera import MIN_SMALL_SIDE, small_size
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_picamera(picamera2: type[Picamera2], lacks: tuple[str, ...], camera: st
 
 @pytest.mark.parametrize(("rotate", "mirror"), [(r, m) for r in (0, 90, 180, 270) for m in (False, True)])
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_picamera_turns(picamera2: type[Picamera2], rotate: int, mirror: bool, stubborn: bool) -> None:
+def test_picamera_rotates(picamera2: type[Picamera2], rotate: int, mirror: bool, stubborn: bool) -> None:
     """By the image processor where it can, else while copying; the small stream with it."""
     picamera2.stubborn = stubborn
     picamera2.lacks = () if mirror else ("RGB888",)
@@ -57,7 +57,7 @@ def test_picamera_turns(picamera2: type[Picamera2], rotate: int, mirror: bool, s
     assert dark_first == {0: not mirror, 90: True, 180: mirror, 270: False}[rotate]
 
 
-def test_picamera_rate_and_what_became_of_it(picamera2: type[Picamera2]) -> None:
+def test_picamera_negotiates_the_rate(picamera2: type[Picamera2]) -> None:
     with open_source(SourceOptions(camera="picamera2", fps=10)) as source:
         assert source.fps == pytest.approx(10)
         assert "10 fps)" in source.name
@@ -66,26 +66,26 @@ def test_picamera_rate_and_what_became_of_it(picamera2: type[Picamera2]) -> None
         assert "56 fps instead of 100" in source.name
 
 
-@pytest.mark.parametrize("given", ["BGR888", "XBGR8888"])
-def test_picamera_that_gives_another_order(picamera2: type[Picamera2], given: str) -> None:
-    """libcamera grants what a pipeline has in place of what was asked for, and that is no error."""
-    picamera2.instead = given
+@pytest.mark.parametrize("granted", ["BGR888", "XBGR8888"])
+def test_picamera_that_grants_another_channel_order(picamera2: type[Picamera2], granted: str) -> None:
+    """libcamera grants a format that the pipeline has in place of the requested one, without an error."""
+    picamera2.instead = granted
     with open_source(SourceOptions(camera="picamera2", width=642, height=480, mirror=True)) as source:
         assert (next(iter(source)).pixels == scene(642, 480)[:, ::-1]).all()
 
 
-def test_picamera_that_gives_no_colours_in_bytes(picamera2: type[Picamera2]) -> None:
+def test_picamera_without_a_colour_format_is_an_error(picamera2: type[Picamera2]) -> None:
     picamera2.instead = "YUYV"
     with pytest.raises(SourceError, match="RGB888: it gives YUYV; expected RGB888, XRGB8888, BGR888, XBGR8888"):
         open_source(camera="picamera2")
     assert not picamera2.alive
 
 
-def test_picamera_that_another_program_has(picamera2: type[Picamera2]) -> None:
-    with picamera2(), pytest.raises(SourceError) as told:
+def test_picamera_that_another_program_uses(picamera2: type[Picamera2]) -> None:
+    with picamera2(), pytest.raises(SourceError) as raised:
         open_source(SourceOptions(camera="picamera2", width=1920, height=1080))
-    assert str(told.value).count("Failed to acquire camera: Device or resource busy") == 1
-    assert "does another program use it?" in str(told.value)
+    assert str(raised.value).count("Failed to acquire camera: Device or resource busy") == 1
+    assert "does another program use it?" in str(raised.value)
 
 
 def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
@@ -94,11 +94,11 @@ def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
         frame = next(iter(source))
     assert frame.pixels.shape == (1080, 1920, 3)
     assert frame.small is None
-    assert "5 fps were asked" in source.name
+    assert "5 fps requested" in source.name
 
 
 @pytest.mark.slow
-def test_picamera_that_falls_silent(picamera2: type[Picamera2]) -> None:
+def test_picamera_that_stops_giving_pictures(picamera2: type[Picamera2]) -> None:
     with open_source(SourceOptions(camera="picamera2", frame_timeout=2, reconnect_timeout=0)) as source:
         frames = iter(source)
         next(frames)
@@ -109,9 +109,9 @@ def test_picamera_that_falls_silent(picamera2: type[Picamera2]) -> None:
 
 def test_picamera_that_does_not_start(picamera2: type[Picamera2]) -> None:
     picamera2.lacks = ("RGB888", "XRGB8888")
-    with pytest.raises(SourceError, match=r"RGB888: Failed to start camera: Invalid argument; XRGB8888") as told:
+    with pytest.raises(SourceError, match=r"RGB888: Failed to start camera: Invalid argument; XRGB8888") as raised:
         open_source(camera="picamera2")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     assert not picamera2.alive
     with pytest.raises(SourceError, match="there is no camera 1; libcamera sees 1"):
         open_source(camera="picamera2:1")
@@ -121,8 +121,8 @@ def test_picamera_that_does_not_start(picamera2: type[Picamera2]) -> None:
 def test_small_stream_is_enough_for_the_detector(size: tuple[int, int]) -> None:
     small = small_size(*size)
     if small is None:
-        assert min(size) < 4 * SMALL_SIDE
+        assert min(size) < 4 * MIN_SMALL_SIDE
     else:
-        assert 2 * SMALL_SIDE > min(small) >= SMALL_SIDE - 1
+        assert 2 * MIN_SMALL_SIDE > min(small) >= MIN_SMALL_SIDE - 1
         assert all(side % 2 == 0 for side in small)
         assert small[0] / small[1] == pytest.approx(size[0] / size[1], rel=0.01)

@@ -1,4 +1,4 @@
-"""Live sources that are lost and come back: real HTTP and RTSP servers, killed and started again."""
+"""Auto-reconnect, with real HTTP and RTSP servers that are killed and restarted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from logs import logged
 from network_camera import free_port, serving
@@ -18,30 +19,29 @@ from running import start
 from waiting import LIMIT, until
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources import Source, open_source
-from fer_edge.edge.sources.capture import BaseSource
-from fer_edge.edge.sources.newest_frame import NewestFrameReader
+from fer_edge.edge.sources import open_source
+from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.reconnecting import ReconnectingSource
-from fer_edge.edge.types import Frame
+from fer_edge.edge.types import Frame, Source
 
-SILENCE = 30.0
+FRAME_TIMEOUT = 30.0
 """Seconds that a server under load has for its first picture; one that was killed is noticed at once."""
 
 
-class Watched:
-    """A source iterated in a thread: frames are kept without their pixels, and so is what it tells."""
+class ReaderThread:
+    """A source iterated in a thread, which keeps each frame's index and time, and the error."""
 
     def __init__(self, source: Source) -> None:
-        self.seen: list[tuple[int, float]] = []
+        self.frames: list[tuple[int, float]] = []
         self.error: SourceError | None = None
-        self._thread = threading.Thread(target=self._watch, args=(source,))
+        self._thread = threading.Thread(target=self._read, args=(source,))
         self._thread.start()
 
-    def _watch(self, source: Source) -> None:
+    def _read(self, source: Source) -> None:
         try:
             for frame in source:
-                self.seen.append((frame.index, frame.time))
+                self.frames.append((frame.index, frame.time))
         except SourceError as error:
             self.error = error
 
@@ -55,131 +55,132 @@ class Watched:
 def test_a_server_that_was_restarted(messages: list[str], scheme: str, path: str) -> None:
     port = free_port()
     with serving(scheme, port, path=path) as address:
-        source = open_source(SourceOptions(source=address, frame_timeout=SILENCE))
-        watched = Watched(source)
-        until(lambda: len(watched.seen) >= 5)
+        source = open_source(SourceOptions(source=address, frame_timeout=FRAME_TIMEOUT))
+        reader = ReaderThread(source)
+        until(lambda: len(reader.frames) >= 5)
         assert source.disconnected == 0
     until(lambda: source.disconnected > 0.1)
-    before = len(watched.seen)
+    before = len(reader.frames)
     with serving(scheme, port, path=path):
-        until(lambda: len(watched.seen) >= before + 5)
+        until(lambda: len(reader.frames) >= before + 5)
         assert source.disconnected == 0
         source.stop()
-        assert watched.ended()
+        assert reader.ended()
         source.close()
-    assert watched.error is None
-    assert all(b > a for (a, _), (b, _) in pairwise(watched.seen))
-    assert all(b > a for (_, a), (_, b) in pairwise(watched.seen))
-    assert watched.seen[-1][0] - watched.seen[0][0] + 1 - len(watched.seen) <= source.dropped  # through both
+    assert reader.error is None
+    assert all(b > a for (a, _), (b, _) in pairwise(reader.frames))
+    assert all(b > a for (_, a), (_, b) in pairwise(reader.frames))
+    assert reader.frames[-1][0] - reader.frames[0][0] + 1 - len(reader.frames) <= source.dropped  # through both
     lost, back = messages
     assert lost.startswith("source: lost: ")
     assert back.startswith("source: back after ")
 
 
 @pytest.mark.slow
-def test_the_reconnect_timeout_ends_it(messages: list[str]) -> None:
+def test_the_reconnect_timeout_ends_the_iteration(messages: list[str]) -> None:
     with serving("http", free_port()) as address:
-        source = open_source(SourceOptions(source=address, frame_timeout=SILENCE, reconnect_timeout=1))
-        watched = Watched(source)
-        until(lambda: len(watched.seen) >= 3)
-    assert watched.ended()
+        source = open_source(SourceOptions(source=address, frame_timeout=FRAME_TIMEOUT, reconnect_timeout=1))
+        reader = ReaderThread(source)
+        until(lambda: len(reader.frames) >= 3)
+    assert reader.ended()
     source.close()
-    assert watched.error is not None
-    assert "lost and not back after 1 s" in str(watched.error)
+    assert reader.error is not None
+    assert "lost and not back after 1 s" in str(reader.error)
     assert len(messages) == 1
 
 
-def test_stopping_ends_the_wait_and_its_threads() -> None:
+def test_stopping_ends_reconnecting_and_its_thread() -> None:
     with serving("http", free_port()) as address:
-        source = open_source(SourceOptions(source=address, frame_timeout=SILENCE))
-        watched = Watched(source)
-        until(lambda: len(watched.seen) >= 3)
+        source = open_source(SourceOptions(source=address, frame_timeout=FRAME_TIMEOUT))
+        reader = ReaderThread(source)
+        until(lambda: len(reader.frames) >= 3)
     until(lambda: source.disconnected > 0.1)
     source.stop()
-    assert watched.ended()
-    assert watched.error is None
+    assert reader.ended()
+    assert reader.error is None
     source.close()
-    assert isinstance(source, NewestFrameReader)
-    until(lambda: not source._thread.is_alive())
+    until(lambda: f"reader of {source.name}" not in {thread.name for thread in threading.enumerate()})
 
 
 @pytest.mark.parametrize("path", ["live", "h264"])
-def test_rtsp_password_is_used_and_not_shown(path: str) -> None:
+def test_an_rtsp_password_is_used_and_not_shown(path: str) -> None:
     with serving("rtsp", free_port(), "maker:S3CRET", path=path) as address:
         with_login = address.replace("//", "//maker:S3CRET@")
-        with open_source(SourceOptions(source=with_login, frame_timeout=SILENCE)) as source:
+        with open_source(SourceOptions(source=with_login, frame_timeout=FRAME_TIMEOUT)) as source:
             pixels = next(iter(source)).pixels
             assert pixels.shape == (120, 160, 3)
             assert pixels.min() < 32 < 224 < pixels.max()  # a white ball on black
             assert source.name == address
         with pytest.raises(SourceError, match="password right") as refused:
-            open_source(SourceOptions(source=with_login.replace("S3CRET", "WR0NG"), frame_timeout=SILENCE))
+            open_source(SourceOptions(source=with_login.replace("S3CRET", "WR0NG"), frame_timeout=FRAME_TIMEOUT))
         assert "WR0NG" not in str(refused.value)
 
 
-class Numbered(BaseSource):
-    """A camera that gives `count` frames at each opening."""
+class FakeCamera(BaseSource):
+    """A camera that yields `count` frames and is lost."""
 
     live = True
-    name = "numbered"
+    name = "fake camera"
 
     def __init__(self, count: int) -> None:
         self.count = count
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(self.count):
-            yield Frame(pixels=None, index=index, time=index / 30)  # type: ignore[arg-type]
-        raise SourceError("numbered stopped")
+            yield Frame(np.zeros((2, 2), np.uint8), index, index / 30)
+        raise SourceError("fake camera stopped")
 
 
-def test_reconnecting_counts_through_and_tries_until_it_opens(
-    messages: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_indices_rise_through_all_connections(messages: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fer_edge.edge.sources.reconnecting.FIRST_PAUSE", 0.001)
     openings: list[int | None] = [None, 0, 2, 1]  # not there; there without a picture; there again; there once more
 
-    def again() -> Source:
+    def reopen() -> Source:
         if not openings:
-            lasting.stop()
+            reconnecting.stop()
             raise SourceError("gone for good")
         count = openings.pop(0)
         if count is None:
             raise SourceError("not there")
-        return Numbered(count)
+        return FakeCamera(count)
 
-    lasting = ReconnectingSource(Numbered(3), again, reconnect_timeout=60, longest=0.01)
-    frames = list(lasting)
+    reconnecting = ReconnectingSource(FakeCamera(3), reopen, reconnect_timeout=60, max_pause=0.01)
+    frames = list(reconnecting)
     assert [frame.index for frame in frames] == list(range(6))
     assert [line.split()[1] for line in messages] == ["lost:", "back", "lost:", "back", "lost:"]
 
 
-def test_one_that_was_stopped_is_not_lost(messages: list[str]) -> None:
-    lasting = ReconnectingSource(Numbered(2), lambda: pytest.fail("opened again"), reconnect_timeout=60, longest=1)
-    for _ in lasting:
-        lasting.stop()
+def test_a_source_that_was_stopped_is_not_lost(messages: list[str]) -> None:
+    reconnecting = ReconnectingSource(
+        FakeCamera(2), lambda: pytest.fail("opened again"), reconnect_timeout=60, max_pause=1
+    )
+    for _ in reconnecting:
+        reconnecting.stop()
     assert messages == []
 
 
-def test_it_is_disconnected_until_its_picture_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else whoever waits for a picture could give up on a camera that is just coming back."""
+def test_it_is_disconnected_until_its_frame_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a reader that waits for a frame could give up on a camera that is just coming back."""
     monkeypatch.setattr("fer_edge.edge.sources.reconnecting.FIRST_PAUSE", 0.001)
-    told = list[tuple[str, bool]]()
+    reports = list[tuple[str, bool]]()
 
     def note(line: str) -> None:
-        told.append((line.split()[1], lasting.disconnected > 0))
+        reports.append((line.split()[1], reconnecting.disconnected > 0))
 
-    lasting = ReconnectingSource(Numbered(1), lambda: Numbered(2), reconnect_timeout=60, longest=0.01)
+    reconnecting = ReconnectingSource(FakeCamera(1), lambda: FakeCamera(2), reconnect_timeout=60, max_pause=0.01)
     with logged(also=note):
-        seen = [(frame.index, lasting.disconnected > 0) for frame in islice(lasting, 3)]
-    assert seen == [(0, False), (1, True), (2, False)]
-    assert told == [("lost:", True), ("back", False)]
+        frames = [(frame.index, reconnecting.disconnected > 0) for frame in islice(reconnecting, 3)]
+    assert frames == [(0, False), (1, True), (2, False)]
+    assert reports == [("lost:", True), ("back", False)]
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_without_reconnecting_it_ends_as_the_source_does(count: int) -> None:
-    lasting = ReconnectingSource(Numbered(count), lambda: pytest.fail("opened again"), reconnect_timeout=0, longest=1)
-    with pytest.raises(SourceError, match="numbered stopped"):
-        list(lasting)
+def test_without_reconnecting_it_raises_the_error_of_the_source(count: int) -> None:
+    reconnecting = ReconnectingSource(
+        FakeCamera(count), lambda: pytest.fail("opened again"), reconnect_timeout=0, max_pause=1
+    )
+    with pytest.raises(SourceError, match="fake camera stopped"):
+        list(reconnecting)
 
 
 def records(path: Path) -> list[dict[str, Any]]:
@@ -189,8 +190,8 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_run_goes_on_and_ends_while_it_waits(tmp_path: Path) -> None:
-    """Lost, back, lost again; SIGTERM while waiting ends it with exit code 0 and whole files."""
+def test_run_continues_after_reconnecting_and_ends_cleanly_while_it_waits(tmp_path: Path) -> None:
+    """Lost, back, lost again; SIGTERM while waiting ends it with exit code 0 and complete files."""
     port, lines, video = free_port(), tmp_path / "o.jsonl", tmp_path / "v.avi"
     with serving("http", port) as address:
         process = start("--show", "none", "--source", address, "--jsonl", lines, "--save-video", video)
@@ -215,14 +216,14 @@ def test_run_goes_on_and_ends_while_it_waits(tmp_path: Path) -> None:
         process.kill()
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
-    seen = records(lines)
-    assert f"{len(seen)} frames, " in errors
-    assert all(b["frame"] > a["frame"] and b["time"] > a["time"] for a, b in pairwise(seen))
+    written = records(lines)
+    assert f"{len(written)} frames, " in errors
+    assert all(b["frame"] > a["frame"] and b["time"] > a["time"] for a, b in pairwise(written))
     assert sorted(os.listdir(tmp_path)) == ["o.jsonl", "v.avi"]
 
 
 @pytest.mark.slow
-def test_the_duration_ends_while_the_run_waits(tmp_path: Path) -> None:
+def test_the_duration_ends_a_run_that_is_reconnecting(tmp_path: Path) -> None:
     with serving("http", free_port()) as address:
         process = start("--show", "none", "--source", address, "--jsonl", tmp_path / "o.jsonl", "--duration", "4")
         try:

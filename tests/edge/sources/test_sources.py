@@ -1,4 +1,4 @@
-"""Sources: videos and pictures that OpenCV wrote, and what cannot be opened."""
+"""Videos and pictures written by OpenCV, rotation, and sources that cannot be opened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.capture import open_capture
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.pictures import list_pictures, read_picture
-from fer_edge.edge.sources.stream import within
+from fer_edge.edge.sources.stream import open_in_time
 
 FPS = 12.5
 
@@ -46,7 +46,7 @@ def write_video(path: Path, count: int = 40) -> Path:
 
 
 def faststart(path: Path) -> Path:
-    """The MP4 with its index in front, as web servers want it: only such a one can be read when it is cut off."""
+    """Move an MP4's index to its front, as for web servers: only then can it be read when it is cut off."""
     data = path.read_bytes()
     atoms, at = {}, 0
     while at < len(data):
@@ -77,12 +77,12 @@ def test_video_gives_every_frame_in_media_time(tmp_path: Path, suffix: str) -> N
     assert len({id(frame.pixels) for frame in frames}) == 40  # each frame's memory is its own
 
 
-def test_a_looped_video_is_a_camera_that_never_ends(tmp_path: Path) -> None:
+def test_a_looped_video_is_a_live_source_that_never_ends(tmp_path: Path) -> None:
     with open_source(SourceOptions(source=str(write_video(tmp_path / "v.avi", 4)), loop=True)) as source:
         frames = list(islice(source, 10))
     assert source.live and source.continuous and source.fps == pytest.approx(FPS)
     numbers = [frame.index for frame in frames]
-    assert numbers == sorted(set(numbers)) and numbers[-1] >= 9  # a slow reader misses some, as from a camera
+    assert numbers == sorted(set(numbers)) and numbers[-1] >= 9  # a slow reader skips some, as with a camera
     assert [frame.time for frame in frames] == pytest.approx([number / FPS for number in numbers], abs=1e-3)
     assert [frame.pixels[:10].mean() for frame in frames] == pytest.approx([5 * (n % 4) for n in numbers], abs=6)
 
@@ -94,10 +94,10 @@ def test_a_looped_video_that_is_cut_off_ends_with_an_error(tmp_path: Path) -> No
         list(source)
 
 
-@pytest.mark.parametrize("given", [{"camera": "0"}, {"source": "rtsp://camera/1"}, {"source": "."}, {}])
-def test_only_a_video_can_be_looped(given: dict[str, str]) -> None:
+@pytest.mark.parametrize("fields", [{"camera": "0"}, {"source": "rtsp://camera/1"}, {"source": "."}, {}])
+def test_only_a_video_can_be_looped(fields: dict[str, str]) -> None:
     with pytest.raises(SourceError, match="expected a video file"):
-        open_source(SourceOptions(**given, loop=True))
+        open_source(SourceOptions(**fields, loop=True))
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4"])
@@ -118,8 +118,8 @@ def test_cut_video_keeps_what_was_decoded(tmp_path: Path, suffix: str, share: fl
     assert f"{len(frames)} of 40" in source.problem
 
 
-def test_file_that_grows_is_read_to_where_it_then_ends(tmp_path: Path) -> None:
-    """And no further: a file is no camera that could come back."""
+def test_file_that_grows_is_read_to_its_end_at_that_time(tmp_path: Path) -> None:
+    """And not reopened: a file is no camera that could come back."""
     path = tmp_path / "v.mjpeg"
     jpegs = b"".join(cv2.imencode(".jpg", picture(20 * index))[1].tobytes() for index in range(10))
     path.write_bytes(jpegs)
@@ -143,57 +143,57 @@ def test_mp4_without_its_index_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
-    """The address of the folder on a server that cannot give a part of a file."""
+def server(tmp_path: Path) -> Iterator[str]:
+    """The address of the folder on a server without byte ranges."""
     handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
 
 
-def test_a_recording_on_a_server_is_read_to_its_end(tmp_path: Path, served: str) -> None:
+def test_a_recording_on_a_server_is_read_to_its_end(tmp_path: Path, server: str) -> None:
     faststart(write_video(tmp_path / "v.mp4"))
-    with open_source(source=f"{served}/v.mp4") as source:
+    with open_source(source=f"{server}/v.mp4") as source:
         assert not source.live and source.fps == FPS
         assert [frame.index for frame in source] == list(range(40))
     assert source.problem is None
 
 
-def test_a_recording_that_its_server_cuts_off_says_so(tmp_path: Path, served: str) -> None:
+def test_a_recording_that_its_server_cuts_off_has_a_problem(tmp_path: Path, server: str) -> None:
     path = faststart(write_video(tmp_path / "v.mp4"))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with open_source(source=f"{served}/v.mp4") as source:
+    with open_source(source=f"{server}/v.mp4") as source:
         assert len(list(source)) < 40
     assert source.problem is not None and "of 40 frames" in source.problem
 
 
-def test_a_recording_whose_index_comes_last_wants_a_better_server(tmp_path: Path, served: str) -> None:
+def test_a_recording_whose_index_comes_last_needs_byte_ranges(tmp_path: Path, server: str) -> None:
     write_video(tmp_path / "v.mp4")
     with (
-        open_source(source=f"{served}/v.mp4") as source,
+        open_source(source=f"{server}/v.mp4") as source,
         pytest.raises(SourceError, match=r"v\.mp4 .*byte ranges.*download it"),
     ):
         list(source)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all\n" * 100])
-def test_what_is_no_video_is_an_error(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_video_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "v.mp4"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=r"v\.mp4"), open_source(source=str(path)) as source:
         list(source)
 
 
-def test_a_video_that_may_not_be_read_says_so() -> None:
-    """As an ordinary user: root may read anything."""
+def test_a_video_without_read_permission_is_an_error() -> None:
+    """Checked as an ordinary user: root may read anything."""
     if os.geteuid():
         pytest.skip("needs root to become another user")
     code = "import os, sys; from fer_edge.edge.sources.video import open_video\n"
     code += "os.setgroups([]); os.setgid(65534); os.setuid(65534); open_video(sys.argv[1])"
-    with tempfile.NamedTemporaryFile(suffix=".mp4") as film:
-        done = subprocess.run([sys.executable, "-c", code, film.name], capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1].endswith(f"SourceError: {film.name} cannot be read: Permission denied")
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as video_file:
+        done = subprocess.run([sys.executable, "-c", code, video_file.name], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].endswith(f"SourceError: {video_file.name} cannot be read: Permission denied")
 
 
 def test_missing_source() -> None:
@@ -203,7 +203,7 @@ def test_missing_source() -> None:
         open_source(source="3")
 
 
-def test_folder_goes_on_after_a_bad_picture(tmp_path: Path) -> None:
+def test_a_folder_is_read_on_after_an_unreadable_picture(tmp_path: Path) -> None:
     for name, shade in (("b.png", 50), ("a.jpg", 10), ("c.PNG", 90)):
         (tmp_path / name).write_bytes(cv2.imencode(name[1:], picture(shade))[1].tobytes())
     (tmp_path / "aa.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:1000])
@@ -232,38 +232,38 @@ def test_gray_and_sixteen_bit_pictures_become_bgr(tmp_path: Path) -> None:
 
 
 def test_a_large_file_that_is_no_picture_is_not_read(tmp_path: Path) -> None:
-    film = write_video(tmp_path / "party.mp4", 2)
-    os.truncate(film, 1 << 40)  # a hole: no machine has the memory for it
+    video_file = write_video(tmp_path / "party.mp4", 2)
+    os.truncate(video_file, 1 << 40)  # sparse: no machine has the memory for it
     with pytest.raises(SourceError, match=r"party\.mp4 is no picture that OpenCV can read; .* fer-edge run --source"):
-        read_picture(film)
+        read_picture(video_file)
 
 
-def test_a_picture_comes_through_a_pipe() -> None:
-    def piped(content: bytes) -> np.ndarray:
+def test_a_picture_can_be_read_from_a_pipe() -> None:
+    def read_through_pipe(content: bytes) -> np.ndarray:
         reader, writer = os.pipe()
         with open(reader), open(writer, "wb") as pipe:
             pipe.write(content)
             pipe.close()
             return read_picture(f"/dev/fd/{reader}")
 
-    assert (piped(cv2.imencode(".png", picture(50))[1].tobytes()) == picture(50)).all()
+    assert (read_through_pipe(cv2.imencode(".png", picture(50))[1].tobytes()) == picture(50)).all()
     with pytest.raises(SourceError, match="not a whole picture"):
-        piped(b"")
+        read_through_pipe(b"")
 
 
-def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
+def test_a_folder_is_no_picture(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read: Is a directory"):
         read_picture(tmp_path)
 
 
-def test_a_name_may_be_of_any_bytes(tmp_path: Path) -> None:
+def test_a_file_name_need_not_be_utf8(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xff.png")
     path.write_bytes(cv2.imencode(".png", picture(50))[1].tobytes())
     assert (read_picture(path) == picture(50)).all()
 
 
 @pytest.mark.parametrize(
-    ("camera", "words"),
+    ("camera", "message"),
     [
         ("99", "V4L2: /dev/video99 does not exist"),
         ("99", "libcamera: picamera2 is missing"),
@@ -272,17 +272,17 @@ def test_a_name_may_be_of_any_bytes(tmp_path: Path) -> None:
     ],
 )
 def test_missing_camera(
-    camera: str, words: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    camera: str, message: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "picamera2", None)
-    with pytest.raises(SourceError) as told:
+    with pytest.raises(SourceError) as raised:
         open_source(camera=camera)
-    assert words in str(told.value)
-    assert "\n" not in str(told.value)
-    assert capfd.readouterr().err == ""  # OpenCV kept quiet
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert capfd.readouterr().err == ""  # OpenCV wrote nothing
 
 
-def test_camera_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_device_that_is_no_camera(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SourceError, match="cannot be opened as a V4L2 camera"):
         open_source(camera="/dev/null")
     assert capfd.readouterr().err == ""
@@ -290,7 +290,7 @@ def test_camera_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("shape", [(480, 640), (720, 1280)])
 @pytest.mark.parametrize(("rotate", "mirror"), [(r, m) for r in (0, 90, 180, 270) for m in (False, True)])
-def test_pictures_are_turned_exactly(tmp_path: Path, shape: tuple[int, int], rotate: int, mirror: bool) -> None:
+def test_pictures_are_rotated_exactly(tmp_path: Path, shape: tuple[int, int], rotate: int, mirror: bool) -> None:
     pixels = scene(shape[1], shape[0])
     cv2.imwrite(str(tmp_path / "p.png"), pixels)
     with open_source(SourceOptions(source=str(tmp_path / "p.png"), rotate=rotate, mirror=mirror)) as source:
@@ -300,13 +300,13 @@ def test_pictures_are_turned_exactly(tmp_path: Path, shape: tuple[int, int], rot
     assert source.problem is None
 
 
-def test_opening_that_hangs_is_given_up(tmp_path: Path) -> None:
-    """As a GStreamer pipeline without a source does; here a named pipe that nobody writes to."""
+def test_opening_that_hangs_times_out(tmp_path: Path) -> None:
+    """A GStreamer pipeline without a source hangs; a named pipe without a writer stands for it here."""
     silent = tmp_path / "pipe"
     os.mkfifo(silent)
     with pytest.raises(TimeoutError):
-        within(0.2, lambda: open_capture(str(silent), cv2.CAP_FFMPEG))
+        open_in_time(lambda: open_capture(str(silent), cv2.CAP_FFMPEG), 0.2)
     os.close(os.open(silent, os.O_WRONLY))  # the thread that was left behind ends
-    film = write_video(tmp_path / "v.avi", 3)
-    assert within(LIMIT, lambda: open_capture(str(film), cv2.CAP_FFMPEG)) is not None
-    assert within(LIMIT, lambda: open_capture(str(tmp_path / "none"), cv2.CAP_FFMPEG)) is None
+    video_file = write_video(tmp_path / "v.avi", 3)
+    assert open_in_time(lambda: open_capture(str(video_file), cv2.CAP_FFMPEG), LIMIT) is not None
+    assert open_in_time(lambda: open_capture(str(tmp_path / "none"), cv2.CAP_FFMPEG), LIMIT) is None
