@@ -1,4 +1,4 @@
-"""Two results side by side: what changed, and whether it is more than chance."""
+"""Compare two result files: what changed, and whether it is more than chance."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from fer_edge.benchmarks.results_io.record import ResultError, read
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 def compare(before: Path, after: Path) -> None:
-    """Compare two results of accuracy, latency or start, BEFORE and AFTER, row by row, with 95 % intervals.
+    """Compare two result files of accuracy, latency or start, BEFORE and AFTER, row by row, with 95 % intervals.
 
-    Accuracy is paired by picture, so both must be of one split. Latency is paired by row, and the time from start
-    to end too; their interval comes from the rounds in which they were measured. A round of one file has nothing to
-    do with a round of the other, so those are drawn apart; of two machines that were busy in different ways the
-    interval tells nothing.
+    Accuracy is paired by picture, so both files must be of the same split. Times are compared by the ratio of their
+    medians, with an interval from the rounds in which they were measured. The rounds of one file are independent of
+    those of the other, and the interval does not cover a difference in load between the two runs.
     """
     old, new = read(before), read(after)
     if old["kind"] != new["kind"] or old["kind"] not in _COMPARE:
@@ -34,7 +33,7 @@ def compare(before: Path, after: Path) -> None:
             f"expected two of one kind: {', '.join(_COMPARE)}"
         )
     if old.get("data", {}).get("sha256") != new.get("data", {}).get("sha256"):
-        raise ResultError(f"{before} and {after} were measured on different pictures; expected one split")
+        raise ResultError(f"{before} and {after} were measured on different pictures; expected the same split")
     if old["machine"]["cpu"] != new["machine"]["cpu"]:
         click.echo(f"note: measured on {old['machine']['cpu']} and {new['machine']['cpu']}", err=True)
     key, line = _COMPARE[old["kind"]]
@@ -47,23 +46,23 @@ def compare(before: Path, after: Path) -> None:
 
 
 def _accuracy(old: dict[str, Any], new: dict[str, Any]) -> str:
-    right = [_marks(row, "correct") == "1" for row in (old, new)]
-    same = float(np.mean(_marks(old, "predictions") == _marks(new, "predictions")))
-    low, high = paired_interval(*right)
-    gained, lost = int(np.sum(right[1] & ~right[0])), int(np.sum(right[0] & ~right[1]))
+    before, after = (_digits(row, "correct") == "1" for row in (old, new))  # (N,) each
+    agreement = float(np.mean(_digits(old, "predictions") == _digits(new, "predictions")))
+    low, high = paired_interval(before, after)
+    gained, lost = int(np.sum(after & ~before)), int(np.sum(before & ~after))
     return (
         f"{label(new):28} {new['runtime']:22} {100 * old['accuracy']:6.2f} → {100 * new['accuracy']:6.2f} %  "
         f"{100 * (new['accuracy'] - old['accuracy']):+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] points, "
         f"{gained} gained, {lost} lost, p = {sign_test(gained, lost):.3f}, "
-        f"{100 * same:.2f} % answered alike"
+        f"{100 * agreement:.2f} % same predictions"
     )
 
 
-def _marks(row: dict[str, Any], what: str) -> NDArray[np.str_]:
-    """(N,) digits that a row has for its pictures: its answers, or which of them were right."""
-    if what not in row:
-        raise ResultError(f"the row of {row['model']} lacks each picture's {what}; run its command again")
-    return np.array(list(row[what]))
+def _digits(row: dict[str, Any], name: str) -> NDArray[np.str_]:
+    """(N,) digits, one per picture: the predicted class, or 1 where it is correct."""
+    if name not in row:
+        raise ResultError(f"the row of {row['model']} has no '{name}' per picture; repeat the measurement")
+    return np.array(list(row[name]))
 
 
 def _latency(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -81,21 +80,37 @@ def _latency(old: dict[str, Any], new: dict[str, Any]) -> str:
 def _start(old: dict[str, Any], new: dict[str, Any]) -> str:
     for row in (old, new):
         if "rounds" not in row:
-            raise ResultError(f"the row of {row['model']} lacks each process's time; run its command again")
+            raise ResultError(f"the row of {row['model']} has no time per process; repeat the measurement")
     low, high = ratio_interval(old["rounds"], new["rounds"], paired=False)
     before, after = old["ms"]["p50"], new["ms"]["p50"]
     return f"{new['model']:48} {before:.0f} → {after:.0f} ms, {before / after:.2f}x [{low:.2f}, {high:.2f}]"
 
 
 def paired_interval(old: NDArray[np.bool_], new: NDArray[np.bool_]) -> tuple[float, float]:
-    """The 95 % interval of a difference of two shares of the same pictures: normal, from the paired differences."""
+    """The 95 % interval of the difference in accuracy on the same pictures, from the normal distribution.
+
+    Args:
+        old: (N,) whether each picture was classified correctly before.
+        new: (N,) whether it is now.
+
+    Returns:
+        Lower and upper end of accuracy(new) - accuracy(old), -1..1.
+    """
     change = new.astype(np.float64) - old
     half = 1.96 * float(np.std(change)) / math.sqrt(len(change))
     return float(change.mean()) - half, float(change.mean()) + half
 
 
 def sign_test(gained: int, lost: int) -> float:
-    """McNemar's exact test, two-sided: how often chance alone moves as many answers one way."""
+    """McNemar's exact test, two-sided.
+
+    Args:
+        gained: Pictures that became correct.
+        lost: Pictures that became wrong.
+
+    Returns:
+        The probability, 0..1, of a difference at least as large if both models were equally accurate.
+    """
     total, few = gained + lost, min(gained, lost)
     tail = sum(math.comb(total, count) for count in range(few + 1)) / 2**total
     return float(min(1.0, 2 * tail))

@@ -1,4 +1,4 @@
-"""How FER2013's pictures frame their faces, seen through a detector: the source of edge/faces/crop.py's numbers."""
+"""How FER2013's pictures frame their faces, as a detector sees it: the source of the numbers in edge/faces/crop.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ZOOM = 5
 """Each picture is enlarged to 240 px, a common size of a face before a camera."""
 
 PADDING = 0.5
-"""Canvas around the picture, in picture sides: the detectors expect more than a face's middle."""
+"""Canvas around the picture, in picture sides: the detectors expect a whole head."""
 
 
 def canvas(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -32,8 +32,8 @@ def canvas(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.copyMakeBorder(enlarged, pad, pad, pad, pad, cv2.BORDER_REPLICATE), np.uint8)
 
 
-def relations(face: Face) -> dict[str, float]:
-    """A face found on a canvas to its measures in picture sides (ratios of lengths and positions 0..1)."""
+def geometry(face: Face) -> dict[str, float]:
+    """Sizes and positions of a face that was detected on a canvas, in picture sides (ratios, positions 0..1)."""
     side, box = FACE_SIZE * ZOOM, face.box
     measures = {
         "picture / box side": side / (box.width * box.height) ** 0.5,
@@ -54,41 +54,40 @@ def relations(face: Face) -> dict[str, float]:
 
 
 def measure(pictures: NDArray[np.uint8], detector: Detector) -> Iterator[dict[str, float]]:
-    """The relations of the largest face of each (48, 48) picture that has one."""
+    """The geometry of the largest face of each (48, 48) picture in which one is detected."""
     for index, picture in enumerate(pictures):
         faces = detector.detect(Frame(canvas(picture), index))
         if faces:
-            yield relations(faces[0])
+            yield geometry(faces[0])
 
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="FER2013 CSV or folder tree.")
 @click.option("--split", default="train", show_default=True, help="The split to measure.")
 @click.option(
-    "--count",
-    type=click.IntRange(1),
-    default=2000,
-    show_default=True,
-    help="Pictures, drawn by chance with a fixed seed.",
+    "--count", type=click.IntRange(1), default=2000, show_default=True, help="Pictures, sampled with a fixed seed."
 )
-@click.option("--detector", "spec", default="blazeface", show_default=True, help="Detector to see through.")
+@click.option("--detector", "spec", default="blazeface", show_default=True, help="Face detector.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def crop(data: Path, split: str, count: int, spec: str, as_json: bool) -> None:
-    """Measure how a data set's pictures frame their faces: median and quartiles of each relation."""
+    """Measure how a data set's pictures frame their faces: median and quartiles of sizes and positions.
+
+    The margins of the crop that the device cuts out of a frame come from these figures.
+    """
     pictures = load(data).split(split).faces
-    chosen = np.random.default_rng(0).permutation(len(pictures))[:count]
-    found = list(measure(pictures[chosen], open_detector(spec)))
-    if not found:
-        raise ResultError(f"{spec} found no face in {len(chosen)} pictures of {data}; expected pictures of faces")
-    table = {}
-    for name in found[0]:
-        low, middle, high = np.percentile([row[name] for row in found], (25, 50, 75)).tolist()
-        table[name] = {"q1": low, "median": middle, "q3": high}
+    sample = np.random.default_rng(0).permutation(len(pictures))[:count]
+    measures = list(measure(pictures[sample], open_detector(spec)))
+    if not measures:
+        raise ResultError(f"{spec} found no face in {len(sample)} pictures of {data}; expected pictures of faces")
+    quartiles = {}
+    for name in measures[0]:
+        low, middle, high = np.percentile([row[name] for row in measures], (25, 50, 75)).tolist()
+        quartiles[name] = {"q1": low, "median": middle, "q3": high}
     if as_json:
-        counts = {"detector": spec, "split": split, "pictures": len(chosen), "found": len(found)}
-        click.echo(json.dumps(counts | {"relations": table}, indent=2))
+        counts = {"detector": spec, "split": split, "pictures": len(sample), "found": len(measures)}
+        click.echo(json.dumps(counts | {"relations": quartiles}, indent=2))
         return
-    click.echo(f"{spec}: a face in {len(found)} of {len(chosen)} pictures of '{split}'")
+    click.echo(f"{spec}: a face in {len(measures)} of {len(sample)} pictures of '{split}'")
     click.echo(f"{'relation':<24}{'q1':>9}{'median':>9}{'q3':>9}")
-    for name, row in table.items():
+    for name, row in quartiles.items():
         click.echo(f"{name:<24}{row['q1']:>9.3f}{row['median']:>9.3f}{row['q3']:>9.3f}")

@@ -104,7 +104,7 @@ def _measured(whole: Ensemble, early: CascadeClassifier, part: Split) -> dict[st
         for name in scores
     ]
     blocks = {name: np.add.reduceat(each, range(0, count, BLOCK)) for name, each in times.items()}
-    interval = ratio_interval(blocks["all models"], blocks["early exit"], paired=True, middle=np.mean)
+    interval = ratio_interval(blocks["all models"], blocks["early exit"], paired=True, average=np.mean)
     return {
         "rows": rows,
         "ratio": round(float(times["all models"].sum() / times["early exit"].sum()), 3),

@@ -1,4 +1,4 @@
-"""The same measurement by another environment's Python, whose TFLite runtime may differ."""
+"""Repeat a measurement with another environment's Python, whose TFLite runtime may differ."""
 
 from __future__ import annotations
 
@@ -15,25 +15,36 @@ from fer_edge.benchmarks.results_io.record import ResultError
 
 
 def python_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The option `--python`, repeatable, as `pythons`."""
+    """Add the repeatable option `--python`, passed as `pythons`."""
     return click.option(
         "--python",
         "pythons",
         multiple=True,
         metavar="PATH",
-        help="Another environment's Python, measured too: its TFLite runtime may differ. Repeatable.",
+        help="Python of another environment to measure too, for its TFLite runtime. Repeatable.",
     )(command)
 
 
 def rows_from(python: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of `fer-edge bench ARGUMENTS` in that environment, and its versions; ResultError says why it failed."""
+    """Run `fer-edge bench ARGUMENTS` in another environment.
+
+    Args:
+        python: That environment's Python.
+        arguments: The command line behind `bench`, without --out.
+
+    Returns:
+        The rows of its result, each with the environment's Python version and packages.
+
+    Raises:
+        ResultError: The Python cannot be run, or the command failed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
         command = [python, "-m", "fer_edge.edge.cli", "bench", *arguments, "--out", str(out)]
         try:
             done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         except OSError as error:
-            raise ResultError(f"--python {python} cannot be run: {error.strerror}; expected a Python") from None
+            raise ResultError(f"--python {python} cannot be run: {error.strerror}; expected a Python's path") from None
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise ResultError(f"--python {python} failed: {last}; it needs fer-edge and a TFLite runtime")

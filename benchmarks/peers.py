@@ -213,6 +213,6 @@ def _measured(workers: dict[str, _Worker], faces: Path, labels: Any, frames: int
 def _beside_run(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """How many times as long a frame takes, in the mean, as `run` takes for it, and the 95 % interval of that."""
     (ours,) = (each for each in rows if each["name"] == "run")
-    low, high = ratio_interval(row["rounds"], ours["rounds"], paired=True, middle=np.mean)
+    low, high = ratio_interval(row["rounds"], ours["rounds"], paired=True, average=np.mean)
     ratio = row["frame"]["mean"] / ours["frame"]["mean"]
     return {"ratio": round(ratio, 3), "ratio_interval": [round(low, 3), round(high, 3)]}

@@ -1,4 +1,4 @@
-"""Result files as one page with pictures, that needs nothing else to be read."""
+"""Result files as one self-contained HTML page with tables and figures."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from fer_edge.train.evaluation.figures import figure, png, tidy
 TITLES = {
     "summary": "Accuracy, size and speed",
     "accuracy": "Accuracy",
-    "quantization": "What int8 costs",
-    "recall": "What it confuses",
+    "quantization": "Cost of int8",
+    "recall": "Confusions",
     "robustness": "Robustness",
     "early-exit": "Early exit",
     "latency": "Latency",
     "batching": "Several faces at once",
-    "layers": "Where a network's time goes",
-    "start": "From nothing to the first answer",
+    "layers": "Time per kind of layer",
+    "start": "Start-up",
     "pipeline": "The whole pipeline",
-    "sustained": "Minutes on end",
-    "peers": "Beside other packages",
+    "sustained": "Sustained load",
+    "peers": "Other packages",
 }
 
 STYLE = """
@@ -45,15 +45,15 @@ th:first-child, td:first-child { text-align: left } code { background: #f6f8fa; 
 code { background: #161b22 } a { color: #4493f8 } }
 """
 
-PARTS = (*(f"C{index}" for index in range(10)), "#1f2328", "#afb8c1")
+PART_COLOURS = (*(f"C{index}" for index in range(10)), "#1f2328", "#afb8c1")
 """Colours of a bar's parts: matplotlib's ten and two more."""
 
 
 @click.command()
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULT.json]...")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The .html page to write.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="HTML page to write.")
 def report(results: tuple[Path, ...], out: Path) -> None:
-    """Make one HTML page, tables and pictures, of RESULT files (default: as 'fer-edge bench table')."""
+    """Make one HTML page with tables and figures from RESULT files (default: as 'fer-edge bench table')."""
     paths = list(results) or sorted(RESULTS.glob("*.json"))
     rendered = tables(results) if results else published()
     if not rendered:
@@ -63,36 +63,46 @@ def report(results: tuple[Path, ...], out: Path) -> None:
 
 
 def page(rendered: dict[str, str], results: list[dict[str, Any]]) -> str:
-    """The page's HTML, its pictures in it."""
-    drawn: dict[str, list[str]] = {}
+    """The page's HTML, its figures embedded.
+
+    Args:
+        rendered: Markdown tables by name, as `benchmarks.table` makes them.
+        results: The result files' contents, which the figures are drawn from.
+    """
+    images: dict[str, list[str]] = {}
     for result in results:
-        for kind, title, draw in _PICTURES:
-            if kind == result["kind"] and (picture := draw(result)) is not None:
-                drawn.setdefault(kind, []).append(_image(picture, title))
+        for kind, title, draw in _FIGURES:
+            if kind == result["kind"] and (png_bytes := draw(result)) is not None:
+                images.setdefault(kind, []).append(_image(png_bytes, title))
     pareto = _pareto(results)
     if pareto is not None:
-        drawn.setdefault("latency", []).append(_image(pareto, "Accuracy over latency"))
-    parts = [
-        f"<h2 id={name}>{TITLES[name]}</h2>\n{_html(rendered[name])}\n{''.join(drawn.get(name, []))}"
+        images.setdefault("latency", []).append(_image(pareto, "Accuracy over latency"))
+    sections = [
+        f"<h2 id={name}>{TITLES[name]}</h2>\n{_html(rendered[name])}\n{''.join(images.get(name, []))}"
         for name in TITLES
         if name in rendered
     ]
-    commands = "".join(f"<li><code>{html.escape(result.get('command', ''))}</code></li>" for result in results)
+    commands = "".join(f"<li>{_provenance(result)}</li>" for result in results)
     return (
         "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content='width=device-width'>\n"
         f"<title>fer-edge: measurements</title>\n<style>{STYLE}</style>\n<h1>fer-edge: measurements</h1>\n"
-        f"<p>Each figure was measured by one of these commands:</p>\n<ul>{commands}</ul>\n"
-        f"{''.join(parts)}</html>\n"
+        f"<p>Commands of the measurements, with the git revisions that they were run at:</p>\n<ul>{commands}</ul>\n"
+        f"{''.join(sections)}</html>\n"
     )
 
 
-def _image(picture: bytes, title: str) -> str:
-    data = base64.b64encode(picture).decode()
+def _provenance(result: dict[str, Any]) -> str:
+    command, revision = html.escape(result.get("command", "")), html.escape(result["machine"].get("git") or "unknown")
+    return f"<code>{command}</code> ({revision})"
+
+
+def _image(png_bytes: bytes, title: str) -> str:
+    data = base64.b64encode(png_bytes).decode()
     return f"<p><img alt='{html.escape(title)}' src='data:image/png;base64,{data}'></p>\n"
 
 
 def _html(markdown: str) -> str:
-    """Tables and paragraphs as benchmarks.table writes them; no other Markdown."""
+    """Tables, paragraphs and `code` as benchmarks.table writes them; no other Markdown."""
     blocks = []
     for block in re.split(r"\n{2,}", markdown):
         lines = block.splitlines()
@@ -106,84 +116,83 @@ def _html(markdown: str) -> str:
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", "\n".join(blocks))
 
 
-# --- pictures ----------------------------------------------------------------------------------------------------
+# --- figures -----------------------------------------------------------------------------------------------------
 
 
 def distribution(result: dict[str, Any]) -> bytes | None:
-    """The share of calls that took no longer than so many ms, a line per model and thread count."""
+    """Cumulative distribution of the milliseconds per face, a line per model and thread count; a PNG."""
     rows = [row for row in result["rows"] if "percentiles" in row["classifier"]]
     if not rows:
         return None
-    drawn = figure(7.5, 4)
-    axis = tidy(drawn.subplots())
+    canvas = figure(7.5, 4)
+    axis = tidy(canvas.subplots())
     runtimes = {row["runtime"] for row in rows}
     for row in rows:
         label = ", ".join([row["model"], f"{row['threads']} thr", *([row["runtime"]] if len(runtimes) > 1 else [])])
         axis.plot(row["classifier"]["percentiles"], range(101), label=label, lw=1.5)
     axis.set_xscale("log")
-    axis.set_xlabel("one face, crop to probabilities, ms")
+    axis.set_xlabel("ms per face, crop to probabilities")
     axis.set_ylabel("share of calls, %")
     axis.legend(frameon=False, fontsize=8)
-    return png(drawn)
+    return png(canvas)
 
 
 def stages(result: dict[str, Any]) -> bytes | None:
-    """The mean time of each stage as a bar, a bar per case; classifying in its networks and what is around them."""
+    """Mean milliseconds per stage, a bar per clip; classification is split into its models and the rest; a PNG."""
     names = [f"{row['width']}x{row['height']}, {row['faces']} faces, {row['threads']} thr" for row in result["rows"]]
-    networks = dict.fromkeys(name for row in result["rows"] for name in row["models"])
-    shown = ("capture", "detect", "track", "crop", *networks, "fuse", "smooth", "draw", "sink")
-    parts = {part: [_of_frame(row, part) for row in result["rows"]] for part in shown}
-    return _bars(names, parts, "mean of a frame, ms")
+    models = dict.fromkeys(name for row in result["rows"] for name in row["models"])
+    parts = ("capture", "detect", "track", "crop", *models, "fuse", "smooth", "draw", "sink")
+    return _bars(names, {part: [ms_per_frame(row, part) for row in result["rows"]] for part in parts}, "ms per frame")
 
 
-def _of_frame(row: dict[str, Any], part: str) -> float:
-    """Milliseconds that a stage, or a network wherever it was asked, takes of a frame, in the mean of all."""
+def ms_per_frame(row: dict[str, Any], part: str) -> float:
+    """Mean milliseconds per frame of a stage or a model, over all frames of a pipeline result's row."""
     if part in row["stages"]:
         return float(row["stages"][part]["mean"])
-    asked = row["models"].get(part, {"mean": 0.0, "count": 0})
-    return float(asked["mean"] * asked["count"] / row["stages"]["capture"]["count"])
+    calls = row["models"].get(part, {"mean": 0.0, "count": 0})
+    return float(calls["mean"] * calls["count"] / row["stages"]["capture"]["count"])
 
 
 def kinds(result: dict[str, Any]) -> bytes | None:
-    """The time of each kind of operator as a bar, a bar per network."""
+    """Milliseconds per kind of operator, a bar per network; a PNG."""
     names = [f"{row['model']}, {row['threads']} thr" for row in result["rows"]]
-    # a kind whose pieces took no longer than those before them has no length
+    # differences of two measurements may come out below 0
     parts = {kind: [max(0.0, row["kinds"][kind]["ms"]) for row in result["rows"]] for kind in KINDS}
-    return _bars(names, parts, "one invocation, ms")
+    return _bars(names, parts, "ms per invocation")
 
 
 def _bars(names: list[str], parts: dict[str, list[float]], unit: str) -> bytes:
-    """A bar for every name, of parts one behind another."""
-    drawn = figure(9, 0.55 * len(names) + 1.4)
-    axis = tidy(drawn.subplots())
+    """Stacked horizontal bars, one per name; a PNG."""
+    canvas = figure(9, 0.55 * len(names) + 1.4)
+    axis = tidy(canvas.subplots())
     left = [0.0] * len(names)
     for index, (part, lengths) in enumerate(parts.items()):
-        axis.barh(names, lengths, left=left, label=part, color=PARTS[index])
+        axis.barh(names, lengths, left=left, label=part, color=PART_COLOURS[index])
         left = [start + length for start, length in zip(left, lengths, strict=True)]
     axis.invert_yaxis()
     axis.set_xlabel(unit)
     axis.legend(frameon=False, fontsize=8, ncols=min(6, len(parts)), loc="lower center", bbox_to_anchor=(0.4, 1.0))
-    return png(drawn)
+    return png(canvas)
 
 
 def _pareto(results: list[dict[str, Any]]) -> bytes | None:
-    """Accuracy over the median latency of the models that have both."""
+    """Accuracy over median latency of the models that have both; a PNG."""
     points = accuracy_at(results)
     if not points:
         return None
-    drawn = figure(6, 4)
-    axis = tidy(drawn.subplots())
+    canvas = figure(6, 4)
+    axis = tidy(canvas.subplots())
     for name, (x, y) in points.items():
         axis.plot(x, y, "o", ms=8)
         axis.annotate(name, (x, y), xytext=(8, 4), textcoords="offset points")
     axis.set_xlim(0, 1.35 * max(x for x, _ in points.values()))
-    axis.set_xlabel("one face, one thread, p50, ms")
+    axis.set_xlabel("ms per face, p50, one thread")
     axis.set_ylabel("accuracy, %")
-    return png(drawn)
+    return png(canvas)
 
 
 def accuracy_at(results: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
-    """By model, its median milliseconds on one thread and its accuracy in percent, both by LiteRT."""
+    """By model, its median milliseconds with one thread and its accuracy in percent, both with LiteRT."""
     accuracy = {
         row["model"]: row["accuracy"]
         for result in results
@@ -200,7 +209,7 @@ def accuracy_at(results: list[dict[str, Any]]) -> dict[str, tuple[float, float]]
     }
 
 
-_PICTURES: tuple[tuple[str, str, Callable[[dict[str, Any]], bytes | None]], ...] = (
+_FIGURES: tuple[tuple[str, str, Callable[[dict[str, Any]], bytes | None]], ...] = (
     ("latency", "Distribution of latency", distribution),
     ("layers", "Time by kind of operator", kinds),
     ("pipeline", "Stages of a frame", stages),

@@ -1,4 +1,4 @@
-"""How far scores move when a face hardly does: the source of edge/expression/score_cache.py's numbers."""
+"""How far scores move when a face hardly changes: the source of the numbers in edge/expression/score_cache.py."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.train.data.loading import load
 
 ZOOM = 4
-"""Each picture is enlarged to 192 px before it is moved, so that a move is no whole pixel."""
+"""Each picture is enlarged to 192 px before it is perturbed, so that it moves by fractions of a pixel."""
 
 VIEWS = 4
-"""Moved views of each picture."""
+"""Perturbed views of each picture."""
 
 
-def moved(picture: NDArray[np.uint8], amount: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+def perturb(picture: NDArray[np.uint8], amount: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A (48, 48) picture as a camera might see it a moment later, by an amount of 0 (as it is) to 1.
 
     Standard deviations at 1: 0.8 px of shift, 2 degrees, 2 % of size, 3 gray levels of light; noise of 1.5.
     """
     side = ZOOM * FACE_SIZE
     large = cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
-    turn, size = amount * rng.normal(0, (2, 0.02))
-    way = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), turn, 1 + size)
-    way[:, 2] = way[:, 2] + amount * rng.normal(0, 0.8 * ZOOM, 2)
-    large = cv2.warpAffine(large, way, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    degrees, zoom = amount * rng.normal(0, (2, 0.02))
+    matrix = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), degrees, 1 + zoom)
+    matrix[:, 2] = matrix[:, 2] + amount * rng.normal(0, 0.8 * ZOOM, 2)
+    large = cv2.warpAffine(large, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     small = cv2.resize(large, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA)
     noise = amount * (rng.normal(0, 3) + rng.normal(0, 1.5, small.shape))
     return np.asarray(np.clip(np.rint(small + noise), 0, 255), np.uint8)
@@ -45,29 +45,34 @@ def moved(picture: NDArray[np.uint8], amount: float, rng: np.random.Generator) -
     type=click.IntRange(1),
     default=1000,
     show_default=True,
-    help="Pictures of val, drawn by chance with a fixed seed.",
+    help="Pictures of val, with a fixed seed.",
 )
-@click.option("--model", default="ensemble", show_default=True, help="What is asked about them.")
+@click.option("--model", default="ensemble", show_default=True, help="Model whose scores are compared.")
 def score_cache(data: Path, count: int, model: str) -> None:
-    """Ask about faces and about what they look like a moment later; show answers by how much the two differ."""
+    """Measure how scores change with a crop: pairs of a face and the same face a moment later.
+
+    Ten lines, from the smallest difference of the crops to the largest. Difference: of the crops, in standard
+    deviations of their gray values, as --cache-threshold is. Distance: total variation of the two scores. Changed:
+    pairs with another emotion. Lead: median lead of the first emotion over the second in those.
+    """
     faces = load(data).split("val").faces
     rng, classifier = np.random.default_rng(0), open_classifier(model)
     rows = []
     for face in faces[rng.permutation(len(faces))[:count]]:
-        views = np.stack([moved(face, amount, rng) for amount in (0.0, *rng.uniform(0, 1, VIEWS))])
+        views = np.stack([perturb(face, amount, rng) for amount in (0.0, *rng.uniform(0, 1, VIEWS))])
         scores = classifier(views)
         first, second = np.sort(scores[0])[-1:-3:-1]
         for view, row in zip(views[1:], scores[1:], strict=True):
             gap = difference(view, views[0]) / max(1e-3, float(views[0].std()))
-            other = row.argmax() != scores[0].argmax()
-            rows.append((gap, total_variation(row, scores[0]), float(other), first - second if other else np.nan))
-    table = np.array(sorted(rows))
-    click.echo(f"{len(table)} pairs; scores apart by total variation; lead: of the answers that changed, at the median")
-    click.echo(f"{'difference':>14}{'apart, mean':>13}{'p90':>8}{'changed':>9}{'lead':>7}")
-    for part in np.array_split(table, 10):
-        changed = part[:, 2] == 1
-        lead = f"{np.median(part[changed, 3]):7.3f}" if changed.any() else f"{'–':>7}"
+            changed = row.argmax() != scores[0].argmax()
+            rows.append((gap, total_variation(row, scores[0]), float(changed), first - second if changed else np.nan))
+    pairs = np.array(sorted(rows))  # (N, 4), by difference
+    click.echo(f"{len(pairs)} pairs")
+    click.echo(f"{'difference':>14}{'distance, mean':>16}{'p90':>8}{'changed':>9}{'lead':>7}")
+    for part in np.array_split(pairs, 10):
+        with_change = part[:, 2] == 1
+        lead = f"{np.median(part[with_change, 3]):7.3f}" if with_change.any() else f"{'–':>7}"
         click.echo(
-            f"{part[0, 0]:6.3f} – {part[-1, 0]:5.3f}{part[:, 1].mean():13.3f}{np.percentile(part[:, 1], 90):8.3f}"
-            f"{100 * changed.mean():7.1f} %{lead}"
+            f"{part[0, 0]:6.3f} – {part[-1, 0]:5.3f}{part[:, 1].mean():16.3f}{np.percentile(part[:, 1], 90):8.3f}"
+            f"{100 * with_change.mean():7.1f} %{lead}"
         )

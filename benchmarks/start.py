@@ -1,4 +1,4 @@
-"""From nothing to the first answer, and to the last: whole processes, in turns, beside one that only imports."""
+"""Time from starting a process to its exit, beside a process that only imports the libraries."""
 
 from __future__ import annotations
 
@@ -23,75 +23,84 @@ from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identit
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
 
-WARM = 2
-"""Turns that are not counted: the first ones read the files from disk and, from a checkout, compile them."""
+WARMUP_ROUNDS = 2
+"""Rounds that are not timed: they read the files from disk and, in a checkout, compile them."""
 
-CLIP = (640, 480)
-"""Pixels of the clip of one face that `run` goes through."""
+CLIP_SIZE = (640, 480)
+"""Pixels of the clip of one face that `run` processes."""
 
 
 @click.command(cls=Recorded)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--picture", type=click.Path(path_type=Path), default=PORTRAIT, help="What is predicted.")
+@click.option("--picture", type=click.Path(path_type=Path), default=PORTRAIT, help="Picture for `predict`.")
 @click.option("--runs", type=click.IntRange(3), default=15, help="Processes of each kind.")
-@click.option("--frames", type=click.IntRange(2), default=250, help="Frames of the clip that `run` goes through.")
+@click.option("--frames", type=click.IntRange(2), default=250, help="Frames of the clip for `run`.")
 @result_file
 def start(models: tuple[str, ...], picture: Path, runs: int, frames: int, out: Path | None) -> None:
-    """Measure the time from starting `fer-edge predict` to its end, of one picture, with MODELs (default: ensemble).
+    """Measure whole processes from start to exit: `fer-edge predict` on one picture, by MODEL (default: ensemble).
 
-    Beside it runs a Python that imports OpenCV, numpy and the TFLite interpreter and does nothing, and a whole
-    `fer-edge run` without a screen, with the first MODEL, through a clip: its time, frames a second and peak memory.
+    Two more are measured in turns with them: a Python process that only imports OpenCV, numpy and the TFLite
+    interpreter, and a `fer-edge run` without a display, with the first MODEL, on a clip of one face: its time, frames
+    per second and peak memory.
     """
     specs = models or ("ensemble",)
     imports = f"import cv2, numpy, {runtime().module.__name__}"
-    ours = [sys.executable, "-m", "fer_edge.edge.cli"]
-    predict = [*ours, "predict", str(picture), "--threads", "1", "--model"]
+    fer_edge = [sys.executable, "-m", "fer_edge.edge.cli"]
+    predict = [*fer_edge, "predict", str(picture), "--threads", "1", "--model"]
     before = condition()
     with TemporaryDirectory() as folder:
-        clip = write_clip(Path(folder) / "clip.avi", frames, 1, *CLIP)
-        headless = [*ours, "run", "--source", str(clip), "--show", "none", "--model", specs[0]]
+        clip = write_clip(Path(folder) / "clip.avi", frames, 1, *CLIP_SIZE)
+        headless = [*fer_edge, "run", "--source", str(clip), "--show", "none", "--model", specs[0]]
         commands = {"imports": [sys.executable, "-c", imports]} | {spec: [*predict, spec] for spec in specs}
-        measured = _measured(commands | {"run": headless}, runs)
-    bare = measured["imports"]["rounds"]
-    names = {"imports": imports, "run": f"run, headless, {frames} frames"}
-    rows: list[dict[str, Any]] = []
-    for name, found in measured.items():
-        about = identity(specs[0] if name == "run" else name) if name != "imports" else {}
-        about |= {"model": names[name]} if name in names else {}
-        low, high = ratio_interval(found["rounds"], bare, paired=True)
-        ratio: dict[str, Any] = {"ratio": round(float(np.median(found["rounds"]) / np.median(bare)), 3)}
-        ratio["ratio_interval"] = [round(low, 3), round(high, 3)]
-        rows.append({**about, "ms": summary(found["rounds"]), **ratio, **found})
+        processes = _measure(commands | {"run": headless}, runs)
+    labels = {"imports": imports, "run": f"run, headless, {frames} frames"}
+    rows = []
+    for name, figures in processes.items():
+        model = identity(specs[0] if name == "run" else name) if name != "imports" else {}
+        model |= {"model": labels[name]} if name in labels else {}
+        rows.append({**model, **_ratio(figures["rounds"], processes["imports"]["rounds"]), **figures})
     body = {"runs": runs, "frames": frames, "before": before, "after": condition(), "rows": rows}
     path = write("start", body, out)
     for row in rows:
-        ms, rate = row["ms"], f"  {row['rate']:.0f} frames/s" if "rate" in row else ""
-        click.echo(
-            f"{row['model']:48} p50 {ms['p50']:7.0f} ms  p99 {ms['p99']:7.0f}  {row['ratio']:.2f}x  "
-            f"{row['peak_mib']:.0f} MiB{rate}"
-        )
+        click.echo(_line(row))
     click.echo(f"wrote {path}", err=True)
 
 
-def _measured(commands: dict[str, list[str]], runs: int) -> dict[str, dict[str, Any]]:
-    """By command, each process's milliseconds as rounds, its peak memory in MiB, and what it tells of its frames/s.
+def _ratio(rounds: list[float], imports: list[float]) -> dict[str, Any]:
+    """A process's milliseconds, and their ratio to those of the imports with its 95 % interval."""
+    low, high = ratio_interval(rounds, imports, paired=True)
+    return {
+        "ms": summary(rounds),
+        "ratio": round(float(np.median(rounds) / np.median(imports)), 3),
+        "ratio_interval": [round(low, 3), round(high, 3)],
+    }
 
-    Memory is watched in the turns that are not timed, so that watching takes no time from the others.
+
+def _line(row: dict[str, Any]) -> str:
+    ms, rate = row["ms"], f"  {row['rate']:.0f} frames/s" if "rate" in row else ""
+    times = f"p50 {ms['p50']:7.0f} ms  p99 {ms['p99']:7.0f} ms  {row['ratio']:.2f}x"
+    return f"{row['model']:48} {times}  {row['peak_mib']:.0f} MiB{rate}"
+
+
+def _measure(commands: dict[str, list[str]], runs: int) -> dict[str, dict[str, Any]]:
+    """By command, the milliseconds of each process as rounds, the peak memory in MiB, and the logged frames per second.
+
+    Memory is sampled in the warm-up rounds only, so that the sampling costs the timed ones nothing.
     """
     # pip compiles what it installs; a checkout is compiled by its first run, unless the environment forbids it
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     times: dict[str, list[float]] = {name: [] for name in commands}
     peaks: dict[str, list[float]] = {name: [] for name in commands}
     rates: dict[str, list[float]] = {name: [] for name in commands}
-    for turn in track(range(runs + WARM), "turns", runs + WARM):
+    for turn in track(range(runs + WARMUP_ROUNDS), "rounds", runs + WARMUP_ROUNDS):
         for name, command in commands.items():
-            if turn < WARM:
+            if turn < WARMUP_ROUNDS:
                 peaks[name].append(_peak(command, environment))
                 continue
             began = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            process = subprocess.run(command, capture_output=True, text=True, env=environment)
             times[name].append(round(1000 * (time.perf_counter() - began), 3))
-            rates[name] += [float(rate) for rate in re.findall(r"([\d.]+) frames/s", done.stderr)]
+            rates[name] += [float(rate) for rate in re.findall(r"([\d.]+) frames/s", process.stderr)]
     return {
         name: {
             "rounds": times[name],
@@ -103,7 +112,7 @@ def _measured(commands: dict[str, list[str]], runs: int) -> dict[str, dict[str, 
 
 
 def _peak(command: list[str], environment: dict[str, str]) -> float:
-    """The peak resident memory of a process that runs the command, MiB; ResultError where it fails."""
+    """Peak resident memory of a command's process, MiB; ResultError where it fails."""
     with TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
         peak = 0.0

@@ -1,1 +1,1 @@
-"""Result files: record, intervals, the machine measured on, tables."""
+"""Result files: writing and reading them, intervals, machine facts, tables."""

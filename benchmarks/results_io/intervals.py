@@ -1,4 +1,4 @@
-"""The 95 % interval of a ratio of two times, from the turns in which they were measured."""
+"""The 95 % interval of a ratio of two times, from the rounds in which they were measured."""
 
 from __future__ import annotations
 
@@ -13,20 +13,29 @@ RESAMPLES = 4000
 
 
 def ratio_interval(
-    above: Sequence[float] | NDArray[np.floating],
-    below: Sequence[float] | NDArray[np.floating],
+    numerator: Sequence[float] | NDArray[np.floating],
+    denominator: Sequence[float] | NDArray[np.floating],
     *,
     paired: bool,
-    middle: Callable[..., Any] = np.median,
+    average: Callable[..., Any] = np.median,
 ) -> tuple[float, float]:
-    """The interval of middle(above) / middle(below): percentile bootstrap (Efron 1979), with a fixed seed.
+    """The 95 % interval of average(numerator) / average(denominator).
 
-    above and below: a figure of each turn, in one unit. paired: both were measured in the same turns, of which one
-    that was slow is drawn for both or for neither; what was measured at another time has turns of its own.
+    Percentile bootstrap (Efron 1979) with a fixed seed.
+
+    Args:
+        numerator: One value per round.
+        denominator: One value per round, in the same unit.
+        paired: Whether both were measured in the same rounds, which are then resampled together, so that a slow round
+            counts for both.
+        average: np.median or np.mean.
+
+    Returns:
+        Lower and upper end.
     """
     rng = np.random.default_rng(0)
-    first = rng.integers(0, len(above), (RESAMPLES, len(above)))
-    second = first if paired else rng.integers(0, len(below), (RESAMPLES, len(below)))
-    ratios = middle(np.asarray(above)[first], axis=1) / middle(np.asarray(below)[second], axis=1)
+    first = rng.integers(0, len(numerator), (RESAMPLES, len(numerator)))
+    second = first if paired else rng.integers(0, len(denominator), (RESAMPLES, len(denominator)))
+    ratios = average(np.asarray(numerator)[first], axis=1) / average(np.asarray(denominator)[second], axis=1)
     low, high = np.percentile(ratios, (2.5, 97.5))
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""What a figure was measured on, and in which condition the machine was."""
+"""The machine that a measurement ran on, its software and its condition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ PACKAGES = ("fer-edge", "ai-edge-litert", "tflite-runtime", "numpy", "opencv-pyt
 
 
 def facts(root: Path = Path("/")) -> dict[str, Any]:
-    """The machine, its software and the date. root: where /proc, /sys and /etc are looked for."""
+    """The machine, its software, the git revision, its condition and the date.
+
+    Args:
+        root: The folder that holds /proc, /sys and /etc.
+
+    Returns:
+        Values for JSON; None where one is unknown.
+    """
     return {
         **machine(PACKAGES, root),
         "architecture": platform.machine(),
@@ -27,15 +34,21 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def condition(root: Path = Path("/")) -> dict[str, Any]:
-    """What changes while measuring: governor, frequency in MHz, temperature in °C, load, throttling; None: unknown.
+    """What may change during a measurement.
 
-    The frequency is cpu0's; where no governor tells it, as in a virtual machine, the mean of /proc/cpuinfo's.
+    Args:
+        root: The folder that holds /proc and /sys.
+
+    Returns:
+        CPU governor, current and maximum frequency in MHz, temperature in °C, load average of a minute, and throttling;
+        None where one is unknown. The frequency is that of cpu0 or, where it has no governor, as in a virtual machine,
+        the mean of /proc/cpuinfo.
     """
     cpufreq = root / "sys/devices/system/cpu/cpu0/cpufreq"
     load = read_text(root / "proc/loadavg")
     return {
         "governor": read_text(cpufreq / "scaling_governor"),
-        "mhz": _scaled(read_text(cpufreq / "scaling_cur_freq"), 1000) or _told_mhz(root),
+        "mhz": _scaled(read_text(cpufreq / "scaling_cur_freq"), 1000) or _mean_mhz(root),
         "max_mhz": _scaled(read_text(cpufreq / "cpuinfo_max_freq"), 1000),
         "celsius": celsius(root),
         "load": float(load.split()[0]) if load else None,
@@ -47,11 +60,11 @@ def _scaled(text: str | None, divisor: int) -> float | None:
     return round(int(text) / divisor, 1) if text and text.lstrip("-").isdigit() else None
 
 
-def _told_mhz(root: Path) -> float | None:
-    told = re.findall(r"^cpu MHz\s*:\s*([\d.]+)", read_text(root / "proc/cpuinfo") or "", re.MULTILINE)
-    return round(fmean(map(float, told)), 1) if told else None
+def _mean_mhz(root: Path) -> float | None:
+    frequencies = re.findall(r"^cpu MHz\s*:\s*([\d.]+)", read_text(root / "proc/cpuinfo") or "", re.MULTILINE)
+    return round(fmean(map(float, frequencies)), 1) if frequencies else None
 
 
 def _memory(root: Path) -> int | None:
-    found = re.search(r"^MemTotal:\s*(\d+) kB", read_text(root / "proc/meminfo") or "", re.MULTILINE)
-    return int(found[1]) // 1024 if found else None
+    match = re.search(r"^MemTotal:\s*(\d+) kB", read_text(root / "proc/meminfo") or "", re.MULTILINE)
+    return int(match[1]) // 1024 if match else None

@@ -17,7 +17,7 @@ from measuring import run
 
 from fer_edge.benchmarks import peers
 from fer_edge.benchmarks.fixtures.clips import NOISE, PORTRAIT, write_clip
-from fer_edge.benchmarks.report import _of_frame
+from fer_edge.benchmarks.report import ms_per_frame
 from fer_edge.benchmarks.results_io import record
 from fer_edge.edge.expression.ensemble import EnsembleConfig, open_classifier, read_ensemble, write_ensemble
 from fer_edge.edge.preprocess import to_gray
@@ -42,7 +42,7 @@ def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
     assert row["models"][first]["p50"] > 0 and 0 < row["outside_models"] < 1
     assert row["camera"]["processed"] + row["camera"]["dropped"] <= 4 * 30
     assert row["rate"] > 0 and row["cpu_seconds"] > 0 and row["peak_mib"] > 0
-    drawn = sum(_of_frame(row, name) for name in (*row["models"], "fuse"))
+    drawn = sum(ms_per_frame(row, name) for name in (*row["models"], "fuse"))
     assert drawn == pytest.approx(row["stages"]["classify"]["mean"], abs=0.01)
     assert f"| {row['models_per_face']:.2f} | {100 * row['outside_models']:.0f} % |" in run("table", out).stdout
     (window,) = row["sustained"]  # one, however short the run

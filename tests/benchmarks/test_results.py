@@ -33,7 +33,7 @@ def test_compare_pairs_accuracy_by_picture(tmp_path: Path) -> None:
         path.write_text(json.dumps(kept))
     done = run("compare", *paths)
     assert done.exit_code == 0, done.output
-    assert "+15.00 [" in done.stdout and "20 gained, 5 lost, p = 0.004, 76.00 % answered alike" in done.stdout
+    assert "+15.00 [" in done.stdout and "20 gained, 5 lost, p = 0.004, 76.00 % same predictions" in done.stdout
     assert run("compare", paths[0], paths[0]).stdout.count("p = 1.000") == 1
 
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
     for name, expected in (
         ("b.json", "two of one kind"),
         ("c.json", "different pictures"),
-        ("a.json", "run its command"),
+        ("a.json", "repeat the measurement"),
     ):
         done = run("compare", tmp_path / "a.json", tmp_path / name)
         assert done.exit_code == 2 and expected in done.stderr.splitlines()[-1]
@@ -77,7 +77,7 @@ def test_turns_that_were_shared_are_drawn_together() -> None:
     assert ratio_interval(2 * drifting, drifting, paired=True) == (2, 2)
     low, high = ratio_interval(2 * drifting, drifting, paired=False)
     assert low < 1.9 and high > 2.1
-    low, high = ratio_interval(drifting, np.ones(10), paired=True, middle=np.mean)
+    low, high = ratio_interval(drifting, np.ones(10), paired=True, average=np.mean)
     half = 1.96 * drifting.std() / np.sqrt(10)
     assert (high - low) / 2 == pytest.approx(half, rel=0.1)
 

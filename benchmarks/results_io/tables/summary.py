@@ -75,5 +75,5 @@ def _frame(name: str, frames: dict[str, dict[str, Any]]) -> tuple[str, str]:
     mean = row["frame"]["mean"]
     if fer is None:
         return f"{mean:.1f}", "–"
-    interval = ratio_interval(fer["rounds"], row["rounds"], paired=True, middle=np.mean)
+    interval = ratio_interval(fer["rounds"], row["rounds"], paired=True, average=np.mean)
     return f"{mean:.1f}", interval_text(fer["frame"]["mean"] / mean, interval, 1)
