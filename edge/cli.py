@@ -76,6 +76,13 @@ class _Main(LazyGroup):
             return super().invoke(ctx)
         except FerEdgeError as error:
             raise _OneLine(str(error)) from error
+        except click.BadParameter as error:
+            from fer_edge.edge.config.effective import bad_variable
+
+            line = bad_variable(error)
+            if line is None:  # a mistake on the command line, for which click shows the usage
+                raise
+            raise _OneLine(line) from None
         except ImportError as error:
             raise _OneLine(missing_dependency(error)) from error
         except OSError as error:
@@ -158,7 +165,13 @@ def _print_version(context: click.Context, option: click.Parameter, chosen: bool
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "auto_envvar_prefix": PREFIX},
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    allow_from_autoenv=False,
+    callback=_print_version,
+    help="Print the version.",
 )
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file [default: fer-edge.toml].")
 def main(config: Path | None) -> None:

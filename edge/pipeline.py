@@ -24,33 +24,45 @@ from fer_edge.edge.types import Face, Frame, Prediction, option
 
 @dataclass(frozen=True)
 class PipelineOptions:
-    """Which networks look at a frame, and what they may skip."""
+    """Which models run on a frame, and what they may skip."""
 
-    model: str = option("ensemble", "ensemble, a shipped model's name, or a .tflite or ensemble .json file.")
+    model: str = option(
+        "ensemble",
+        "Expression model: ensemble, the name of a shipped model, or a .tflite or ensemble .json file.",
+        metavar="MODEL",
+    )
     early_exit: bool | None = option(
         None, "Run the ensemble's next model only when confidence is low.", show_default="for continuous frames"
     )
     latency_budget: float | None = option(
         None,
-        "Mean milliseconds per face that the models may take; sets how early to exit.",
+        "Mean time per face that the models may take, milliseconds; sets how early to exit.",
         metavar="MS",
         minimum=0,
         open_minimum=True,
         example=4,
     )
-    detector: str = option("blazeface", "Face detector.")
+    detector: str = option(
+        "blazeface",
+        "Face detector: blazeface, blazeface-short, blazeface-full, haar or yunet:FILE.",
+        metavar="DETECTOR",
+    )
     detect_every: int = option(
         DETECT_EVERY,
-        "Detector interval in frames; faces are tracked in between, and it grows in a still scene.",
+        "Detector interval, frames; faces are tracked in between, and the interval grows in a still scene.",
+        metavar="FRAMES",
         minimum=1,
     )
-    smooth: float = option(TIME_CONSTANT, "Time constant of the score smoothing, seconds; 0 is off.", minimum=0)
+    smooth: float = option(
+        TIME_CONSTANT, "Time constant of score smoothing, seconds; 0 turns it off.", metavar="SECONDS", minimum=0
+    )
     cache_threshold: float = option(
         CACHE_THRESHOLD,
-        "Reuse a track's scores while its crop changes by less than this share of its contrast; 0 is off.",
+        "Reuse a track's scores while its crop changes by less than this share of its contrast; 0 turns it off.",
+        metavar="SHARE",
         minimum=0,
     )
-    threads: int = option(2, "Threads of each network.", minimum=1)
+    threads: int = option(2, "Threads per model.", metavar="N", minimum=1)
 
 
 STAGES = ("detect", "track", "crop", "classify", "smooth")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from fer_edge.edge.config.click_options import json_option
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources.devices import Device, list_devices
 from fer_edge.edge.sources.picamera import error_text, import_picamera2
@@ -34,7 +35,7 @@ class Camera:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@json_option("Print one JSON object instead of text.")
 def cameras(as_json: bool) -> None:
     """List the cameras with their formats, and what to type for each."""
     nodes = list_devices()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from fer_edge.edge.config.click_options import json_option
 from fer_edge.edge.errors import FerEdgeError, ModelError
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import NAMES, read_ensemble
@@ -40,7 +41,7 @@ def models() -> None:
 
 
 @models.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+@json_option("Print one JSON array instead of a table.")
 def list_models(as_json: bool) -> None:
     """The shipped models with their size and validation accuracy."""
     cards = [(path, read_card(path)) for path in shipped()]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, fields, replace
 from functools import wraps
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 
-from fer_edge.edge.config.click_types import FloatRange
+from fer_edge.edge.config.click_types import FloatRange, ShellTuple
 from fer_edge.edge.types import OptionInfo
 
 COLUMN = 30
@@ -22,7 +22,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Option(click.Option):
-    """A click option with a section in the help, an example for the configuration file, and whether it is secret."""
+    """A click option whose environment variable is named after its flag.
+
+    Attributes:
+        section: The heading in the help of a `SectionedCommand`.
+        example: A value for the example configuration file where there is no default.
+        secret: Whether the value is never shown.
+    """
 
     def __init__(
         self, *args: Any, section: str = "Options", example: Any = None, secret: bool = False, **extra: Any
@@ -30,23 +36,29 @@ class Option(click.Option):
         super().__init__(*args, **extra)
         self.section, self.example, self.secret = section, example, secret
 
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The value of the option's environment variable; None where it is empty or not set.
 
-class Words(click.Tuple):
-    """Several values of one option; an environment variable holds them as a shell would split them."""
+        Args:
+            ctx: The command's context.
 
-    def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """The words of FER_EDGE_RUN_ON="happy 'aplay tada.wav'"."""
-        try:
-            return shlex.split(rv)
-        except ValueError as error:
-            raise click.BadParameter(f"{rv!r}: {str(error).lower()}") from None
+        Returns:
+            The text as it stands in the environment.
+        """
+        name = environment_variable(self, ctx)
+        return os.environ[name] if name else None
 
 
 class SectionedCommand(click.Command):
     """A command with many options: in its help they stand under the headings of their sections."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One column for all sections, in the order in which they first come."""
+        """Write the options, in one column for all sections, in the order in which the sections first come.
+
+        Args:
+            ctx: The command's context.
+            formatter: What collects the help text.
+        """
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = None if isinstance(parameter, click.Argument) else parameter.get_help_record(ctx)
@@ -71,21 +83,27 @@ def options_from(
     Args:
         dataclass: A frozen dataclass whose fields were made with `fer_edge.edge.types.option`. Its name in snake case
             names the command's parameter: `SourceOptions` comes as `source_options`.
-        section: The heading in the help.
+        section: The heading in the help of a `SectionedCommand`.
         only: The fields that become options; all of them where None.
         defaults: Defaults other than the dataclass's own, by field.
 
     Returns:
         A decorator for the command's function.
+
+    Raises:
+        ValueError: A field in `only` or `defaults` is none of the dataclass's.
     """
     own, hints = dict(defaults or {}), get_type_hints(dataclass)
+    unknown = {*own, *(only or ())} - hints.keys()
+    if unknown:
+        raise ValueError(f"{dataclass.__name__} has no {', '.join(sorted(unknown))}; expected some of {[*hints]}")
     chosen = [each for each in fields(dataclass) if info_of(each).cli and (only is None or each.name in only)]
 
     def decorate(function: Command) -> Command:
         @wraps(function)
         def command(*args: Any, **values: Any) -> Any:
-            given = {each.name: _value(hints[each.name], values.pop(each.name)) for each in chosen}
-            return function(*args, **{_snake(dataclass.__name__): dataclass(**given)}, **values)
+            own_values = {each.name: _field_value(hints[each.name], values.pop(each.name)) for each in chosen}
+            return function(*args, **{_snake_case(dataclass.__name__): dataclass(**own_values)}, **values)
 
         decorated: Any = command
         for each in reversed(chosen):
@@ -95,24 +113,65 @@ def options_from(
     return decorate
 
 
+def json_option(help: str) -> Callable[[Command], Command]:
+    """The option --json of commands that print text otherwise, passed to the command as `as_json`.
+
+    Args:
+        help: What is printed instead of what.
+
+    Returns:
+        A decorator for the command's function.
+    """
+    return click.option("--json", "as_json", cls=Option, is_flag=True, help=help)
+
+
 def info_of(field: Field[Any]) -> OptionInfo:
-    """What an options dataclass says of its field."""
+    """The description of an options dataclass's field.
+
+    Args:
+        field: A field that was made with `fer_edge.edge.types.option`.
+
+    Returns:
+        What `option` was given.
+    """
     info = field.metadata["option"]
     assert isinstance(info, OptionInfo)
     return info
 
 
 def flag(name: str) -> str:
-    """The long flag of a field."""
+    """The long flag of a field: --save-video of save_video."""
     return f"--{name.replace('_', '-')}"
 
 
-def _snake(name: str) -> str:
+def option_key(option: click.Option) -> str:
+    """An option's key in the configuration file: its long flag without dashes, `early-exit` of --no-early-exit too."""
+    return max(option.opts, key=len).lstrip("-")
+
+
+def environment_variable(option: click.Option, context: click.Context) -> str | None:
+    """The environment variable that gives an option its value.
+
+    Args:
+        option: An option of the context's command.
+        context: The command's context, which knows the prefix, as FER_EDGE_RUN.
+
+    Returns:
+        The name; None where no variable of the option's is set, or each of them is empty.
+    """
+    names = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
+    if option.allow_from_autoenv and context.auto_envvar_prefix is not None:
+        own = option_key(option) if isinstance(option, Option) else str(option.name)
+        names.append(f"{context.auto_envvar_prefix}_{own}".upper().replace("-", "_"))
+    return next((name for name in names if os.environ.get(name)), None)
+
+
+def _snake_case(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def _click_option(field: Field[Any], hint: Any, section: str, defaults: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """The click option of a field; a default of `defaults` goes before the field's."""
+    """The click option of a field; a default in `defaults` goes before the field's."""
     info, default = info_of(field), defaults.get(field.name, field.default)
     extra: dict[str, Any] = {"section": section, "example": info.example, "secret": info.secret, "help": info.help}
     if info.show_default is not None and field.name not in defaults:
@@ -121,28 +180,33 @@ def _click_option(field: Field[Any], hint: Any, section: str, defaults: Mapping[
         extra |= {"envvar": info.envvar, "show_envvar": True}
     if info.flag_value is not None:
         extra |= {"is_flag": False, "flag_value": info.flag_value}
-    kind = _without_none(hint)
-    words = flag(field.name)
+    kind, words = _without_none(hint), flag(field.name)
     if kind is bool:
         if hint is not bool or default:
             words += f"/--no-{words[2:]}"
-        return click.option(words, field.name, cls=Option, is_flag=True, default=default, **extra)
-    extra["metavar"] = info.metavar
-    if get_origin(kind) is tuple:
-        inner = get_args(kind)[0]
-        first, *rest = get_args(inner) or (inner,)
-        types = [_click_type(first, info), *(_click_type(each, replace(info, choices=())) for each in rest)]
-        extra["type"] = Words(types) if rest else types[0]
-        return click.option(words, field.name, cls=Option, multiple=True, **extra)
-    if default is not None:
-        extra["default"] = str(default) if info.choices else default
-    return click.option(words, field.name, cls=Option, type=_click_type(kind, info), **extra)
+        extra |= {"is_flag": True, "default": default}
+    elif get_origin(kind) is tuple:
+        extra |= {"metavar": info.metavar, "type": _repeatable_type(get_args(kind)[0], info), "multiple": True}
+        if default:
+            extra["default"] = default
+    else:
+        extra |= {"metavar": info.metavar, "type": _click_type(kind, info)}
+        if default is not None:
+            extra["default"] = str(default) if info.choices else default
+    return click.option(words, field.name, cls=Option, **extra)
 
 
 def _without_none(hint: Any) -> Any:
-    """`int | None` is an option that takes an int."""
+    """The kind of an optional value: int of `int | None`."""
     kinds = [each for each in get_args(hint) if each is not type(None)]
     return kinds[0] if len(kinds) == 1 and type(None) in get_args(hint) else hint
+
+
+def _repeatable_type(kind: Any, info: OptionInfo) -> click.ParamType[Any]:
+    """The type of one value of `tuple[str, ...]` or `tuple[tuple[str, str], ...]`; choices are for its first part."""
+    first, *rest = get_args(kind) or (kind,)
+    types = [_click_type(first, info), *(_click_type(each, replace(info, choices=())) for each in rest)]
+    return ShellTuple(types) if rest else types[0]
 
 
 def _click_type(kind: Any, info: OptionInfo) -> click.ParamType[Any]:
@@ -156,7 +220,7 @@ def _click_type(kind: Any, info: OptionInfo) -> click.ParamType[Any]:
     return click.Path(path_type=Path) if kind is Path else click.STRING
 
 
-def _value(hint: Any, value: Any) -> Any:
+def _field_value(hint: Any, value: Any) -> Any:
     """A value of click's as the field has it."""
     if value is None:
         return None

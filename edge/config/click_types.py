@@ -1,8 +1,10 @@
-"""A number on a command line, within its range."""
+"""Types of option values that click lacks."""
 
 from __future__ import annotations
 
 import math
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -12,12 +14,51 @@ class FloatRange(click.FloatRange):
     """click's range of floats without nan, which is neither below nor above any limit; all the others where none is."""
 
     def _describe_range(self) -> str:
-        """What stands in the help; click's own would say x<=None where there is no limit."""
+        """The range in the help text, none where there is no limit: click's own would say x<=None."""
         return "" if self.min is None and self.max is None else super()._describe_range()
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number in the range; click's BadParameter for any other value."""
+        """Convert a value to a number in the range.
+
+        Args:
+            value: The text or number that was given.
+            param: The option.
+            ctx: The command's context.
+
+        Returns:
+            The number.
+
+        Raises:
+            click.BadParameter: The value is no number, nan, or outside the range.
+        """
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):
             self.fail(f"{value} is no number", param, ctx)
         return number
+
+
+class ShellTuple(click.Tuple):
+    """Several values of one option; an environment variable holds them quoted as for a shell."""
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Split an environment variable's value, such as FER_EDGE_RUN_ON="happy 'aplay tada.wav'".
+
+        Args:
+            rv: The variable's value: as many words as the option takes, or a multiple of that.
+
+        Returns:
+            The words.
+
+        Raises:
+            click.BadParameter: A quotation is not closed, or the number of words does not fit. The value is left out of
+                the message, as it may hold a password.
+        """
+        try:
+            words = shlex.split(rv)
+        except ValueError as error:
+            raise click.BadParameter(f"{str(error).lower()}; words are quoted as for a shell") from None
+        if len(words) % len(self.types):
+            raise click.BadParameter(
+                f"expected words in groups of {len(self.types)}, quoted as for a shell; got {len(words)}"
+            )
+        return words

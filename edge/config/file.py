@@ -1,8 +1,7 @@
-"""`fer-edge.toml`: every option of every command, one table per command.
+"""`fer-edge.toml`: where it lies, and which values go before it.
 
-The command line goes before the environment (FER_EDGE_RUN_CAMERA), the environment before the file.
-
-Where there is no file, looking for one is all that it costs.
+The command line goes before the environment (FER_EDGE_RUN_CAMERA), the environment before the file, the file before the
+defaults. The file has a table per command and a key per option.
 """
 
 from __future__ import annotations
@@ -20,22 +19,47 @@ from fer_edge.edge.errors import ConfigError
 NAME = "fer-edge.toml"
 
 UNCONFIGURED = ("config", "doctor")
-"""Commands without a table: they work where the file does not, and say what is wrong with it."""
+"""Commands without a table: they work where the file does not, and report what is wrong with it."""
 
 
 def places(environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """Where a file is looked for, in this order: the working folder, the user's, the system's."""
+    """The paths at which a file is looked for, in this order: in the working folder, the user's, the system's.
+
+    Args:
+        environ: The environment, for XDG_CONFIG_HOME.
+
+    Returns:
+        Three paths.
+    """
     home = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return [Path(NAME), Path(home) / "fer-edge" / NAME, Path("/etc/fer-edge") / NAME]
 
 
-def find(given: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The file in use: the given one, else the first of `places` that is there; None where none is."""
-    return given or next((place for place in places(environ) if os.path.isfile(place)), None)
+def find(chosen: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file in use.
+
+    Args:
+        chosen: What --config names.
+        environ: The environment, for XDG_CONFIG_HOME.
+
+    Returns:
+        The chosen file, which may be missing, else the first of `places` that exists; None where none does.
+    """
+    return chosen or next((place for place in places(environ) if os.path.isfile(place)), None)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The file's content, unchecked; ConfigError where it is no TOML."""
+    """The file's content, not yet checked against the options.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What TOML 1.0 makes of it.
+
+    Raises:
+        ConfigError: The file cannot be read, or is not TOML in UTF-8.
+    """
     import tomllib  # slow to import, and most people have no file
 
     try:
@@ -55,11 +79,19 @@ _RANK = {
     ParameterSource.ENVIRONMENT: 2,
     ParameterSource.DEFAULT_MAP: 1,
 }
-"""Which place goes before which: command line, environment, file."""
+"""Which origin goes before which: command line, environment, file."""
 
 
 def overruled(first: str, second: str) -> str | None:
-    """Of two parameters that exclude each other, the one whose place gives way; None where both have the same."""
+    """Of two parameters of the current command that exclude each other, the one that gives way.
+
+    Args:
+        first: A parameter's name.
+        second: The other's.
+
+    Returns:
+        The name whose value comes from the weaker origin; None where both come from the same.
+    """
     context = click.get_current_context()
     one, other = (_rank(context.get_parameter_source(name)) for name in (first, second))
     return None if one == other else first if one < other else second

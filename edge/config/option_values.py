@@ -9,37 +9,62 @@ from typing import Any
 
 import click
 
+from fer_edge.edge.config.click_options import option_key
 from fer_edge.edge.errors import ConfigError
 
 _PLAIN = (bool, int, float, str, Path, list, tuple)
 
 
 def options(command: click.Command) -> dict[str, click.Option]:
-    """A command's options by key: the long flag's name without dashes, `cascade` for --cascade/--no-cascade."""
-    found = {}
-    for option in command.params:
-        if isinstance(option, click.Option) and not option.is_eager:
-            found[max(option.opts, key=len).lstrip("-")] = option
-    return found
+    """A command's options.
+
+    Args:
+        command: The command.
+
+    Returns:
+        The options by key, `early-exit` for --early-exit/--no-early-exit, without --help and --version.
+    """
+    chosen = [each for each in command.params if isinstance(each, click.Option) and not each.is_eager]
+    return {option_key(each): each for each in chosen}
 
 
 def checked(where: str, option: click.Option, value: Any, context: click.Context) -> Any:
-    """The value as click's default_map wants it, a leading ~/ replaced; ConfigError where the option refuses it."""
-    told = f"{where} = {'…' if _may_be_secret(option.type) else as_toml(value)}"
+    """Check a value of the file's.
+
+    Args:
+        where: File, table and key, for the error message.
+        option: The option that the key is of.
+        value: The value as TOML has it.
+        context: The context of the option's command.
+
+    Returns:
+        The value as click's default_map takes it, a leading ~/ replaced by the user's home.
+
+    Raises:
+        ConfigError: The option does not take the value, which is left out of the message where it may be a secret.
+    """
+    setting = f"{where} = {'…' if may_be_secret(option.type) else as_toml(value)}"
     if _holds_nul(value):
-        raise ConfigError(f"{told}: expected a text without \\u0000")  # a command line has none, nor has a file's name
+        raise ConfigError(f"{setting}: expected a text without \\u0000")  # neither arguments nor file names hold one
     if not _fits(option, value):
-        raise ConfigError(f"{told}: expected {_expected(option)}")
-    value = _at_home(value)
+        raise ConfigError(f"{setting}: expected {_expected(option)}")
+    value = _expand_home(value)
     try:
         option.process_value(context, value)
     except click.BadParameter as error:
-        raise ConfigError(f"{told}: {error.message.rstrip('.')}") from None
+        raise ConfigError(f"{setting}: {error.message.rstrip('.')}") from None
     return value
 
 
 def default(option: click.Option) -> Any:
-    """The built-in value, None where there is none."""
+    """The built-in value of an option.
+
+    Args:
+        option: The option.
+
+    Returns:
+        The value, False for a flag without one; None where the option has none.
+    """
     value = option.default() if callable(option.default) else option.default
     if isinstance(value, _PLAIN):
         return value
@@ -47,7 +72,15 @@ def default(option: click.Option) -> Any:
 
 
 def as_words(option: click.Option, value: Any) -> list[str]:
-    """The option with a checked value of the file's, as one would type it."""
+    """An option with a value as words of a command line.
+
+    Args:
+        option: The option.
+        value: A checked value of the file's.
+
+    Returns:
+        The words, such as ["--threads", "2"], ["--no-early-exit"], or none where a flag has no negative form.
+    """
     name = max(option.opts, key=len)
     if option.is_flag:
         return [name] if value else option.secondary_opts[:1]
@@ -60,7 +93,14 @@ def as_words(option: click.Option, value: Any) -> list[str]:
 
 
 def as_toml(value: Any) -> str:
-    """A value as TOML writes it."""
+    """A value as TOML writes it.
+
+    Args:
+        value: A truth value, number, text or path, or a list, tuple or dictionary of these.
+
+    Returns:
+        One line of TOML 1.0.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -72,10 +112,13 @@ def as_toml(value: Any) -> str:
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")  # the one character they differ in
 
 
-def _may_be_secret(kind: click.ParamType[Any]) -> bool:
-    """Free text may be a token, or hold a password, and errors go into the journal."""
+def may_be_secret(kind: click.ParamType[Any]) -> bool:
+    """Whether a value of this type may hold a token or a password, so that no error line repeats it: it is free text.
+
+    Error lines of a service go into the journal.
+    """
     return isinstance(kind, click.types.StringParamType) or (
-        isinstance(kind, click.Tuple) and any(map(_may_be_secret, kind.types))
+        isinstance(kind, click.Tuple) and any(map(may_be_secret, kind.types))
     )
 
 
@@ -95,8 +138,8 @@ def _fits_once(option: click.Option, value: Any) -> bool:
     if option.nargs == 1:
         return _fits_type(option.type, value)
     types = option.type.types if isinstance(option.type, click.Tuple) else [option.type] * option.nargs
-    right = isinstance(value, list) and len(value) == len(types)
-    return right and all(_fits_type(kind, item) for kind, item in zip(types, value, strict=True))
+    is_complete = isinstance(value, list) and len(value) == len(types)
+    return is_complete and all(_fits_type(kind, item) for kind, item in zip(types, value, strict=True))
 
 
 def _fits_type(kind: click.ParamType[Any], value: Any) -> bool:
@@ -121,8 +164,8 @@ def _expected(option: click.Option) -> str:
     return "a number" if isinstance(option.type, click.types.FloatParamType) else "a text in quotes"
 
 
-def _at_home(value: Any) -> Any:
-    """A leading ~/ is the user's folder, which a shell would have said."""
+def _expand_home(value: Any) -> Any:
+    """The value with a leading ~/ of each text replaced by the user's home, as a shell does on a command line."""
     if isinstance(value, list):
-        return [_at_home(item) for item in value]
+        return [_expand_home(item) for item in value]
     return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~/") else value

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import click
 
+from fer_edge.edge.config.click_options import json_option
 from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, cameras, examine, machine, software
 from fer_edge.edge.terminal import colorize
 
@@ -42,7 +43,7 @@ QUESTIONS: dict[str, Callable[[Here], Finding]] = {
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of lines.")
+@json_option("Print one JSON array instead of lines.")
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
     """Look what is wrong here, and say what to do: a line ok, warn or fail for each question.

@@ -104,7 +104,7 @@ def install(
     systemctl(user, root, "--version")  # nothing is written where it is missing
     _write(place, made.text(), user)
     if not found:
-        from fer_edge.edge.commands.config import example_file
+        from fer_edge.edge.config.example import example_file
 
         _write(config, example_file(top, ["run"]), user)
     click.echo(f"unit: {place}")

@@ -1,4 +1,4 @@
-"""Where `fer-edge run` puts its predictions."""
+"""The options of the outputs of `fer-edge run`: a display, files, and what happens at events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from fer_edge.edge.types import EMOTIONS, option
 class OutputOptions:
     """A display, and files."""
 
-    show: str = option("auto", "Display.", choices=("auto", "window", "text", "none"))
+    show: str = option(
+        "auto",
+        "Show predictions in a window, as text on stdout, or not at all; auto takes a window where one can be opened.",
+        choices=("auto", "window", "text", "none"),
+    )
     jsonl: str | None = option(
         None,
         "Write one JSON line per frame; - is stdout.",
@@ -29,16 +33,24 @@ class OutputOptions:
         "Rotate the --jsonl or --csv file at this size, megabytes, and append to one that exists at the start.",
         metavar="MB",
         minimum=0,
-        maximum=1e6,
+        maximum=1_000_000,
         open_minimum=True,
         example=10,
     )
-    rotate_keep: int = option(5, "Rotated files to keep.", minimum=0)
+    rotate_keep: int = option(5, "Rotated files to keep.", metavar="N", minimum=0)
     save_video: Path | None = option(
-        None, "Write an annotated .mp4 or .avi.", example="annotated.mp4", stores="annotated video"
+        None,
+        "Write annotated frames to a video, .mp4 or .avi.",
+        metavar="PATH",
+        example="annotated.mp4",
+        stores="annotated video",
     )
     save_picture: Path | None = option(
-        None, "Write the last frame with a face.", example="face.png", stores="the last picture with a face"
+        None,
+        "Write the last frame with a face, annotated, when the run ends.",
+        metavar="PATH",
+        example="face.png",
+        stores="the last picture with a face",
     )
 
 
@@ -48,22 +60,33 @@ class EventOptions:
 
     snapshot_dir: Path | None = option(
         None,
-        "Save a picture when an emotion begins.",
+        "Save a picture to this folder when an emotion begins.",
         metavar="DIR",
         example="snapshots",
         stores="pictures of moments",
     )
     snapshot_on: tuple[str, ...] = option(
-        (), "Only when this emotion begins; repeatable.", choices=EMOTIONS, example=["happy"]
+        (),
+        f"Save only when this emotion begins, one of {', '.join(EMOTIONS)}; repeatable.",
+        metavar="EMOTION",
+        choices=EMOTIONS,
+        example=["happy"],
     )
-    snapshot_keep: int = option(100, "Pictures to keep in DIR.", minimum=1)
+    snapshot_keep: int = option(100, "Snapshots to keep; the oldest are deleted.", metavar="N", minimum=1)
     on: tuple[tuple[str, str], ...] = option(
         (),
-        "Run a command when an emotion begins; repeatable.",
+        "Run a command when this emotion begins; repeatable.",
         metavar="EMOTION COMMAND",
         choices=EMOTIONS,
         example=[["happy", "aplay tada.wav"]],
         network=True,
     )
-    hold: float = option(HOLD_SECONDS, "Seconds that an emotion must last to have begun.", minimum=0)
-    cooldown: float = option(5.0, "Seconds between two snapshots, or two runs of a command.", minimum=0)
+    hold: float = option(
+        HOLD_SECONDS, "Time that an emotion must last to count as begun, seconds.", metavar="SECONDS", minimum=0
+    )
+    cooldown: float = option(
+        5.0,
+        "Minimum time between two snapshots, or between two runs of a command, seconds.",
+        metavar="SECONDS",
+        minimum=0,
+    )

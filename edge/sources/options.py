@@ -14,25 +14,41 @@ class SourceOptions:
 
     camera: str | None = option(
         None,
-        "Camera number, /dev/… or picamera2[:N]; 0 without --source; see fer-edge cameras.",
-        metavar="C",
+        "Camera to open: a number, a /dev/… path or picamera2[:N]; 'fer-edge cameras' lists them.",
+        metavar="CAMERA",
+        show_default="0 without --source",
         example="0",
     )
     source: str | None = option(
-        None, "Video, picture, folder of pictures, URL or GStreamer pipeline.", metavar="S", example="party.mp4"
+        None,
+        "Video, picture, folder of pictures, stream URL or GStreamer pipeline to read instead of a camera.",
+        metavar="SOURCE",
+        example="party.mp4",
     )
-    loop: bool = option(False, "Play a video in a loop at its own rate, as a live source.")
-    width: int | None = option(None, "Frame width to request from the camera, pixels.", minimum=1, example=640)
-    height: int | None = option(None, "Frame height to request from the camera, pixels.", minimum=1, example=480)
+    loop: bool = option(False, "Play a video in a loop at its own frame rate, as a live source.")
+    width: int | None = option(
+        None, "Frame width to request from the camera, pixels.", metavar="PIXELS", minimum=1, example=640
+    )
+    height: int | None = option(
+        None, "Frame height to request from the camera, pixels.", metavar="PIXELS", minimum=1, example=480
+    )
     fps: float | None = option(
-        None, "Frame rate to request from the camera, frames per second.", minimum=0, open_minimum=True, example=15
+        None,
+        "Frame rate to request from the camera, frames per second.",
+        metavar="FPS",
+        minimum=0,
+        open_minimum=True,
+        example=15,
     )
     rotate: int = option(0, "Rotate frames clockwise, degrees.", choices=("0", "90", "180", "270"))
     mirror: bool = option(False, "Mirror frames left to right, after --rotate.")
     reconnect_timeout: float = option(
         math.inf,
-        "Seconds to keep reconnecting to a lost camera or stream; 0 ends the run at once.",
+        "Time to keep trying to reconnect to a lost camera or stream, seconds; 0 ends the run at once.",
+        metavar="SECONDS",
         minimum=0,
         show_default="no limit",
     )
-    frame_timeout: float = option(5.0, "Seconds without a frame after which a live source counts as lost.", cli=False)
+    frame_timeout: float = option(
+        5.0, "Time without a frame after which a live source counts as lost, seconds.", cli=False
+    )

@@ -21,7 +21,8 @@ class WebOptions:
     )
     web_token: str | None = option(
         None,
-        "Token of the live page; beyond this machine one is required, and generated if not given.",
+        "Token of the live page, required from other machines; generated at each start if none is given.",
+        metavar="TOKEN",
         envvar="FER_EDGE_WEB_TOKEN",
         secret=True,
     )

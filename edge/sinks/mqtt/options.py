@@ -1,4 +1,4 @@
-"""What the MQTT output can be told."""
+"""The options of the MQTT output."""
 
 from __future__ import annotations
 
@@ -20,11 +20,19 @@ class MqttOptions:
         network=True,
     )
     mqtt_id: str | None = option(
-        None, "This camera's name in topics.", metavar="NAME", show_default="host and camera", example="door"
+        None,
+        "Name of this camera in topics.",
+        metavar="NAME",
+        show_default="host and camera",
+        example="door",
     )
     mqtt_ca: Path | None = option(
-        None, "CA certificates to trust for mqtts.", metavar="PATH", example="/etc/ssl/certs/broker.pem"
+        None,
+        "File of CA certificates to trust for mqtts.",
+        metavar="PATH",
+        show_default="the system's",
+        example="/etc/ssl/certs/broker.pem",
     )
     mqtt_discovery: str = option(
-        "homeassistant", "Home Assistant's discovery prefix; none turns discovery off.", metavar="PREFIX"
+        "homeassistant", "Discovery prefix of Home Assistant; none turns discovery off.", metavar="PREFIX"
     )

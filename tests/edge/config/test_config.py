@@ -96,14 +96,17 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[run]\ntreads = 2", "[run] treads is no option of 'fer-edge run'; did you mean threads?"),
-        ("[run]\nsave_video = 'x.mp4'", "[run] save_video is no option of 'fer-edge run'; did you mean save-video?"),
-        ("[run]\nno-early-exit = true", "no-early-exit is no option of 'fer-edge run'; say early-exit = false"),
-        ("[runs]\nthreads = 2", "[runs] is no command's table; did you mean run?"),
-        ("[zzz]", "[zzz] is no command's table; there are run, predict, cameras, models"),
-        ("threads = 2", "threads = …: stands in no command's table, as in [run]"),
-        ("run = 2", "run = …: stands in no command's table"),
-        ("[config]\nexample = true", "[config] is no command's table"),
+        ("[run]\ntreads = 2", "[run] treads is not an option of 'fer-edge run'; did you mean threads?"),
+        (
+            "[run]\nsave_video = 'x.mp4'",
+            "[run] save_video is not an option of 'fer-edge run'; did you mean save-video?",
+        ),
+        ("[run]\nno-early-exit = true", "no-early-exit is not an option of 'fer-edge run'; write early-exit = false"),
+        ("[runs]\nthreads = 2", "[runs] is not a command's table; did you mean run?"),
+        ("[zzz]", "[zzz] is not a command's table; expected run, predict, cameras, models"),
+        ("threads = 2", "threads = …: expected it in a command's table, such as [run]"),
+        ("run = 2", "run = …: expected it in a command's table"),
+        ("[config]\nexample = true", "[config] is not a command's table"),
         ("[run]\nthreads = 0", "[run] threads = 0: 0 is not in the range x>=1"),
         ("[run]\nthreads = '2'", '[run] threads = "2": expected a whole number'),
         ("[run]\nthreads = true", "[run] threads = true: expected a whole number"),
@@ -190,9 +193,9 @@ def test_commands_of_groups_have_tables_of_their_own(tmp_path: Path) -> None:
     assert one_line(fer_edge("bench", "latency")).endswith("[bench.latency] runs = 1: 1 is not in the range x>=10")
     assert fer_edge("models", "show", "mobilenet_v2").exit_code == 0
     path.write_text("[models.lists]\n")
-    assert "[models.lists] is no command's table; did you mean list?" in one_line(fer_edge("models", "list"))
+    assert "[models.lists] is not a command's table; did you mean list?" in one_line(fer_edge("models", "list"))
     path.write_text("[models]\nlist = 1\n")
-    assert "list = …: stands in no command's table" in one_line(fer_edge("models", "list"))
+    assert "list = …: expected it in a command's table" in one_line(fer_edge("models", "list"))
 
 
 @click.command()
@@ -277,8 +280,8 @@ def test_config_checks_every_table(tmp_path: Path) -> None:
     assert "[bench.latency] runs = 1" in one_line(fer_edge("config"))
     path.write_text("[predict]\nthread = 1\n")
     assert "did you mean threads?" in one_line(fer_edge("config"))
-    assert "'dance' is no command" in one_line(fer_edge("config", "dance"))
-    assert "is a group; name one of its commands: list" in one_line(fer_edge("config", "models"))
+    assert "'dance' is not a command" in one_line(fer_edge("config", "dance"))
+    assert "is a group of commands; name one of them: list" in one_line(fer_edge("config", "models"))
 
 
 def test_the_example_has_every_option_and_sets_nothing(tmp_path: Path) -> None:

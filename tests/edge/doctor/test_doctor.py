@@ -59,7 +59,7 @@ def test_a_wrong_file_fails_and_everything_else_is_still_asked(tmp_path: Path, m
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     (failed,) = [line for line in lines if line.startswith("fail")]
-    assert "[run] treads is no option of 'fer-edge run'; did you mean threads?" in failed
+    assert "[run] treads is not an option of 'fer-edge run'; did you mean threads?" in failed
     assert len([line for line in lines if not line.startswith(" ")]) == len(QUESTIONS)
     assert f"({anchors.NAME}#which-configuration-file)" in done.stdout
 
