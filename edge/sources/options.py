@@ -49,6 +49,4 @@ class SourceOptions:
         minimum=0,
         show_default="no limit",
     )
-    frame_timeout: float = option(
-        5.0, "Time without a frame after which a live source counts as lost, seconds.", cli=False
-    )
+    frame_timeout: float = option(5.0, "Seconds without a frame after which a live source counts as lost.", cli=False)
