@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.other_runtime import python_option, rows_from
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, files, identity, labelled, shipped, write
+from fer_edge.benchmarks.results_io.record import Recorded, default_models, identity, labelled, write
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.classifier import Classifier
-from fer_edge.edge.expression.ensemble import open_classifier
+from fer_edge.edge.expression.ensemble import member_files, open_classifier
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.metrics import measure
@@ -42,7 +42,7 @@ def accuracy(
     out: Path | None,
 ) -> None:
     """Measure accuracy, balanced accuracy and calibration of MODELs (default: the shipped ones and the ensemble)."""
-    specs = models or shipped()
+    specs = models or default_models()
     part, described = labelled(data, split, limit)
     before = condition()
     rows = [each for spec in specs for each in measured(spec, part, threads, flip)]
@@ -69,7 +69,7 @@ def measured(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str,
         {
             **found,
             "flip": flipped,
-            "invocations": len(files(spec)) * (2 if flipped else 1),
+            "invocations": len(member_files(spec)) * (2 if flipped else 1),
             "runtime": f"{here.name} {here.version}",
             "threads": threads,
             **measure(probabilities, part.labels).to_dict(),

@@ -21,10 +21,10 @@ from fer_edge.benchmarks.latency import ROUNDS, SEED, share, summary, timed
 from fer_edge.benchmarks.options import count, listed, result_file
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, files, identity, shipped, write
+from fer_edge.benchmarks.results_io.record import Recorded, default_models, identity, write
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import open_member
-from fer_edge.edge.expression.ensemble import Ensemble, open_classifier
+from fer_edge.edge.expression.ensemble import Ensemble, member_files, open_classifier
 from fer_edge.edge.preprocess import FACE_SIZE, prepare
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
@@ -47,7 +47,7 @@ LANES = "members in parallel"
 @result_file
 def batching(models: tuple[str, ...], counts: tuple[int, ...], threads: int, runs: int, out: Path | None) -> None:
     """Measure ways to ask MODELs (default: the shipped ones and the ensemble) about several faces at once."""
-    specs = models or shipped()
+    specs = models or default_models()
     before, rows = condition(), []
     for spec in track(specs, "models", len(specs)):
         about = identity(spec)
@@ -98,12 +98,12 @@ def ways(spec: str, number: int, threads: int) -> Iterator[tuple[str, int, Way]]
     """The ways by name and threads, one after another on one thread first; a network that takes one face has fewer."""
     single = open_classifier(spec, 1)
     yield ONE_BY_ONE, 1, single
-    members = [open_member(path, threads)[0] for path in files(spec)]
+    members = [open_member(path, threads)[0] for path in member_files(spec)]
     yield ONE_BY_ONE, threads, Ensemble(members, single.weights.tolist(), single.temperature, single.offsets.tolist())
     if len(members) > 1:
         yield LANES, threads, open_classifier(spec, threads)
     try:
-        batches = {crew: [batched(path, number, crew) for path in files(spec)] for crew in (1, threads)}
+        batches = {crew: [batched(path, number, crew) for path in member_files(spec)] for crew in (1, threads)}
     except ModelError:
         return
     for crew, networks in batches.items():

@@ -31,9 +31,9 @@ from fer_edge.benchmarks.options import count, listed, result_file
 from fer_edge.benchmarks.other_runtime import python_option, rows_from
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, ResultError, files, identity, shipped, write
+from fer_edge.benchmarks.results_io.record import Recorded, ResultError, default_models, identity, write
 from fer_edge.edge.device.board import read_text
-from fer_edge.edge.expression.ensemble import open_classifier
+from fer_edge.edge.expression.ensemble import member_files, open_classifier
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.pipeline import Pipeline
 from fer_edge.edge.preprocess import FACE_SIZE
@@ -81,7 +81,7 @@ def latency(
     'classifier' is a whole call (resize, quantize, invoke, softmax), 'invoke' the interpreter alone, 'frame' the
     pipeline on a picture (detect, crop, classify).
     """
-    specs = models or shipped()
+    specs = models or default_models()
     frame = _read(picture) if picture else None
     before = condition()
     rows = [row for crew in threads for row in _measure(specs, crew, runs, warmup, frame)]
@@ -137,7 +137,7 @@ def _calls(spec: str, threads: int, frame: Frame | None) -> dict[str, Callable[[
     crop = generator.integers(0, 256, (1, FACE_SIZE, FACE_SIZE), np.uint8)
     classifier = open_classifier(spec, threads)
     calls: dict[str, Callable[[], object]] = {"classifier": lambda: classifier(crop)}
-    paths = files(spec)
+    paths = member_files(spec)
     if len(paths) == 1:
         interpreter = open_interpreter(paths[0], threads)
         array = noise(interpreter.inputs[0])

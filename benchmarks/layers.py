@@ -20,8 +20,9 @@ import numpy as np
 from fer_edge.benchmarks.latency import noise, timed
 from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, ResultError, files, identity, write
-from fer_edge.edge.expression.ensemble import NAMES
+from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, write
+from fer_edge.edge.expression.ensemble import member_files
+from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter, runtime
 
@@ -38,15 +39,15 @@ KINDS = ("pointwise convolution", "depthwise convolution", "other convolution", 
 @result_file
 def layers(models: tuple[str, ...], threads: int, rounds: int, out: Path | None) -> None:
     """Measure which layers of MODELs (default: the three shipped networks) the time goes to."""
-    specs = models or NAMES
-    several = [spec for spec in specs if len(files(spec)) > 1]
+    specs = models or MODEL_NAMES
+    several = [spec for spec in specs if len(member_files(spec)) > 1]
     if several:
-        raise ResultError(f"{several[0]} is several networks; expected single ones, as {NAMES[0]}")
+        raise ResultError(f"{several[0]} is several networks; expected single ones, as {MODEL_NAMES[0]}")
     before = condition()
     rows = []
     for spec in specs:
         about = identity(spec)
-        rows.append({**about, "threads": threads, **_measured(files(spec)[0], about["model"], threads, rounds)})
+        rows.append({**about, "threads": threads, **_measured(member_files(spec)[0], about["model"], threads, rounds)})
     path = write("layers", {"rounds": rounds, "before": before, "after": condition(), "rows": rows}, out)
     for row in rows:
         parts = ", ".join(f"{kind} {found['share']:.0%}" for kind, found in row["kinds"].items() if found["operators"])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS
 from fer_edge.benchmarks.options import labelled_pictures, picture_file, result_file
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, identity, labelled, shipped, write
+from fer_edge.benchmarks.results_io.record import Recorded, default_models, identity, labelled, write
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.expression.ensemble import cascade_of, open_classifier
 from fer_edge.edge.files import write_bytes
@@ -39,7 +39,7 @@ def robustness(
     out: Path | None,
 ) -> None:
     """Measure MODELs' accuracy (default: the shipped ones) on degraded pictures, nine kinds at five strengths."""
-    specs = models or shipped()
+    specs = models or default_models()
     part, described = labelled(data, split, limit)
     before = condition()
     rows = _measure(specs, part, threads)

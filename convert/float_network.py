@@ -11,13 +11,11 @@ import numpy as np
 import tf_keras
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.ensemble import NAMES
+from fer_edge.edge.expression.model_spec import FLOAT_KINDS, MODEL_NAMES, parse_model_spec
 from fer_edge.edge.tflite.card import sha256
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.evaluation.networks import open_network
 from fer_edge.train.weights import assemble, read_half
-
-FILES = ("float.keras", "float.npz")
 
 ALIKE = 1e-3
 """By what part of the largest logit two Kerases may differ about the same weights."""
@@ -39,22 +37,13 @@ def open_source(what: str, runs: Path) -> Source:
 
     Raises ModelError where there is no such network, or the file holds another one.
     """
-    path = runs / what if what in NAMES else Path(what)
-    if path.is_dir():
-        path = next((path / file for file in FILES if (path / file).is_file()), path / FILES[0])
+    spec = parse_model_spec(what, FLOAT_KINDS, runs)
+    path = spec.path
     if not path.is_file():
-        raise ModelError(
-            f"{path}: no such file; expected one of {', '.join(NAMES)} with a finished run in "
-            f"{runs}, a run folder, or a .keras or .npz file; train it first with 'fer-edge train'"
-        )
-    if path.suffix == ".keras":
-        name, model = _from_keras(path)
-    elif path.suffix == ".npz":
-        name, model = _from_arrays(path)
-    else:
-        raise ModelError(f"{path} is no .keras or .npz file; expected what 'fer-edge train' leaves in a run folder")
-    if name not in NAMES:
-        raise ModelError(f"{path} holds {name}, which no device runs; expected one of {', '.join(NAMES)}")
+        raise ModelError(f"{path}: no such file; train the network first with 'fer-edge train'")
+    name, model = _from_keras(path) if spec.kind == "keras" else _from_arrays(path)
+    if name not in MODEL_NAMES:
+        raise ModelError(f"{path} holds {name}, which no device runs; expected one of {', '.join(MODEL_NAMES)}")
     return Source(name, path, model, _training(path.parent / "metrics.json"), sha256(path))
 
 

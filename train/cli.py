@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from fer_edge.edge.expression.ensemble import NAMES
+from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data.class_folders import write_folders
@@ -130,10 +130,12 @@ def train(
     """
     import keras  # noqa: F401  (fails here, in one line, before any work)
 
-    names = NAMES if name == "all" else (name,)
+    names = MODEL_NAMES if name == "all" else (name,)
     given = {key: value for key, value in changes.items() if value is not None}
     recipes = {each: recipe(recipe_name, each, **given) for each in names}
-    first = {each: (weights or ("imagenet" if each in NAMES else "none")).replace("{name}", each) for each in names}
+    first = {
+        each: (weights or ("imagenet" if each in MODEL_NAMES else "none")).replace("{name}", each) for each in names
+    }
     for each in names:  # what would stop the last of them is said before the hours of the first
         check_start(each, runs / each, first[each], resume)
     dataset = load(data_path, skip_bad=skip_bad)

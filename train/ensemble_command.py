@@ -11,12 +11,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.commands.models import model_file
 from fer_edge.edge.config.click_types import FloatRange
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.cascade import mean_time, member_times
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import EnsembleConfig, write_ensemble
+from fer_edge.edge.expression.model_spec import parse_model_spec
 from fer_edge.edge.terminal import track
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.calibration import (
@@ -89,7 +89,7 @@ def fit_command(
 
     The cascade asks them in the order in which stopping early costs least, by the times that they take here.
     """
-    files = [model_file(spec) for spec in models]
+    files = [parse_model_spec(spec, ("tflite",)).path for spec in models]
     strangers = [str(file) for file in files if file.resolve().parent != out.resolve().parent]
     if strangers:
         raise ModelError(

@@ -11,9 +11,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.commands.models import model_file
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.ensemble import NAMES, EnsembleConfig, read_ensemble
+from fer_edge.edge.expression.ensemble import EnsembleConfig, read_ensemble
+from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
 from fer_edge.train.cli import data_option, skip_option
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import SPLITS, Split
@@ -89,7 +89,8 @@ def evaluate(
 
 def _in_order(models: tuple[str, ...], config: EnsembleConfig | None) -> tuple[str, ...]:
     """The models in the ensemble's order where they are its members, else as they were given."""
-    names = {model_file(spec).name: spec for spec in models if spec in NAMES or spec.endswith(".tflite")}
+    specs = [parse_model_spec(text, ("tflite", *FLOAT_KINDS)) for text in models]
+    names = {spec.path.name: spec.text for spec in specs if spec.kind == "tflite"}
     if config is None or set(names) != set(config.members):
         return models
     return tuple(names[member] for member in config.members)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError, ModelError
-from fer_edge.edge.expression.ensemble import NAMES
+from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.files import write_bytes
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Split, fingerprint
@@ -89,7 +89,7 @@ def open_judge(specs: Sequence[str], precision: str) -> tuple[Judge, list[str]]:
 def _check(specs: Sequence[str]) -> None:
     """ModelError for what is not there, before the first teacher has judged for minutes."""
     for spec in specs:
-        if spec not in NAMES and not Path(spec).exists():
+        if spec not in MODEL_NAMES and not Path(spec).exists():
             raise ModelError(
                 f"--teacher {spec}: no such file or folder; expected a run folder, a model, or a teacher_logits.npz"
             )

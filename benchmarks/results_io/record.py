@@ -14,7 +14,8 @@ from click.core import ParameterSource
 from fer_edge.benchmarks.results_io.machine import facts
 from fer_edge.edge.config.option_values import as_words, options
 from fer_edge.edge.errors import FerEdgeError, ModelError
-from fer_edge.edge.expression.ensemble import NAMES, ensemble_file, open_classifier, read_ensemble
+from fer_edge.edge.expression.ensemble import member_files, open_classifier
+from fer_edge.edge.expression.model_spec import MODEL_NAMES, parse_model_spec, shipped_models
 from fer_edge.edge.files import write_json
 from fer_edge.edge.tflite.card import read_card, sha256
 from fer_edge.models import FOLDER
@@ -51,9 +52,10 @@ def command_line() -> str:
     return shlex.join(words)
 
 
-def shipped() -> tuple[str, ...]:
+def default_models() -> tuple[str, ...]:
     """The shipped models that are present, the ensemble last; ModelError where there is none."""
-    specs = [name for name in NAMES if (FOLDER / f"{name}_int8.tflite").is_file()]
+    present = {model.text for model in shipped_models()}
+    specs = [name for name in MODEL_NAMES if name in present]
     if (FOLDER / "ensemble.json").is_file():
         specs.append("ensemble")
     if not specs:
@@ -61,17 +63,11 @@ def shipped() -> tuple[str, ...]:
     return tuple(specs)
 
 
-def files(spec: str) -> list[Path]:
-    """The .tflite files behind what `open_classifier` takes."""
-    if path := ensemble_file(spec):
-        return [path.parent / member for member in read_ensemble(path).members]
-    return [FOLDER / f"{spec}_int8.tflite" if spec in NAMES else Path(spec)]
-
-
 def identity(spec: str) -> dict[str, Any]:
     """Which model a row is about: a short name, its networks' bytes, the sha256 of them and of an ensemble's file."""
     open_classifier(spec)  # says in one line what is wrong with a missing or altered file
-    paths, described = files(spec), [path] if (path := ensemble_file(spec)) else []
+    model, paths = parse_model_spec(spec), member_files(spec)
+    described = [model.path] if model.kind == "ensemble" else []
     name = Path(spec).stem if spec.endswith((".tflite", ".json")) else spec
     kinds = {read_card(path).quantization for path in paths} - {"int8"}
     return {

@@ -10,29 +10,16 @@ from pathlib import Path
 import click
 
 from fer_edge.edge.config.click_options import json_option
-from fer_edge.edge.errors import FerEdgeError, ModelError
+from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.expression.classifier import open_member
-from fer_edge.edge.expression.ensemble import NAMES, read_ensemble
+from fer_edge.edge.expression.ensemble import read_ensemble
+from fer_edge.edge.expression.model_spec import parse_model_spec, shipped_models
 from fer_edge.edge.faces.blazeface import Variant, checked_blazeface
 from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.tflite.card import read_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import labels_inside
 from fer_edge.models import FOLDER
-
-
-def model_file(name: str) -> Path:
-    """A shipped model's file by name, or the path itself."""
-    if name in NAMES:
-        return FOLDER / f"{name}_int8.tflite"
-    if name.endswith(".tflite"):
-        return Path(name)
-    raise ModelError(f"unknown model '{name}'; expected {', '.join(NAMES)}, or a path to a .tflite file")
-
-
-def shipped() -> list[Path]:
-    """The .tflite files that lie in models/, sorted."""
-    return sorted(FOLDER.glob("*.tflite"))
 
 
 @click.group()
@@ -44,7 +31,7 @@ def models() -> None:
 @json_option("Print one JSON array instead of a table.")
 def list_models(as_json: bool) -> None:
     """The shipped models with their size and validation accuracy."""
-    cards = [(path, read_card(path)) for path in shipped()]
+    cards = [(model.path, read_card(model.path)) for model in shipped_models()]
     if as_json:
         click.echo(json.dumps([{"file": str(path), **asdict(card)} for path, card in cards]))
         return
@@ -62,7 +49,7 @@ def list_models(as_json: bool) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """A model's card as JSON, with the labels that the file itself carries."""
-    path = model_file(name)
+    path = parse_model_spec(name, ("tflite",)).path
     found = {**asdict(read_card(path)), "labels_inside": labels_inside(path)}
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
@@ -74,8 +61,8 @@ def verify(names: tuple[str, ...]) -> None:
 
     All are the networks and the face detectors.
     """
-    checks = [partial(_verified, model_file(name)) for name in names] or [
-        *(partial(_verified, path) for path in shipped()),
+    checks = [partial(_verified, parse_model_spec(name, ("tflite",)).path) for name in names] or [
+        *(partial(_verified, model.path) for model in shipped_models()),
         *(partial(_verified_detector, variant) for variant in VARIANTS.values()),
     ]
     bad = 0

@@ -24,15 +24,13 @@ from fer_edge.edge.expression.cascade import (
     record_timings,
 )
 from fer_edge.edge.expression.classifier import Classifier, TFLiteClassifier, open_member
+from fer_edge.edge.expression.model_spec import parse_model_spec
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.files import write_json
 from fer_edge.edge.types import EMOTIONS
-from fer_edge.models import FOLDER
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
-
-NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
 
 
 @dataclass(frozen=True)
@@ -128,13 +126,10 @@ def open_classifier(spec: str = "ensemble", threads: int = 1) -> Ensemble:
     (`fer-edge bench batching`).
     ModelError where a file is missing, has no card, or is not the one its card describes.
     """
-    if path := ensemble_file(spec):
-        return _open_ensemble(path, threads, most_lanes=threads)
-    if spec in NAMES:
-        return _open_single(FOLDER / f"{spec}_int8.tflite", threads)
-    if not spec.endswith(".tflite"):
-        raise ModelError(f"unknown model '{spec}'; expected ensemble, {', '.join(NAMES)}, or a path to a .tflite file")
-    return _open_single(Path(spec), threads)
+    model = parse_model_spec(spec)
+    if model.kind == "ensemble":
+        return _open_ensemble(model.path, threads, most_lanes=threads)
+    return _open_single(model.path, threads)
 
 
 def _open_single(path: Path, threads: int) -> Ensemble:
@@ -178,15 +173,14 @@ def open_early_exit(spec: str = "ensemble", threads: int = 1, budget: float | No
     budget: milliseconds of classification a face on average; the members are timed here and now. ModelError where
     there is a budget and no cascade to fit into it. A single model, or an ensemble without a cascade, runs as it is.
     """
-    path = ensemble_file(spec)
-    cascade = read_ensemble(path).cascade if path else None
-    if path is None or cascade is None:
+    model, cascade = parse_model_spec(spec), cascade_of(spec)
+    if cascade is None:
         if budget is not None:
             raise ModelError(
                 f"--latency-budget: {spec} has no cascade; expected ensemble, or what 'fer-edge ensemble fit' wrote"
             )
         return open_classifier(spec, threads)
-    whole = _open_ensemble(path, threads, most_lanes=1)  # its members are asked one after another
+    whole = _open_ensemble(model.path, threads, most_lanes=1)  # its members are asked one after another
     if budget is None:
         return whole.cascade(cascade)
     times = member_times(whole.members)
@@ -201,15 +195,16 @@ def open_early_exit(spec: str = "ensemble", threads: int = 1, budget: float | No
 
 def cascade_of(spec: str) -> Cascade | None:
     """What an ensemble's file says of stopping early; None for a single model, and where it says nothing."""
-    path = ensemble_file(spec)
-    return read_ensemble(path).cascade if path else None
+    model = parse_model_spec(spec)
+    return read_ensemble(model.path).cascade if model.kind == "ensemble" else None
 
 
-def ensemble_file(spec: str) -> Path | None:
-    """The ensemble's file that a spec names; None for a single model."""
-    if spec == "ensemble":
-        return FOLDER / "ensemble.json"
-    return Path(spec) if spec.endswith(".json") else None
+def member_files(spec: str) -> list[Path]:
+    """The .tflite files of a model or of an ensemble's members, in order. Raises ModelError."""
+    model = parse_model_spec(spec)
+    if model.kind == "ensemble":
+        return [model.path.parent / name for name in read_ensemble(model.path).members]
+    return [model.path]
 
 
 def read_ensemble(path: Path) -> EnsembleConfig:

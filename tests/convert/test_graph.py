@@ -12,7 +12,7 @@ from fer_edge.convert.fold import folded
 from fer_edge.convert.graph import unfold
 from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, _swish, calibrate, narrowed, pooled
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.ensemble import NAMES
+from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.preprocess import FACE_SIZE, normalize
 from fer_edge.train import architectures
 from fer_edge.train.loop import predict_logits
@@ -31,7 +31,7 @@ def seeded() -> None:
 # --- equalize --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODEL_NAMES)
 def test_equalizing_and_unfolding_keep_the_function(name):
     model = unsettle(architectures.build(name, tf_keras, SIZE))
     before = predict_logits(model, coarse_faces(4))
@@ -75,7 +75,7 @@ def test_equalizing_takes_keras_3_too():
 # --- fold ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODEL_NAMES)
 def test_the_folded_input_is_the_same_function_borders_too(name):
     """Beside exact bilinear upscaling, not OpenCV's, which rounds to whole gray levels."""
     model = unsettle(architectures.build(name, tf_keras))

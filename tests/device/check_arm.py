@@ -22,7 +22,7 @@ from checking import check, failed
 
 from fer_edge import read_picture
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.expression.ensemble import NAMES
+from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.models import FOLDER
@@ -93,7 +93,7 @@ def predictions(folder: Path) -> dict[str, list[list[Record]]]:
 def outputs(folder: Path) -> dict[str, list[list[int]]]:
     """What each network says of the faces, in its int8 steps."""
     crops = np.stack([shrink(to_gray(read_picture(path))) for path in sorted((folder / "faces").iterdir())])
-    networks = {name: TFLiteClassifier(FOLDER / f"{name}_int8.tflite") for name in NAMES}
+    networks = {name: TFLiteClassifier(FOLDER / f"{name}_int8.tflite") for name in MODEL_NAMES}
     return {name: np.rint(each.logits(crops) / each.output_step).tolist() for name, each in networks.items()}
 
 

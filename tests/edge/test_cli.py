@@ -132,7 +132,7 @@ def test_an_error_that_names_no_file_is_nobodys_mistake(monkeypatch: pytest.Monk
     def broken() -> list[Path]:
         raise OSError("a bug")
 
-    monkeypatch.setattr("fer_edge.edge.commands.models.shipped", broken)
+    monkeypatch.setattr("fer_edge.edge.commands.models.shipped_models", broken)
     assert str(CliRunner().invoke(main, ["models", "list"]).exception) == "a bug"
 
 

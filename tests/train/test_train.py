@@ -18,7 +18,7 @@ from training import SHORT, command
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError, FerEdgeError, ModelError
-from fer_edge.edge.expression.ensemble import NAMES
+from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.preprocess import network_input, upscale
 from fer_edge.train import architectures, loop
 from fer_edge.train import training_targets as targets
@@ -135,7 +135,7 @@ def test_network_learns_what_can_be_learnt(synthetic_csv: Path, tmp_path: Path, 
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}, "whatever it was trained in"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODEL_NAMES)
 def test_what_is_converted_is_flat_and_the_same_in_both_keras(name: str) -> None:
     import tf_keras
 
@@ -151,7 +151,7 @@ def test_what_is_converted_is_flat_and_the_same_in_both_keras(name: str) -> None
     assert np.allclose(expected, np.asarray(theirs(inputs, training=False)), atol=1e-4 * (1 + np.abs(expected).max()))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODEL_NAMES)
 def test_imagenet_layout_is_taken_over_exactly(name: str, tmp_path: Path) -> None:
     """Random weights in Keras Applications' own network, saved and started from, give the same features."""
     builder = keras.applications.EfficientNetB0 if name == "efficientnet_b0" else keras.applications.MobileNetV2

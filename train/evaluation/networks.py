@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.commands.models import model_file
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.cascade import Cascade, run_cascade
 from fer_edge.edge.expression.classifier import open_member
-from fer_edge.edge.expression.ensemble import NAMES, temperature_alone
+from fer_edge.edge.expression.ensemble import temperature_alone
+from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import EMOTIONS
@@ -29,18 +29,13 @@ def open_logits(spec: str, threads: int = 2) -> Logits:
 
     A path is a .tflite with its card, a run folder, its .keras, or weights alone (.npz) of a network defined here.
     """
-    path = Path(spec)
-    if path.is_dir() or path.suffix in (".keras", ".npz"):
-        from fer_edge.train.loop import predict_logits
+    model = parse_model_spec(spec, ("tflite", *FLOAT_KINDS))
+    if model.kind == "tflite":
+        return open_member(model.path, threads)[0].logits
+    from fer_edge.train.loop import predict_logits
 
-        network = open_network(path)
-        return lambda faces: predict_logits(network, faces)
-    if spec in NAMES or path.suffix == ".tflite":
-        member, _ = open_member(model_file(spec), threads)
-        return member.logits
-    raise ModelError(
-        f"unknown model '{spec}'; expected {', '.join(NAMES)}, a .tflite, .keras or .npz file, or a run folder"
-    )
+    network = open_network(model.path)
+    return lambda faces: predict_logits(network, faces)
 
 
 def open_network(path: Path) -> Any:
@@ -49,8 +44,8 @@ def open_network(path: Path) -> Any:
 
     from fer_edge.train.weights import assemble, read_half
 
-    path = path / "float.keras" if path.is_dir() else path
-    if not path.is_file() or path.suffix not in (".keras", ".npz"):
+    path = parse_model_spec(str(path), FLOAT_KINDS).path
+    if not path.is_file():
         raise ModelError(f"{path}: no such model; expected a .keras or .npz file as 'fer-edge train' writes it")
     try:
         if path.suffix == ".npz":
@@ -85,7 +80,8 @@ def collect(
 
 def temperature(spec: str) -> float:
     """What a model's logits are divided by when it is measured alone: 1 for float models."""
-    return temperature_alone(model_file(spec)) if spec in NAMES or spec.endswith(".tflite") else 1.0
+    model = parse_model_spec(spec, ("tflite", *FLOAT_KINDS))
+    return temperature_alone(model.path) if model.kind == "tflite" else 1.0
 
 
 def probabilities(

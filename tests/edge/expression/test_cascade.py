@@ -25,7 +25,8 @@ from fer_edge.edge.expression.cascade import (
     point_within_budget,
     run_cascade,
 )
-from fer_edge.edge.expression.ensemble import NAMES, open_classifier, open_early_exit, read_ensemble
+from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit, read_ensemble
+from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train import ensemble_command as ensemble_cli
@@ -249,7 +250,7 @@ def test_evaluate_tells_of_the_cascade_too(synthetic_csv: Path) -> None:
     config = FOLDER / "ensemble.json"
     words = [
         "evaluate",
-        *reversed(NAMES),
+        *reversed(MODEL_NAMES),
         "--data",
         str(synthetic_csv),
         "--ensemble",
@@ -278,10 +279,10 @@ def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monk
     monkeypatch.setattr(  # a clock under load may not tell the members apart
         ensemble_cli, "member_times", lambda members, **_: [float(member.path.stat().st_size) for member in members]
     )
-    for name in NAMES:
+    for name in MODEL_NAMES:
         for suffix in ("tflite", "json"):
             shutil.copy(FOLDER / f"{name}_int8.{suffix}", tmp_path)
-    files = [str(tmp_path / f"{name}_int8.tflite") for name in reversed(NAMES)]
+    files = [str(tmp_path / f"{name}_int8.tflite") for name in reversed(MODEL_NAMES)]
     words = ["ensemble", "fit", *files, "--data", str(synthetic_csv), "--out", str(tmp_path / "ensemble.json")]
     done = CliRunner().invoke(main, [*words, "--drop", "100", "--partitions", "3"])
     assert done.exit_code == 0, done.output
@@ -289,7 +290,7 @@ def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monk
     assert len(told) == 2 and all(float(least) <= float(mean) <= float(most) for mean, least, most in told)
     assert re.search(r", -?[\d.]+ points \(-?[\d.]+ to -?[\d.]+\) lost, [\d.]+ members a face", done.stdout)
     config = read_ensemble(tmp_path / "ensemble.json")
-    assert sorted(config.members) == sorted(f"{name}_int8.tflite" for name in NAMES)
+    assert sorted(config.members) == sorted(f"{name}_int8.tflite" for name in MODEL_NAMES)
     cascade = config.cascade
     assert cascade is not None and cascade.chosen == 0, "whatever it costs in accuracy, the cheapest"
     assert "times cheaper here" in done.stdout

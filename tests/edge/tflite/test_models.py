@@ -16,17 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fer_edge.edge.cli import main
-from fer_edge.edge.commands.models import shipped
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.expression.ensemble import (
-    NAMES,
-    EnsembleConfig,
-    open_classifier,
-    read_ensemble,
-    share_out,
-    write_ensemble,
-)
+from fer_edge.edge.expression.ensemble import EnsembleConfig, open_classifier, read_ensemble, share_out, write_ensemble
+from fer_edge.edge.expression.model_spec import MODEL_NAMES, shipped_models
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.preprocess import network_input
@@ -53,16 +46,17 @@ def faces(count: int = 6) -> np.ndarray:
 
 
 def test_three_int8_files_are_shipped_and_small() -> None:
-    assert [path.name for path in shipped()] == sorted(f"{name}_int8.tflite" for name in NAMES)
-    assert sum(path.stat().st_size for path in shipped()) < 16e6
-    for path in shipped():
+    paths = [model.path for model in shipped_models()]
+    assert [path.name for path in paths] == sorted(f"{name}_int8.tflite" for name in MODEL_NAMES)
+    assert sum(path.stat().st_size for path in paths) < 16e6
+    for path in paths:
         card, model = checked_card(path), open_interpreter(path)
         assert card.quantization == "int8" and model.inputs[0].dtype == model.outputs[0].dtype == np.int8
         assert model.outputs[0].shape == (1, 7)
         assert model.xnnpack == runtime().xnnpack
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODEL_NAMES)
 def test_a_card_says_what_its_model_is_for_and_what_not(name: str) -> None:
     stored = json.loads(card_path(FOLDER / f"{name}_int8.tflite").read_text("utf-8"))
     assert (stored["intended_use"], stored["limits"]) == (ModelCard.intended_use, ModelCard.limits)
@@ -117,7 +111,7 @@ def test_timings_are_recorded_per_model_and_face() -> None:
     whole(faces(2))
     timings = whole.record_timings()
     whole(faces(3))
-    assert set(timings) == {f"{name}_int8" for name in NAMES}
+    assert set(timings) == {f"{name}_int8" for name in MODEL_NAMES}
     assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in timings.values())
 
 
@@ -241,14 +235,14 @@ def test_ensemble_file_round_trip(tmp_path: Path) -> None:
 def test_catalogue_commands() -> None:
     runner = CliRunner()
     listed = json.loads(runner.invoke(main, ["models", "list", "--json"]).stdout)
-    assert {card["architecture"] for card in listed} == set(NAMES)
-    assert runner.invoke(main, ["models", "verify"]).stdout.count("ok  ") == len(NAMES) + len(VARIANTS)
+    assert {card["architecture"] for card in listed} == set(MODEL_NAMES)
+    assert runner.invoke(main, ["models", "verify"]).stdout.count("ok  ") == len(MODEL_NAMES) + len(VARIANTS)
     assert json.loads(runner.invoke(main, ["models", "show", "se_mobilenet_v2"]).stdout)["labels"][3] == "happy"
 
 
 @pytest.mark.slow
 def test_ensemble_fit_writes_what_run_reads(copied: Path, synthetic_csv: Path) -> None:
-    members = [str(copied / f"{name}_int8.tflite") for name in NAMES]
+    members = [str(copied / f"{name}_int8.tflite") for name in MODEL_NAMES]
     words = ["ensemble", "fit", *members, "--data", str(synthetic_csv), "--out"]
     result = CliRunner().invoke(main, [*words, str(copied / "ensemble.json")])
     assert result.exit_code == 0, result.output
