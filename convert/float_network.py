@@ -14,7 +14,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, MODEL_NAMES, parse_model_spec
 from fer_edge.edge.tflite.card import sha256
 from fer_edge.train.data.arrays import read_arrays
-from fer_edge.train.evaluation.networks import open_network
+from fer_edge.train.networks import open_network
 from fer_edge.train.weights import assemble, read_half
 
 ALIKE = 1e-3

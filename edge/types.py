@@ -114,6 +114,7 @@ class OptionInfo:
     file where the default is None. show_default: the default in words. flag_value: what the flag alone stands for.
     envvar: an environment variable beside FER_EDGE_COMMAND_OPTION. secret: never shown. stores: what the option keeps
     on this device, in words. network: whether it needs one. cli: whether the command line has it.
+    required: whether a value must be given.
     """
 
     help: str
@@ -130,6 +131,7 @@ class OptionInfo:
     stores: str = ""
     network: bool = False
     cli: bool = True
+    required: bool = False
 
 
 def option(default: Any, help: str, **info: Any) -> Any:

@@ -1,18 +1,27 @@
-"""Every hyperparameter of a run in one small dataclass; the command line overrides any field."""
+"""Every hyperparameter of a training run in one dataclass; the command line can override any field."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from fer_edge.edge.config.click_options import info_of
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.preprocess import INPUT_SIZE
+from fer_edge.edge.types import OptionInfo, option
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of epochs with one set of trainable layers, one input size and one base learning rate."""
+    """A number of epochs with one set of trainable layers, one input size and one base learning rate.
+
+    Attributes:
+        name: 'warmup' (head only), 'small' (all layers, small input), 'top' (top blocks) or 'full' (all layers).
+        epochs: Number of epochs.
+        rate: Base learning rate.
+        size: Side of the input, pixels.
+    """
 
     name: str
     epochs: int
@@ -20,63 +29,90 @@ class Phase:
     size: int
 
 
-def _told(default: Any, help: str) -> Any:
-    """A field with what `fer-edge train --help` says of it; its range or choices come behind that."""
-    return field(default=default, metadata={"help": help})
+def _field(
+    default: Any, help: str, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """A field whose default is shown in the help text, although the command line leaves it to the named recipe."""
+    return option(default, help, minimum=low, maximum=high, choices=choices, show_default=str(default))
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained. Rates are learning rates, sizes are pixels, fractions are 0..1."""
 
-    name: str = "best"
-    seed: int = _told(1, "Of augmentation, dropout and the order of pictures.")
-    batch_size: int = _told(64, "Pictures of a step.")
+    name: str = option("best", "Name of the recipe.", cli=False)
+    # 1000 * seed has to fit into 32 bits (loop._seed_dropout)
+    seed: int = _field(1, "Random seed of augmentation, dropout and the order of pictures.", 0, 4_000_000)
+    batch_size: int = _field(64, "Pictures per step.", 1)
     # bfloat16 is twice as fast for dense convolutions where the processor has AMX, slower for depthwise ones
-    precision: str = _told("float32", "Of the network's arithmetic.")
-    # phase 1: the head alone, the backbone frozen
-    warmup_epochs: int = _told(1, "Epochs of the head alone, the backbone frozen.")
-    warmup_rate: float = _told(1e-3, "Learning rate of those.")
-    warmup_size: int = _told(64, "Pixels of a picture's side in those.")
+    precision: str = _field("float32", "Precision of the network's arithmetic.", choices=("float32", "mixed_bfloat16"))
+    # phase 1: the head alone, the backbone frozen; five halvings need 32 pixels
+    warmup_epochs: int = _field(1, "Epochs of the warm-up: head only, backbone frozen.", 0)
+    warmup_rate: float = _field(1e-3, "Learning rate of the warm-up.", 0)
+    warmup_size: int = _field(64, "Input size of the warm-up, pixels.", 32, 512)
     # phase 2: every layer on smaller pictures (1.8 times cheaper); then at full size, the top blocks, then every layer
-    small_epochs: int = _told(0, "Epochs of every layer on small pictures.")
-    small_rate: float = _told(8e-4, "Learning rate of those.")
-    small_size: int = _told(72, "Pixels of a picture's side in those.")
-    top_epochs: int = _told(6, "Epochs of the top blocks, at full size.")
-    top_rate: float = _told(8e-4, "Learning rate of those.")
-    full_epochs: int = _told(2, "Epochs of every layer, at full size.")
-    full_rate: float = _told(8e-4, "Learning rate of those.")
-    schedule: str = _told("cosine", "Of the learning rate: one half-cosine over all but the warm-up, or none.")
-    optimizer: str = _told("adamw", "What steps; sgd has Nesterov's momentum of 0.9.")
-    weight_decay: float = _told(0.01, "Of adamw and sgd: the fraction that a weight loses in a step, times the rate.")
-    label_smoothing: float = _told(0.1, "Share of the target spread over all classes.")
-    class_weights: str = _told("sqrt", "A class counts by 1/frequency (balanced), by its square root, or as it is.")
+    small_epochs: int = _field(0, "Epochs of all layers on small pictures.", 0)
+    small_rate: float = _field(8e-4, "Learning rate on small pictures.", 0)
+    small_size: int = _field(72, "Input size of small pictures, pixels.", 32, 512)
+    top_epochs: int = _field(6, "Epochs of the top blocks, at full size.", 0)
+    top_rate: float = _field(8e-4, "Learning rate of the top blocks.", 0)
+    full_epochs: int = _field(2, "Epochs of all layers, at full size.", 0)
+    full_rate: float = _field(8e-4, "Learning rate of all layers, at full size.", 0)
+    schedule: str = _field(
+        "cosine",
+        "Learning rate schedule: half a cosine over all phases after the warm-up, or constant.",
+        choices=("cosine", "constant"),
+    )
+    optimizer: str = _field("adamw", "Optimizer; sgd has Nesterov momentum of 0.9.", choices=("adamw", "adam", "sgd"))
+    weight_decay: float = _field(
+        0.01, "Decoupled weight decay of adamw and sgd, as a fraction per step, times the learning rate.", 0
+    )
+    label_smoothing: float = _field(0.1, "Label smoothing: share of the target spread over all classes.", 0, 1)
+    class_weights: str = _field(
+        "sqrt",
+        "Loss weight of a class: 1/frequency (balanced), its square root (sqrt) or 1 (none).",
+        choices=("none", "sqrt", "balanced"),
+    )
     # ReduceLROnPlateau and EarlyStopping watch the validation loss
-    plateau_patience: int = _told(3, "Epochs without a gain in validation loss before the rate is lowered.")
-    plateau_factor: float = _told(0.3, "What the rate is multiplied by then.")
-    stop_patience: int = _told(8, "Epochs without a gain in validation loss before a phase ends.")
-    keep: str = _told("accuracy", "Which epoch's weights: of the highest validation accuracy, or of the lowest loss.")
+    plateau_patience: int = _field(
+        3, "Epochs without a lower validation loss before the learning rate is reduced (ReduceLROnPlateau).", 1
+    )
+    plateau_factor: float = _field(0.3, "Factor of the learning rate on a plateau.", 0, 1)
+    stop_patience: int = _field(8, "Epochs without a lower validation loss before a phase stops (early stopping).", 1)
+    keep: str = _field(
+        "accuracy",
+        "Select the epoch with the highest validation accuracy or the lowest validation loss.",
+        choices=("accuracy", "loss"),
+    )
     # augmentation, of the training split only
-    flip: float = _told(0.5, "Probability of a mirrored face.")
-    rotation: float = _told(12.0, "Most degrees a face is turned, either way.")
-    zoom: float = _told(0.12, "Most that a face grows or shrinks, as a fraction.")
-    shift: float = _told(0.08, "Most that a face is moved, as a fraction of the side, either way.")
-    contrast: float = _told(0.2, "Most that contrast changes, as a fraction, either way.")
-    brightness: float = _told(15.0, "Most gray levels added, either way.")
-    gamma: float = _told(0.0, "Largest change of the gamma's logarithm, either way.")
-    noise: float = _told(0.0, "Largest standard deviation of a dim camera's noise, gray levels.")
-    erase: float = _told(0.0, "Probability of a gray rectangle.")
-    mixup: float = _told(0.0, "Alpha of the Beta distribution that mixes two faces, 0 for none.")
-    ema: float = _told(0.0, "Momentum of an average of the weights, which is validated and kept, 0 for none.")
-    # what else than the label is learnt, where it is given
-    votes_share: float = _told(0.3, "Share of the target that FER+'s votes are, with --ferplus.")
-    teacher_share: float = _told(0.7, "Share of the loss that is the teachers', with --teacher.")
-    teacher_temperature: float = _told(2.0, "What softens teachers and student for that loss.")
-    teacher_views: str = _told("plain", "What teachers judge: each picture once, or every view that the student sees.")
-    teacher_precision: str = _told("float32", "Of the teachers' own arithmetic on augmented views.")
-    # a teacher may leave out one fold of the train split, to judge that fold's faces unseen
-    folds: int = _told(0, "Parts of the train split, one of which is left out, 0 for none.")
-    fold: int = _told(0, "Which of them is left out, the first being 0.")
+    flip: float = _field(0.5, "Probability of a horizontal flip.", 0, 1)
+    rotation: float = _field(12.0, "Largest rotation, degrees, either way.", 0, 180)
+    # at 1 a face is a point
+    zoom: float = _field(0.12, "Largest zoom in or out, as a fraction.", 0, 0.9)
+    shift: float = _field(0.08, "Largest shift, as a fraction of the side, either way.", 0, 1)
+    contrast: float = _field(0.2, "Largest change of contrast, as a fraction, either way.", 0, 1)
+    brightness: float = _field(15.0, "Largest change of brightness, gray levels, either way.", 0, 255)
+    gamma: float = _field(0.0, "Largest change of the logarithm of gamma, either way.", 0, 5)
+    noise: float = _field(0.0, "Largest standard deviation of Gaussian noise, gray levels.", 0, 255)
+    erase: float = _field(0.0, "Probability of random erasing.", 0, 1)
+    mixup: float = _field(0.0, "Mixup's alpha, of the Beta distribution of the mixing ratio; 0 is off.", 0)
+    # at 1 the average stays where it began
+    ema: float = _field(0.0, "Momentum of the exponential moving average (EMA) of the weights; 0 is off.", 0, 0.99999)
+    # what is learnt besides the label
+    votes_share: float = _field(0.3, "Share of FER+'s votes in the target, with --ferplus.", 0, 1)
+    teacher_share: float = _field(0.7, "Weight of the distillation loss, with --teacher.", 0, 1)
+    teacher_temperature: float = _field(2.0, "Distillation temperature, of teachers and student.", 0.01, 100)
+    teacher_views: str = _field(
+        "plain",
+        "Run the teachers once on each plain picture, or on every augmented view that the student sees.",
+        choices=("plain", "augmented"),
+    )
+    teacher_precision: str = _field(
+        "float32", "Precision of the teachers' arithmetic on augmented views.", choices=("float32", "mixed_bfloat16")
+    )
+    # cross-validated teachers: each is trained without one fold, on whose faces alone its logits are used
+    folds: int = _field(0, "Cross-validation folds of the train split, one of which is held out; 0 is off.", 0)
+    fold: int = _field(0, "Index of the held-out fold, from 0.", 0)
 
     def phases(self, full_size: int = INPUT_SIZE) -> tuple[Phase, ...]:
         """The phases in order, without those of no epochs; top and full train at the network's own size."""
@@ -91,7 +127,7 @@ class Recipe:
 
 RECIPES = {
     "best": Recipe(),
-    # the recipe of the project's seeds: 20 epochs with the backbone frozen, then the whole of it at 1e-5
+    # the recipe of the projects this one began with: 20 epochs with the backbone frozen, then all layers at 1e-5
     "seed": Recipe(
         name="seed",
         warmup_epochs=20,
@@ -108,7 +144,7 @@ RECIPES = {
         brightness=0.0,
         erase=0.0,
     ),
-    # for a student of teachers: every layer all the way, harder pictures, the mean of its weights
+    # distillation: all layers throughout, stronger augmentation, EMA of the weights
     "distill": Recipe(
         name="distill",
         top_epochs=0,
@@ -122,7 +158,7 @@ RECIPES = {
         plateau_patience=40,
         stop_patience=40,
     ),
-    # a second run from the weights of a first (--weights models/float/NAME.npz): every layer, one more cosine
+    # a second run from the weights of a first one (--weights models/float/NAME.npz): all layers, one more cosine
     "continue": Recipe(name="continue", seed=2, warmup_epochs=0, top_epochs=0, full_epochs=6, full_rate=6e-4),
 }
 
@@ -139,85 +175,50 @@ _TEACHER = {
     "stop_patience": 20,
 }
 
-# what "best" is for a network where it differs: chosen on the validation split
+# where "best" differs for a network: chosen on the validation split
 _FOR_NETWORK: dict[str, dict[str, object]] = {
     "se_mobilenet_v2": {"top_epochs": 5, "full_epochs": 1},
     # its low layers have to move too where they come from another network (EfficientNet-Lite0)
     "efficientnet_b0": {"top_epochs": 0, "full_epochs": 4},
-    "inception_resnet_v1": {"warmup_size": 96},  # it takes no smaller ones than 75
+    "inception_resnet_v1": {"warmup_size": 96},  # the smallest input it takes is 75
     "se_resnet18": _TEACHER,
     "vgg": _TEACHER,
 }
 
-_CHOICES = {
-    "precision": ("float32", "mixed_bfloat16"),
-    "schedule": ("cosine", "constant"),
-    "keep": ("accuracy", "loss"),
-    "optimizer": ("adamw", "adam", "sgd"),
-    "teacher_views": ("plain", "augmented"),
-    "teacher_precision": ("float32", "mixed_bfloat16"),
-    "class_weights": ("none", "sqrt", "balanced"),
-}
 
-# the least and the most of every number; a share or probability is from 0 to 1
-_ANY, _SHARE = (0, math.inf), (0, 1)
-_RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 4_000_000),  # a thousand of it is to fit into 32 bits (loop._seed_dropout)
-    "batch_size": (1, math.inf),
-    **{f"{phase}_epochs": _ANY for phase in ("warmup", "small", "top", "full")},
-    **{f"{phase}_rate": _ANY for phase in ("warmup", "small", "top", "full")},
-    "warmup_size": (32, 512),  # five halvings need 32
-    "small_size": (32, 512),
-    "weight_decay": _ANY,
-    "label_smoothing": _SHARE,
-    "plateau_patience": (1, math.inf),
-    "plateau_factor": _SHARE,
-    "stop_patience": (1, math.inf),
-    "flip": _SHARE,
-    "rotation": (0, 180),
-    "zoom": (0, 0.9),  # at 1 a face is a point
-    "shift": _SHARE,
-    "contrast": _SHARE,
-    "brightness": (0, 255),
-    "gamma": (0, 5),
-    "noise": (0, 255),
-    "erase": _SHARE,
-    "mixup": _ANY,
-    "ema": (0, 0.99999),  # at 1 the mean stays where it began
-    "votes_share": _SHARE,
-    "teacher_share": _SHARE,
-    "teacher_temperature": (0.01, 100),
-    "folds": _ANY,
-    "fold": _ANY,
-}
+def make_recipe(name: str, network: str, **overrides: object) -> Recipe:
+    """The named recipe for a network.
 
+    Args:
+        name: A key of RECIPES.
+        network: A key of `architectures.ARCHITECTURES`: 'best' differs for some networks.
+        **overrides: Values of fields that replace the recipe's.
 
-def values(name: str) -> str:
-    """Which values a field may have, in words."""
-    if name in _CHOICES:
-        *others, last = _CHOICES[name]
-        return f"{', '.join(others)} or {last}"
-    least, most = _RANGES[name]
-    return f"from {least}" + (f" to {most}" if math.isfinite(most) else "")
-
-
-def recipe(name: str, network: str, **overrides: object) -> Recipe:
-    """The named recipe for a network, with fields replaced; DataError where a field has no such value."""
+    Raises:
+        DataError: A field has a value that is not allowed, or the fields contradict each other.
+    """
     own = _FOR_NETWORK.get(network, {}) if name == "best" else {}
-    changed = replace(RECIPES[name], **{**own, **overrides})  # type: ignore[arg-type]
-    for item, choices in _CHOICES.items():
-        if getattr(changed, item) not in choices:
-            raise DataError(f"recipe field {item} is {getattr(changed, item)!r}; expected {', '.join(choices)}")
-    for item, (least, most) in _RANGES.items():
-        value = getattr(changed, item)
-        if not (least <= value <= most and math.isfinite(value)):
-            raise DataError(f"recipe field {item} is {value}; expected a number {values(item)}")
-    if changed.folds == 1:
-        raise DataError("recipe field folds is 1, which leaves every face out; expected 0 for none, or 2 or more")
-    if changed.folds and changed.fold >= changed.folds:
+    recipe = replace(RECIPES[name], **{**own, **overrides})  # type: ignore[arg-type]
+    for each in fields(Recipe):
+        _check_value(recipe, each.name, info_of(each))
+    if recipe.folds == 1:
+        raise DataError("recipe field folds is 1, which holds out every face; expected 0 for none, or 2 or more")
+    if recipe.folds and recipe.fold >= recipe.folds:
         raise DataError(
-            f"recipe field fold is {changed.fold}; expected 0 to {changed.folds - 1}, with {changed.folds} folds"
+            f"recipe field fold is {recipe.fold}; expected 0 to {recipe.folds - 1}, with {recipe.folds} folds"
         )
-    if not changed.phases():
+    if not recipe.phases():
         raise DataError("the recipe has no epochs; expected at least one phase with epochs")
-    return changed
+    return recipe
+
+
+def _check_value(recipe: Recipe, field: str, info: OptionInfo) -> None:
+    """DataError where a field's value is not one of its choices, or outside its range."""
+    value = getattr(recipe, field)
+    if info.choices and value not in info.choices:
+        raise DataError(f"recipe field {field} is {value!r}; expected {', '.join(info.choices)}")
+    if info.minimum is not None:
+        highest = math.inf if info.maximum is None else info.maximum
+        if not (info.minimum <= value <= highest and math.isfinite(value)):
+            limits = f"from {info.minimum}" + ("" if info.maximum is None else f" to {info.maximum}")
+            raise DataError(f"recipe field {field} is {value}; expected a number {limits}")

@@ -16,7 +16,8 @@ from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.files import write_bytes
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Split, fingerprint
-from fer_edge.train.evaluation.networks import collect, open_logits, open_network
+from fer_edge.train.evaluation.predictions import collect_logits
+from fer_edge.train.networks import open_logits, open_network
 from fer_edge.train.training_targets import Judge, in_fold
 
 _logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def teach(specs: Sequence[str], train: Split) -> tuple[NDArray[np.float32], list
             names += among
         else:
             _logger.info(f"teacher {spec}: logits of {len(train)} faces")
-            logits = collect(open_logits(spec), train.faces, flip=True, label=f"teacher {spec}").mean(axis=0)
+            logits = collect_logits(open_logits(spec), train.faces, flip=True, label=f"teacher {spec}").mean(axis=0)
             heard = _unseen(Path(spec), len(train))
             names.append(_name(Path(spec)))
         total[heard] += logits[heard]

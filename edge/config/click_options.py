@@ -174,8 +174,10 @@ def _click_option(field: Field[Any], hint: Any, section: str, defaults: Mapping[
     """The click option of a field; a default in `defaults` goes before the field's."""
     info, default = info_of(field), defaults.get(field.name, field.default)
     extra: dict[str, Any] = {"section": section, "example": info.example, "secret": info.secret, "help": info.help}
-    if info.show_default is not None and field.name not in defaults:
+    if info.show_default is not None and defaults.get(field.name) is None:
         extra["show_default"] = info.show_default
+    if info.required:
+        extra["required"] = True
     if info.envvar is not None:
         extra |= {"envvar": info.envvar, "show_envvar": True}
     if info.flag_value is not None:

@@ -19,8 +19,8 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.train import averaging
 from fer_edge.train import training_targets as targets
 from fer_edge.train.data.loading import load
-from fer_edge.train.evaluation.networks import open_logits
-from fer_edge.train.recipes import Recipe, recipe
+from fer_edge.train.networks import open_logits
+from fer_edge.train.recipes import Recipe, make_recipe
 from fer_edge.train.teachers import _unseen, open_judge, read_logits, teach, write_logits
 from fer_edge.train.training_targets import Batch
 
@@ -80,7 +80,7 @@ def test_a_fold_is_left_out_and_judged_by_the_run_that_left_it_out(synthetic_csv
     train = load(synthetic_csv).split("train")
     runs = []
     for fold in (0, 1):
-        chosen = recipe("best", "vgg", folds=2, fold=fold)
+        chosen = make_recipe("best", "vgg", folds=2, fold=fold)
         assert len(targets.lessons(train, chosen)) == 70
         run = tmp_path / f"vgg{fold}"
         run.mkdir()
@@ -92,7 +92,7 @@ def test_a_fold_is_left_out_and_judged_by_the_run_that_left_it_out(synthetic_csv
     unseen = [_unseen(run, len(train)) for run in runs]
     assert np.array_equal(unseen[0], ~unseen[1]) and unseen[0].sum() == 70
     with pytest.raises(DataError, match="fold"):
-        recipe("best", "vgg", folds=2, fold=2)
+        make_recipe("best", "vgg", folds=2, fold=2)
 
 
 def test_logits_belong_to_their_faces(synthetic_csv: Path, tmp_path: Path) -> None:

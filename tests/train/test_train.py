@@ -24,9 +24,9 @@ from fer_edge.train import architectures, loop
 from fer_edge.train import training_targets as targets
 from fer_edge.train.augment import augment
 from fer_edge.train.data.loading import load
-from fer_edge.train.evaluation.networks import open_network
 from fer_edge.train.fused_batch_norm import training_keras
-from fer_edge.train.recipes import RECIPES, Recipe, recipe
+from fer_edge.train.networks import open_network
+from fer_edge.train.recipes import RECIPES, Recipe, make_recipe
 from fer_edge.train.weights import load_half, save_half, start
 
 pytestmark = pytest.mark.tensorflow
@@ -235,9 +235,9 @@ def test_recipes() -> None:
     assert next((p.name, p.epochs, p.rate) for p in RECIPES["seed"].phases()) == ("warmup", 20, 1e-3)
     assert RECIPES["seed"].phases()[-1].rate == 1e-5
     with pytest.raises(DataError, match="schedule"):
-        recipe("best", "mobilenet_v2", schedule="sometimes")
+        make_recipe("best", "mobilenet_v2", schedule="sometimes")
     with pytest.raises(DataError, match="no epochs"):
-        recipe("best", "mobilenet_v2", warmup_epochs=0, small_epochs=0, top_epochs=0, full_epochs=0)
+        make_recipe("best", "mobilenet_v2", warmup_epochs=0, small_epochs=0, top_epochs=0, full_epochs=0)
 
 
 def test_fused_batch_norm_is_keras_batch_norm() -> None:

@@ -9,10 +9,15 @@ from typing import Any
 import click
 
 
+def require_matplotlib() -> None:
+    """ImportError where there is no matplotlib, so that a plot fails before the work and not after it."""
+    import_module("matplotlib")
+
+
 def needs_matplotlib(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """A callback of options that ask for pictures: what cannot be drawn is said before the work, not after it."""
+    """A click callback for options that ask for a plot: `require_matplotlib` where the option is given."""
     if value is not None:
-        import_module("matplotlib")
+        require_matplotlib()
     return value
 
 

@@ -29,10 +29,11 @@ from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit, 
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.models import FOLDER
-from fer_edge.train import ensemble_command as ensemble_cli
-from fer_edge.train.calibration import even_weights, fit_folds, fit_temperature, parts
-from fer_edge.train.early_exit import cheapest_cascade, fit_cascade, held_out_cascade
-from fer_edge.train.evaluation.networks import cascaded
+from fer_edge.train.commands import ensemble as ensemble_cli
+from fer_edge.train.ensemble.calibration import equal_weights, fit_temperature
+from fer_edge.train.ensemble.cross_validation import CrossValidation, fit_folds, fold_masks
+from fer_edge.train.ensemble.early_exit import MAX_DROP, cheapest_cascade, fit_cascade
+from fer_edge.train.evaluation.predictions import early_exit
 
 EVEN = (1 / 3, 1 / 3, 1 / 3)
 
@@ -101,13 +102,13 @@ def test_the_chosen_point_is_the_cheapest_that_loses_no_more_than_allowed_expect
     times = (1.0, 1.1, 2.0)
     _, temperature = fit_temperature(logits, labels, np.full(3, 1 / 3, np.float32))
     whole = (fuse(logits, np.array(EVEN), temperature).argmax(axis=1) == labels).mean()
-    cascade = fit_cascade(logits, labels, EVEN, times, drop=0.002)
+    cascade = fit_cascade(logits, labels, EVEN, times, max_drop=0.002)
     costs = [mean_time(point, times) for point in cascade.points]
     losses = [point.loss for point in cascade.points]
     assert costs == sorted(costs) and losses == sorted(set(losses), reverse=True) and losses[-1] <= 0.0001
     enough = [point for point in cascade.points if point.accuracy >= whole - 0.00201 and point.loss <= 0.002]
     assert cascade.points[cascade.chosen] == enough[0]
-    scores, asked = cascaded([member[None] for member in logits], EVEN, (0.0,), cascade)
+    scores, asked = early_exit([member[None] for member in logits], EVEN, (0.0,), cascade)
     assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(enough[0].accuracy, abs=1e-5)
     assert 1 <= asked.mean() < 3
 
@@ -115,11 +116,14 @@ def test_the_chosen_point_is_the_cheapest_that_loses_no_more_than_allowed_expect
 @pytest.mark.slow
 def test_a_held_out_face_is_answered_without_its_label() -> None:
     logits, labels = made(250)
-    here = next(parts(250, 5))
+    here = next(fold_masks(250, 5))
     other = np.where(here, (labels + 1) % 7, labels)
     times = (1.0, 1.1, 2.0)
     (scores, asked), (again, asked_again) = (
-        held_out_cascade(logits, each, fit_folds(logits, each, even_weights), times) for each in (labels, other)
+        CrossValidation(logits, each, times, equal_weights, MAX_DROP, (0.0,)).held_out_early_exit(
+            fit_folds(logits, each, equal_weights)
+        )
+        for each in (labels, other)
     )
     assert np.array_equal(scores[here], again[here]) and np.array_equal(asked[here], asked_again[here])
     assert not np.allclose(scores[~here], again[~here], atol=1e-3)
@@ -193,7 +197,7 @@ def test_the_shipped_cascade_answers_as_its_members_do() -> None:
     whole, cascade = open_classifier(), open_early_exit()
     assert isinstance(cascade, CascadeClassifier)
     views = [member.logits(faces)[None] for member in whole.members]
-    scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
+    scores, asked = early_exit(views, config.weights, config.offsets, config.cascade)
     assert np.allclose(cascade(faces), scores, atol=1e-6) and cascade.invocations == asked.sum()
     timings = cascade.record_timings()
     cascade(faces)
@@ -255,21 +259,21 @@ def test_evaluate_tells_of_the_cascade_too(synthetic_csv: Path) -> None:
         str(synthetic_csv),
         "--ensemble",
         str(config),
-        "--cascade",
+        "--early-exit",
         "--json",
     ]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     told = [json.loads(line)["model"] for line in done.stdout.splitlines()]
     members = [member.removesuffix("_int8.tflite") for member in read_ensemble(config).members]
-    assert told == [*members, "ensemble", "cascade"], "in the ensemble's order"
-    assert "members a face" in done.stderr
-    for wrong in ([*words, "--tta", "flip"], [*words[:5], "--data", str(synthetic_csv), "--cascade"]):
+    assert told == [*members, "ensemble", "early exit"], "in the ensemble's order"
+    assert "models per face" in done.stderr
+    for wrong in ([*words, "--tta", "flip"], [*words[:5], "--data", str(synthetic_csv), "--early-exit"]):
         assert CliRunner().invoke(main, wrong).exit_code == 2
 
 
 def test_another_seed_is_another_partition() -> None:
-    first, again, other = (np.stack(list(parts(100, 5, seed))) for seed in (0, 0, 1))
+    first, again, other = (np.stack(list(fold_masks(100, 5, seed))) for seed in (0, 0, 1))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert all(np.array_equal(each.sum(axis=0), np.ones(100)) for each in (first, other))
 
@@ -284,13 +288,13 @@ def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monk
             shutil.copy(FOLDER / f"{name}_int8.{suffix}", tmp_path)
     files = [str(tmp_path / f"{name}_int8.tflite") for name in reversed(MODEL_NAMES)]
     words = ["ensemble", "fit", *files, "--data", str(synthetic_csv), "--out", str(tmp_path / "ensemble.json")]
-    done = CliRunner().invoke(main, [*words, "--drop", "100", "--partitions", "3"])
+    done = CliRunner().invoke(main, [*words, "--max-drop", "100", "--partitions", "3"])
     assert done.exit_code == 0, done.output
     told = re.findall(r"mean of 3 partitions: accuracy ([\d.]+) % \(([\d.]+) to ([\d.]+)\), ", done.stdout)
     assert len(told) == 2 and all(float(least) <= float(mean) <= float(most) for mean, least, most in told)
-    assert re.search(r", -?[\d.]+ points \(-?[\d.]+ to -?[\d.]+\) lost, [\d.]+ members a face", done.stdout)
+    assert re.search(r", drop -?[\d.]+ points \(-?[\d.]+ to -?[\d.]+\), [\d.]+ models per face", done.stdout)
     config = read_ensemble(tmp_path / "ensemble.json")
     assert sorted(config.members) == sorted(f"{name}_int8.tflite" for name in MODEL_NAMES)
     cascade = config.cascade
     assert cascade is not None and cascade.chosen == 0, "whatever it costs in accuracy, the cheapest"
-    assert "times cheaper here" in done.stdout
+    assert "times faster here" in done.stdout

@@ -27,7 +27,7 @@ from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card, write_
 from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter, runtime
 from fer_edge.edge.tflite.quantize import dequantize, gray_table, quantize
 from fer_edge.models import FOLDER
-from fer_edge.train.evaluation.networks import collect
+from fer_edge.train.evaluation.predictions import collect_logits
 
 PORTRAIT = str(FOLDER.parent / "benchmarks" / "astronaut.jpg")
 INT8 = Tensor("x", 0, (1,), np.dtype(np.int8), 0.0078, -1)
@@ -79,7 +79,7 @@ def test_views_are_collected_face_by_face_in_order() -> None:
         return crops[:, :7, 0].astype(np.float32)
 
     many = faces(600)  # more than are asked about in one go
-    plain, mirrored = collect(first_column, many, flip=True)
+    plain, mirrored = collect_logits(first_column, many, flip=True)
     assert np.array_equal(plain, many[:, :7, 0]) and np.array_equal(mirrored, many[:, :7, -1])
 
 

@@ -1,0 +1,1 @@
+"""The commands `data`, `train`, `evaluate` and `ensemble`."""

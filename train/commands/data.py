@@ -1,0 +1,61 @@
+"""The command `data`: count a data set's pictures, and write them as class folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from fer_edge.edge.config.click_options import options_from
+from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data.class_folders import write_folders
+from fer_edge.train.data.loading import load
+from fer_edge.train.data.options import DataOptions
+from fer_edge.train.data.splits import SPLITS
+
+
+@click.group()
+def data() -> None:
+    """Inspect data sets and convert them to class folders."""
+
+
+@data.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@options_from(DataOptions, only=("skip_bad",))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def info(path: Path, data_options: DataOptions, as_json: bool) -> None:
+    """Count the pictures per class and split of PATH.
+
+    PATH is a FER2013 CSV (plain, .gz, .xz or .zip) or a class-folder tree.
+    """
+    dataset = load(path, skip_bad=data_options.skip_bad)
+    counts = {name: split.counts() for name, split in dataset.splits.items()}
+    if as_json:
+        splits = {
+            name: {**dict(zip(EMOTIONS, map(int, row), strict=True)), "total": int(row.sum())}
+            for name, row in counts.items()
+        }
+        click.echo(json.dumps({"path": str(path), "splits": splits, "skipped": dataset.skipped}))
+        return
+    click.echo(f"{'class':10}" + "".join(f"{name:>9}" for name in counts))
+    for index, emotion in enumerate(EMOTIONS):
+        click.echo(f"{emotion:10}" + "".join(f"{row[index]:9d}" for row in counts.values()))
+    click.echo(f"{'total':10}" + "".join(f"{row.sum():9d}" for row in counts.values()))
+    absent = [name for name in SPLITS if name not in counts]
+    if absent:
+        click.echo(f"absent: {', '.join(absent)}")
+
+
+@data.command()
+@click.argument("csv", type=click.Path(path_type=Path))
+@click.argument("directory", type=click.Path(path_type=Path))
+@options_from(DataOptions, only=("skip_bad",))
+def prepare(csv: Path, directory: Path, data_options: DataOptions) -> None:
+    """Write the pictures of CSV as DIRECTORY/SPLIT/CLASS/NNNNN.png.
+
+    CSV is a FER2013 CSV (plain, .gz, .xz or .zip); DIRECTORY must not exist yet.
+    """
+    dataset = load(csv, skip_bad=data_options.skip_bad)
+    count = write_folders(dataset, directory)
+    click.echo(f"{count} pictures in {directory}")

@@ -1,0 +1,88 @@
+"""Logits of models on many faces, and the probabilities of ensembles and of early exit from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.expression.cascade import Cascade, run_cascade
+from fer_edge.edge.expression.scores import fuse
+from fer_edge.edge.terminal import progress_bar
+
+BATCH = 256
+"""Faces per call of a model, which is a step of the progress bar."""
+
+LogitsFunction = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""(N, 48, 48) uint8 faces to (N, 7) float32 logits."""
+
+
+def collect_logits(
+    model: LogitsFunction, faces: NDArray[np.uint8], *, flip: bool = False, label: str = "faces"
+) -> NDArray[np.float32]:
+    """Run a model on every face, with a progress bar.
+
+    Args:
+        model: The model.
+        faces: (N, 48, 48) uint8 gray.
+        flip: Whether to run it on the mirrored faces too (test-time augmentation).
+        label: What stands in front of the progress bar.
+
+    Returns:
+        (V, N, 7) float32 logits of V views: the faces as they are and, with flip, mirrored.
+    """
+    views = [faces, np.ascontiguousarray(faces[:, :, ::-1])] if flip else [faces]
+    parts = []
+    with progress_bar(label, len(views) * len(faces)) as bar:
+        for view in views:
+            for start in range(0, len(faces), BATCH):
+                parts.append(model(view[start : start + BATCH]))
+                bar.update(len(parts[-1]))
+    return np.concatenate(parts).reshape(len(views), len(faces), -1)
+
+
+def fuse_views(
+    views: list[NDArray[np.float32]], weights: Sequence[float], temperature: float, offsets: Sequence[float] = (0.0,)
+) -> NDArray[np.float32]:
+    """Probabilities of an ensemble from its members' logits.
+
+    Args:
+        views: (V, N, 7) logits of each of M members.
+        weights: (M,) weights of the members, with sum 1; the views of a member count equally.
+        temperature: What the logits are divided by.
+        offsets: (7,) class offsets, or one for all.
+
+    Returns:
+        (N, 7) float32.
+    """
+    count = views[0].shape[0]
+    logits = np.concatenate(views)  # (M * V, N, 7)
+    return fuse(logits, np.repeat(np.asarray(weights, np.float32), count) / count, temperature, offsets)
+
+
+def early_exit(
+    views: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+    weights: Sequence[float],
+    offsets: Sequence[float] | NDArray[np.floating],
+    cascade: Cascade,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Predictions of an ensemble with early exit at its default operating point, from its members' logits.
+
+    Args:
+        views: (V, N, 7) logits of each of M members in the order in which they run; only the first view is used.
+        weights: (M,) weights of the members.
+        offsets: (7,) class offsets, or one for all.
+        cascade: Temperatures and thresholds.
+
+    Returns:
+        (N, 7) float32 probabilities and (N,) int64 models per face.
+    """
+    return run_cascade(
+        lambda member, chosen: views[member][0, chosen],
+        views[0].shape[1],
+        np.asarray(weights, np.float32),
+        cascade.temperatures,
+        cascade.points[cascade.chosen].thresholds,
+        offsets,
+    )

@@ -1,0 +1,75 @@
+"""Open a model of either kind, float Keras or TFLite; Keras is imported for the former only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.classifier import open_member
+from fer_edge.edge.expression.ensemble import temperature_alone
+from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
+from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.evaluation.predictions import LogitsFunction
+
+
+def open_logits(spec: str, threads: int = 2) -> LogitsFunction:
+    """A model as a function from faces to logits.
+
+    Args:
+        spec: A shipped model's name, a .tflite file with its card, a run folder, a .keras file, or weights alone (.npz)
+            of a network of `train.architectures`.
+        threads: Threads of the TFLite interpreter.
+
+    Raises:
+        ModelError: There is no such model, or it cannot be loaded.
+    """
+    model = parse_model_spec(spec, ("tflite", *FLOAT_KINDS))
+    if model.kind == "tflite":
+        return open_member(model.path, threads)[0].logits
+    from fer_edge.train.loop import predict_logits
+
+    network = open_network(model.path)
+    return lambda faces: predict_logits(network, faces)
+
+
+def open_network(path: Path) -> Any:
+    """A float network as a Keras model.
+
+    Args:
+        path: A run folder, a .keras file, or weights alone (.npz) of a network of `train.architectures`.
+
+    Returns:
+        The Keras model, from pictures (N, S, S, 1 or 3) to logits (N, 7).
+
+    Raises:
+        ModelError: There is no such model, it cannot be loaded, or it has other inputs or outputs.
+    """
+    import keras
+
+    from fer_edge.train.weights import assemble, read_half
+
+    path = parse_model_spec(str(path), FLOAT_KINDS).path
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model; expected a .keras or .npz file as 'fer-edge train' writes it")
+    try:
+        if path.suffix == ".npz":
+            name, values = read_half(path)
+            return assemble(name, values, path, keras)
+        network = keras.models.load_model(path, compile=False)
+    except ModelError:
+        raise
+    except Exception as error:  # Keras raises ValueError, OSError, TypeError, KeyError or BadZipFile
+        reason = (str(error).splitlines() or ["damaged"])[0][:160]
+        raise ModelError(f"{path} cannot be loaded by Keras: {reason}") from None
+    inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
+    pictures = isinstance(inputs, tuple) and len(inputs) == 4 and inputs[1] == inputs[2] and inputs[3] in (1, 3)
+    if not pictures or outputs != (None, len(EMOTIONS)):
+        raise ModelError(f"{path} maps {inputs} to {outputs}; expected pictures (None, S, S, 3) to logits (None, 7)")
+    return network
+
+
+def temperature(spec: str) -> float:
+    """The temperature that calibrates a model by itself; 1 for float models."""
+    model = parse_model_spec(spec, ("tflite", *FLOAT_KINDS))
+    return temperature_alone(model.path) if model.kind == "tflite" else 1.0

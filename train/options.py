@@ -1,0 +1,52 @@
+"""What `fer-edge train` may set besides the recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_edge.edge.expression.model_spec import MODEL_NAMES
+from fer_edge.edge.types import option
+from fer_edge.train.recipes import RECIPES
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What a network starts from, what it learns besides the labels, and where its run folder is.
+
+    Attributes:
+        recipe: Name of the recipe whose fields are the defaults.
+        weights: Initial weights: 'imagenet', 'none' or a file; `{name}` in it stands for the network's name.
+        teacher: Models whose logits the network learns from (distillation).
+        ferplus: FER+'s CSV of annotators' votes.
+        runs: Folder with a run folder for each network.
+        resume: Whether to continue from the run folder's checkpoint.
+    """
+
+    recipe: str = option("best", "Recipe that the fields below start from.", choices=tuple(RECIPES))
+    weights: str | None = option(
+        None,
+        "Initial weights: imagenet, none, or a .weights.h5, .npz or face recognizer's file ({name} in it stands for "
+        "NAME).",
+        metavar="WEIGHTS",
+        show_default="imagenet; none for a teacher",
+        example="models/float/{name}.npz",
+    )
+    teacher: tuple[str, ...] = option(
+        (),
+        "Distil from this model too: a run folder, a model, or a run's teacher_logits.npz. Repeatable.",
+        metavar="MODEL",
+        example=["runs/vgg"],
+    )
+    ferplus: Path | None = option(
+        None,
+        "Learn from the annotators' votes of FER+ too: its fer2013new.csv.",
+        metavar="CSV",
+        example="fer2013new.csv",
+    )
+    runs: Path = option(Path("runs"), "Folder that holds the run folders.", metavar="FOLDER")
+    resume: bool = option(False, "Continue from the last checkpoint of the run folder.")
+
+    def initial_weights(self, network: str) -> str:
+        """The initial weights of one network."""
+        return (self.weights or ("imagenet" if network in MODEL_NAMES else "none")).replace("{name}", network)
