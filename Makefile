@@ -2,6 +2,7 @@
 # make page    the live page at http://127.0.0.1:8080/, from the same camera or clip, until Ctrl-C; WEB=[HOST:]PORT
 # make test    all tests, in an environment of their own
 # make test-fast  the tests that need no TensorFlow, browser, broker or systemd and are not slow: a minute
+# make test-lowest  the runtime's part of test-fast with the oldest versions that setup.cfg allows
 # make lint    ruff, mypy and codespell
 # make test-device  cameras listed, filmed with, unplugged and plugged in again, libcamera's too, GStreamer, and the
 #                   service under systemd, in two virtual machines; a quarter of an hour
@@ -12,6 +13,7 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_TEST ?= .venv-test
 VENV_FAST ?= .venv-fast
+VENV_LOWEST ?= .venv-lowest
 VENV_TFLITE ?= .venv-tflite
 PIP = -m pip install --quiet --disable-pip-version-check
 PYTEST ?=
@@ -20,12 +22,13 @@ SUITE ?= bookworm trixie
 
 # a worker that dies fails the run: without the limit xdist would wait for it for ever
 WORKERS = -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
+UV = VIRTUAL_ENV=$(abspath $(VENV_LOWEST)) $(VENV_LOWEST)/bin/uv --quiet
 FAST = not slow and not tensorflow and not browser and not system
 
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo page test test-fast test-device test-arm lint clean
+.PHONY: demo page test test-fast test-lowest test-device test-arm lint mypy clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -44,6 +47,9 @@ endif
 test-fast: $(VENV_FAST)/ready
 	$(VENV_FAST)/bin/python -m pytest $(WORKERS) -m '$(FAST)' $(PYTEST)
 
+test-lowest: $(VENV_LOWEST)/ready
+	$(VENV_LOWEST)/bin/python -m pytest $(WORKERS) -m '$(FAST)' tests/edge $(PYTEST)
+
 test-device: $(VENV)/ready
 	status=0; tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py || status=1; \
 	tests/device/debian.sh /opt/venv/bin/python tests/device/check_debian.py || status=1; exit $$status
@@ -52,12 +58,14 @@ test-arm: $(VENV)/ready $(if $(HAS_TFLITE),$(VENV_TFLITE)/ready)
 	status=0; for suite in $(SUITE); do tests/device/arm.sh $$suite $(abspath $(VENV))/bin/python \
 	    $(if $(HAS_TFLITE),$(abspath $(VENV_TFLITE))/bin/python) || status=1; done; exit $$status
 
-# mypy finds the package, whose folder is this one, through a link of the package's name
-lint: $(VENV_TEST)/ready
-	@mkdir -p .cache/mypy && ln -sfn ../.. .cache/mypy/fer_edge
+lint: $(VENV_TEST)/ready mypy
 	$(VENV_TEST)/bin/ruff check --output-format concise .
 	$(VENV_TEST)/bin/ruff format --check .
 	$(VENV_TEST)/bin/python -m codespell_lib
+
+# mypy finds the package, whose folder is this one, through a link of the package's name
+mypy: $(VENV_TEST)/ready
+	@mkdir -p .cache/mypy && ln -sfn ../.. .cache/mypy/fer_edge
 	$(VENV_TEST)/bin/python -m mypy -p fer_edge.edge -p fer_edge.models -p fer_edge.benchmarks -p fer_edge.train -p fer_edge.convert
 
 # a file marks a finished environment: made once, and again when the dependencies change
@@ -78,13 +86,23 @@ $(VENV_FAST)/ready: setup.cfg
 	@$(VENV_FAST)/bin/python $(PIP) -e '.[dev]'
 	@touch $@
 
+# direct requirements at their lowest versions first, then the tests' tools without moving those
+$(VENV_LOWEST)/ready: setup.cfg
+	@echo "making $(VENV_LOWEST): the oldest versions that setup.cfg allows, a minute or two"
+	@$(PYTHON) -m venv --clear $(VENV_LOWEST)
+	@$(VENV_LOWEST)/bin/python $(PIP) uv
+	@$(UV) pip install --resolution lowest-direct --editable '.[web,mqtt]'
+	@$(UV) pip freeze --exclude-editable > $(VENV_LOWEST)/lowest.txt
+	@$(UV) pip install --constraint $(VENV_LOWEST)/lowest.txt --editable '.[dev]'
+	@touch $@
+
 $(VENV_TFLITE)/ready: setup.cfg
 	@echo "making $(VENV_TFLITE): tflite-runtime, which needs numpy 1"
 	@$(PYTHON) -m venv --clear $(VENV_TFLITE)
-	@$(VENV_TFLITE)/bin/python $(PIP) tflite-runtime 'numpy<2' 'opencv-python<5' 'click>=8.1' 'tqdm>=4.65'
+	@$(VENV_TFLITE)/bin/python $(PIP) tflite-runtime 'numpy<2' 'opencv-python<5' 'click>=8.2' 'tqdm>=4.65'
 	@$(VENV_TFLITE)/bin/python $(PIP) --no-deps -e .
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_TEST) $(VENV_FAST) $(VENV_TFLITE) .cache build dist fer_edge.egg-info demo-output
+	rm -rf $(VENV) $(VENV_TEST) $(VENV_FAST) $(VENV_LOWEST) $(VENV_TFLITE) .cache build dist fer_edge.egg-info demo-output
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

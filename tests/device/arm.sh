@@ -109,7 +109,7 @@ if [[ $suite == bookworm && -e $place/given/tflite-runtime.json ]]; then
     echo "== $suite, cortex-a72: tflite-runtime"
     arm cortex-a72 python3 -m venv --clear --without-pip /root/venv-tflite
     pip=("$python" -m pip --python /root/venv-tflite/bin/python install --quiet)
-    arm cortex-a72 "${pip[@]}" tflite-runtime 'numpy<2' 'opencv-python<5' 'click>=8.1'
+    arm cortex-a72 "${pip[@]}" tflite-runtime 'numpy<2' 'opencv-python<5' 'click>=8.2'
     arm cortex-a72 "${pip[@]}" --no-deps .
     arm cortex-a72 /root/venv-tflite/bin/python tests/device/check_arm.py compare /mnt || status=1
 fi
