@@ -1,4 +1,4 @@
-"""`make demo` and `make page`: the ensemble on the first camera, or on a clip of a moving face where there is none.
+"""`make demo` and `make page`: run the ensemble on the first camera, or on a clip of a moving face if there is none.
 
 python examples/demo.py              ten seconds as text, with an annotated video and picture
 python examples/demo.py --web 8080   the live page, until Ctrl-C
@@ -18,13 +18,13 @@ from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
 
 OUTPUT = Path("demo-output")
-SECONDS = 10  # of a live camera
+SECONDS = 10  # to run with a camera
 
 
 def first_camera() -> str | None:
-    """The number of the first camera that gives a picture, None where none does.
+    """The number of the first camera that delivers frames; None if there is none.
 
-    Camera 0 is libcamera's where V4L2 has none; numbers from 10 on are a Raspberry Pi's codecs, not cameras.
+    Camera 0 is libcamera's if V4L2 has none; numbers from 10 on are a Raspberry Pi's codecs, not cameras.
     """
     nodes = (int(path.name[5:]) for path in Path("/dev").glob("video*") if re.fullmatch(r"video\d", path.name))
     for number in sorted({0, *nodes}):
@@ -36,18 +36,18 @@ def first_camera() -> str | None:
     return None
 
 
-def source() -> list[str]:
-    """The options that name the first camera, or a clip made now."""
+def source_options() -> list[str]:
+    """The options of `fer-edge run` for the first camera, or for a new clip."""
     camera = first_camera()
     if camera is not None:
         return ["--camera", camera]
     clip = make_clip.write(OUTPUT / "clip.mp4")
-    print(f"no camera gives pictures: {clip} stands in, made from {make_clip.PORTRAIT.name}")
+    print(f"no camera delivers frames; using {clip}, made from {make_clip.PORTRAIT.name}")
     return ["--source", str(clip)]
 
 
 def run(*options: str) -> int:
-    """Say and do what a user would type; returns its exit code."""
+    """Print and run the command that a user would type; returns its exit code."""
     arguments = ["run", *options]
     print(shlex.join(["fer-edge", *arguments]), flush=True)
     command = [sys.executable, "-m", "fer_edge.edge.cli", *arguments]
@@ -55,23 +55,24 @@ def run(*options: str) -> int:
         while True:
             try:
                 return process.wait()
-            except KeyboardInterrupt:  # a terminal sends Ctrl-C to both: it is for the run, which then ends in order
+            except KeyboardInterrupt:  # the terminal also sends Ctrl-C to the run, which shuts down gracefully
                 continue
 
 
 def main(arguments: list[str]) -> int:
-    """The demo, or the page where its address is given; returns the exit code."""
+    """Run the demo, or the live page if its options are given; returns the exit code."""
     OUTPUT.mkdir(exist_ok=True)
-    where = source()
+    options = source_options()
+    is_camera = options[0] == "--camera"
     if arguments:
-        return run(*where, *([] if where[0] == "--camera" else ["--loop"]), "--show", "none", *arguments)
+        return run(*options, *([] if is_camera else ["--loop"]), "--show", "none", *arguments)
     video, picture = OUTPUT / "annotated.mp4", OUTPUT / "annotated.png"
-    limit = ["--duration", str(SECONDS)] if where[0] == "--camera" else []
-    code = run(*where, *limit, "--show", "text", "--save-video", str(video), "--save-picture", str(picture))
+    limit = ["--duration", str(SECONDS)] if is_camera else []
+    code = run(*options, *limit, "--show", "text", "--save-video", str(video), "--save-picture", str(picture))
     if code == 0:
         written = [str(path) for path in (video, picture) if path.exists()]
         print(f"wrote {' and '.join(written)}")
-        print(f"with a screen, for as long as you like: {Path(sys.executable).parent / 'fer-edge'} run")
+        print(f"to run in a window until you quit: {Path(sys.executable).parent / 'fer-edge'} run")
     return code
 
 

@@ -1,10 +1,10 @@
-"""Make the runtime's virtual environment; any Python 3.11 or later runs this, without a package.
+"""Create the runtime's virtual environment; needs Python 3.11 or later and no packages.
 
     python3 examples/environment.py .venv
 
-On Raspberry Pi OS the camera library comes from apt and cannot be installed by pip. Where the system's Python has
-picamera2, the environment is made from that Python and sees its packages; on Python 3.11 numpy stays below 2 and
-OpenCV below 5, because apt's picamera2 is compiled against numpy 1.
+On Raspberry Pi OS the camera library comes from apt and cannot be installed by pip. If the system's Python has
+picamera2, the environment is made with that Python and includes its packages; on Python 3.11 it then keeps numpy below
+2 and OpenCV below 5, because apt's picamera2 is compiled against numpy 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def fail(sentence: str) -> None:
 
 
 def works(python: str, code: str) -> bool:
-    """Whether that Python exists and runs the code without an error."""
+    """Whether this Python interpreter exists and runs the code without an error."""
     try:
         return subprocess.run([python, "-c", code], capture_output=True).returncode == 0
     except OSError:
@@ -32,36 +32,36 @@ def works(python: str, code: str) -> bool:
 
 
 def check_python() -> None:
-    """This Python is 3.11 or later."""
+    """Fail unless this Python is 3.11 or later."""
     if sys.version_info < (3, 11):  # noqa: UP036 – older Pythons do run this file
-        fail(f"Python is {sys.version.split()[0]}, 3.11 or later is needed; name one with make PYTHON=python3.12")
+        fail(f"Python is {sys.version.split()[0]}, expected 3.11 or later; select one with make PYTHON=python3.12")
 
 
 def check_venv(python: str) -> None:
-    """That Python can make environments; Debian packs the module for it apart."""
+    """Fail unless this Python interpreter can create environments; Debian packages the module separately."""
     if not works(python, "import ensurepip, venv"):
         fail(f"python3-venv is missing for {python}: sudo apt-get install python3-venv")
 
 
 def has_picamera2(python: str = SYSTEM_PYTHON) -> bool:
-    """Whether that Python, of 3.11 or later, imports apt's picamera2."""
+    """Whether this Python interpreter is 3.11 or later and imports apt's picamera2."""
     return works(python, "import sys; assert sys.version_info >= (3, 11); import picamera2")
 
 
 def version(python: str) -> tuple[int, ...]:
-    """Major and minor version of a Python."""
+    """Major and minor version of a Python interpreter."""
     code = "import sys; print(*sys.version_info[:2])"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     return tuple(int(part) for part in done.stdout.split())
 
 
 def constraints(python_version: tuple[int, ...]) -> list[str]:
-    """What keeps pip from covering the packages that apt's picamera2 was compiled against."""
+    """Requirements that keep pip from installing versions which apt's picamera2 was not compiled against."""
     return ["numpy<2", "opencv-python<5"] if python_version < (3, 12) else []
 
 
 def missing_library(error: str) -> str | None:
-    """The sentence for an import that failed for want of a system library."""
+    """The error message for an import that failed because a system library is missing; None for other failures."""
     for library, package in LIBRARIES.items():
         if library in error:
             name = library.removesuffix(".so")
@@ -70,7 +70,7 @@ def missing_library(error: str) -> str | None:
 
 
 def make(folder: Path) -> None:
-    """Create the environment, install the runtime in it, and import what it needs."""
+    """Create the environment, install the runtime in it, and check that it can be imported."""
     check_python()
     picamera2 = has_picamera2()
     python = SYSTEM_PYTHON if picamera2 else sys.executable
@@ -89,7 +89,7 @@ def make(folder: Path) -> None:
 
 
 def run(*command: str) -> None:
-    """Run a command; its failure ends this program with one line."""
+    """Run a command; if it fails, end with one line."""
     done = subprocess.run(command)
     if done.returncode:
         fail(f"'{' '.join(command[:4])} …' failed with exit code {done.returncode}; see the lines above")

@@ -1,9 +1,10 @@
-"""An RGB LED on a Raspberry Pi that glows in the colour of the largest face's emotion, dark while nobody is there.
+"""Light an RGB LED on a Raspberry Pi in the colour of the largest face's emotion; off while there is no face.
 
 fer-edge run --show none --jsonl - | python examples/led.py
 
-Common cathode, through a resistor each: red on GPIO 17, green on GPIO 27, blue on GPIO 22. Needs gpiozero, which
-Raspberry Pi OS has (python3-gpiozero); GPIOZERO_PIN_FACTORY=mock GPIOZERO_MOCK_PIN_CLASS=mockpwmpin tries it elsewhere.
+Common cathode, one resistor per colour: red on GPIO 17, green on GPIO 27, blue on GPIO 22. Needs gpiozero, which
+Raspberry Pi OS includes (python3-gpiozero); to try it elsewhere, set GPIOZERO_PIN_FACTORY=mock and
+GPIOZERO_MOCK_PIN_CLASS=mockpwmpin.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ import fer_edge
 
 PINS = (17, 27, 22)  # red, green, blue
 DARK = (0.0, 0.0, 0.0)
-COLOURS = {  # an LED's light grows with its current, a screen's with about the 2.2th power of its pixel
+COLOURS = {  # an LED is linear in its current, a screen has a gamma of about 2.2
     emotion: tuple((value / 255) ** 2.2 for value in reversed(pixel)) for emotion, pixel in fer_edge.COLOURS.items()
 }
 
 
 def colour(line: str) -> tuple[float, float, float]:
-    """What one line of `fer-edge run --jsonl` looks like."""
+    """The LED's colour (red, green, blue, 0 to 1) for one line of `fer-edge run --jsonl`."""
     faces = json.loads(line)["faces"]
     if not faces:
         return DARK
@@ -35,7 +36,7 @@ def colour(line: str) -> tuple[float, float, float]:
 
 
 def follow(lines: Iterable[str], led: RGBLED) -> None:
-    """Show each line as it comes, and end dark."""
+    """Show each line's colour as it arrives; switch the LED off at the end."""
     for line in lines:
         led.color = colour(line)
     led.off()

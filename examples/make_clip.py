@@ -1,4 +1,4 @@
-"""Make a short clip of a face that moves, out of a still portrait: a slow pan, zoom and tilt.
+"""Make a short clip of a moving face from a still portrait, by a slow pan, zoom and rotation.
 
 python examples/make_clip.py clip.mp4
 """
@@ -19,13 +19,13 @@ RATE = 25.0  # frames/s
 
 
 def background(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The portrait spread over the frame and blurred beyond recognition: (480, 640, 3) uint8."""
+    """The portrait stretched to the frame and blurred beyond recognition: (480, 640, 3) uint8."""
     spread = cv2.resize(portrait, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.GaussianBlur(spread, (0, 0), sigmaX=40), np.uint8)
 
 
 def frames(portrait: NDArray[np.uint8], count: int) -> Iterator[NDArray[np.uint8]]:
-    """count frames (480, 640, 3) uint8 BGR that end where they began, so that the clip can be looped."""
+    """Yield count frames (480, 640, 3) uint8 BGR, of one full period, so that the clip can be looped."""
     height, width = portrait.shape[:2]
     behind = background(portrait)
     for phase in 2 * np.pi * np.arange(count) / count:
@@ -40,7 +40,7 @@ def frames(portrait: NDArray[np.uint8], count: int) -> Iterator[NDArray[np.uint8
 
 
 def write(clip: Path, portrait: Path = PORTRAIT, seconds: float = 4.0) -> Path:
-    """Write the clip; SystemExit says in one line what cannot be read or written."""
+    """Write the clip and return its path; SystemExit, with one line, if a file cannot be read or written."""
     picture = cv2.imread(str(portrait))
     if picture is None:
         raise SystemExit(f"{portrait} cannot be read; expected a picture of a face")
@@ -57,9 +57,9 @@ def write(clip: Path, portrait: Path = PORTRAIT, seconds: float = 4.0) -> Path:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Make a short clip of a face that moves.")
+    parser = argparse.ArgumentParser(description="Make a short clip of a moving face.")
     parser.add_argument("clip", type=Path, help="the .mp4 file to write")
     parser.add_argument("--portrait", type=Path, default=PORTRAIT, help="a picture of a face")
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of the clip [default: %(default)s]")
     options = parser.parse_args()
     print(write(options.clip, options.portrait, options.seconds))

@@ -1,4 +1,4 @@
-"""The demo's parts: the clip, and the environment's rules."""
+"""The demo's examples: the clip, the live page's process, and the environment."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from networks import coarse_faces, tiny_network
 from waiting import LIMIT, signals_heard
 
-from examples import EXAMPLES, environment, example, make_clip
+from examples import EXAMPLES, environment, make_clip
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.types import Frame
-from fer_edge.train.data.splits import Split
-
-pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +24,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
     path = make_clip.write(tmp_path_factory.mktemp("clip") / "new" / "clip.mp4")
     capture = cv2.VideoCapture(str(path))
     frames = []
-    while (answer := capture.read())[0]:
-        frames.append(answer[1])
+    while (reading := capture.read())[0]:
+        frames.append(reading[1])
     assert capture.get(cv2.CAP_PROP_FPS) == make_clip.RATE
     return frames
 
@@ -41,14 +37,14 @@ def test_the_clip_has_its_length_and_size(clip: list[np.ndarray]) -> None:
 
 def test_every_frame_shows_one_face_and_it_moves(clip: list[np.ndarray]) -> None:
     detector = open_detector("blazeface", 1)
-    found = [detector.detect(Frame(frame)) for frame in clip[::5]]
-    assert [len(faces) for faces in found] == [1] * len(found)
-    middles = np.array([(face.box.x + face.box.width / 2, face.box.y + face.box.height / 2) for (face,) in found])
-    assert np.ptp(middles[:, 0]) > 50
-    assert np.ptp([face.box.width for (face,) in found]) > 10
+    detections = [detector.detect(Frame(frame)) for frame in clip[::5]]
+    assert [len(faces) for faces in detections] == [1] * len(detections)
+    boxes = [face.box for (face,) in detections]
+    assert np.ptp([box.x + box.width / 2 for box in boxes]) > 50
+    assert np.ptp([box.width for box in boxes]) > 10
 
 
-def test_the_page_is_there_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_the_page_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "demo.py"), "--web", "127.0.0.1:0"]
     with signals_heard():
         started = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -66,12 +62,12 @@ def test_a_portrait_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         make_clip.write(tmp_path / "clip.mp4", tmp_path / "none.jpg")
 
 
-def test_apts_picamera2_is_kept_working_on_python_3_11_only() -> None:
+def test_versions_are_limited_for_apts_picamera2_on_python_3_11_only() -> None:
     assert environment.constraints((3, 11)) == ["numpy<2", "opencv-python<5"]
     assert environment.constraints((3, 13)) == []
 
 
-def test_picamera2_is_looked_for_in_the_systems_python(tmp_path: Path) -> None:
+def test_picamera2_is_searched_in_the_systems_python(tmp_path: Path) -> None:
     python = tmp_path / "python3"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
@@ -106,17 +102,3 @@ def test_a_missing_venv_package_is_named(tmp_path: Path) -> None:
     python.chmod(0o755)
     with pytest.raises(SystemExit, match="apt-get install python3-venv"):
         environment.check_venv(str(python))
-
-
-def test_activations_are_exchanged_and_compared() -> None:
-    """The tiny network has two swishes and two gates; a hard swish is zero below -3 and its input above 3."""
-    activations = example("activations")
-    model = tiny_network()
-    assert activations.exchange(model, {"swish": activations.hard_swish}) == 2
-    assert activations.exchange(model, {"swish": activations.hard_swish}) == 0
-    assert np.allclose(model.get_layer("swish")(np.float32([-4, -3, 0, 3, 4])), [0, 0, 0, 3, 4])
-    faces = coarse_faces()
-    head, *lines = activations.compare(tiny_network, Split(faces, np.zeros(len(faces), np.int64)), faces)
-    assert head.split() == ["float", "int8", "time"]
-    assert [line[:26].strip() for line in lines] == list(activations.VARIANTS)
-    assert lines[0].endswith("1.00x (1.00–1.00)")

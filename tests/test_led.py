@@ -1,4 +1,4 @@
-"""The LED example on gpiozero's mock pins, fed by what `fer-edge run` writes."""
+"""The LED example on gpiozero's mock pins, with JSON lines of `fer-edge run` as input."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def light() -> Iterator[RGBLED]:
 
 @pytest.fixture
 def lines(tmp_path: Path) -> list[str]:
-    """A small happy face beside a large one of every emotion, then nobody."""
+    """A small happy face beside a large face of each emotion in turn, then no face."""
     sink = JsonlSink(str(tmp_path / "out.jsonl"))
     for emotion in EMOTIONS:
         sink.show(at(0), [face("happy"), face(emotion, 2, width=90)])
@@ -41,19 +41,19 @@ def lines(tmp_path: Path) -> list[str]:
 
 
 def test_the_led_has_each_emotions_colour(light: RGBLED, lines: list[str]) -> None:
-    seen = []
+    colours = []
 
-    def watched() -> Iterator[str]:
+    def recording() -> Iterator[str]:
         for line in lines:
             yield line
-            seen.append(tuple(Device.pin_factory.pin(number).state for number in led.PINS))
+            colours.append(tuple(Device.pin_factory.pin(number).state for number in led.PINS))
 
-    led.follow(watched(), light)
-    assert seen == [*(led.COLOURS[emotion] for emotion in EMOTIONS), led.DARK]
-    assert len(set(seen)) == len(EMOTIONS) + 1
+    led.follow(recording(), light)
+    assert colours == [*(led.COLOURS[emotion] for emotion in EMOTIONS), led.DARK]
+    assert len(set(colours)) == len(EMOTIONS) + 1
 
 
-def test_the_led_ends_dark(light: RGBLED, lines: list[str]) -> None:
+def test_the_led_is_off_at_the_end(light: RGBLED, lines: list[str]) -> None:
     led.follow(lines[:1], light)
     assert light.color == led.DARK
 
