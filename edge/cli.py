@@ -17,19 +17,28 @@ from fer_edge.edge.errors import FerEdgeError, redact
 from fer_edge.edge.terminal import configure_logging
 
 COMMANDS = {
-    "run": ("fer_edge.edge.commands.run:run", "Recognize expressions live, from a camera or a file."),
-    "predict": ("fer_edge.edge.commands.predict:predict", "Recognize expressions in pictures."),
-    "cameras": ("fer_edge.edge.commands.cameras:cameras", "List the cameras, and what to type for each."),
+    "run": (
+        "fer_edge.edge.commands.run:run",
+        "Recognize expressions live, from a camera, a stream or a file.",
+    ),
+    "predict": (
+        "fer_edge.edge.commands.predict:predict",
+        "Recognize expressions in pictures and folders of pictures.",
+    ),
+    "cameras": (
+        "fer_edge.edge.commands.cameras:cameras",
+        "List the cameras and the option that opens each.",
+    ),
     "models": ("fer_edge.edge.commands.models:models", "List, show and verify the models."),
     "data": ("fer_edge.train.commands.data:data", "Prepare and inspect data sets."),
     "train": ("fer_edge.train.commands.train:train", "Train a float model."),
     "evaluate": ("fer_edge.train.commands.evaluate:evaluate", "Measure models on a labelled split."),
     "ensemble": ("fer_edge.train.commands.ensemble:ensemble", "Fit an ensemble's weights and temperature."),
-    "convert": ("fer_edge.convert.cli:convert", "Quantize a float model to int8 TFLite, verified."),
+    "convert": ("fer_edge.convert.cli:convert", "Quantize a float model to int8 TFLite and verify it."),
     "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
-    "config": ("fer_edge.edge.commands.config:config", "Show what fer-edge.toml sets, or print one to start from."),
-    "service": ("fer_edge.edge.service.command:service", "Run at every start of the machine, under systemd."),
-    "doctor": ("fer_edge.edge.doctor.command:doctor", "Look what is wrong here, and say what to do."),
+    "config": ("fer_edge.edge.commands.config:config", "Print the settings in effect and where each comes from."),
+    "service": ("fer_edge.edge.service.command:service", "Run fer-edge at boot as a systemd service."),
+    "doctor": ("fer_edge.edge.doctor.command:doctor", "Find what is wrong on this device, and what to do about it."),
 }
 
 PREFIX = "FER_EDGE"
@@ -66,9 +75,9 @@ class _Main(LazyGroup):
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
             return super().main(*args, **extra)
-        except SystemExit as leaving:
-            if not args and not extra:  # called as a program, not by another
-                _leave_threads(leaving.code)
+        except SystemExit as end:
+            if not args and not extra:  # called as a program
+                _leave_threads(end.code)
             raise
 
     def invoke(self, ctx: click.Context) -> object:
@@ -88,13 +97,13 @@ class _Main(LazyGroup):
         except OSError as error:
             if not error.filename:  # no file of the user's: a bug
                 raise
-            raise _OneLine(_unusable(error)) from error
+            raise _OneLine(_file_error(error)) from error
 
 
 def _leave_threads(code: object) -> None:
-    """End here where a thread still waits in a camera's driver or in FFmpeg; all that was open has been closed.
+    """End the process where a thread still waits in a camera's driver or in FFmpeg; all outputs are closed by now.
 
-    Such a thread cannot be woken, and one that wakes in an interpreter which is being taken down aborts the process.
+    Such a thread cannot be woken, and one that returns while the interpreter shuts down aborts the process.
     """
     if any(thread.daemon for thread in threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):
@@ -104,7 +113,7 @@ def _leave_threads(code: object) -> None:
 
 
 def _configure(ctx: click.Context, words: list[str]) -> None:
-    """Give the called command the configuration file's values as its defaults. Raises ConfigError."""
+    """Make the configuration file's values the called command's defaults. Raises ConfigError."""
     path = find(ctx.params["config"])
     if path is not None:
         from fer_edge.edge.config.tables import settings
@@ -114,7 +123,7 @@ def _configure(ctx: click.Context, words: list[str]) -> None:
 
 
 class _OneLine(click.ClickException):
-    """What a user can mend: one line on stderr and exit code 2."""
+    """An error that the user can fix: one line on stderr and exit code 2."""
 
     exit_code = 2
 
@@ -122,8 +131,8 @@ class _OneLine(click.ClickException):
         click.echo(f"fer-edge: {' '.join(self.message.split())}", err=True)
 
 
-def _unusable(error: OSError) -> str:
-    """What the system says of a file; its name may be an address that is none."""
+def _file_error(error: OSError) -> str:
+    """The system's message for a file, without a password: the name may be a malformed URL."""
     return f"{redact(str(error.filename))}: {error.strerror}"
 
 
@@ -173,9 +182,19 @@ def _print_version(context: click.Context, option: click.Parameter, chosen: bool
     callback=_print_version,
     help="Print the version.",
 )
-@click.option("--config", type=click.Path(path_type=Path), help="Configuration file [default: fer-edge.toml].")
+@click.option(
+    "--config",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    show_default="fer-edge.toml here, in ~/.config/fer-edge or in /etc/fer-edge",
+    help="Configuration file.",
+)
 def main(config: Path | None) -> None:
-    """Facial-expression recognition on the edge: train, quantize, verify, run."""
+    """Facial-expression recognition on the edge: train, quantize, verify, run.
+
+    Every option of a command can also be set in fer-edge.toml, or by an environment variable such as
+    FER_EDGE_RUN_CAMERA for --camera of run.
+    """
     configure_logging()
 
 

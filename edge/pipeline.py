@@ -36,7 +36,7 @@ class PipelineOptions:
     )
     latency_budget: float | None = option(
         None,
-        "Mean time per face that the models may take, milliseconds; sets how early to exit.",
+        "Mean milliseconds per face that the models may take; sets how early to exit.",
         metavar="MS",
         minimum=0,
         open_minimum=True,
@@ -49,7 +49,7 @@ class PipelineOptions:
     )
     detect_every: int = option(
         DETECT_EVERY,
-        "Detector interval, frames; faces are tracked in between, and the interval grows in a still scene.",
+        "Frames between face detections; faces are tracked in between, and the interval grows in a still scene.",
         metavar="FRAMES",
         minimum=1,
     )

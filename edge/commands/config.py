@@ -17,10 +17,10 @@ from fer_edge.edge.errors import redact
 @click.option("--example", is_flag=True, help="Print an example file: every option with its help, in comments.")
 @click.pass_context
 def config(context: click.Context, words: tuple[str, ...], example: bool) -> None:
-    """Print and check the configuration file in use, or the values of one command.
+    """Print the settings in effect and where each comes from.
 
-    Without COMMAND, name the file in use and check all of it. With COMMAND, print the value of each option and where
-    it comes from: an environment variable, the file, or the default.
+    With COMMAND, print the value of each option and its origin: an environment variable, the file, or the default.
+    Without, name the file in use and check all of it.
 
     \b
     fer-edge config run

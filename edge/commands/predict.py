@@ -31,7 +31,7 @@ from fer_edge.edge.types import Box, Face, Frame, Prediction
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--faces-cropped", is_flag=True, help="Every picture is a cropped face.")
+@click.option("--faces-cropped", is_flag=True, help="Take each picture for a cropped face, and detect none.")
 @options_from(PipelineOptions, only=("model", "early_exit", "detector", "threads"), defaults={"early_exit": False})
 @click.option(
     "--jsonl",
@@ -46,7 +46,7 @@ from fer_edge.edge.types import Box, Face, Frame, Prediction
     type=click.Path(path_type=Path),
     cls=Option,
     example="annotated",
-    help="Write annotated PNGs into this folder.",
+    help="Write annotated PNG files to this folder.",
 )
 def predict(
     paths: tuple[Path, ...],
@@ -55,9 +55,9 @@ def predict(
     jsonl: str | None,
     save: Path | None,
 ) -> None:
-    """Recognize expressions in pictures and in folders of pictures.
+    """Recognize expressions in pictures and folders of pictures.
 
-    A bad picture does not stop the others; it makes the exit code 2.
+    A picture that cannot be read does not stop the others; the exit code is then 2.
     """
     quiet_opencv()
     pictures = [picture for path in paths for picture in list_pictures(path)]
@@ -65,26 +65,14 @@ def predict(
     if jsonl not in (None, "-") and file_identity(jsonl) in originals:
         raise SinkError(f"--jsonl: {jsonl} is one of the pictures; give another name")
     if faces_cropped:
-        opened = open_early_exit if pipeline_options.early_exit else open_classifier
-        look = _whole_picture(opened(pipeline_options.model, pipeline_options.threads))
+        open_model = open_early_exit if pipeline_options.early_exit else open_classifier
+        process = _whole_picture(open_model(pipeline_options.model, pipeline_options.threads))
     else:
-        look = open_pipeline(pipeline_options).process
+        process = open_pipeline(pipeline_options).process
     album = None if save is None else _Album(save, originals)
     lines = None if jsonl is None else JsonLines(jsonl)
-    bad = 0
     try:
-        for done, (path, picture) in enumerate(read_pictures(pictures)):
-            if shows_status_line() and len(pictures) > 1:
-                overwrite(f"{done} of {len(pictures)} pictures")
-            if isinstance(picture, SourceError):
-                bad += 1
-                _tell_error(path, picture, lines)
-                continue
-            frame = Frame(picture)
-            predictions = look(frame)
-            _tell(path, predictions, lines)
-            if album is not None:
-                album.add(path, frame, predictions)
+        failures = _predict(pictures, process, lines, album)
     except ViewerGone:
         return
     finally:
@@ -92,22 +80,45 @@ def predict(
             overwrite("")
         if lines is not None:
             lines.close()
-    if bad:
-        raise SourceError(f"{bad} of {len(pictures)} pictures could not be read")
+    if failures:
+        raise SourceError(f"{failures} of {len(pictures)} pictures could not be read")
+
+
+def _predict(
+    pictures: list[Path],
+    process: Callable[[Frame], list[Prediction]],
+    lines: JsonLines | None,
+    album: _Album | None,
+) -> int:
+    """Print or write the predictions of each picture; the number of pictures that could not be read."""
+    failures = 0
+    for index, (path, picture) in enumerate(read_pictures(pictures)):
+        if shows_status_line() and len(pictures) > 1:
+            overwrite(f"{index} of {len(pictures)} pictures")
+        if isinstance(picture, SourceError):
+            failures += 1
+            _print_error(path, picture, lines)
+            continue
+        frame = Frame(picture)
+        predictions = process(frame)
+        _print_predictions(path, predictions, lines)
+        if album is not None:
+            album.add(path, frame, predictions)
+    return failures
 
 
 def _whole_picture(classifier: Classifier) -> Callable[[Frame], list[Prediction]]:
-    """A stand-in for the pipeline where the whole picture is the face."""
+    """What takes the pipeline's place where the whole picture is the face."""
 
-    def look(frame: Frame) -> list[Prediction]:
+    def process(frame: Frame) -> list[Prediction]:
         pixels: NDArray[np.uint8] = frame.pixels
         face = Face(Box(0, 0, pixels.shape[1], pixels.shape[0]), 1.0)
         return [Prediction(face, classifier(shrink(to_gray(pixels))[None])[0])]
 
-    return look
+    return process
 
 
-def _tell(path: Path, predictions: list[Prediction], lines: JsonLines | None) -> None:
+def _print_predictions(path: Path, predictions: list[Prediction], lines: JsonLines | None) -> None:
     """A picture's faces as one JSON line, or as text with a line for each."""
     if lines is not None:
         faces = [_untracked(face_record(prediction)) for prediction in predictions]
@@ -121,7 +132,7 @@ def _tell(path: Path, predictions: list[Prediction], lines: JsonLines | None) ->
             click.echo(f"{erase(sys.stdout)}{path}: no face")
 
 
-def _tell_error(path: Path, error: SourceError, lines: JsonLines | None) -> None:
+def _print_error(path: Path, error: SourceError, lines: JsonLines | None) -> None:
     if lines is not None:
         lines.write({"path": str(path), "error": str(error)})
     else:
@@ -129,26 +140,25 @@ def _tell_error(path: Path, error: SourceError, lines: JsonLines | None) -> None
 
 
 def _untracked(record: dict[str, Any]) -> dict[str, Any]:
-    """Pictures have nothing to follow a face through."""
+    """The record without a track, as faces are not tracked from picture to picture."""
     return {key: value for key, value in record.items() if key != "track"}
 
 
 class _Album:
-    """Annotated pictures in a folder, named after their originals, which are spared. Raises SinkError."""
+    """Annotated pictures in a folder, named after the originals, none of which is overwritten. Raises SinkError."""
 
     def __init__(self, folder: Path, originals: Set[tuple[int, int] | None]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SinkError(f"{folder} cannot be made a folder: {error.strerror}") from None
+            raise SinkError(f"{folder} cannot be created: {error.strerror}") from None
         self._folder, self._originals = folder, originals
         self._used: set[Path] = set()
 
     def add(self, path: Path, frame: Frame, predictions: list[Prediction]) -> None:
         place, number = self._folder / f"{path.stem}.png", 1
-        while (
-            place in self._used or file_identity(place) in self._originals
-        ):  # a/1.jpg and b/1.jpg; this folder's 1.png
+        # a/1.jpg and b/1.jpg have one name; this folder's own 1.png may be an original
+        while place in self._used or file_identity(place) in self._originals:
             number += 1
             place = self._folder / f"{path.stem}_{number}.png"
         self._used.add(place)

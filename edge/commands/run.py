@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from platform import python_version
-from threading import Timer
 
 import click
 import cv2
 import numpy as np
 
+from fer_edge.edge.commands.limits import LimitOptions, limited_frames, page_stays, stop_after
 from fer_edge.edge.commands.prefetch import Prefetch
 from fer_edge.edge.commands.run_outputs import Outputs, open_page, open_sinks, refuse_overwriting_source
 from fer_edge.edge.commands.signals import GracefulShutdown
@@ -22,41 +22,38 @@ from fer_edge.edge.config.file import overruled
 from fer_edge.edge.device.thermal import BoardCondition, ThermalMonitor
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.pipeline import Pipeline, PipelineOptions, open_pipeline
-from fer_edge.edge.sinks import ViewerGone
+from fer_edge.edge.sinks import Sink, ViewerGone
 from fer_edge.edge.sinks.mqtt.options import MqttOptions
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
 from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.terminal import configure_logging
-from fer_edge.edge.types import Frame, Source, option
+from fer_edge.edge.types import Frame, Source
 from fer_edge.edge.web.options import WebOptions
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class LimitOptions:
-    """When a run ends by itself."""
-
-    max_frames: int | None = option(None, "End after this many frames.", minimum=1, example=1000)
-    duration: float | None = option(None, "End after this many seconds.", minimum=0, open_minimum=True, example=60)
-
-
 @click.command(cls=SectionedCommand)
 @options_from(SourceOptions, "Camera or source")
-@options_from(PipelineOptions, "Models", defaults={"early_exit": True})
+@options_from(PipelineOptions, "Pipeline", defaults={"early_exit": True})
 @options_from(OutputOptions, "Outputs")
-@options_from(EventOptions, "When an emotion begins")
+@options_from(EventOptions, "Events")
 @options_from(WebOptions, "Live page")
 @options_from(MqttOptions, "MQTT")
-@options_from(LimitOptions, "End")
-@click.option("--quiet", "-q", cls=Option, section="Terminal", is_flag=True, help="Log errors only.")
+@options_from(LimitOptions, "Limits")
+@click.option("--quiet", "-q", cls=Option, section="Logging", is_flag=True, help="Log errors only.")
 @click.option(
-    "--verbose", "-v", cls=Option, section="Terminal", is_flag=True, help="Log versions, and every 10 s rate and times."
+    "--verbose",
+    "-v",
+    cls=Option,
+    section="Logging",
+    is_flag=True,
+    help="Log versions, and frame rate and stage times every 10 s.",
 )
 @click.pass_context
-def run(
+def run(  # one parameter per options dataclass
     context: click.Context,
     source_options: SourceOptions,
     pipeline_options: PipelineOptions,
@@ -68,46 +65,32 @@ def run(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Recognize expressions live, from a camera or a file; q, Ctrl-C or SIGTERM ends cleanly.
+    """Recognize expressions live, from a camera, a stream or a file.
 
-    Results go to stdout, everything else to stderr.
+    q in the window, Ctrl-C or SIGTERM ends the run cleanly. Results go to stdout, everything else to stderr.
     """
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other")
     configure_logging(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
-    source_options, pipeline_options, output_options = _settle(source_options, pipeline_options, output_options)
+    source_options, pipeline_options, output_options = _resolve(source_options, pipeline_options, output_options)
     outputs = Outputs(output_options, event_options, web_options, mqtt_options)
     refuse_overwriting_source(source_options.source, output_options)
+    model = pipeline_options.model
     with GracefulShutdown() as shutdown, ExitStack() as closing:
         source = closing.enter_context(open_source(source_options))
         pipeline = open_pipeline(pipeline_options, continuous=source.continuous)
         stats = RunStats()
         thermal = ThermalMonitor(lambda level, now: throttle(pipeline, level, now))
         closing.callback(thermal.close)
-        model = pipeline_options.model
         page = open_page(closing, source, stats, thermal, model, outputs) if web_options.web else None
         writing = closing.enter_context(ExitStack())
         sinks = [*([page] if page else []), *open_sinks(writing, source, model, outputs)]
-        if context.obj is not None:
-            log.info("config: %s", context.obj)
-        log.debug("versions: Python %s, numpy %s, OpenCV %s", python_version(), np.__version__, cv2.__version__)
-        log.info("source: %s", source.name)
-        log.info("model: %s: %s", model, pipeline.classifier.description)
-        log.info("detector: %s", pipeline.detector.description)
-        if page:
-            log.info("live page: %s", page.link)
+        _log_start(context.obj, source, model, pipeline, page.link if page else None)
         closing.callback(lambda: _log_summary(stats, source))
         try:
-            frames = _until(shutdown, source, limit_options)
-            ahead = Prefetch(frames, lambda frame: (pipeline.process(frame), pipeline.stages), stop=source.stop)
-            with _timed(source, limit_options.duration), ahead as results:
-                for frame, (predictions, stages) in shutdown.waiting(results):
-                    with stats.record_frame(predictions, stages):
-                        for sink in sinks:
-                            sink.show(frame, predictions)
-                    if stats.summary_due():
-                        _log_summary(stats, source, logging.DEBUG)
-            if page and _page_stays(shutdown, source, limit_options):
+            with stop_after(source, limit_options.duration):
+                _process(limited_frames(source, limit_options, shutdown), source, pipeline, sinks, stats, shutdown)
+            if page and page_stays(source, limit_options, shutdown):
                 page.end()
                 writing.close()
                 log.info("the source has ended; the live page stays until Ctrl-C or SIGTERM")
@@ -118,12 +101,30 @@ def run(
             raise SourceError(source.problem)
 
 
-def _settle(
+def _process(
+    frames: Iterator[Frame],
+    source: Source,
+    pipeline: Pipeline,
+    sinks: Sequence[Sink],
+    stats: RunStats,
+    shutdown: GracefulShutdown,
+) -> None:
+    """Show every frame's predictions in the sinks, while the pipeline works on the next frames in a thread."""
+    with Prefetch(frames, lambda frame: (pipeline.process(frame), pipeline.stages), stop=source.stop) as results:
+        for frame, (predictions, stages) in shutdown.results_until_signal(results):
+            with stats.record_frame(predictions, stages):
+                for sink in sinks:
+                    sink.show(frame, predictions)
+            if stats.summary_due():
+                _log_summary(stats, source, logging.DEBUG)
+
+
+def _resolve(
     source: SourceOptions, pipeline: PipelineOptions, output: OutputOptions
 ) -> tuple[SourceOptions, PipelineOptions, OutputOptions]:
-    """Of two options that exclude each other the command line's goes before the environment's, that before the file's.
+    """The options without those that exclude each other: the command line goes before the environment, then the file.
 
-    Raises UsageError where both come from the same place.
+    Raises UsageError where both come from the same origin.
     """
     if source.camera is not None and source.source is not None:
         lost = _overruled("camera", "source", "--camera and --source exclude each other")
@@ -147,45 +148,28 @@ def _overruled(first: str, second: str, why: str) -> str:
     return lost
 
 
-def _until(shutdown: GracefulShutdown, source: Source, limits: LimitOptions) -> Iterator[Frame]:
-    """The source's frames until it ends, the user stops, or a limit is reached, a recording's in media time."""
-    start, duration = None, None if source.live else limits.duration
-    for taken, frame in enumerate(source, start=1):
-        start = frame.time if start is None else start
-        if shutdown.requested or (duration is not None and frame.time - start >= duration):
-            return
-        yield frame
-        if taken == limits.max_frames:
-            return
-
-
-@contextmanager
-def _timed(source: Source, duration: float | None) -> Iterator[None]:
-    """End a live source after so many seconds, whether frames come or not."""
-    if duration is None or not source.live:
-        yield
-        return
-    timer = Timer(duration, source.stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-
-
-def _page_stays(shutdown: GracefulShutdown, source: Source, limits: LimitOptions) -> bool:
-    """Whether the live page stays up at the end of a file: no limit was set, and no supervisor waits for the end."""
-    limited = limits.max_frames or limits.duration or "NOTIFY_SOCKET" in os.environ
-    return not (source.live or source.problem or limited or shutdown.requested)
-
-
 def throttle(pipeline: Pipeline, level: int, now: BoardCondition) -> None:
-    """Detect half as often and run one model less per face with each level of thermal throttling."""
+    """Set the pipeline's load for a level of thermal throttling, and log what changes.
+
+    Args:
+        pipeline: The pipeline, which detects half as often and runs one model less per face with each level.
+        level: 0 for all the work, up to `device.thermal.LEVELS`.
+        now: The board's condition, for the log.
+    """
     changes = pipeline.set_load(level)
     if changes:
         log.info("%s: %s", now, ", ".join(changes))
+
+
+def _log_start(config: Path | None, source: Source, model: str, pipeline: Pipeline, page: str | None) -> None:
+    if config is not None:
+        log.info("config: %s", config)
+    log.debug("versions: Python %s, numpy %s, OpenCV %s", python_version(), np.__version__, cv2.__version__)
+    log.info("source: %s", source.name)
+    log.info("model: %s: %s", model, pipeline.classifier.description)
+    log.info("detector: %s", pipeline.detector.description)
+    if page is not None:
+        log.info("live page: %s", page)
 
 
 def _log_summary(stats: RunStats, source: Source, level: int = logging.INFO) -> None:

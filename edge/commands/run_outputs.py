@@ -1,4 +1,4 @@
-"""The sinks that the options of `fer-edge run` ask for."""
+"""The sinks of `fer-edge run`, made from its options."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outputs:
-    """All that decides which sinks a run has."""
+    """The options that decide which sinks a run has."""
 
     files: OutputOptions
     events: EventOptions
@@ -43,17 +43,25 @@ class Outputs:
 
     def stored(self) -> tuple[str, ...]:
         """What the run keeps on this device, in words."""
-        kept = []
+        descriptions = []
         for options in (self.files, self.events):
             for each in fields(options):
                 value = getattr(options, each.name)
                 if info_of(each).stores and value and value != "-":
-                    kept.append(f"{info_of(each).stores} ({Path(value).name})")
-        return tuple(kept)
+                    descriptions.append(f"{info_of(each).stores} ({Path(value).name})")
+        return tuple(descriptions)
 
 
 def refuse_overwriting_source(source: str | None, files: OutputOptions) -> None:
-    """Raises SinkError where an output would overwrite what --source reads: its file, or one of its folder's."""
+    """Check that no output is a file that is read.
+
+    Args:
+        source: What --source names: a file, a folder of pictures, or neither.
+        files: The outputs.
+
+    Raises:
+        SinkError: An output would overwrite the source, or a picture in its folder.
+    """
     source = source or ""
     originals = [each.path for each in os.scandir(source)] if os.path.isdir(source) else [source]
     known = {file_identity(each) for each in originals} - {None}
@@ -66,7 +74,22 @@ def refuse_overwriting_source(source: str | None, files: OutputOptions) -> None:
 def open_page(
     closing: ExitStack, source: Source, stats: RunStats, thermal: ThermalMonitor, model: str, outputs: Outputs
 ) -> WebSink:
-    """The live page, listening. Raises SinkError."""
+    """Start the live page.
+
+    Args:
+        closing: Closes the page.
+        source: The source, for its state.
+        stats: Counts and times that the page shows.
+        thermal: The board's temperature and load level, which it shows too.
+        model: The model's name.
+        outputs: The options.
+
+    Returns:
+        The page, listening.
+
+    Raises:
+        SinkError: The address is malformed or cannot be listened on.
+    """
     from fer_edge.edge.web.sink import WebSink
     from fer_edge.edge.web.state import RunInfo
 
@@ -77,9 +100,20 @@ def open_page(
 
 
 def open_sinks(closing: ExitStack, source: Source, model: str, outputs: Outputs) -> list[Sink]:
-    """The sinks that were asked for, those that write first and the window late: it may end the run.
+    """Open every sink but the live page.
 
-    Raises SinkError, and UsageError for options that make no sense together.
+    Args:
+        closing: Closes the sinks.
+        source: The source, for its name and frame rate.
+        model: The model's name.
+        outputs: The options.
+
+    Returns:
+        The sinks in the order in which they get a frame: the window late, as closing it may end the run.
+
+    Raises:
+        SinkError: An output cannot be written or reached, or does not fit the source.
+        click.UsageError: Options do not fit each other.
     """
     _check(source, outputs)
     sinks = []
@@ -92,11 +126,11 @@ def open_sinks(closing: ExitStack, source: Source, model: str, outputs: Outputs)
 
 def _check(source: Source, outputs: Outputs) -> None:
     files, events = outputs.files, outputs.events
-    wanted = {"snapshot_dir": events.snapshot_dir, "on": events.on, "mqtt": outputs.mqtt.mqtt}
-    eventful = [flag(name) for name, value in wanted.items() if value]
-    if eventful and not source.continuous:
-        told = f"{', '.join(eventful)}: nothing begins or ends in single pictures"
-        raise SinkError(f"{told}; give a camera, a stream or a video")
+    values = {"snapshot_dir": events.snapshot_dir, "on": events.on, "mqtt": outputs.mqtt.mqtt}
+    flags = [flag(name) for name, value in values.items() if value]
+    if flags and not source.continuous:
+        why = "no emotion begins or ends in single pictures; give a camera, a stream or a video"
+        raise SinkError(f"{', '.join(flags)}: {why}")
     if files.rotate_mb and not files.csv and files.jsonl in (None, "-"):
         raise click.UsageError("--rotate-mb needs a file: --jsonl PATH or --csv PATH")
     if events.snapshot_on and not events.snapshot_dir:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a wish to end a run, without breaking what is being written."""
+"""Graceful shutdown: Ctrl-C, SIGTERM and SIGHUP end a run without breaking what is being written."""
 
 from __future__ import annotations
 
@@ -11,37 +11,53 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+INTERRUPT_AT = 3
+"""The number of signals from which even an output in progress is interrupted."""
+
 
 class GracefulShutdown:
-    """SIGINT, SIGTERM and SIGHUP as a wish to end: at once while waiting for a result, else after this one.
+    """Turns signals into a request to end: at once while waiting for a result, else after the current one.
 
-    So no sink is interrupted in the middle of a line or a video frame. A third signal interrupts anything.
+    No sink is interrupted in the middle of a line or a video frame; the third signal interrupts anything. The handlers
+    hold within a `with` block, in the main thread alone, where Python runs them.
+
+    Attributes:
+        requested: Signals so far.
     """
 
     def __init__(self) -> None:
         self.requested = 0
         self._waiting = True  # nothing needs finishing before the first frame
-        self._before: dict[int, Any] = {}
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish
-                    self._before[number] = signal.signal(number, self._heard)
+            for number in SIGNALS:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
-    def _heard(self, number: int, at: FrameType | None) -> None:
+    def _handle(self, number: int, at: FrameType | None) -> None:
         self.requested += 1
-        if self._waiting or self.requested >= 3:
+        if self._waiting or self.requested >= INTERRUPT_AT:
             raise KeyboardInterrupt
 
-    def waiting(self, results: Iterable[T]) -> Iterator[T]:
-        """The results until they end or a signal comes."""
-        coming = iter(results)
+    def results_until_signal(self, results: Iterable[T]) -> Iterator[T]:
+        """Iterate over results until they end or a signal comes.
+
+        Args:
+            results: What to iterate over; a signal interrupts the wait for the next one.
+
+        Yields:
+            The results.
+        """
+        iterator = iter(results)
         while not self.requested:
             try:
                 self._waiting = True
-                result = next(coming)
+                result = next(iterator)
             except (KeyboardInterrupt, StopIteration):
                 return
             finally:
@@ -49,7 +65,7 @@ class GracefulShutdown:
             yield result
 
     def wait(self) -> None:
-        """Until a signal comes."""
+        """Wait for a signal."""
         try:
             self._waiting = True
             while not self.requested:
@@ -62,6 +78,6 @@ class GracefulShutdown:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
-        return kind is KeyboardInterrupt and self.requested < 3
+        return kind is KeyboardInterrupt and self.requested < INTERRUPT_AT

@@ -46,9 +46,11 @@ QUESTIONS: dict[str, Callable[[Here], Finding]] = {
 @json_option("Print one JSON array instead of lines.")
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    """Look what is wrong here, and say what to do: a line ok, warn or fail for each question.
+    """Find what is wrong on this device, and what to do about it.
 
-    The exit code is 0 where nothing fails, 1 otherwise; a warning is no failure.
+    Each check prints a line that starts with ok, warn or fail.
+
+    The exit code is 1 where a check fails, else 0; a warning is not a failure.
     """
     here = Here(config=context.find_root().params.get("config"))
     findings = {}

@@ -30,7 +30,7 @@ LOG_LINES = 5
 
 @click.group()
 def service() -> None:
-    """Run at every start of the machine, under systemd."""
+    """Run fer-edge at boot as a systemd service."""
 
 
 def _where(command: Callable[..., None]) -> Callable[..., None]:

@@ -15,7 +15,7 @@ class OutputOptions:
 
     show: str = option(
         "auto",
-        "Show predictions in a window, as text on stdout, or not at all; auto takes a window where one can be opened.",
+        "Show predictions in a window or as text on stdout; auto opens a window where it can.",
         choices=("auto", "window", "text", "none"),
     )
     jsonl: str | None = option(
@@ -30,7 +30,7 @@ class OutputOptions:
     )
     rotate_mb: float | None = option(
         None,
-        "Rotate the --jsonl or --csv file at this size, megabytes, and append to one that exists at the start.",
+        "Rotate the --jsonl or --csv file at this size, megabytes; a file that exists at the start is appended to.",
         metavar="MB",
         minimum=0,
         maximum=1_000_000,
@@ -40,7 +40,7 @@ class OutputOptions:
     rotate_keep: int = option(5, "Rotated files to keep.", metavar="N", minimum=0)
     save_video: Path | None = option(
         None,
-        "Write annotated frames to a video, .mp4 or .avi.",
+        "Write the annotated frames to a video, .mp4 or .avi.",
         metavar="PATH",
         example="annotated.mp4",
         stores="annotated video",
@@ -82,11 +82,11 @@ class EventOptions:
         network=True,
     )
     hold: float = option(
-        HOLD_SECONDS, "Time that an emotion must last to count as begun, seconds.", metavar="SECONDS", minimum=0
+        HOLD_SECONDS, "Seconds that an emotion must last to count as begun.", metavar="SECONDS", minimum=0
     )
     cooldown: float = option(
         5.0,
-        "Minimum time between two snapshots, or between two runs of a command, seconds.",
+        "Minimum seconds between two snapshots, or between two runs of a command.",
         metavar="SECONDS",
         minimum=0,
     )

@@ -44,7 +44,7 @@ class SourceOptions:
     mirror: bool = option(False, "Mirror frames left to right, after --rotate.")
     reconnect_timeout: float = option(
         math.inf,
-        "Time to keep trying to reconnect to a lost camera or stream, seconds; 0 ends the run at once.",
+        "Seconds to keep reconnecting to a lost camera or stream; 0 ends the run at once.",
         metavar="SECONDS",
         minimum=0,
         show_default="no limit",

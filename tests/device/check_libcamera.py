@@ -34,7 +34,7 @@ def listing() -> None:
     check("it is listed with what to type", "--camera picamera2:0  Sensor B (platform/vimc.0 Sensor B)" in done.stdout)
     check("its V4L2 nodes are no cameras", done.stdout.count("(pipeline, vimc)") == 3)
     (camera,) = json.loads(fer_edge("cameras", "--json").stdout)["cameras"]
-    check("to programs, too", camera["kind"] == "libcamera" and camera["trouble"] is None)
+    check("to programs, too", camera["kind"] == "libcamera" and camera["problem"] is None)
     print(f"not as on a Raspberry Pi: its sensor's modes: {camera['formats'] or 'none'}")
 
 

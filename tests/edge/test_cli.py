@@ -33,7 +33,12 @@ def without(module: str, *words: str) -> subprocess.CompletedProcess[str]:
 def test_every_command_has_help_that_agrees_with_the_listing(name: str) -> None:
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0, result.output
-    assert name in CliRunner().invoke(main, ["--help"]).output
+    listing = CliRunner().invoke(main, ["--help"]).output
+    assert re.search(rf"^  {name} ", listing, re.MULTILINE)
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    if COMMANDS[name][0].startswith("fer_edge.edge."):
+        assert command.get_short_help_str(limit=200).rstrip(".") == COMMANDS[name][1].rstrip(".")
 
 
 def test_runs_options_stand_under_headings_in_one_column() -> None:
@@ -41,7 +46,7 @@ def test_runs_options_stand_under_headings_in_one_column() -> None:
     text = CliRunner().invoke(main, ["run", "--help"], prog_name="fer-edge").output
     sections = re.findall(r"^(\w[\w ]+):\n((?: .*\n)+)", text, re.MULTILINE)
     told = {heading: re.findall(r"^  (?:-\w, )?(--[\w-]+)", lines, re.MULTILINE) for heading, lines in sections}
-    assert list(told)[:3] == ["Camera or source", "Models", "Outputs"]
+    assert list(told)[:3] == ["Camera or source", "Pipeline", "Outputs"]
     assert list(chain(*told.values())) == [f"--{key}" for key in options(run)] + ["--help"]
     columns = {
         len(match[1]) for match in re.finditer(r"^(  -\S.*?  +)(?=\S)", text, re.MULTILINE) if len(match[1]) < 35

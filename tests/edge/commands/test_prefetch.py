@@ -18,21 +18,21 @@ def test_everything_comes_in_order() -> None:
 
 
 def test_closing_ends_a_wait_for_the_next_item() -> None:
-    wanted = threading.Event()
+    stopped = threading.Event()
 
     def camera() -> Iterator[int]:
         yield 0
-        wanted.wait()
+        stopped.wait()
 
-    with Prefetch(camera(), lambda item: item, stop=wanted.set) as results:
+    with Prefetch(camera(), lambda item: item, stop=stopped.set) as results:
         assert next(iter(results)) == (0, 0)
-    assert wanted.is_set()
-    until(lambda: not results._thread.is_alive())
+    assert stopped.is_set()
+    until(lambda: "inference" not in [thread.name for thread in threading.enumerate()])
 
 
 def test_work_goes_on_while_a_result_is_used_but_not_far() -> None:
     done: list[int] = []
-    with Prefetch(range(50), done.append, room=2) as results:
+    with Prefetch(range(50), done.append, depth=2) as results:
         for item, _ in results:
             most = min(50, item + 4)  # one in use, two that wait, one that waits for room
             until(lambda most=most: len(done) >= most)
@@ -65,5 +65,5 @@ def test_closing_ends_the_thread_and_starts_nothing_more() -> None:
     done: list[int] = []
     with Prefetch(iter(int, 1), done.append) as results:
         next(iter(results))
-    until(lambda: not results._thread.is_alive())
+    until(lambda: "inference" not in [thread.name for thread in threading.enumerate()])
     assert 1 <= len(done) <= 1 + 2 + 1  # in use, waiting, waiting for room

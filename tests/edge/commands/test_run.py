@@ -52,7 +52,7 @@ def test_clip_to_jsonl_video_and_picture(clip: Path, tmp_path: Path) -> None:
         "model: ensemble",
         "detector: blazeface, every 4 to 16 frames",
         "20 frames, 15 faces",
-        "mean of a frame",
+        "detect ",
         "classify",
     ):
         assert word in done.stderr

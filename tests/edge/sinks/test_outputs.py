@@ -268,4 +268,4 @@ def test_mistakes_are_told(clip: Path, words: tuple[str, ...], told: str) -> Non
 
 def test_nothing_begins_in_pictures(mistake: Callable[..., str]) -> None:
     told = mistake("run", "--source", PORTRAIT, "--show", "none", "--on", "happy", "true", "--snapshot-dir", "x")
-    assert told.startswith("fer-edge: --snapshot-dir, --on: nothing begins or ends in single pictures")
+    assert told.startswith("fer-edge: --snapshot-dir, --on: ") and "single pictures" in told
