@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what makes two names one file."""
+"""Atomic file writes, and the identity of a file under several names."""
 
 from __future__ import annotations
 
@@ -15,24 +15,32 @@ from fer_edge.edge.errors import SinkError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside the given one, with its suffix, to write to: it gets the name at the end, or is removed.
+    """Write a file completely or not at all.
 
-    Makes the folder. An OSError on the way (a full disk, a missing right) becomes a SinkError of one line.
+    Args:
+        path: The file's final path; its folder is created.
+
+    Yields:
+        A temporary path in the same folder and with the same suffix, to write to. At the end it is renamed to `path`,
+        or removed where an exception was raised.
+
+    Raises:
+        SinkError: An OSError was raised meanwhile, such as a full disk or a missing permission.
     """
-    beside = path.with_name(f".part-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        os.replace(beside, path)
+        yield temporary
+        os.replace(temporary, path)
     except OSError as error:
         raise SinkError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         with suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
 
 
 def file_identity(path: Path | str) -> tuple[int, int] | None:
-    """Device and inode, the same for every name of a file; None where there is none."""
+    """The device and inode of a file, which are the same under all its names; None where there is no such file."""
     try:
         status = os.stat(path)
     except OSError:
@@ -41,15 +49,26 @@ def file_identity(path: Path | str) -> tuple[int, int] | None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write the content whole or not at all; SinkError."""
-    with atomic_path(path) as beside:
-        beside.write_bytes(content)
+    """Write a file completely or not at all; SinkError where it cannot be written."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> Path:
-    """Write readable JSON whole or not at all, a list of plain values on one line, and return where; SinkError."""
+    """Write indented JSON completely or not at all, with each list of plain values on one line.
+
+    Args:
+        path: The file's path; its folder is created.
+        value: Anything that JSON can hold.
+
+    Returns:
+        The path.
+
+    Raises:
+        SinkError: The file cannot be written.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    # no string has a line break of its own: JSON escapes it
-    text = re.sub(r"\[\n\s+([^][{}]+?)\n\s+\]", lambda found: "[" + re.sub(r",\n\s+", ", ", found[1]) + "]", text)
+    # strings contain no line breaks, as JSON escapes them
+    text = re.sub(r"\[\n\s+([^][{}]+?)\n\s+\]", lambda match: "[" + re.sub(r",\n\s+", ", ", match[1]) + "]", text)
     write_bytes(path, (text + "\n").encode())
     return path

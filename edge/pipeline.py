@@ -113,7 +113,7 @@ class Pipeline:
     @property
     def detections(self) -> int:
         """Frames in which the face detector ran; in the others its faces were followed."""
-        return self.detector.looks if isinstance(self.detector, PatchFollower) else self.frames
+        return self.detector.detections if isinstance(self.detector, PatchFollower) else self.frames
 
     def process(self, frame: Frame) -> list[Prediction]:
         """The frame's faces with their scores; those that are not cached go through the classifier in one call."""

@@ -14,7 +14,7 @@ from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import read_ensemble
 from fer_edge.edge.expression.model_spec import parse_model_spec, shipped_models
-from fer_edge.edge.faces.blazeface import Variant, checked_blazeface
+from fer_edge.edge.faces.blazeface import Variant, verify_blazeface
 from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.tflite.card import read_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
@@ -86,5 +86,5 @@ def _verified(path: Path) -> str:
 
 def _verified_detector(variant: Variant) -> str:
     """What is told of a face detector that is the file of faces.json and loads. Raises ModelError."""
-    path, sha256 = checked_blazeface(variant)
+    path, sha256 = verify_blazeface(variant)
     return f"{path.name}  sha256 {sha256[:12]}…  {open_interpreter(path).description}"

@@ -124,14 +124,14 @@ def tensorflow(here: Here) -> Finding:
 
 
 MODELS = """
-from fer_edge.edge.faces.blazeface import checked_blazeface
+from fer_edge.edge.faces.blazeface import verify_blazeface
 from fer_edge.edge.tflite.card import checked_card
 from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.expression.ensemble import read_ensemble
 from fer_edge.edge.expression.model_spec import shipped_models
 from fer_edge.models import FOLDER
 networks = [checked_card(model.path) for model in shipped_models()]
-detectors = [checked_blazeface(variant) for variant in VARIANTS.values()]
+detectors = [verify_blazeface(variant) for variant in VARIANTS.values()]
 read_ensemble(FOLDER / "ensemble.json")
 print(len(networks), "networks and", len(detectors), "face detectors")
 """

@@ -1,4 +1,4 @@
-"""Which face of this frame is which of the last: greedy matching by overlap, nothing learned."""
+"""Track numbers: which face of this frame is which of the last, by greedy matching of box overlap and distance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from fer_edge.edge.types import Box, Face
 
-MIN_OVERLAP = 0.2
+MIN_IOU = 0.2
 """Intersection over union from which two boxes may be one face; after a move by half a width it is 1/3."""
 
 MAX_DISTANCE = 0.6
@@ -18,81 +18,86 @@ MAX_GROWTH = 2.0
 """Ratio of areas up to which a box matched by its centre alone may be the same face."""
 
 TRACK_TIMEOUT = 1.0
-"""Seconds after which a track that no face continued is given up."""
+"""Seconds without a matching face after which a track ends."""
 
 
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union, 0..1; 0 for boxes without area."""
+def box_iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes, 0..1; 0 for boxes without area."""
     width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
-    shared = max(0, width) * max(0, height)
-    union = a.width * a.height + b.width * b.height - shared
-    return shared / union if union > 0 else 0.0
+    intersection = max(0, width) * max(0, height)
+    union = a.width * a.height + b.width * b.height - intersection
+    return intersection / union if union > 0 else 0.0
 
 
-def nearness(a: Box, b: Box) -> float:
-    """How well b continues a: 1 + overlap where that is enough, up to 1 by centres alone, 0 for not at all.
+def match_score(a: Box, b: Box) -> float:
+    """How well box b continues box a: 1 + IoU where they overlap enough, 0..1 by their centres alone, 0 not at all.
 
-    So every match by overlap goes before any match by distance.
+    Every match by overlap thus comes before any match by distance.
     """
-    shared = overlap(a, b)
-    if shared >= MIN_OVERLAP:
-        return 1 + shared
+    iou = box_iou(a, b)
+    if iou >= MIN_IOU:
+        return 1 + iou
     areas = sorted((a.width * a.height, b.width * b.height))
     if areas[0] <= 0 or areas[1] > MAX_GROWTH * areas[0]:
         return 0.0
     side = (a.width + a.height + b.width + b.height) / 4
-    along = (a.x + a.width / 2) - (b.x + b.width / 2)
-    down = (a.y + a.height / 2) - (b.y + b.height / 2)
-    return max(0.0, 1 - math.hypot(along, down) / (MAX_DISTANCE * side))
+    dx = (a.x + a.width / 2) - (b.x + b.width / 2)
+    dy = (a.y + a.height / 2) - (b.y + b.height / 2)
+    return max(0.0, 1 - math.hypot(dx, dy) / (MAX_DISTANCE * side))
 
 
 @dataclass
 class _Track:
     number: int
     box: Box
-    seen: float
+    last_time: float  # seconds
 
 
 class Tracker:
-    """Gives each face a number that stays with it while it is seen at least once in `forget` seconds."""
+    """Gives each face a track number that it keeps while it is detected at least once in `timeout` seconds."""
 
-    def __init__(self, forget: float = TRACK_TIMEOUT) -> None:
-        self.forget = forget
+    def __init__(self, timeout: float = TRACK_TIMEOUT) -> None:
+        self.timeout = timeout
         self._tracks: list[_Track] = []
-        self._last = 0
+        self._last_number = 0
 
     def update(self, faces: Sequence[Face], time: float) -> list[Face]:
-        """The same faces in the same order with `track` set; numbers count from 1 and are never used again.
+        """Match the faces of the next frame with the tracks.
 
-        time: seconds, not decreasing; where it jumps back (a file that starts over) all tracks are forgotten.
+        Args:
+            faces: The frame's faces.
+            time: The frame's time in seconds. Where it jumps back (a file that starts over) all tracks end.
+
+        Returns:
+            The same faces in the same order with `track` set; numbers count from 1 and are never reused.
         """
-        self._tracks = [track for track in self._tracks if 0 <= time - track.seen <= self.forget]
-        pairs = [
-            (near, index, track)
+        self._tracks = [track for track in self._tracks if 0 <= time - track.last_time <= self.timeout]
+        candidates = [
+            (score, index, track)
             for index, face in enumerate(faces)
             for track in self._tracks
-            if (near := nearness(track.box, face.box)) > 0
+            if (score := match_score(track.box, face.box)) > 0
         ]
-        pairs.sort(key=lambda pair: (-pair[0], pair[2].number))
-        matched: dict[int, _Track] = {}
-        taken: set[int] = set()
-        for _, index, track in pairs:
-            if index not in matched and track.number not in taken:
-                matched[index] = track
-                taken.add(track.number)
-        numbered = []
+        candidates.sort(key=lambda candidate: (-candidate[0], candidate[2].number))
+        matches: dict[int, _Track] = {}
+        matched_numbers: set[int] = set()
+        for _, index, track in candidates:
+            if index not in matches and track.number not in matched_numbers:
+                matches[index] = track
+                matched_numbers.add(track.number)
+        tracked_faces = []
         for index, face in enumerate(faces):
-            if index not in matched:
-                self._last += 1
-                matched[index] = _Track(self._last, face.box, time)
-                self._tracks.append(matched[index])
-            track = matched[index]
-            track.box, track.seen = face.box, time
-            numbered.append(replace(face, track=track.number))
-        return numbered
+            if index not in matches:
+                self._last_number += 1
+                matches[index] = _Track(self._last_number, face.box, time)
+                self._tracks.append(matches[index])
+            track = matches[index]
+            track.box, track.last_time = face.box, time
+            tracked_faces.append(replace(face, track=track.number))
+        return tracked_faces
 
     @property
     def tracks(self) -> frozenset[int]:
-        """The numbers still remembered: what per-face state (a smoother's history) may be kept for."""
+        """The numbers of all tracks that have not ended; state per face, such as smoothing, is kept for these."""
         return frozenset(track.number for track in self._tracks)

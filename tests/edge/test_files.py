@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def test_an_interrupt_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.json"
     write_bytes(path, b"old")
 
-    def interrupted() -> None:
-        with atomic_path(path) as beside:
-            assert beside.suffix == ".json"
-            beside.write_bytes(b"half")
+    def write_and_interrupt() -> None:
+        with atomic_path(path) as temporary:
+            assert temporary.suffix == ".json"
+            temporary.write_bytes(b"half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        write_and_interrupt()
     assert path.read_bytes() == b"old" and os.listdir(path.parent) == ["a.json"]
 
 
-def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    """A limit on the size of files stands for the disk."""
+def test_a_full_disk_is_a_one_line_error(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk."""
     path = tmp_path / "a.bin"
     write_bytes(path, b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -45,7 +45,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SinkError, match="cannot be written"):
         write_bytes(tmp_path / "file" / "a.bin", b"")
@@ -59,7 +59,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_json_says_what_was_given(value: object) -> None:
+def test_json_keeps_the_value(value: object) -> None:
     with TemporaryDirectory() as folder:
         assert json.loads(write_json(Path(folder) / "a.json", value).read_text("utf-8")) == value
 

@@ -138,7 +138,7 @@ def test_a_hot_board_does_less_and_logs_it(tmp_path: Path, messages: list[str]) 
     for millidegrees, every, depth, levels in ((81_000, 16, 1, [2]), (73_000, 8, 2, [2, 1]), (60_000, 4, 3, [2, 1, 0])):
         sys_tree(tmp_path, millidegrees, "0")
         until(lambda wanted=levels: len(paced) >= len(wanted))
-        assert (paced, follower.every, cascade.depth) == (levels, every, depth)
+        assert (paced, follower.interval, cascade.depth) == (levels, every, depth)
         zone.write_text("")  # unreadable for once
         time.sleep(0.03)
     heat.close()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fer_edge.edge.faces.crop import BOX_LINE, EYE_LINE, MARGIN, MAX_TILT, face_crop, placement, tilt
+from fer_edge.edge.faces.crop import BOX_LINE, EYE_LINE, MARGIN, MAX_TILT, eye_tilt, face_crop, place_crop
 from fer_edge.edge.types import Box, Face, Frame
 
 ASTRONAUT = Path(__file__).parents[3] / "benchmarks" / "astronaut.jpg"
@@ -48,21 +48,21 @@ def ramp(size: int = 400) -> NDArray[np.uint8]:
 
 def test_the_box_alone_places_the_crop() -> None:
     box = Box(100, 120, 100, 100)
-    (x, y), side, angle = placement(Face(box, 1.0))
+    (x, y), side, angle = place_crop(Face(box, 1.0))
     assert (x, angle, side) == (150, 0, MARGIN * 100)
     assert y == pytest.approx(170 - (BOX_LINE - 0.5) * side)
 
 
 @given(st.floats(-MAX_TILT + 1, MAX_TILT - 1), st.integers(20, 300))
-def test_the_eyes_come_to_their_line_and_level(angle: float, side: int) -> None:
+def test_the_eyes_are_level_and_on_their_line(angle: float, side: int) -> None:
     radians = np.radians(angle)
     half = np.array([np.cos(radians), np.sin(radians)]) * side * 0.2
     middle = np.array([320.0, 240.0])
     left, right = middle - half, middle + half
     face = Face(Box(320 - side // 2, 240 - side // 2, side, side), 1.0, ((left[0], left[1]), (right[0], right[1])))
-    assert tilt(face) == pytest.approx(angle, abs=1e-6)
-    (x, y), length, turned = placement(face)
-    down = np.array([-np.sin(np.radians(turned)), np.cos(np.radians(turned))])
+    assert eye_tilt(face) == pytest.approx(angle, abs=1e-6)
+    (x, y), length, tilt = place_crop(face)
+    down = np.array([-np.sin(np.radians(tilt)), np.cos(np.radians(tilt))])
     np.testing.assert_allclose(np.array([x, y]) - middle, (0.5 - EYE_LINE) * length * down, atol=1e-6)
 
 
@@ -84,8 +84,8 @@ def test_a_tilted_pair_of_dots_is_level_in_the_crop() -> None:
     assert (left_x + right_x) / 2 == pytest.approx(23.5, abs=0.5)
 
 
-def test_a_wild_tilt_is_not_followed() -> None:
-    assert tilt(Face(Box(0, 0, 50, 50), 1.0, ((20.0, 0.0), (21.0, 50.0)))) == 0
+def test_an_implausible_tilt_is_ignored() -> None:
+    assert eye_tilt(Face(Box(0, 0, 50, 50), 1.0, ((20.0, 0.0), (21.0, 50.0)))) == 0
 
 
 @pytest.mark.parametrize("side", [24, 48, 96, 144, 240, 390])

@@ -1,4 +1,4 @@
-"""Faces found by the shipped networks in a real portrait, and the tiles of large frames."""
+"""Face detection by the shipped networks in a real portrait, and the tiles of large frames."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.faces.blazeface import BACK, SHORT, open_blazeface
-from fer_edge.edge.faces.detector import TILED_FROM, VARIANTS, Detector, haar_box, open_detector, tiles
-from fer_edge.edge.faces.tracker import overlap
+from fer_edge.edge.faces.blazeface import BACK_CAMERA, SHORT_RANGE, open_blazeface
+from fer_edge.edge.faces.detector import MIN_TILED_SIDE, VARIANTS, Detector, convert_haar_box, list_tiles, open_detector
+from fer_edge.edge.faces.tracker import box_iou
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Box, Frame
 
 ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "models" / "face"
 CENTRE = (226.0, 121.0)
-"""The middle of the astronaut's face in the 512x512 picture, pixels."""
+"""The centre of the astronaut's face in the 512x512 picture, pixels."""
 
 FACE_WIDTH = 107
 """Its width, pixels."""
@@ -43,7 +43,7 @@ def astronaut() -> NDArray[np.uint8]:
 
 
 def paste(canvas: NDArray[np.uint8], x: float, y: float, width: float, angle: float = 0.0) -> None:
-    """The portrait onto a canvas, its face's middle at (x, y), its face that wide, turned by degrees."""
+    """Paste the portrait onto a canvas, the centre of its face at (x, y), scaled to a width, rotated by degrees."""
     scale = width / FACE_WIDTH
     motion = cv2.getRotationMatrix2D(CENTRE, angle, scale)
     motion[:, 2] += np.array([x - CENTRE[0], y - CENTRE[1]])
@@ -57,10 +57,10 @@ def canvas(width: int = 640, height: int = 480) -> NDArray[np.uint8]:
     return np.full((height, width, 3), 90, np.uint8)
 
 
-def near(box: Box, x: float, y: float, width: float) -> bool:
-    """Whether a box is about a face: centre within a third of the width, width within 1.6 times."""
-    across, down = box.x + box.width / 2 - x, box.y + box.height / 2 - y
-    return bool(np.hypot(across, down) < width / 3 and width / 1.6 < box.width < width * 1.6)
+def is_near(box: Box, x: float, y: float, width: float) -> bool:
+    """Whether a box surrounds a face: centre within a third of the width, width within a factor of 1.6."""
+    dx, dy = box.x + box.width / 2 - x, box.y + box.height / 2 - y
+    return bool(np.hypot(dx, dy) < width / 3 and width / 1.6 < box.width < width * 1.6)
 
 
 @pytest.mark.parametrize("spec", VARIANTS)
@@ -70,7 +70,7 @@ def test_the_portrait_has_one_face_with_its_eyes(spec: str, gray: bool) -> None:
     if gray:
         pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
     (face,) = detector(spec).detect(Frame(pixels))
-    assert near(face.box, *CENTRE, FACE_WIDTH)
+    assert is_near(face.box, *CENTRE, FACE_WIDTH)
     assert face.score > 0.8
     assert face.eyes is not None
     # Marked by hand in the picture; within a tenth of the face.
@@ -79,11 +79,11 @@ def test_the_portrait_has_one_face_with_its_eyes(spec: str, gray: bool) -> None:
 
 @pytest.mark.parametrize("spec", VARIANTS)
 @pytest.mark.parametrize("angle", [-30, 30])
-def test_a_tilted_head_is_found_and_its_tilt_known(spec: str, angle: int) -> None:
+def test_a_tilted_head_is_detected_with_its_tilt(spec: str, angle: int) -> None:
     pixels = canvas()
     paste(pixels, 300, 200, 110, angle)
     (face,) = detector(spec).detect(Frame(pixels))
-    assert near(face.box, 300, 200, 110)
+    assert is_near(face.box, 300, 200, 110)
     assert face.eyes is not None
     (x0, y0), (x1, y1) = face.eyes
     assert x0 < x1
@@ -93,7 +93,7 @@ def test_a_tilted_head_is_found_and_its_tilt_known(spec: str, angle: int) -> Non
 
 @pytest.mark.parametrize(("width", "height", "halvings"), [(1280, 720, 1), (1920, 1080, 2)])
 @pytest.mark.parametrize("faces", [[(700.0, 300.0, 160.0)], [(200.0, 300.0, 90.0), (1000.0, 400.0, 150.0)]])
-def test_faces_found_in_the_small_picture_are_placed_in_the_frame(
+def test_faces_detected_in_the_small_picture_have_boxes_in_the_frame(
     width: int, height: int, halvings: int, faces: list[tuple[float, float, float]]
 ) -> None:
     pixels = canvas(width, height)
@@ -101,24 +101,24 @@ def test_faces_found_in_the_small_picture_are_placed_in_the_frame(
         paste(pixels, *face)
     size = (width >> halvings, height >> halvings)
     small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    found = detector().detect(Frame(pixels, small=small))
-    assert len(found) == len(faces)
-    for face, known in zip(found, sorted(faces, key=lambda each: -each[2]), strict=True):
-        assert near(face.box, *known)
+    detected = detector().detect(Frame(pixels, small=small))
+    assert len(detected) == len(faces)
+    for face, expected in zip(detected, sorted(faces, key=lambda each: -each[2]), strict=True):
+        assert is_near(face.box, *expected)
 
 
 def test_a_face_of_40_pixels() -> None:
     pixels = canvas()
     paste(pixels, 320, 240, 40)
     (face,) = detector().detect(Frame(pixels))
-    assert near(face.box, 320, 240, 40)
+    assert is_near(face.box, 320, 240, 40)
 
 
 def test_a_close_up() -> None:
     pixels = canvas()
     paste(pixels, 320, 250, 400)
     (face,) = detector().detect(Frame(pixels))
-    assert near(face.box, 320, 250, 400)
+    assert is_near(face.box, 320, 250, 400)
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (1280, 720)])
@@ -134,7 +134,7 @@ def test_several_faces_largest_first(width: int, height: int) -> None:
     faces = detector().detect(Frame(pixels))
     assert len(faces) == len(places)
     for face, (x, y, side, _) in zip(faces, places, strict=True):
-        assert near(face.box, x, y, side)
+        assert is_near(face.box, x, y, side)
 
 
 @pytest.mark.parametrize("spec", VARIANTS)
@@ -162,65 +162,65 @@ def test_a_mirrored_picture_gives_the_mirrored_box(spec: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (360, 640)])
-def test_a_wide_or_high_frame_gives_the_faces_of_the_square_about_it(width: int, height: int) -> None:
+def test_a_wide_or_high_frame_gives_the_faces_of_the_square_around_it(width: int, height: int) -> None:
     pixels = canvas(width, height)
     for place in (0.2, 0.8):
         paste(pixels, width * (place if width > height else 0.5), height * (place if width < height else 0.5), 80)
     x, y = (640 - width) // 2, (640 - height) // 2
     square = np.zeros((640, 640, 3), np.uint8)
     square[y : y + height, x : x + width] = pixels
-    found, expected = (detector().detect(Frame(each)) for each in (pixels, square))
-    assert len(found) == len(expected) == 2
-    for face in found:
+    detected, expected = (detector().detect(Frame(each)) for each in (pixels, square))
+    assert len(detected) == len(expected) == 2
+    for face in detected:
         moved = Box(face.box.x + x, face.box.y + y, face.box.width, face.box.height)
-        assert max(overlap(moved, known.box) for known in expected) > 0.85
+        assert max(box_iou(moved, each.box) for each in expected) > 0.85
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000))
 def test_tiles_cover_a_large_frame(width: int, height: int) -> None:
-    found = tiles(width, height)
+    tiles = list_tiles(width, height)
     shorter, longer = sorted((width, height))
-    if longer < TILED_FROM or shorter < FACE_SIZE:
-        assert found == []
-    for x, y, side in found:
-        assert side == max(shorter, BACK.size)
+    if longer < MIN_TILED_SIDE or shorter < FACE_SIZE:
+        assert tiles == []
+    for x, y, side in tiles:
+        assert side == max(shorter, BACK_CAMERA.size)
         assert (x if width < height else y) == 0 <= max(x, y) <= longer - side
-    if found:
-        starts = [max(x, y) for x, y, _ in found]
+    if tiles:
+        starts = [max(x, y) for x, y, _ in tiles]
         assert starts[0] == 0 and starts[-1] + side == longer
-        overlap = [first + side - second for first, second in itertools.pairwise(starts)]
-        assert min(overlap) >= side / 5 - 1
+        overlaps = [first + side - second for first, second in itertools.pairwise(starts)]
+        assert min(overlaps) >= side / 5 - 1
 
 
-@pytest.mark.parametrize(("width", "height", "most"), [(40_000, 40, 0), (8, 6_000, 0), (40_000, 60, 200)])
-def test_a_strip_is_not_looked_at_a_thousand_times(width: int, height: int, most: int) -> None:
-    assert len(tiles(width, height)) <= most
+@pytest.mark.parametrize(("width", "height", "limit"), [(40_000, 40, 0), (8, 6_000, 0), (40_000, 60, 200)])
+def test_a_strip_has_few_tiles(width: int, height: int, limit: int) -> None:
+    assert len(list_tiles(width, height)) <= limit
 
 
 @pytest.mark.parametrize("upright", [False, True])
-def test_a_face_in_a_strip_is_found(upright: bool) -> None:
+def test_a_face_in_a_strip_is_detected(upright: bool) -> None:
     pixels = canvas(120, 2000) if upright else canvas(2000, 120)
     x, y = (60, 1500) if upright else (1500, 60)
     paste(pixels, x, y, 60)
     (face,) = detector().detect(Frame(pixels))
-    assert near(face.box, x, y, 60)
+    assert is_near(face.box, x, y, 60)
 
 
 @pytest.mark.parametrize("place", [0, 1000, -1])
-def test_a_flipped_byte_is_one_line(tmp_path: Path, place: int) -> None:
+def test_a_flipped_byte_is_a_one_line_error(tmp_path: Path, place: int) -> None:
     folder = shutil.copytree(MODELS, tmp_path / "face")
-    path = folder / BACK.file
+    path = folder / BACK_CAMERA.file
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"sha256 is .* expected .*reinstall") as caught:
-        open_blazeface(BACK, folder=folder)
-    assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match=r"sha256 is .* expected .*reinstall") as raised:
+        open_blazeface(BACK_CAMERA, folder=folder)
+    assert "\n" not in str(raised.value)
 
 
-def test_missing_files_are_one_line(tmp_path: Path) -> None:
+def test_missing_files_are_one_line_errors(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be checked"):
-        open_blazeface(SHORT, folder=tmp_path)
+        open_blazeface(SHORT_RANGE, folder=tmp_path)
     with pytest.raises(ModelError, match="no such file"):
         open_detector(f"yunet:{tmp_path / 'absent.onnx'}")
     with pytest.raises(ModelError, match="no such file"):
@@ -229,39 +229,39 @@ def test_missing_files_are_one_line(tmp_path: Path) -> None:
         open_detector("retina")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a network")
-    with pytest.raises(ModelError, match="cannot be used") as caught:
+    with pytest.raises(ModelError, match="cannot be used") as raised:
         open_detector(f"yunet:{broken}")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(raised.value)
 
 
-def test_a_network_of_another_kind_is_one_line(tmp_path: Path) -> None:
-    """OpenCV opens any ONNX; the first picture tells."""
+def test_a_network_of_another_kind_is_a_one_line_error(tmp_path: Path) -> None:
+    """OpenCV opens any ONNX file; only the first picture shows that it is no YuNet."""
     onnx = pytest.importorskip("onnx")
     pixels = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 320, 320]) for name in "xy"]
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "same", pixels[:1], pixels[1:])
     path = tmp_path / "same.onnx"
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
-    with pytest.raises(ModelError, match="cannot be used") as caught:
+    with pytest.raises(ModelError, match="cannot be used") as raised:
         open_detector(f"yunet:{path}")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("spec", VARIANTS)
-def test_a_detector_is_told_as_it_is_asked_for(spec: str) -> None:
+def test_a_detector_is_described_by_its_spec(spec: str) -> None:
     assert detector(spec).description == spec
 
 
-def test_haar_works_or_says_what_to_install() -> None:
+def test_haar_works_or_its_error_says_what_to_install() -> None:
     if not hasattr(cv2, "CascadeClassifier"):
         with pytest.raises(ModelError, match="opencv-python<5"):
             open_detector("haar")
         return
     faces = open_detector("haar").detect(Frame(astronaut()))
-    assert any(near(face.box, *CENTRE, FACE_WIDTH) for face in faces)
+    assert any(is_near(face.box, *CENTRE, FACE_WIDTH) for face in faces)
 
 
 def test_a_haar_box_is_smaller_and_lower_as_blazeface_draws_it() -> None:
-    box = haar_box(100, 100, 200, 200)
+    box = convert_haar_box(100, 100, 200, 200)
     assert (box.width, box.height) == pytest.approx((175.2, 175.2), abs=1)
     assert box.x + box.width / 2 == pytest.approx(200, abs=1)
     assert box.y + box.height / 2 == pytest.approx(214.6, abs=1)

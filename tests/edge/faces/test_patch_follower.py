@@ -1,4 +1,4 @@
-"""Faces followed between looks: where they are, when the detector is asked again, and what that must not miss."""
+"""Patch tracking: where faces are between detections, and when the detector runs again."""
 
 from __future__ import annotations
 
@@ -28,109 +28,112 @@ def scene(x: float, y: float, noise: int = 0, time: float = 0.0) -> Frame:
     return Frame(np.asarray(pixels, np.uint8), time=time)
 
 
-class Knowing:
-    """A detector that is told where the faces are, and counts how often it was asked."""
+class FixedDetector:
+    """A detector that always returns the same boxes, and counts its calls."""
 
-    description = "knowing"
+    description = "fixed"
 
     def __init__(self, *boxes: Box) -> None:
-        self.boxes, self.asked = boxes, 0
+        self.boxes, self.calls = boxes, 0
 
     def detect(self, frame: Frame) -> list[Face]:
-        self.asked += 1
+        self.calls += 1
         return [Face(box, 0.9, ((box.x + 30.0, box.y + 30.0), (box.x + 60.0, box.y + 30.0))) for box in self.boxes]
 
 
 @settings(max_examples=25)
 @given(st.tuples(*[st.integers(-FACE.width // 3, FACE.width // 3)] * 2))
-def test_a_face_is_found_where_it_moved(by: tuple[int, int]) -> None:
-    follower = PatchFollower(Knowing(FACE), every=4)
+def test_a_face_is_tracked_to_where_it_moved(shift: tuple[int, int]) -> None:
+    follower = PatchFollower(FixedDetector(FACE), interval=4)
     follower.detect(scene(0, 0))
-    (face,) = follower.detect(scene(*by, noise=4))
-    assert follower.looks == 1
-    assert abs(face.box.x - FACE.x - by[0]) <= 2 and abs(face.box.y - FACE.y - by[1]) <= 2
+    (face,) = follower.detect(scene(*shift, noise=4))
+    assert follower.detections == 1
+    assert abs(face.box.x - FACE.x - shift[0]) <= 2 and abs(face.box.y - FACE.y - shift[1]) <= 2
     assert (face.box.width, face.box.height) == (FACE.width, FACE.height)
     assert face.eyes is not None
-    assert np.allclose(np.subtract(face.eyes[0], (FACE.x + 30, FACE.y + 30)), by, atol=2)
+    assert np.allclose(np.subtract(face.eyes[0], (FACE.x + 30, FACE.y + 30)), shift, atol=2)
 
 
-def looks(follower: PatchFollower, frames: Iterable[Frame]) -> list[int]:
-    """At which of the frames the detector was asked."""
-    before, at = follower.looks, []
+def detection_frames(follower: PatchFollower, frames: Iterable[Frame]) -> list[int]:
+    """Run the follower; the indices of the frames on which the detector ran."""
+    before, indices = follower.detections, list[int]()
     for index, frame in enumerate(frames):
         follower.detect(frame)
-        if follower.looks > before:
-            before, at = follower.looks, [*at, index]
-    return at
+        if follower.detections > before:
+            before = follower.detections
+            indices.append(index)
+    return indices
 
 
 @pytest.mark.parametrize(
     ("rate", "expected"), [(1000, [0, 4, 12, 28, 44]), (30, [0, 4, 12, 24, 36, 48]), (8, [*range(0, 50, 4)])]
 )
-def test_the_detector_looks_less_often_while_nothing_changes(rate: int, expected: list[int]) -> None:
+def test_the_interval_grows_while_nothing_changes(rate: int, expected: list[int]) -> None:
     still = [scene(0, 0, time=index / rate + 1e-6 * index) for index in range(50)]
-    assert looks(PatchFollower(Knowing(FACE), every=4), still) == expected
+    assert detection_frames(PatchFollower(FixedDetector(FACE), interval=4), still) == expected
 
 
-def test_whatever_changes_brings_the_detector_back() -> None:
-    """A newcomer, a face that grew, a face that was lost for a frame: the intervals begin anew."""
-    newcomer = Box(380, 300, 90, 90)
-    for change in ((FACE, newcomer), (Box(150, 50, 135, 135),)):
-        detector = Knowing(FACE)
-        follower = PatchFollower(detector, every=4)
-        assert looks(follower, [scene(0, 0)] * 28) == [0, 4, 12]
+def test_any_change_resets_the_interval() -> None:
+    """A new face, a face that grew, a face that was lost for a frame."""
+    new_face = Box(380, 300, 90, 90)
+    for change in ((FACE, new_face), (Box(150, 50, 135, 135),)):
+        detector = FixedDetector(FACE)
+        follower = PatchFollower(detector, interval=4)
+        assert detection_frames(follower, [scene(0, 0)] * 28) == [0, 4, 12]
         detector.boxes = change
-        assert looks(follower, [scene(0, 0)] * 14) == [0, 4, 12], "at its time, then as at first"
-    follower = PatchFollower(Knowing(FACE), every=4)
-    assert looks(follower, [*[scene(0, 0)] * 13, scene(300, 0), *[scene(300, 0)] * 5]) == [0, 4, 12, 13, 17]
+        assert detection_frames(follower, [scene(0, 0)] * 14) == [0, 4, 12], (
+            "when it was due, then at the first intervals"
+        )
+    follower = PatchFollower(FixedDetector(FACE), interval=4)
+    assert detection_frames(follower, [*[scene(0, 0)] * 13, scene(300, 0), *[scene(300, 0)] * 5]) == [0, 4, 12, 13, 17]
 
 
-def test_every_one_is_every_frame() -> None:
-    detector = Knowing(FACE)
-    follower = PatchFollower(detector, every=1)
+def test_an_interval_of_one_is_every_frame() -> None:
+    detector = FixedDetector(FACE)
+    follower = PatchFollower(detector, interval=1)
     for _ in range(5):
         follower.detect(scene(0, 0))
-    assert detector.asked == 5
+    assert detector.calls == 5
 
 
-def test_an_empty_scene_is_looked_at_every_time() -> None:
-    detector = Knowing()
-    follower = PatchFollower(detector, every=4)
-    assert [follower.detect(scene(0, 0)) for _ in range(5)] == [[]] * 5 and detector.asked == 5
+def test_the_detector_runs_on_every_frame_of_an_empty_scene() -> None:
+    detector = FixedDetector()
+    follower = PatchFollower(detector, interval=4)
+    assert [follower.detect(scene(0, 0)) for _ in range(5)] == [[]] * 5 and detector.calls == 5
 
 
 @pytest.mark.parametrize("lost", [scene(300, 0), Frame(np.full((480, 640, 3), 90, np.uint8)), scene(-230, 0)])
-def test_a_lost_face_is_looked_for_at_once(lost: Frame) -> None:
-    detector = Knowing(FACE)
-    follower = PatchFollower(detector, every=8)
+def test_the_detector_runs_at_once_where_a_face_is_lost(lost: Frame) -> None:
+    detector = FixedDetector(FACE)
+    follower = PatchFollower(detector, interval=8)
     follower.detect(scene(0, 0))
     follower.detect(lost)
-    assert detector.asked == 2
+    assert detector.calls == 2
 
 
-def test_another_frame_size_and_gray_frames() -> None:
-    detector = Knowing(Box(40, 20, 45, 45))
-    follower = PatchFollower(detector, every=8)
+def test_frames_of_another_size_and_gray_frames() -> None:
+    detector = FixedDetector(Box(40, 20, 45, 45))
+    follower = PatchFollower(detector, interval=8)
     small = cv2.resize(cv2.cvtColor(scene(0, 0).pixels, cv2.COLOR_BGR2GRAY), (320, 240))
     follower.detect(scene(0, 0))
     follower.detect(Frame(np.asarray(small, np.uint8)))
     follower.detect(Frame(np.asarray(small, np.uint8)))
-    assert detector.asked == 2
+    assert detector.calls == 2
 
 
-def test_a_face_cut_by_the_border_is_followed_or_looked_for() -> None:
-    detector = Knowing(Box(-30, -20, 95, 95), Box(600, 440, 90, 90))
-    follower = PatchFollower(detector, every=3)
+def test_a_face_at_the_border_is_tracked_or_detected() -> None:
+    detector = FixedDetector(Box(-30, -20, 95, 95), Box(600, 440, 90, 90))
+    follower = PatchFollower(detector, interval=3)
     for step in range(6):
         assert len(follower.detect(scene(step, step))) == 2
 
 
-def test_the_real_detector_agrees_with_what_was_followed() -> None:
-    """A face that sways: followed boxes stay within what the detector's own answers scatter by."""
-    watching, follower = open_detector(), PatchFollower(open_detector(), every=6)
+def test_tracked_faces_agree_with_the_real_detector() -> None:
+    """A face that sways: tracked boxes deviate by no more than the detector's own boxes scatter."""
+    detector, follower = open_detector(), PatchFollower(open_detector(), interval=6)
     for step in range(24):
         frame = scene(60 + 60 * np.sin(step / 5), 10 * np.cos(step / 4), noise=4)
-        (followed,), (found,) = follower.detect(frame), watching.detect(frame)
-        assert abs(followed.box.x + followed.box.width / 2 - found.box.x - found.box.width / 2) < 8
-        assert abs(followed.box.y + followed.box.height / 2 - found.box.y - found.box.height / 2) < 8
-    assert follower.looks <= 5
+        (tracked,), (detected,) = follower.detect(frame), detector.detect(frame)
+        assert abs(tracked.box.x + tracked.box.width / 2 - detected.box.x - detected.box.width / 2) < 8
+        assert abs(tracked.box.y + tracked.box.height / 2 - detected.box.y - detected.box.height / 2) < 8
+    assert follower.detections <= 5
