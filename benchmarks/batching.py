@@ -113,7 +113,7 @@ def ways(spec: str, number: int, threads: int) -> Iterator[tuple[str, int, Way]]
 
 
 def _fused(single: Ensemble, networks: list[Way]) -> Way:
-    return lambda crops: single.fused(np.stack([ask(crops) for ask in networks]))
+    return lambda crops: single.fuse(np.stack([ask(crops) for ask in networks]))
 
 
 def batched(path: Path, number: int, threads: int) -> Way:

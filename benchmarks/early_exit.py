@@ -16,8 +16,9 @@ from fer_edge.benchmarks.options import labelled_pictures, picture_file, result_
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, labelled, write
-from fer_edge.edge.expression.cascade import Cascade, CascadeClassifier, run_cascade
+from fer_edge.edge.expression.cascade import CascadeClassifier, run_cascade
 from fer_edge.edge.expression.ensemble import Ensemble, open_classifier, open_early_exit
+from fer_edge.edge.expression.operating_point import Cascade
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime

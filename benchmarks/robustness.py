@@ -15,7 +15,7 @@ from fer_edge.benchmarks.options import labelled_pictures, picture_file, result_
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, default_models, identity, labelled, write
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.expression.ensemble import cascade_of, open_classifier
+from fer_edge.edge.expression.ensemble import open_classifier, read_cascade
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
@@ -61,9 +61,9 @@ def _measure(specs: tuple[str, ...], part: Split, threads: int) -> list[dict[str
     """A row per model: its accuracy, and by degradation the accuracy at each strength; the same of its cascade."""
     classifiers = [open_classifier(spec, threads) for spec in specs]
     rows = [identity(spec) for spec in specs]
-    ways: list[_Way] = [(row, each.members, each.fused) for row, each in zip(rows, classifiers, strict=True)]
+    ways: list[_Way] = [(row, each.members, each.fuse) for row, each in zip(rows, classifiers, strict=True)]
     for spec, row, each in zip(specs, rows, classifiers, strict=True):
-        if cascade := cascade_of(spec):
+        if cascade := read_cascade(spec):
             row["early_exit"] = {}
             ways.append((row["early_exit"], each.members, each.cascade(cascade).scores_from_logits))
     for (found, _, _), accuracy in zip(ways, _accuracies(ways, part, part.faces), strict=True):

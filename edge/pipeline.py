@@ -132,7 +132,7 @@ class Pipeline:
             scores: Iterable[NDArray[np.float32]] = self._scores(faces, crops, frame.time)  # (N, 7)
         if self.smoother is not None and self.tracker is not None:
             with self._timed("smooth"):
-                self.smoother.keep(self.tracker.tracks)
+                self.smoother.retain(self.tracker.tracks)
                 scores = [
                     self.smoother.update(face.track or 0, row, frame.time)
                     for face, row in zip(faces, scores, strict=True)
@@ -162,7 +162,7 @@ class Pipeline:
     def _scores(self, faces: list[Face], crops: NDArray[np.uint8], time: float) -> NDArray[np.float32]:
         if self.score_cache is None or self.tracker is None:
             return self.classifier(crops)
-        self.score_cache.keep(self.tracker.tracks)
+        self.score_cache.retain(self.tracker.tracks)
         return self.score_cache.scores(self.classifier, [face.track or 0 for face in faces], crops, time)
 
     @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import open_member
-from fer_edge.edge.expression.ensemble import temperature_alone
+from fer_edge.edge.expression.ensemble import read_temperature
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.evaluation.predictions import LogitsFunction
@@ -72,4 +72,4 @@ def open_network(path: Path) -> Any:
 def temperature(spec: str) -> float:
     """The temperature that calibrates a model by itself; 1 for float models."""
     model = parse_model_spec(spec, ("tflite", *FLOAT_KINDS))
-    return temperature_alone(model.path) if model.kind == "tflite" else 1.0
+    return read_temperature(model.path) if model.kind == "tflite" else 1.0

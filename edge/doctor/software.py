@@ -127,7 +127,7 @@ MODELS = """
 from fer_edge.edge.faces.blazeface import verify_blazeface
 from fer_edge.edge.tflite.card import checked_card
 from fer_edge.edge.faces.detector import VARIANTS
-from fer_edge.edge.expression.ensemble import read_ensemble
+from fer_edge.edge.expression.ensemble_config import (read_ensemble)
 from fer_edge.edge.expression.model_spec import shipped_models
 from fer_edge.models import FOLDER
 networks = [checked_card(model.path) for model in shipped_models()]
@@ -149,7 +149,7 @@ def models(here: Here) -> Finding:
 INFERENCE = """
 import json, time
 import numpy as np
-from fer_edge.edge.expression.ensemble import open_classifier
+from fer_edge.edge.expression.ensemble import (open_classifier)
 classify = open_classifier("ensemble", 1)
 face = np.zeros((1, 48, 48), np.uint8)
 scores = classify(face)

@@ -1,1 +1,1 @@
-"""Crops to expression scores: classifier, ensemble, early exit, score cache, smoothing."""
+"""From face crops to expression scores: classifier, ensemble, early exit, score cache, smoothing."""

@@ -1,4 +1,4 @@
-"""One .tflite classifier: 48-px gray crops to logits."""
+"""A single .tflite classifier: 48-px gray crops to logits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from fer_edge.edge.types import EMOTIONS
 
 
 class Classifier(Protocol):
-    """Anything that turns crops into probabilities."""
+    """Anything that turns face crops into probabilities."""
 
     @property
     def description(self) -> str:
-        """What runs, on what, in a few words."""
+        """The models and their runtime in a few words."""
         ...
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -97,6 +97,17 @@ class TFLiteClassifier:
 
 
 def open_member(path: Path | str, threads: int = 1) -> tuple[TFLiteClassifier, ModelCard]:
-    """A classifier whose card and sha256 were checked."""
+    """Open a .tflite classifier after checking it against its card.
+
+    Args:
+        path: The .tflite file, with its card beside it.
+        threads: Threads of the interpreter.
+
+    Returns:
+        The classifier and its card.
+
+    Raises:
+        ModelError: The file or its card is missing, they do not match, or the model is no such classifier.
+    """
     card = checked_card(Path(path))
     return TFLiteClassifier(path, threads), card

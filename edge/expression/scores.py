@@ -1,4 +1,4 @@
-"""Logits to probabilities, of one network or of several fused."""
+"""Logits to probabilities, of one model or of several fused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(…, 7) logits to probabilities, float32."""
+    """(…, 7) logits to float32 probabilities of the same shape."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float32)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
@@ -25,10 +25,17 @@ def fuse(
     temperature: float,
     offsets: Sequence[float] | NDArray[np.floating] = (0.0,),
 ) -> NDArray[np.float32]:
-    """(M, N, 7) members' logits to (N, 7) probabilities: the weighted mean of softmax(logits / temperature + offsets).
+    """Fuse the members' answers: the weighted mean of softmax(logits / temperature + offsets).
 
-    offsets: (7,) or one, what is added for a class that would be answered more rarely than it should be (Menon et al.
-    2021, arXiv:2007.07314).
+    Args:
+        logits: (M, N, 7) logits of M members for N faces.
+        weights: (M,) weights, which sum to 1.
+        temperature: Divides all logits; it calibrates the result.
+        offsets: (7,) class offsets, or one for all; a higher one favours its class (logit adjustment, Menon et al.
+            2021, arXiv:2007.07314).
+
+    Returns:
+        (N, 7) float32 probabilities.
     """
     scaled = logits / np.float32(temperature) + np.asarray(offsets, np.float32)
     scores = softmax(scaled)

@@ -1,4 +1,4 @@
-"""Scores steadied over time, by a time constant in seconds and not in frames."""
+"""Smoothing of a track's scores over time, with a time constant in seconds, not in frames."""
 
 from __future__ import annotations
 
@@ -12,47 +12,60 @@ from numpy.typing import NDArray
 from fer_edge.edge.expression.scores import total_variation
 
 TIME_CONSTANT = 0.3
-"""Time constant: after so long 63 % of a lasting change are shown, were it not for `CHANGED`."""
+"""Default time constant in seconds, after which a step has reached 63 %; larger steps jump, see `CHANGE_DISTANCE`."""
 
-CHANGED = 0.5
-"""Total variation distance, 0..1, between shown and seen scores from which a face may have changed its expression."""
+CHANGE_DISTANCE = 0.5
+"""Total variation distance, 0..1, of the new scores from the smoothed ones that counts as another expression."""
 
-AGREED = 0.25
-"""Total variation distance up to which two frames in a row say the same: a change, no flicker."""
+AGREEMENT_DISTANCE = 0.25
+"""Total variation distance, 0..1, below which the scores of two frames in a row agree: a change, not flicker."""
 
 
 @dataclass
 class _State:
-    shown: NDArray[np.float32]
-    seen: NDArray[np.float32]
+    smoothed: NDArray[np.float32]
+    latest: NDArray[np.float32]
     time: float
 
 
 class Smoother:
-    """A low-pass filter of first order for each track, which jumps where two frames in a row agree on another answer.
+    """A first-order low-pass filter per track, which jumps when two frames in a row agree on another expression.
 
-    So an unsteady face is steadied, and a sudden smile is shown one frame late and whole.
+    So flicker is smoothed, and a sudden smile shows one frame late, but at once in full.
+
+    Attributes:
+        time_constant: Time constant of the filter in seconds; 0 is off.
     """
 
-    def __init__(self, seconds: float = TIME_CONSTANT) -> None:
-        self.seconds = seconds
+    def __init__(self, time_constant: float = TIME_CONSTANT) -> None:
+        self.time_constant = time_constant
         self._states: dict[int, _State] = {}
 
     def update(self, track: int, scores: NDArray[np.float32], time: float) -> NDArray[np.float32]:
-        """(7,) scores of a track's face at a time in seconds, to what is shown of them; both sum to 1."""
-        state = self._states.get(track)
-        if state is None or time < state.time or _changed(scores, state):
-            shown = scores
-        else:
-            share = 1.0 if self.seconds <= 0 else 1 - math.exp(-(time - state.time) / self.seconds)
-            shown = state.shown + np.float32(share) * (scores - state.shown)
-        self._states[track] = _State(shown, scores, time)
-        return shown
+        """Smooth the scores of one face.
 
-    def keep(self, tracks: Collection[int]) -> None:
-        """Forget every other track."""
+        Args:
+            track: The face's track number.
+            scores: (7,) float32 scores of this frame.
+            time: The frame's time in seconds; where it goes back, the track starts over.
+
+        Returns:
+            (7,) float32 smoothed scores; like the input they sum to 1.
+        """
+        state = self._states.get(track)
+        if state is None or time < state.time or _expression_changed(scores, state):
+            smoothed = scores
+        else:
+            share = 1.0 if self.time_constant <= 0 else 1 - math.exp(-(time - state.time) / self.time_constant)
+            smoothed = state.smoothed + np.float32(share) * (scores - state.smoothed)
+        self._states[track] = _State(smoothed, scores, time)
+        return smoothed
+
+    def retain(self, tracks: Collection[int]) -> None:
+        """Forget all tracks but these."""
         self._states = {track: state for track, state in self._states.items() if track in tracks}
 
 
-def _changed(scores: NDArray[np.float32], state: _State) -> bool:
-    return total_variation(scores, state.shown) > CHANGED and total_variation(scores, state.seen) < AGREED
+def _expression_changed(scores: NDArray[np.float32], state: _State) -> bool:
+    changed = total_variation(scores, state.smoothed) > CHANGE_DISTANCE
+    return changed and total_variation(scores, state.latest) < AGREEMENT_DISTANCE

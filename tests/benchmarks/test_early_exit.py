@@ -7,7 +7,8 @@ from pathlib import Path
 
 from measuring import run
 
-from fer_edge.edge.expression.ensemble import open_classifier, read_ensemble
+from fer_edge.edge.expression.ensemble import open_classifier
+from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.models import FOLDER
 from fer_edge.train.data.loading import load
 from fer_edge.train.evaluation.networks import cascaded

@@ -20,7 +20,8 @@ from fer_edge.benchmarks.fixtures.clips import NOISE, PORTRAIT, write_clip
 from fer_edge.benchmarks.peer_process import open_peer, share_packages
 from fer_edge.benchmarks.report import ms_per_frame
 from fer_edge.benchmarks.results_io import record
-from fer_edge.edge.expression.ensemble import EnsembleConfig, open_classifier, read_ensemble, write_ensemble
+from fer_edge.edge.expression.ensemble import open_classifier
+from fer_edge.edge.expression.ensemble_config import EnsembleConfig, read_ensemble, write_ensemble
 from fer_edge.edge.preprocess import to_gray
 from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.tflite.card import card_path

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.cascade import mean_time, member_times
+from fer_edge.edge.expression.cascade import measure_members
 from fer_edge.edge.expression.classifier import open_member
-from fer_edge.edge.expression.ensemble import EnsembleConfig, write_ensemble
+from fer_edge.edge.expression.ensemble_config import EnsembleConfig, write_ensemble
 from fer_edge.edge.expression.model_spec import parse_model_spec
+from fer_edge.edge.expression.operating_point import mean_time
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.terminal import track
@@ -59,7 +60,8 @@ def fit_command(
     data = data_options.load()
     val, balance = data.split("val"), rare_class_offsets(data.split("train").counts(), ensemble_options.balance)
     members = [open_member(file, pipeline_options.threads)[0] for file in files]
-    times = member_times(members, rounds=50, of=np.min)  # the least: other work here must not choose the order
+    # the minimum: other load on this machine must not choose the order
+    times = measure_members(members, rounds=50, statistic=np.min)
     views = [collect_logits(member.logits, val.faces, label=member.path.stem) for member in members]
     logits = np.concatenate(views)  # (M, N, 7)
     weights_fit = fit_weights if ensemble_options.weights == "fitted" else equal_weights
@@ -87,7 +89,7 @@ def _report_fit(out: Path, fit: EnsembleFit, labels: NDArray[np.int64]) -> None:
         f"accuracy {100 * metrics.accuracy:.2f} %, balanced {100 * metrics.balanced_accuracy:.2f} %, "
         f"ECE {metrics.ece:.4f} on the split it was fitted on"
     )
-    point = fit.cascade.points[fit.cascade.chosen]
+    point = fit.cascade.default_point
     click.echo(
         f"early exit: accuracy {100 * point.accuracy:.2f} %, members run on "
         f"{', '.join(f'{100 * share:.0f} %' for share in point.reach)} of the faces, "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.ensemble import EnsembleConfig, read_ensemble
+from fer_edge.edge.expression.ensemble_config import EnsembleConfig, read_ensemble
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.train.data.options import DataOptions

@@ -8,7 +8,7 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.expression.cascade import Cascade, OperatingPoint, mean_time
+from fer_edge.edge.expression.operating_point import Cascade, OperatingPoint, mean_time
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.train.ensemble.calibration import fit_temperature
 
@@ -85,7 +85,7 @@ def cheapest_cascade(
         indices, ordered_times = list(order), [times[member] for member in order]
         ordered_weights = np.take(weights, indices)
         cascade = fit_cascade(logits[indices], labels, ordered_weights, ordered_times, max_drop, prior, balance)
-        cost = mean_time(cascade.points[cascade.chosen], ordered_times) / sum(times)
+        cost = mean_time(cascade.default_point, ordered_times) / sum(times)
         fits.append((round(cost, 6), ordered_times, order, cascade))
     _, _, order, cascade = min(fits, key=lambda fit: fit[:2])
     return order, cascade

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.expression.cascade import Cascade
+from fer_edge.edge.expression.operating_point import Cascade
 from fer_edge.train.ensemble.calibration import WeightsFit, fit_prior, fit_temperature
 from fer_edge.train.ensemble.early_exit import cheapest_cascade
 

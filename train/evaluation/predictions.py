@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.expression.cascade import Cascade, run_cascade
+from fer_edge.edge.expression.cascade import run_cascade
+from fer_edge.edge.expression.operating_point import Cascade
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.terminal import progress_bar
 
@@ -83,6 +84,6 @@ def early_exit(
         views[0].shape[1],
         np.asarray(weights, np.float32),
         cascade.temperatures,
-        cascade.points[cascade.chosen].thresholds,
+        cascade.default_point.thresholds,
         offsets,
     )

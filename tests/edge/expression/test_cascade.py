@@ -16,17 +16,11 @@ from hypothesis import strategies as st
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.cascade import (
-    Cascade,
-    CascadeClassifier,
-    OperatingPoint,
-    mean_time,
-    member_times,
-    point_within_budget,
-    run_cascade,
-)
-from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit, read_ensemble
+from fer_edge.edge.expression.cascade import CascadeClassifier, measure_members, run_cascade
+from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
+from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
+from fer_edge.edge.expression.operating_point import Cascade, OperatingPoint, mean_time, select_point
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.models import FOLDER
 from fer_edge.train.commands import ensemble as ensemble_cli
@@ -84,7 +78,7 @@ def test_only_the_undecided_are_shown_to_the_next_member() -> None:
     logits, labels = made(200)
     members = [Told(table) for table in logits]
     cascade = fit_cascade(logits, labels, EVEN, (1.0, 1.0, 2.0))
-    point = cascade.points[cascade.chosen]
+    point = cascade.default_point
     classifier = CascadeClassifier(members, np.array(EVEN), np.zeros(7), cascade, point, "told")
     scores = classifier(crops(200))
     assert [member.asked for member in members] == [round(200 * share) for share in classifier.point.reach]
@@ -107,7 +101,7 @@ def test_the_chosen_point_is_the_cheapest_that_loses_no_more_than_allowed_expect
     losses = [point.loss for point in cascade.points]
     assert costs == sorted(costs) and losses == sorted(set(losses), reverse=True) and losses[-1] <= 0.0001
     enough = [point for point in cascade.points if point.accuracy >= whole - 0.00201 and point.loss <= 0.002]
-    assert cascade.points[cascade.chosen] == enough[0]
+    assert cascade.default_point == enough[0]
     scores, asked = early_exit([member[None] for member in logits], EVEN, (0.0,), cascade)
     assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(enough[0].accuracy, abs=1e-5)
     assert 1 <= asked.mean() < 3
@@ -182,9 +176,9 @@ def test_a_budget_buys_the_point_that_loses_least() -> None:
         OperatingPoint((1.01,), (1.0, 1.0), 0.69, 0.0),
     )
     cascade = Cascade((1.0, 1.0), points, 1)
-    assert point_within_budget(cascade, (1.0, 2.0), 2.5) == points[1]
-    assert point_within_budget(cascade, (1.0, 2.0), 9.0) == points[2]
-    assert point_within_budget(cascade, (1.0, 2.0), 0.1) == points[0]
+    assert select_point(cascade, (1.0, 2.0), 2.5) == points[1]
+    assert select_point(cascade, (1.0, 2.0), 9.0) == points[2]
+    assert select_point(cascade, (1.0, 2.0), 0.1) == points[0]
 
 
 # --- the shipped ensemble ----------------------------------------------------------------------------------------
@@ -209,12 +203,12 @@ def test_the_shipped_cascade_answers_as_its_members_do() -> None:
 def test_a_single_model_runs_as_it_is_and_has_no_budget() -> None:
     faces = np.random.default_rng(3).integers(0, 256, (2, 48, 48), np.uint8)
     assert np.array_equal(open_early_exit("mobilenet_v2")(faces), open_classifier("mobilenet_v2")(faces))
-    with pytest.raises(ModelError, match="has no cascade"):
+    with pytest.raises(ModelError, match="no early exit"):
         open_early_exit("mobilenet_v2", budget=5.0)
 
 
 def test_a_budget_is_measured_here_and_now() -> None:
-    assert all(time > 0 for time in member_times(open_classifier().members, rounds=3))
+    assert all(time > 0 for time in measure_members(open_classifier().members, rounds=3))
     rich = open_early_exit(budget=1e6)
     assert isinstance(rich, CascadeClassifier) and rich.point == rich.cascade.points[-1]
     with pytest.raises(ModelError, match="expected more than that"):
@@ -281,7 +275,7 @@ def test_another_seed_is_another_partition() -> None:
 @pytest.mark.slow
 def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(  # a clock under load may not tell the members apart
-        ensemble_cli, "member_times", lambda members, **_: [float(member.path.stat().st_size) for member in members]
+        ensemble_cli, "measure_members", lambda members, **_: [float(member.path.stat().st_size) for member in members]
     )
     for name in MODEL_NAMES:
         for suffix in ("tflite", "json"):
@@ -296,5 +290,5 @@ def test_ensemble_fit_writes_a_cascade(synthetic_csv: Path, tmp_path: Path, monk
     config = read_ensemble(tmp_path / "ensemble.json")
     assert sorted(config.members) == sorted(f"{name}_int8.tflite" for name in MODEL_NAMES)
     cascade = config.cascade
-    assert cascade is not None and cascade.chosen == 0, "whatever it costs in accuracy, the cheapest"
+    assert cascade is not None and cascade.default == 0, "whatever it costs in accuracy, the cheapest"
     assert "times faster here" in done.stdout

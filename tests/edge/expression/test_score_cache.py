@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_edge.edge.expression.score_cache import SECONDS, ScoreCache
+from fer_edge.edge.expression.score_cache import MAX_AGE, ScoreCache
 from fer_edge.edge.expression.smoother import Smoother
 from fer_edge.edge.faces.tracker import Tracker
 from fer_edge.edge.pipeline import Pipeline
@@ -68,7 +68,7 @@ def test_what_changes_slowly_is_seen_too() -> None:
     assert 2 <= len(classifier.calls) < 10
 
 
-@pytest.mark.parametrize("later", [SECONDS, 5.0, -1.0])
+@pytest.mark.parametrize("later", [MAX_AGE, 5.0, -1.0])
 def test_old_news_is_asked_for_again(later: float) -> None:
     memory = known(classifier := Counting(), FACE)
     memory.scores(classifier, [1], FACE[None], later)
@@ -80,7 +80,7 @@ def test_only_who_changed_is_asked_about_and_everybody_gets_his_own() -> None:
     scores = memory.scores(classifier, [3, 2, 1], np.stack([other(-40), other(40), noisy()]), 0.04)
     assert scores[:, 0].tolist() == pytest.approx([0.001, 0.002, 0.002])
     assert [len(call) for call in classifier.calls] == [1]
-    memory.keep([2])
+    memory.retain([2])
     memory.scores(classifier, [1, 2], np.stack([FACE, other(40)]), 0.08)
     assert [len(call) for call in classifier.calls] == [1, 1]
 

@@ -63,7 +63,7 @@ def test_tracks_are_apart_and_forgotten() -> None:
     smoother = Smoother(0.5)
     smoother.update(1, SAD, 0.0)
     assert np.array_equal(smoother.update(2, HAPPY, 0.0), HAPPY)
-    smoother.keep({2})
+    smoother.retain({2})
     assert np.array_equal(smoother.update(1, HAPPY, 0.1), HAPPY)
 
 

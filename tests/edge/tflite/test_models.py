@@ -18,7 +18,8 @@ from hypothesis.extra.numpy import arrays
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.expression.ensemble import EnsembleConfig, open_classifier, read_ensemble, share_out, write_ensemble
+from fer_edge.edge.expression.ensemble import balanced_groups, open_classifier
+from fer_edge.edge.expression.ensemble_config import EnsembleConfig, read_ensemble, write_ensemble
 from fer_edge.edge.expression.model_spec import MODEL_NAMES, shipped_models
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.faces.detector import VARIANTS
@@ -91,7 +92,7 @@ def test_threads_change_nothing() -> None:
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(1, 7))
 def test_lanes_share_the_members_out(costs: list[int], threads: int) -> None:
-    lanes = share_out(costs, threads)
+    lanes = balanced_groups(costs, threads)
     assert len(lanes) == min(threads, len(costs)) and all(lanes)
     assert sorted(member for lane in lanes for member in lane) == list(range(len(costs)))
     loads = [sum(costs[member] for member in lane) for lane in lanes]

@@ -1,0 +1,113 @@
+"""The ensemble's JSON file: members, weights, temperatures, class offsets and early exit."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.operating_point import Cascade, parse_cascade
+from fer_edge.edge.files import write_json
+from fer_edge.edge.types import EMOTIONS
+
+
+@dataclass(frozen=True)
+class EnsembleConfig:
+    """An ensemble of M members as its JSON file describes it.
+
+    Attributes:
+        members: (M,) names of .tflite files in the folder of the JSON file, in the order in which early exit runs them.
+        weights: (M,) weights above 0, which sum to 1.
+        temperature: Divides every member's logits in the whole ensemble.
+        member_temperatures: (M,) temperature of each member that runs by itself; "alone" in the file.
+        offsets: (7,) added to each class's logits in the ensemble, after the temperature: the prior of the classes, and
+            what favours rare ones.
+        fitting_data: The data that all this was fitted on, in words; "fitted_on" in the file.
+        cascade: Early exit; None if the ensemble has none.
+    """
+
+    members: tuple[str, ...]
+    weights: tuple[float, ...]
+    temperature: float
+    member_temperatures: tuple[float, ...]
+    offsets: tuple[float, ...] = (0.0,) * len(EMOTIONS)
+    fitting_data: str = ""
+    cascade: Cascade | None = None
+
+
+def read_ensemble(path: Path) -> EnsembleConfig:
+    """Read and check an ensemble's JSON file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The ensemble it describes; its members are not opened.
+
+    Raises:
+        ModelError: The file is missing, no ensemble file, or holds an impossible value.
+    """
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+        config = EnsembleConfig(
+            members=tuple(str(name) for name in stored["members"]),
+            weights=tuple(float(weight) for weight in stored["weights"]),
+            temperature=float(stored["temperature"]),
+            member_temperatures=tuple(float(temperature) for temperature in stored["alone"]),
+            offsets=tuple(float(offset) for offset in stored["offsets"]),
+            fitting_data=str(stored.get("fitted_on", "")),
+            cascade=parse_cascade(stored["cascade"], len(stored["members"])) if stored.get("cascade") else None,
+        )
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}; 'fer-edge ensemble fit' writes it") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ModelError(f"{path} is no ensemble file: {error!r}; 'fer-edge ensemble fit' writes it") from None
+    if problem := _problem(config):
+        raise ModelError(f"{path}: {problem}")
+    return config
+
+
+def _problem(config: EnsembleConfig) -> str | None:
+    """What is impossible about an ensemble, with what was expected; None where nothing is."""
+    temperatures = (config.temperature, *config.member_temperatures)
+    if not len(config.members) == len(config.weights) == len(config.member_temperatures) > 0:
+        return "expected as many weights and temperatures as members, and at least one"
+    if len(config.offsets) != len(EMOTIONS):
+        return f"expected {len(EMOTIONS)} offsets, one per class, found {len(config.offsets)}"
+    if not all(map(math.isfinite, (*config.weights, *temperatures, *config.offsets))):
+        return "expected finite weights, temperatures and offsets"
+    if min(config.weights) <= 0 or abs(sum(config.weights) - 1) > 1e-3:  # a file's digits are rounded
+        return f"the weights are {config.weights}, expected each above 0 and a sum of 1"
+    if min(temperatures) <= 0:
+        return f"a temperature is {min(temperatures)}, expected more than 0"
+    return None
+
+
+def write_ensemble(path: Path, config: EnsembleConfig) -> Path:
+    """Write the ensemble's JSON file, complete or not at all.
+
+    Args:
+        path: The file to write; the members are expected beside it.
+        config: The ensemble.
+
+    Returns:
+        The same path.
+    """
+    record = {
+        "members": config.members,
+        "weights": config.weights,
+        "temperature": config.temperature,
+        "alone": config.member_temperatures,
+        "offsets": config.offsets,
+        "fitted_on": config.fitting_data,
+        "cascade": None if config.cascade is None else _cascade_record(config.cascade),
+    }
+    return write_json(path, record)
+
+
+def _cascade_record(cascade: Cascade) -> dict[str, Any]:
+    points = [asdict(point) for point in cascade.points]
+    return {"temperatures": cascade.temperatures, "points": points, "chosen": cascade.default}
