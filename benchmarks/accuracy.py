@@ -14,6 +14,7 @@ from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.other_runtime import python_option, rows_from
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import Recorded, default_models, identity, labelled, write
+from fer_edge.benchmarks.results_io.tables.markdown import row_label
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import member_files, open_classifier
@@ -53,7 +54,7 @@ def accuracy(
         rows += rows_from(python, words)
     path = write("accuracy", {"data": described, "before": before, "after": condition(), "rows": rows}, out)
     for each in rows:
-        click.echo(f"{label(each):28} {each['runtime']:24} {100 * each['accuracy']:6.2f} %")
+        click.echo(f"{row_label(each):28} {each['runtime']:24} {100 * each['accuracy']:6.2f} %")
     click.echo(f"wrote {path}", err=True)
 
 
@@ -78,11 +79,6 @@ def measured(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str,
         }
         for flipped, probabilities in views.items()
     ]
-
-
-def label(row: dict[str, Any]) -> str:
-    """What a row is called: its model, and whether the mirrored face was averaged in."""
-    return f"{row['model']} + flip" if row["flip"] else str(row["model"])
 
 
 def _digits(values: NDArray[np.integer] | NDArray[np.bool_]) -> str:

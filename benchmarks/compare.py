@@ -11,9 +11,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.accuracy import label
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.record import ResultError, read
+from fer_edge.benchmarks.results_io.tables.markdown import row_label
 
 
 @click.command()
@@ -51,7 +51,7 @@ def _accuracy(old: dict[str, Any], new: dict[str, Any]) -> str:
     low, high = paired_interval(before, after)
     gained, lost = int(np.sum(after & ~before)), int(np.sum(before & ~after))
     return (
-        f"{label(new):28} {new['runtime']:22} {100 * old['accuracy']:6.2f} → {100 * new['accuracy']:6.2f} %  "
+        f"{row_label(new):28} {new['runtime']:22} {100 * old['accuracy']:6.2f} → {100 * new['accuracy']:6.2f} %  "
         f"{100 * (new['accuracy'] - old['accuracy']):+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] points, "
         f"{gained} gained, {lost} lost, p = {sign_test(gained, lost):.3f}, "
         f"{100 * agreement:.2f} % same predictions"

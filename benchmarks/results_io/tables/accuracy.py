@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fer_edge.benchmarks.accuracy import label
 from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS
-from fer_edge.benchmarks.results_io.tables.markdown import machine, markdown, measured_on, mib, percent, ratio
+from fer_edge.benchmarks.results_io.tables.markdown import (
+    machine,
+    markdown,
+    measured_on,
+    mib,
+    percent,
+    ratio,
+    row_label,
+)
 from fer_edge.edge.tflite.card import ModelCard
 from fer_edge.edge.types import EMOTIONS
 
@@ -16,7 +23,7 @@ def accuracy(result: dict[str, Any]) -> str:
     """Accuracy and calibration per model and runtime, with and without the mirrored face."""
     rows = [
         (
-            label(row),
+            row_label(row),
             row["runtime"],
             mib(row["bytes"]),
             str(row["invocations"]),
@@ -41,7 +48,7 @@ def recall(result: dict[str, Any]) -> str:
         predictions_per_label = sum(line[neutral] for line in confusion) / max(1, sum(confusion[neutral]))
         rows.append(
             (
-                label(row),
+                row_label(row),
                 *(percent(row["per_class"][name]["recall"], 1) for name in EMOTIONS),
                 f"{predictions_per_label:.2f}",
                 percent(confusion[fear][surprise] / max(1, sum(confusion[fear])), 1),

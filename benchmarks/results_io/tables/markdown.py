@@ -12,6 +12,11 @@ def markdown(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
+def row_label(row: dict[str, Any]) -> str:
+    """The name of an accuracy row: its model, and whether the mirrored face was averaged in."""
+    return f"{row['model']} + flip" if row["flip"] else str(row["model"])
+
+
 def measured_on(result: dict[str, Any]) -> str:
     """The data set and the machine of a result, in one line."""
     data = result["data"]
