@@ -1,6 +1,6 @@
 """Which part of the package imports which, read from the code: python tests/support/import_graph.py [ROOM] [--dot].
 
-Without a ROOM the rooms of the package, with one (edge, train …) the entries at its top: a module or a sub-package each.
+Without a ROOM: the rooms of the package. With one (edge, train …): its entries, a module or a sub-package each.
 Every import counts, also one inside a function or for type checkers alone. --dot is for Graphviz.
 """
 
