@@ -25,7 +25,7 @@ from fer_edge.convert.quantization import fake_quantized
 from fer_edge.convert.ranges import calibrate
 from fer_edge.convert.sensitivity import sensitivity, table, write_table
 from fer_edge.convert.tflite_file import sample, write_onnx
-from fer_edge.edge.device.host_info import versions
+from fer_edge.edge.device.host_info import package_versions
 from fer_edge.edge.device.version import git_revision
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
@@ -210,7 +210,7 @@ def _write(
         conversion |= {"calibration_faces": job.limit, "limits": asdict(job.limits)}
     if kind == "int8":
         conversion |= {"resumed": job.resume, "tuning": asdict(job.tuning), "history": history}
-    conversion["versions"] = versions(PACKAGES)
+    conversion["versions"] = package_versions(PACKAGES)
     card = ModelCard(
         name=path.stem,
         architecture=source.name,

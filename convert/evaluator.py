@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fer_edge.convert import verify
 from fer_edge.convert.export import export_post_training
-from fer_edge.edge.device.host_info import machine
+from fer_edge.edge.device.host_info import describe_machine
 from fer_edge.edge.errors import ModelError
 from fer_edge.train.data.splits import Split
 
@@ -60,7 +60,7 @@ class Judge:
         return {
             "split": "val",
             "pictures": len(self.val),
-            "machine": machine(PACKAGES),
+            "machine": describe_machine(PACKAGES),
             **before,
             "runtimes": runtimes,
         }, ops

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from fer_edge.edge.device.board import celsius, read_text, throttling
-from fer_edge.edge.device.host_info import machine
+from fer_edge.edge.device.board import read_celsius, read_text, read_throttling
+from fer_edge.edge.device.host_info import describe_machine
 from fer_edge.edge.device.version import git_revision
 
 PACKAGES = ("fer-edge", "ai-edge-litert", "tflite-runtime", "numpy", "opencv-python")
@@ -25,7 +25,7 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
         Values for JSON; None where one is unknown.
     """
     return {
-        **machine(PACKAGES, root),
+        **describe_machine(PACKAGES, root),
         "architecture": platform.machine(),
         "memory_mib": _memory(root),
         "git": git_revision(),
@@ -50,9 +50,9 @@ def condition(root: Path = Path("/")) -> dict[str, Any]:
         "governor": read_text(cpufreq / "scaling_governor"),
         "mhz": _scaled(read_text(cpufreq / "scaling_cur_freq"), 1000) or _mean_mhz(root),
         "max_mhz": _scaled(read_text(cpufreq / "cpuinfo_max_freq"), 1000),
-        "celsius": celsius(root),
+        "celsius": read_celsius(root),
         "load": float(load.split()[0]) if load else None,
-        "throttled": throttling(root),
+        "throttled": read_throttling(root),
     }
 
 

@@ -153,7 +153,7 @@ def throttle(pipeline: Pipeline, level: int, now: BoardCondition) -> None:
 
     Args:
         pipeline: The pipeline, which detects half as often and runs one model less per face with each level.
-        level: 0 for all the work, up to `device.thermal.LEVELS`.
+        level: 0 for all the work, up to `device.thermal.MAX_LOAD_LEVEL`.
         now: The board's condition, for the log.
     """
     changes = pipeline.set_load(level)

@@ -1,1 +1,1 @@
-"""The board: temperature, throttling, host information, version."""
+"""The device: temperature and throttling of the board, host information, version, environment variables."""

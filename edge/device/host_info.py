@@ -1,4 +1,4 @@
-"""What a figure is measured on: the machine and its software."""
+"""The machine and its software, for measurements and model cards."""
 
 from __future__ import annotations
 
@@ -14,35 +14,40 @@ from typing import Any
 from fer_edge.edge.device.board import read_text
 
 
-def machine(packages: Iterable[str], root: Path = Path("/")) -> dict[str, Any]:
-    """Board, processor, cores, system, Python, those of the packages that are installed, and the date.
+def describe_machine(packages: Iterable[str], root: Path = Path("/")) -> dict[str, Any]:
+    """Describe the machine and its software.
 
-    root: where /proc, /sys and /etc are looked for.
+    Args:
+        packages: Names of the packages whose versions to include.
+        root: The folder that has /proc and /etc.
+
+    Returns:
+        The board, processor, cores, operating system, Python, packages and date, as JSON values.
     """
     return {
         "model": read_text(root / "proc/device-tree/model"),
-        "cpu": processor(root),
+        "cpu": processor_name(root),
         "cores": os.cpu_count(),
-        "os": system(root),
+        "os": system_name(root),
         "python": platform.python_version(),
-        "packages": versions(packages),
+        "packages": package_versions(packages),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def versions(packages: Iterable[str]) -> dict[str, str]:
-    """By name, the version of each package that is installed."""
-    found = {}
+def package_versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of the packages that are installed, by name."""
+    installed = {}
     for name in packages:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
-def processor(root: Path = Path("/")) -> str:
-    """The CPU's name; Arm's /proc/cpuinfo has part numbers instead, of which the main ones are put in words."""
+def processor_name(root: Path = Path("/")) -> str:
+    """The processor's name; Arm's /proc/cpuinfo has part numbers instead, of which the most common ones are named."""
     lines = read_text(root / "proc/cpuinfo") or ""
     fields = dict(re.findall(r"^([^:\n\t]+?)\s*:\s*(.*)$", lines, re.MULTILINE))
     parts = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}
@@ -50,7 +55,7 @@ def processor(root: Path = Path("/")) -> str:
     return fields.get("model name") or parts.get(part or "", part) or platform.processor() or "unknown CPU"
 
 
-def system(root: Path = Path("/")) -> str:
+def system_name(root: Path = Path("/")) -> str:
     """The operating system's name and version."""
-    found = re.search(r'^PRETTY_NAME="?([^"\n]*)', read_text(root / "etc/os-release") or "", re.MULTILINE)
-    return found[1] if found else platform.system()
+    match = re.search(r'^PRETTY_NAME="?([^"\n]*)', read_text(root / "etc/os-release") or "", re.MULTILINE)
+    return match[1] if match else platform.system()

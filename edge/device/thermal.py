@@ -1,7 +1,7 @@
-"""Less work before the board slows itself down.
+"""Thermal throttling: the pipeline does less work before the board slows itself down.
 
-A Raspberry Pi throttles from 80 °C, all of it and at once; a detector that looks less often and a cascade that stops
-earlier cost little accuracy and no late frames.
+A Raspberry Pi throttles from 80 °C, abruptly and as a whole; a longer detector interval and fewer models per face cost
+little accuracy and no late frames.
 """
 
 from __future__ import annotations
@@ -11,81 +11,109 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_edge.edge.device.board import celsius, small, throttling
+from fer_edge.edge.device.board import is_small_board, read_celsius, read_throttling
 
-WARM, HOT = 75.0, 80.0
-"""Degrees Celsius from which the first and the second level hold; the firmware's own limits are 80 and 85."""
+THROTTLE_CELSIUS = (75.0, 80.0)
+"""Degrees Celsius from which load levels 1 and 2 apply; the firmware's own limits are 80 and 85."""
 
-COOLER = 5.0
-"""Degrees below a level's threshold at which it ends, so that it does not come and go."""
+MAX_LOAD_LEVEL = len(THROTTLE_CELSIUS)
+"""Load levels count from 0, for full work, to this one, for the least."""
 
-INTERVAL = 2.0
-"""Seconds from one reading to the next."""
+HYSTERESIS = 5.0
+"""Degrees below a load level's threshold at which the level ends, so that it does not flutter."""
 
-LEVELS = 2
+READ_INTERVAL = 2.0
+"""Seconds between two readings."""
 
 
 @dataclass(frozen=True)
 class BoardCondition:
-    """celsius: None where unknown. held: what the firmware holds back now, in words."""
+    """A board's condition at one moment.
+
+    Attributes:
+        celsius: Temperature in degrees Celsius, None where it is unknown.
+        limits: What the firmware limits now, in words, such as "throttled now".
+    """
 
     celsius: float | None
-    held: tuple[str, ...]
+    limits: tuple[str, ...]
 
     def __str__(self) -> str:
         degrees = f"{self.celsius:.0f} °C" if self.celsius is not None else ""
-        return ", ".join(part for part in (degrees, *self.held) if part)
+        return ", ".join(part for part in (degrees, *self.limits) if part)
 
 
 UNKNOWN = BoardCondition(None, ())
+"""The condition of a board that has no sensors, or where none can be read."""
 
 
-def reading(root: Path = Path("/")) -> BoardCondition:
-    """The board's condition now; what held it back earlier does not count."""
-    words = throttling(root) or []
-    return BoardCondition(celsius(root), tuple(word for word in words if word.endswith(" now")))
+def read_condition(root: Path = Path("/")) -> BoardCondition:
+    """Read the board's condition now; limits that applied earlier do not count."""
+    limits = read_throttling(root) or []
+    return BoardCondition(read_celsius(root), tuple(limit for limit in limits if limit.endswith(" now")))
 
 
-def level(now: BoardCondition, before: int = 0) -> int:
-    """0 for all is well, 1 for warm or a soft limit, 2 for hot or held back; it falls one step at a time.
+def choose_load_level(condition: BoardCondition, level: int = 0) -> int:
+    """Choose the next load level, which rises at once and falls by one step at a time.
 
-    before: the level so far, which falls only where the temperature, if known, is below its threshold by a margin.
+    Args:
+        condition: The board's condition now.
+        level: The load level so far.
+
+    Returns:
+        0 while all is well; 1 from the first threshold on, or at the firmware's soft limit; 2 from the second threshold
+        on, or at any other limit. A level falls only where the temperature, if it is known, is below its threshold by
+        HYSTERESIS.
     """
-    degrees = now.celsius if now.celsius is not None else -273.0
-    hard = [word for word in now.held if not word.startswith("soft")]
-    wanted = 2 if hard or degrees >= HOT else 1 if now.held or degrees >= WARM else 0
-    if wanted >= before:
-        return wanted
-    return before - 1 if degrees < (WARM, HOT)[before - 1] - COOLER else before
+    degrees = condition.celsius if condition.celsius is not None else -273.0
+    hard_limits = [limit for limit in condition.limits if not limit.startswith("soft")]
+    warm, hot = THROTTLE_CELSIUS
+    target = 2 if hard_limits or degrees >= hot else 1 if condition.limits or degrees >= warm else 0
+    if target >= level:
+        return target
+    return level - 1 if degrees < THROTTLE_CELSIUS[level - 1] - HYSTERESIS else level
 
 
 class ThermalMonitor:
-    """Reads the board's condition in a thread and calls `changed(level, reading)` when the level changes.
+    """Reads the board's condition in a thread, and reports when the load level changes.
 
-    now: the newest reading. level: 0 to LEVELS, always 0 where the limits are not the board's, as on a laptop.
+    Attributes:
+        condition: The newest reading.
+        level: The load level, 0 to MAX_LOAD_LEVEL; always 0 on machines with other limits, such as laptops.
     """
 
     def __init__(
-        self, changed: Callable[[int, BoardCondition], None], root: Path = Path("/"), interval: float = INTERVAL
+        self,
+        on_change: Callable[[int, BoardCondition], None],
+        root: Path = Path("/"),
+        interval: float = READ_INTERVAL,
     ) -> None:
+        """Start the thread.
+
+        Args:
+            on_change: Called in the thread with the new load level and the condition.
+            root: The folder that has /sys.
+            interval: Seconds between two readings.
+        """
         self.level = 0
-        self.now = UNKNOWN
-        self._changed, self._root, self._interval = changed, root, interval
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="heat", daemon=True)
+        self.condition = UNKNOWN
+        self._on_change, self._root, self._interval = on_change, root, interval
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="thermal monitor", daemon=True)
         self._thread.start()
 
-    def _watch(self) -> None:
-        limited = small(self._root)
-        while not self._ended.is_set():
-            if (now := reading(self._root)) != UNKNOWN:  # what cannot be read once may be read the next time
-                self.now, new = now, level(now, self.level) if limited else 0
-                if new != self.level:
-                    self.level = new
-                    self._changed(new, now)
-            self._ended.wait(self._interval)
+    def _run(self) -> None:
+        throttles = is_small_board(self._root)
+        while not self._stopped.is_set():
+            if (condition := read_condition(self._root)) != UNKNOWN:  # a failed reading may succeed the next time
+                self.condition = condition
+                level = choose_load_level(condition, self.level) if throttles else 0
+                if level != self.level:
+                    self.level = level
+                    self._on_change(level, condition)
+            self._stopped.wait(self._interval)
 
     def close(self) -> None:
-        """End the thread."""
-        self._ended.set()
+        """Stop the thread."""
+        self._stopped.set()
         self._thread.join(1.0)

@@ -32,13 +32,13 @@ def git_revision(root: Path = ROOT) -> str | None:
         Twelve hexadecimal digits, followed by '+' where tracked files that run have uncommitted changes; None outside a
         checkout, or where git is missing or refuses to read it.
     """
-    from fer_edge.edge.device.board import output
+    from fer_edge.edge.device.board import command_output
 
     if not (root / ".git").exists():
         return None
     git = ("git", "-C", str(root))
-    head = output(*git, "rev-parse", "--short=12", "HEAD")
-    changed = output(*git, "status", "--porcelain", "--untracked-files=no", "--", ".", *GENERATED)
+    head = command_output(*git, "rev-parse", "--short=12", "HEAD")
+    changed = command_output(*git, "status", "--porcelain", "--untracked-files=no", "--", ".", *GENERATED)
     return f"{head}{'+' if changed else ''}" if head else None
 
 

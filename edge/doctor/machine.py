@@ -6,9 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
-from fer_edge.edge.device.board import celsius, read_text, small, throttling
-from fer_edge.edge.device.host_info import system
-from fer_edge.edge.device.thermal import WARM
+from fer_edge.edge.device.board import is_small_board, read_celsius, read_text, read_throttling
+from fer_edge.edge.device.host_info import system_name
+from fer_edge.edge.device.thermal import THROTTLE_CELSIUS
 from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, ask
 
 MIB = 1 << 20
@@ -22,15 +22,15 @@ FULL, NARROW = 50, 500
 
 def board(here: Here) -> Finding:
     """What this is."""
-    return Finding(OK, f"{here.board or 'a PC or a virtual machine'}, {system(here.root)}")
+    return Finding(OK, f"{here.board or 'a PC or a virtual machine'}, {system_name(here.root)}")
 
 
 def temperature(here: Here) -> Finding:
     """Cool enough to keep its clock."""
-    degrees = celsius(here.root)
+    degrees = read_celsius(here.root)
     if degrees is None:
         return Finding(OK, "cannot be read here")
-    if degrees >= WARM and small(here.root):
+    if degrees >= THROTTLE_CELSIUS[0] and is_small_board(here.root):
         advice = "add a heat sink or a fan, or take --model mobilenet_v2"
         return Finding(WARN, f"{degrees:.0f} °C", advice, anchors.SLOWER)
     return Finding(OK, f"{degrees:.0f} °C")
@@ -38,7 +38,7 @@ def temperature(here: Here) -> Finding:
 
 def throttled(here: Here) -> Finding:
     """The firmware does not hold the clock back for heat."""
-    words = throttling(here.root)
+    words = read_throttling(here.root)
     if words is None:
         return Finding(OK, "cannot be read here")
     hot = [word for word in words if not word.startswith("under-voltage")]
@@ -50,7 +50,7 @@ def throttled(here: Here) -> Finding:
 
 def power(here: Here) -> Finding:
     """The power supply is strong enough."""
-    words = throttling(here.root)
+    words = read_throttling(here.root)
     if words is None:
         return Finding(OK, "cannot be read here")
     low = [word for word in words if word.startswith("under-voltage")]

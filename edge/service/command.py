@@ -15,7 +15,7 @@ import click
 from fer_edge.edge.config.click_options import Option
 from fer_edge.edge.config.file import NAME, find, read
 from fer_edge.edge.config.tables import settings
-from fer_edge.edge.device.board import output
+from fer_edge.edge.device.board import command_output
 from fer_edge.edge.errors import ConfigError, ServiceError, SinkError
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.service import systemd_unit as unit
@@ -133,7 +133,9 @@ def status(context: click.Context, /, user: bool, root: Path) -> None:
     told = f"{state.get('ActiveState')} ({state.get('SubState')}), {state.get('NRestarts')} restarts"
     click.echo(f"active: {told}{', ' if state.get('StatusText') else ''}{state.get('StatusText', '')}")
     which = "--user-unit" if user else "--unit"
-    log = output("journalctl", which, unit.NAME, "--lines", str(LOG_LINES), "--no-pager", "--output", "short-iso")
+    log = command_output(
+        "journalctl", which, unit.NAME, "--lines", str(LOG_LINES), "--no-pager", "--output", "short-iso"
+    )
     for line in (log or "no journal can be read").splitlines():
         click.echo(f"log: {line}")
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from fer_edge.edge.device.board import output
+from fer_edge.edge.device.board import command_output
 from fer_edge.edge.errors import ServiceError
 
 PATIENCE = 60.0
@@ -15,7 +15,7 @@ PATIENCE = 60.0
 
 def version() -> int:
     """systemd's, 0 where it is not there."""
-    words = (output("systemctl", "--version") or "").split()
+    words = (command_output("systemctl", "--version") or "").split()
     return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
 
 
@@ -23,7 +23,7 @@ def reachable(user: bool) -> bool:
     """Whether the service manager runs: sd_booted(3), and for the user's a bus that answers."""
     if not os.path.isdir("/run/systemd/system"):
         return False
-    return not user or output("systemctl", "--user", "show-environment") is not None
+    return not user or command_output("systemctl", "--user", "show-environment") is not None
 
 
 def systemctl(user: bool, root: Path, *words: str) -> str:

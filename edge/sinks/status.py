@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from fer_edge.edge.device.board import celsius
-from fer_edge.edge.device.thermal import HOT, WARM
+from fer_edge.edge.device.board import read_celsius
+from fer_edge.edge.device.thermal import THROTTLE_CELSIUS
 from fer_edge.edge.sinks.disconnect_monitor import DisconnectMonitor
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.terminal import colorize, overwrite
@@ -58,10 +58,11 @@ class StatusSink:
         return f"{rate:>5} frames/s"
 
     def _degrees(self) -> list[str]:
-        degrees = celsius()
+        degrees = read_celsius()
         if degrees is None:
             return []
-        colour = "red" if degrees >= HOT else "yellow" if degrees >= WARM else "green"
+        warm, hot = THROTTLE_CELSIUS
+        colour = "red" if degrees >= hot else "yellow" if degrees >= warm else "green"
         return [colorize(f"{degrees:.0f} °C", colour, sys.stderr)]
 
     def _faces(self, predictions: Sequence[Prediction]) -> str:

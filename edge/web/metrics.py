@@ -65,8 +65,8 @@ class RunMetrics(Collector):
         yield _gauge(
             "source_disconnected_seconds", "Time since the source was lost, 0 while connected.", run.source.disconnected
         )
-        if thermal.now.celsius is not None:
-            yield _gauge("board_celsius", "Temperature of the board.", thermal.now.celsius)
+        if thermal.condition.celsius is not None:
+            yield _gauge("board_celsius", "Temperature of the board.", thermal.condition.celsius)
         yield _gauge("load_level", "Thermal throttling: 0 for full work, up to 2 for the least.", thermal.level)
         yield _gauge(
             "viewers", "Open pages and streams, and clients of single pictures in the last 10 s.", self._viewers.count()

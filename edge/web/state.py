@@ -86,8 +86,8 @@ def state(run: RunInfo, mailbox: FrameMailbox, viewers: int) -> dict[str, Any]:
         "frames": run.stats.frames,
         "dropped": run.source.dropped,
         "stages": {stage: round(1000 * seconds, 3) for stage, seconds in stages.items()},
-        "celsius": run.thermal.now.celsius,
-        "throttling": list(run.thermal.now.held),
+        "celsius": run.thermal.condition.celsius,
+        "throttling": list(run.thermal.condition.limits),
         "load_level": run.thermal.level,
         "viewers": viewers,
     }
