@@ -192,8 +192,8 @@ def _print_version(context: click.Context, option: click.Parameter, chosen: bool
 def main(config: Path | None) -> None:
     """Facial-expression recognition on the edge: train, quantize, verify, run.
 
-    Every option of a command can also be set in fer-edge.toml, or by an environment variable such as
-    FER_EDGE_RUN_CAMERA for --camera of run.
+    Every option of a command can also be set in fer-edge.toml or by an environment variable: --camera of 'run' by
+    FER_EDGE_RUN_CAMERA.
     """
     configure_logging()
 

@@ -1,4 +1,4 @@
-"""`fer-edge models`: what is shipped, and whether it is intact."""
+"""`fer-edge models`: the shipped models, their cards, and whether the files are intact."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from fer_edge.edge.config.click_options import json_option
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.expression.classifier import open_member
-from fer_edge.edge.expression.ensemble_config import read_ensemble
+from fer_edge.edge.expression.ensemble import read_ensemble
 from fer_edge.edge.expression.model_spec import parse_model_spec, shipped_models
 from fer_edge.edge.faces.blazeface import Variant, verify_blazeface
 from fer_edge.edge.faces.detector import VARIANTS
@@ -30,7 +30,7 @@ def models() -> None:
 @models.command("list")
 @json_option("Print one JSON array instead of a table.")
 def list_models(as_json: bool) -> None:
-    """The shipped models with their size and validation accuracy."""
+    """List the shipped models with size and validation accuracy."""
     cards = [(model.path, read_card(model.path)) for model in shipped_models()]
     if as_json:
         click.echo(json.dumps([{"file": str(path), **asdict(card)} for path, card in cards]))
@@ -46,45 +46,45 @@ def list_models(as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", metavar="MODEL")
 def show(name: str) -> None:
-    """A model's card as JSON, with the labels that the file itself carries."""
+    """Print a model's card as JSON, with the labels inside the file."""
     path = parse_model_spec(name, ("tflite",)).path
-    found = {**asdict(read_card(path)), "labels_inside": labels_inside(path)}
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    record = {**asdict(read_card(path)), "labels_inside": labels_inside(path)}
+    click.echo(json.dumps(record, indent=2, ensure_ascii=False))
 
 
 @models.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", metavar="[MODEL]...", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
-    """Check files against the sha256 of their cards and load them; all shipped ones where none is named.
+    """Check the sha256 of models against their cards, and load them.
 
-    All are the networks and the face detectors.
+    Without MODEL, check every shipped model and face detector. The exit code is 2 where a check fails.
     """
     checks = [partial(_verified, parse_model_spec(name, ("tflite",)).path) for name in names] or [
         *(partial(_verified, model.path) for model in shipped_models()),
         *(partial(_verified_detector, variant) for variant in VARIANTS.values()),
     ]
-    bad = 0
+    failures = 0
     for check in checks:
         try:
             click.echo(f"ok    {check()}")
         except FerEdgeError as error:
-            bad += 1
+            failures += 1
             click.echo(f"FAIL  {error}", err=True)
     if not names:
         read_ensemble(FOLDER / "ensemble.json")
-    if bad:
+    if failures:
         raise SystemExit(2)
 
 
 def _verified(path: Path) -> str:
-    """What is told of a network that is the file of its card and loads. Raises ModelError."""
+    """The line of a model that matches its card and loads. Raises ModelError."""
     member, card = open_member(path)
     return f"{path.name}  sha256 {card.sha256[:12]}…  {member.runtime}"
 
 
 def _verified_detector(variant: Variant) -> str:
-    """What is told of a face detector that is the file of faces.json and loads. Raises ModelError."""
+    """The line of a face detector that matches faces.json and loads. Raises ModelError."""
     path, sha256 = verify_blazeface(variant)
     return f"{path.name}  sha256 {sha256[:12]}…  {open_interpreter(path).description}"

@@ -28,13 +28,20 @@ class Option(click.Option):
         section: The heading in the help of a `SectionedCommand`.
         example: A value for the example configuration file where there is no default.
         secret: Whether the value is never shown.
+        network: Whether what the option asks for may need a network.
     """
 
     def __init__(
-        self, *args: Any, section: str = "Options", example: Any = None, secret: bool = False, **extra: Any
+        self,
+        *args: Any,
+        section: str = "Options",
+        example: Any = None,
+        secret: bool = False,
+        network: bool = False,
+        **extra: Any,
     ) -> None:
         super().__init__(*args, **extra)
-        self.section, self.example, self.secret = section, example, secret
+        self.section, self.example, self.secret, self.network = section, example, secret, network
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """The value of the option's environment variable; None where it is empty or not set.
@@ -173,7 +180,8 @@ def _snake_case(name: str) -> str:
 def _click_option(field: Field[Any], hint: Any, section: str, defaults: Mapping[str, Any]) -> Callable[[Any], Any]:
     """The click option of a field; a default in `defaults` goes before the field's."""
     info, default = info_of(field), defaults.get(field.name, field.default)
-    extra: dict[str, Any] = {"section": section, "example": info.example, "secret": info.secret, "help": info.help}
+    extra: dict[str, Any] = {"section": section, "help": info.help, "example": info.example}
+    extra |= {"secret": info.secret, "network": info.network}
     if info.show_default is not None and defaults.get(field.name) is None:
         extra["show_default"] = info.show_default
     if info.required:

@@ -1,4 +1,4 @@
-"""The systemd unit that `fer-edge service` writes: what runs, and everything that it may not do.
+"""The text of the systemd unit: the command, and every permission that it does not need taken away.
 
 Directives: systemd.service(5), systemd.exec(5), systemd.resource-control(5). `systemd-analyze security` grades it.
 """
@@ -12,21 +12,22 @@ from pathlib import Path
 NAME = "fer-edge.service"
 
 CONFIG = "CONFIG"
+"""The word of a unit's command that stands for the configuration file's path."""
 
 CONFIGURED = "# configuration: "
-"""What the line of the unit begins with that tells `status` which file it was written for."""
+"""Beginning of the unit's line that names the configuration file, which `status` reads."""
 
 WATCHDOG_SECONDS = 30
-"""Without a frame for so long the service is restarted, unless it waits for a camera that was lost."""
+"""Seconds without a frame after which systemd restarts the service, unless it waits for a disconnected camera."""
 
 HIDDEN = ("/home", "/root", "/run/user")
-"""What ProtectHome= replaces by an empty folder."""
+"""Folders that ProtectHome= replaces by empty ones."""
 
 DEVICES = ("char-video4linux", "char-media", "char-dma_heap", "/dev/vcio", "/dev/vcio_gencmd", "/dev/vchiq")
-"""Cameras, their pipelines, their buffers, and those that vcgencmd asks; char-NAME is for majors, which these lack."""
+"""Cameras, their pipelines and buffers, and the nodes of vcgencmd, which have no major of their own for char-NAME."""
 
 BACKOFF = 254
-"""systemd's first version with RestartSteps=."""
+"""First version of systemd with RestartSteps=."""
 
 HARDENING = """\
 NoNewPrivileges=yes
@@ -63,11 +64,16 @@ AmbientCapabilities=
 class Unit:
     """What differs from one installation to the next.
 
-    command: the words of ExecStart; CONFIG among them stands for the file's path. config: that file, which systemd
-    itself reads, so that a password in it is for nobody else. needed: what the command must be able to read.
-    writable: folders besides the state folder that it may write to. account: None for a user that exists only while
-    the service runs. network: whether it may listen and connect. version: systemd's. user: for the user's own
-    service manager, which cannot do most of the rest.
+    Attributes:
+        command: The words of ExecStart=; CONFIG among them stands for the configuration file's path.
+        config: The configuration file. The system's manager reads it itself and passes it on as a credential, so that
+            no other user needs to be able to read a password in it.
+        needed: Folders that the command must be able to read.
+        writable: Folders that it may write to, besides its state folder.
+        account: The user that it runs as, None for one that exists only while the service runs.
+        network: Whether it may listen and connect.
+        version: systemd's version.
+        user: Whether the unit is for a user's own service manager, which lacks most of the restrictions.
     """
 
     command: tuple[str, ...]
@@ -94,7 +100,7 @@ def _head(unit: Unit) -> str:
     lines += "[Unit]\nDescription=fer-edge, facial expressions from a camera\n"
     if unit.network and not unit.user:
         lines += "Wants=network-online.target\nAfter=network-online.target\n"
-    # a camera may be away for a weekend: never give up
+    # a camera may be disconnected for a weekend: never give up
     return lines + "StartLimitIntervalSec=0\n"
 
 
@@ -103,7 +109,7 @@ def _service(unit: Unit) -> str:
     words = [config if word == CONFIG else _argument(word) for word in unit.command]
     lines = f"\n[Service]\nType=notify\nNotifyAccess=main\nExecStart={' '.join(words)}\n"
     if not unit.user:
-        path = str(unit.config).replace("%", "%%")  # the one directive here that takes quotes for a part of the path
+        path = str(unit.config).replace("%", "%%")  # the one directive here that takes quotes as part of the path
         lines += f"LoadCredential=fer-edge.toml:{path}\n"
     lines += f"WatchdogSec={WATCHDOG_SECONDS}\nTimeoutStartSec=120\nTimeoutStopSec=30\n"
     lines += "Restart=on-failure\nRestartSec=5\n"
@@ -117,17 +123,17 @@ def _service(unit: Unit) -> str:
 
 
 def _addresses(unit: Unit) -> str:
-    """Netlink is how libcamera learns of cameras; the Internet's families only where something listens or connects."""
+    """Address families: libcamera learns of cameras through netlink; the Internet's only for a unit with a network."""
     families = "AF_UNIX AF_NETLINK AF_INET AF_INET6" if unit.network else "AF_UNIX AF_NETLINK"
     lines = f"RestrictAddressFamilies={families}\n"
     return lines if unit.network or unit.user else lines + "PrivateNetwork=yes\nIPAddressDeny=any\n"
 
 
 def _folders(unit: Unit) -> str:
-    """Homes are empty, but for what the program is made of, read-only, and for what it may write to."""
-    shown = [path for path in unit.needed if _hidden(path)]
-    lines = "ProtectHome=tmpfs\n" if shown or unit.writable else "ProtectHome=yes\n"
-    lines += "".join(f"BindReadOnlyPaths={quoted(str(path))}\n" for path in outermost(shown))
+    """Home folders are hidden, but for the program's own, read-only, and for those that it may write to."""
+    visible = [path for path in unit.needed if _hidden(path)]
+    lines = "ProtectHome=tmpfs\n" if visible or unit.writable else "ProtectHome=yes\n"
+    lines += "".join(f"BindReadOnlyPaths={quoted(str(path))}\n" for path in outermost(visible))
     for path in outermost(unit.writable):
         lines += f"{'BindPaths' if _hidden(path) else 'ReadWritePaths'}={quoted(str(path))}\n"
     return lines
@@ -142,18 +148,18 @@ def _devices() -> str:
 
 
 def outermost(paths: tuple[Path, ...] | list[Path]) -> list[Path]:
-    """The paths that lie in none of the others, sorted."""
+    """The paths that lie in none of the others, sorted and without duplicates."""
     unique = sorted(set(paths))
     return [path for path in unique if not any(other in path.parents for other in unique)]
 
 
 def _argument(word: str) -> str:
-    """A word of ExecStart=, the one directive in which $ stands for a variable."""
+    """A word of ExecStart=, the one directive in which $ introduces a variable."""
     return quoted(word.replace("$", "$$"))
 
 
 def quoted(word: str) -> str:
-    """A word as systemd reads it back: specifiers doubled, quoted where it must be; a bare colon divides paths."""
+    """A word quoted for a unit: % doubled, as it begins a specifier; in quotes where needed, as around a colon."""
     word = word.replace("%", "%%")
     if re.fullmatch(r"[\w@%$+=,./-]+", word, re.ASCII):
         return word

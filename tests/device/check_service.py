@@ -58,9 +58,7 @@ def installing() -> None:
     CONFIG.write_text(SETTINGS)
     CONFIG.chmod(0o600)  # it may hold a password: systemd reads it for the service
     done = fer_edge("service", "install")
-    check(
-        "installed and starting", done.returncode == 0 and "starting, as it will when the machine boots" in done.stdout
-    )
+    check("installed and starting", done.returncode == 0 and "starting now, and when the machine boots" in done.stdout)
     check("it becomes active and has the camera", waited(films))
     check("it is enabled", said("systemctl", "is-enabled", NAME) == "enabled")
     user = Path(f"/proc/{told('MainPID')}").stat().st_uid

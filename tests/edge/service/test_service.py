@@ -16,10 +16,8 @@ from hypothesis import strategies as st
 from waiting import LIMIT
 
 from fer_edge.edge.cli import main
-from fer_edge.edge.service import command as service
-from fer_edge.edge.service import systemctl as systemd
-from fer_edge.edge.service import systemd_unit as unit
-from fer_edge.edge.service.systemd_unit import CONFIG, NAME, Unit, outermost, quoted
+from fer_edge.edge.service import manager
+from fer_edge.edge.service.systemd_unit import CONFIG, CONFIGURED, NAME, Unit, outermost, quoted
 
 pytestmark = pytest.mark.system
 
@@ -154,7 +152,7 @@ def test_installed_told_and_uninstalled(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     place, config = root / "etc/systemd/system" / NAME, root / "etc/fer-edge/fer-edge.toml"
     assert "[run]" in config.read_text()
-    assert "network: none" in done.stdout
+    assert "network: not allowed" in done.stdout
     assert "not started" in done.stdout.splitlines()[-1]
     assert f"ExecStart={sys.executable} -P -m fer_edge.edge.cli --config %d/fer-edge.toml run\n" in place.read_text()
     assert "LoadCredential=fer-edge.toml:/etc/fer-edge/fer-edge.toml\n" in place.read_text()
@@ -171,7 +169,7 @@ def test_installed_told_and_uninstalled(tmp_path: Path) -> None:
     config.write_text("[run]\ntreads = 1\n")
     assert "did you mean threads?" in fer_edge("service", "status", "--root", root).stdout
     config.write_text("[run]\nsource = 'rtsp://camera/1'\n")
-    assert "asks for a network, which the unit does not allow" in fer_edge("service", "status", "--root", root).stdout
+    assert "needs a network, which the unit does not allow" in fer_edge("service", "status", "--root", root).stdout
     assert "network: allowed" in fer_edge("service", "install", "--root", root).stdout
     assert "AF_INET" in place.read_text()
     assert f"configuration: {config}\n" in fer_edge("service", "status", "--root", root).stdout
@@ -219,7 +217,7 @@ def test_nothing_is_written_where_something_is_wrong(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", "/nowhere")
     done = fer_edge("service", "install", "--root", tmp_path / "card")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "systemctl is not here" in done.stderr
+    assert "systemctl is missing" in done.stderr
     (tmp_path / "card/out").mkdir(parents=True)
     dry = fer_edge("service", "install", "--dry-run", "--root", "card", "--write", "/out", "--network")
     assert dry.stdout.startswith("# 'fer-edge service install'")
@@ -241,15 +239,15 @@ def broken(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     [
         ("echo a >&2; echo No such bus >&2; exit 1", "enable fer-edge.service' failed: No such bus"),
         ("exit 4", "failed: exit code 4"),
-        ("exec sleep 9", "gave no answer in 0.2 s"),
+        ("exec sleep 9", "did not answer within 0.2 s"),
         ("case $* in *restart*) echo Job failed >&2; exit 1;; esac", "fer-edge.service' failed: Job failed"),
     ],
 )
 def test_a_refusal_of_systemds_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
 ) -> None:
-    monkeypatch.setattr(systemd, "PATIENCE", 0.2 if "sleep" in script else LIMIT)
-    monkeypatch.setattr(service, "reachable", lambda user: "restart" in script)
+    monkeypatch.setattr(manager, "TIMEOUT", 0.2 if "sleep" in script else LIMIT)
+    monkeypatch.setattr(manager.ServiceManager, "is_reachable", lambda self: "restart" in script)
     broken(tmp_path, monkeypatch, f'case "$*" in *version*) echo systemd 252; exit;; esac\n{script}')
     done = fer_edge("service", "install", "--user")
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1), done.output
@@ -270,17 +268,15 @@ def test_a_mounted_card_may_be_named_from_where_one_stands(tmp_path: Path) -> No
     for _ in range(2):
         done = fer_edge("service", "install", "--root", "card")
         assert done.exit_code == 0, done.output
-    assert (
-        f"{unit.CONFIGURED}/etc/fer-edge/fer-edge.toml\n" in (tmp_path / "card/etc/systemd/system" / NAME).read_text()
-    )
+    assert f"{CONFIGURED}/etc/fer-edge/fer-edge.toml\n" in (tmp_path / "card/etc/systemd/system" / NAME).read_text()
 
 
 def test_a_users_service_that_needs_a_network_later_is_told_of(tmp_path: Path) -> None:
     assert fer_edge("service", "install", "--user").exit_code == 0
     (tmp_path / "user/fer-edge/fer-edge.toml").write_text("[run]\nweb = '8080'\n")
-    assert "asks for a network, which the unit does not allow" in fer_edge("service", "status", "--user").stdout
+    assert "needs a network, which the unit does not allow" in fer_edge("service", "status", "--user").stdout
     assert fer_edge("service", "install", "--user").exit_code == 0
-    assert "asks for a network" not in fer_edge("service", "status", "--user").stdout
+    assert "needs a network" not in fer_edge("service", "status", "--user").stdout
 
 
 @pytest.mark.parametrize(
