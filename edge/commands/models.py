@@ -12,7 +12,7 @@ import click
 from fer_edge.edge.config.click_options import json_option
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.expression.classifier import open_member
-from fer_edge.edge.expression.ensemble import read_ensemble
+from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.expression.model_spec import parse_model_spec, shipped_models
 from fer_edge.edge.faces.blazeface import Variant, verify_blazeface
 from fer_edge.edge.faces.detector import VARIANTS
