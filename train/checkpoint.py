@@ -1,4 +1,4 @@
-"""A run's checkpoint: one file with weights, optimizer and history, from which a killed run goes on."""
+"""A run's checkpoint: one file with weights, optimizer and history, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -17,40 +17,68 @@ from fer_edge.edge.files import atomic_path
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Dataset, fingerprint
 from fer_edge.train.recipes import Recipe
+from fer_edge.train.training_run import TrainingRun
 
 CHECKPOINT = "checkpoint.npz"
 
+GROUPS = ("weights", "best", "optimizer")
+
 
 @dataclass
-class State:
-    """Where a run stands: what a checkpoint holds besides arrays."""
+class TrainingState:
+    """How far a run has come.
 
-    epoch: int = 0  # epochs finished, over all phases
-    step: int = 0  # optimizer steps of phase 2, which the schedule counts
-    scale: float = 1.0  # what ReduceLROnPlateau made of the rate
-    since_best: int = 0  # epochs since the validation loss last fell
-    best_loss: float = float("inf")  # of the phase
-    kept: float = float("-inf")  # the kept weights' accuracy, or their loss's negative
+    Attributes:
+        epoch: Epochs finished, over all phases.
+        step: Optimizer steps after the warm-up, which the schedule counts.
+        rate_scale: Factor of the learning rate, which ReduceLROnPlateau lowers.
+        epochs_without_gain: Epochs since the validation loss last fell.
+        best_loss: Lowest validation loss of the phase.
+        best_score: The selected epoch's validation accuracy, or its negative loss.
+        history: One row for each epoch.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    rate_scale: float = 1.0
+    epochs_without_gain: int = 0
+    best_loss: float = float("inf")
+    best_score: float = float("-inf")
     history: list[dict[str, float | str]] = field(default_factory=list)
 
 
-def beginning(
-    name: str, recipe: Recipe, weights: str, data: Dataset, votes: NDArray[np.float32] | None
-) -> dict[str, Any]:
-    """What a run begins with, by which its checkpoint is known again."""
-    return {
-        "name": name,
-        "recipe": asdict(recipe),
-        "weights": weights,
-        **{split: fingerprint(data.split(split)) for split in ("train", "val")},
-        "votes": None if votes is None else hashlib.sha256(votes.tobytes()).hexdigest(),
-    }
+@dataclass(frozen=True)
+class RunIdentity:
+    """What a run starts from; a checkpoint fits only a run that starts from the same.
+
+    Attributes:
+        name: The network.
+        recipe: All hyperparameters.
+        weights: Initial weights.
+        train: Fingerprint of the train split.
+        val: Fingerprint of the val split.
+        votes: sha256 of FER+'s votes, None without them.
+    """
+
+    name: str
+    recipe: Recipe
+    weights: str
+    train: str
+    val: str
+    votes: str | None
+
+
+def run_identity(run: TrainingRun, data: Dataset, votes: NDArray[np.float32] | None) -> RunIdentity:
+    """The identity of a run on a data set. votes: (N, 7) shares of FER+'s votes, or None."""
+    train, val = (fingerprint(data.split(split)) for split in ("train", "val"))
+    digest = None if votes is None else hashlib.sha256(votes.tobytes()).hexdigest()
+    return RunIdentity(run.network, run.recipe, run.weights, train, val, digest)
 
 
 def write_checkpoint(
-    path: Path, begun: dict[str, Any], state: State, model: Any, optimizer: Any, best: list[Any] | None
+    path: Path, identity: RunIdentity, state: TrainingState, model: Any, optimizer: Any, best: list[Any] | None
 ) -> None:
-    """One file, written beside and renamed: a run killed at any moment leaves the last whole one."""
+    """Write one file, under another name first: a run killed at any moment leaves the last complete checkpoint."""
     groups = {
         "weights": model.get_weights(),
         "best": best or [],
@@ -59,35 +87,40 @@ def write_checkpoint(
     arrays: dict[str, Any] = {
         f"{group}/{i:05d}": np.asarray(value) for group, values in groups.items() for i, value in enumerate(values)
     }
-    about = json.dumps({**begun, "state": asdict(state)})
-    with atomic_path(path) as beside:
-        np.savez(beside, about=np.frombuffer(about.encode(), np.uint8), **arrays)
+    about = json.dumps({**asdict(identity), "state": asdict(state)})
+    with atomic_path(path) as temporary:
+        np.savez(temporary, about=np.frombuffer(about.encode(), np.uint8), **arrays)
 
 
-def read_checkpoint(path: Path, begun: dict[str, Any]) -> tuple[State, dict[str, list[Any]], list[Any] | None]:
-    """The state, the arrays by group and the best weights; DataError or ModelError where it is damaged or of a run
-    that began otherwise."""
+def read_checkpoint(path: Path, identity: RunIdentity) -> tuple[TrainingState, dict[str, list[Any]], list[Any] | None]:
+    """Read a checkpoint of the same run.
+
+    Returns:
+        The state, the arrays by group, and the best weights or None.
+
+    Raises:
+        DataError: It is none, or of a run that started from something else.
+        ModelError: It is missing or damaged.
+    """
     hint = "start again without --resume and with another --runs folder"
     arrays = read_arrays(path, f"a run's checkpoint; {hint}")
+    expected = asdict(identity)
     try:
         about = json.loads(arrays.pop("about").tobytes())
-        state = State(**about["state"])
-        changed = [key for key, value in begun["recipe"].items() if about["recipe"].get(key) != value]
+        state = TrainingState(**about["state"])
+        fields = [key for key, value in expected["recipe"].items() if about["recipe"].get(key) != value]
     except (KeyError, ValueError, TypeError, AttributeError):
         raise DataError(f"{path} is no run's checkpoint; {hint}") from None
-    others = [key for key in begun if key != "recipe" and about.get(key) != begun[key]]
-    if changed or others:
-        what = {
+    others = [key for key in expected if key != "recipe" and about.get(key) != expected[key]]
+    if fields or others:
+        differences = {
             "name": f"of {about.get('name')}",
             "weights": f"from --weights {about.get('weights')}",
             "train": "on another train split",
             "val": "with another val split",
             "votes": "with other FER+ votes",
         }
-        wrong = what[others[0]] if others else f"with another {', '.join(changed)}"
-        raise DataError(f"{path} is a run {wrong}; resume with the same, or {hint}")
-    groups = {
-        group: [arrays[key] for key in sorted(arrays) if key.startswith(f"{group}/")]
-        for group in ("weights", "best", "optimizer")
-    }
+        difference = differences[others[0]] if others else f"with another {', '.join(fields)}"
+        raise DataError(f"{path} is a run {difference}; resume with the same, or {hint}")
+    groups = {group: [arrays[key] for key in sorted(arrays) if key.startswith(f"{group}/")] for group in GROUPS}
     return state, groups, groups["best"] or None

@@ -54,7 +54,7 @@ def fits(name: str, path: str) -> bool:
     return name in FILES and Path(path).suffix == (".h5" if name == inception_resnet_v1.NAME else ".json")
 
 
-def start(name: str, model: Any, path: Path, faces: NDArray[np.uint8], keras: Any) -> None:
+def initialize(name: str, model: Any, path: Path, faces: NDArray[np.uint8], keras: Any) -> None:
     """Put a recognizer's convolutions into the model; faces are (N, 48, 48) uint8. ModelError where they do not fit."""
     if path.suffix == ".h5":
         _facenet(model, path, faces)

@@ -1,4 +1,4 @@
-"""What steps, at which rate, and when it is lowered."""
+"""Optimizer, learning rate schedule and ReduceLROnPlateau."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from fer_edge.train import training_targets as targets
-from fer_edge.train.checkpoint import State
+from fer_edge.train import training_targets
+from fer_edge.train.checkpoint import TrainingState
 from fer_edge.train.recipes import Phase, Recipe
-from fer_edge.train.training_targets import Lessons
 
 
-def compiled(model: Any, recipe: Recipe, phase: Phase, lessons: Lessons) -> Any:
-    """The recipe's optimizer, with which the model is compiled to learn the lessons."""
+def compile_model(model: Any, recipe: Recipe, phase: Phase, distillation: bool) -> Any:
+    """Compile the model with the recipe's loss and optimizer, and return the optimizer."""
     average = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
     if recipe.optimizer == "adam":
         optimizer = keras.optimizers.Adam(phase.rate, **average)
@@ -27,8 +26,8 @@ def compiled(model: Any, recipe: Recipe, phase: Phase, lessons: Lessons) -> Any:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer,
-        targets.loss(recipe, lessons.taught),
-        metrics=[targets.accuracy],
+        training_targets.distillation_loss(recipe, distillation),
+        metrics=[training_targets.accuracy],
         # XLA compiles for minutes on a CPU and gains nothing there
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
@@ -36,20 +35,21 @@ def compiled(model: Any, recipe: Recipe, phase: Phase, lessons: Lessons) -> Any:
     return optimizer
 
 
-def rate(recipe: Recipe, phase: Phase, state: State, steps: int) -> float:
-    """The learning rate of the step that comes next, of so many an epoch."""
+def learning_rate(recipe: Recipe, phase: Phase, state: TrainingState, steps: int) -> float:
+    """The learning rate of the next step. steps: steps per epoch."""
     if phase.name == "warmup" or recipe.schedule == "constant":
-        return phase.rate * state.scale
-    total = steps * sum(p.epochs for p in recipe.phases() if p.name != "warmup")
+        return phase.rate * state.rate_scale
+    total = steps * sum(each.epochs for each in recipe.phases() if each.name != "warmup")
     ramp = min(1.0, (state.step + 1) / 200)  # Adam's second moments are noise in the first steps
-    return phase.rate * state.scale * ramp * 0.5 * (1 + float(np.cos(np.pi * min(1.0, state.step / total))))
+    cosine = 0.5 * (1 + float(np.cos(np.pi * min(1.0, state.step / total))))
+    return phase.rate * state.rate_scale * ramp * cosine
 
 
-def watch(state: State, recipe: Recipe, loss: float) -> None:
-    """Count epochs without a lower validation loss, and lower the rate after some of them (ReduceLROnPlateau)."""
+def update_plateau(state: TrainingState, recipe: Recipe, loss: float) -> None:
+    """Count epochs without a lower validation loss, and reduce the rate after some of them (ReduceLROnPlateau)."""
     if loss < state.best_loss - 1e-4:
-        state.best_loss, state.since_best = loss, 0
+        state.best_loss, state.epochs_without_gain = loss, 0
         return
-    state.since_best += 1
-    if state.since_best % recipe.plateau_patience == 0:
-        state.scale *= recipe.plateau_factor
+    state.epochs_without_gain += 1
+    if state.epochs_without_gain % recipe.plateau_patience == 0:
+        state.rate_scale *= recipe.plateau_factor

@@ -1,51 +1,94 @@
-"""What a finished run leaves in its folder."""
+"""The run folder: whether a run may start or resume in it, what it starts from, and what a finished run leaves."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
+from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.files import atomic_path, write_json
-from fer_edge.train.data.splits import Dataset, fingerprint
+from fer_edge.train.checkpoint import CHECKPOINT, TrainingState
+from fer_edge.train.data.splits import Dataset, Split, fingerprint
 from fer_edge.train.evaluation import report
 from fer_edge.train.evaluation.metrics import Metrics, measure
 from fer_edge.train.loop import predict_logits
-from fer_edge.train.weights import save_half
+from fer_edge.train.teachers import LOGITS_FILE, read_logits, write_logits
+from fer_edge.train.training_run import TrainingRun
+from fer_edge.train.training_targets import SoftTargets
+from fer_edge.train.weights import check_weights, save_half
+
+LOGITS_TOLERANCE = 0.1
+"""Mean difference of teachers' logits up to which they are the same; another machine's arithmetic moves a logit by
+hundredths."""
 
 
-def leave(
-    out: Path,
-    name: str,
-    model: Any,
-    made_of: dict[str, Any],
-    history: Sequence[dict[str, float | str]],
-    dataset: Dataset,
+def check_run(run: TrainingRun, resume: bool) -> None:
+    """DataError or ModelError where the run can neither start nor resume."""
+    if not (run.folder / CHECKPOINT).exists():
+        check_weights(run.network, run.weights)
+    elif not resume:
+        raise DataError(f"{run.folder} holds a run already; continue it with --resume, or choose another --runs folder")
+
+
+def prepare_folder(run: TrainingRun, soft_targets: SoftTargets, train: Split, resume: bool) -> None:
+    """Write what the run starts from; for a run that resumes, DataError where its soft targets are others."""
+    if resume and (run.folder / CHECKPOINT).exists():
+        _check_soft_targets(run.folder, soft_targets, train)
+        return
+    write_json(run.folder / "recipe.json", {**asdict(run.recipe), **soft_targets.sources})
+    if isinstance(soft_targets.teacher, np.ndarray):
+        write_logits(run.folder / LOGITS_FILE, soft_targets.teacher, soft_targets.teacher_names, train)
+
+
+def _check_soft_targets(folder: Path, soft_targets: SoftTargets, train: Split) -> None:
+    """DataError where the run that is resumed learned from other teachers or votes."""
+    hint = "resume with the same, or start again with another --runs folder"
+    try:
+        before = json.loads((folder / "recipe.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return  # reading its checkpoint will fail
+    for key, option in (("teachers", "--teacher"), ("ferplus", "--ferplus")):
+        now = soft_targets.sources.get(key)
+        if before.get(key) != now:
+            raise DataError(f"the run in {folder} began with {option} {before.get(key)}, this is {now}; {hint}")
+    if isinstance(soft_targets.teacher, np.ndarray) and (folder / LOGITS_FILE).exists():
+        stored = read_logits(folder / LOGITS_FILE, train)
+        if stored and np.abs(stored[0] - soft_targets.teacher).mean() > LOGITS_TOLERANCE:
+            raise DataError(f"the run in {folder} began with other logits of {', '.join(stored[1])}; {hint}")
+
+
+def write_run(
+    run: TrainingRun, model: Any, state: TrainingState, soft_targets: SoftTargets, dataset: Dataset
 ) -> Metrics:
-    """Write models, metrics, history and pictures, each complete or not at all; returns the metrics on val.
+    """Write models, metrics, history and plots, each completely or not at all.
 
-    made_of is kept with the metrics: the recipe, what was learnt besides the labels, the first weights.
+    Returns:
+        The metrics on the val split.
     """
-    for target in (out / "float.keras", out / "float.h5"):
-        _save(model, target)
-    save_half(model, out / "float.npz")
-    val = dataset.split("val")
+    for target in (run.folder / "float.keras", run.folder / "float.h5"):
+        save_model(model, target)
+    save_half(model, run.folder / "float.npz")
+    val, history = dataset.split("val"), state.history
     metrics = measure(softmax(predict_logits(model, val.faces)), val.labels)
     write_json(
-        out / "metrics.json",
+        run.folder / "metrics.json",
         {
-            "name": name,
+            "name": run.network,
             "parameters": int(model.count_params()),
             "split": "val",
             **metrics.to_dict(),
             "training_accuracy_last_epoch": history[-1]["accuracy"] if history else None,
-            **made_of,
+            "recipe": {**asdict(run.recipe), **soft_targets.sources},
+            "weights": Path(run.weights).name,
             "data": {
-                split: {"pictures": len(part), "sha256": fingerprint(part)} for split, part in dataset.splits.items()
+                name: {"pictures": len(split), "sha256": fingerprint(split)} for name, split in dataset.splits.items()
             },
             "keras": keras.__version__,
             "backend": keras.backend.backend(),
@@ -53,16 +96,16 @@ def leave(
             "date": time.strftime("%Y-%m-%d"),
         },
     )
-    report.write_history(out / "history.csv", history)
-    report.plot_history(out / "training_curves.png", history, name)
-    report.plot_confusion(out / "confusion_matrix.png", metrics, f"{name}, validation split")
+    report.write_history(run.folder / "history.csv", history)
+    report.plot_history(run.folder / "training_curves.png", history, run.network)
+    report.plot_confusion(run.folder / "confusion_matrix.png", metrics, f"{run.network}, validation split")
     return metrics
 
 
-def _save(model: Any, target: Path) -> None:
-    """Write the model in its suffix's format whole or not at all; SinkError."""
-    with atomic_path(target) as beside:
+def save_model(model: Any, target: Path) -> None:
+    """Write the model in its suffix's format, completely or not at all; SinkError."""
+    with atomic_path(target) as temporary:
         try:
-            model.save(beside)
+            model.save(temporary)
         except RuntimeError as error:  # h5py's for a full disk
             raise OSError(str(error).splitlines()[0][:160]) from None

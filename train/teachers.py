@@ -1,4 +1,4 @@
-"""Teachers: strong networks' logits on the train split, averaged, computed once and kept in half precision."""
+"""Teachers for distillation: their logits on the train split, computed once, or the networks themselves."""
 
 from __future__ import annotations
 
@@ -14,81 +14,100 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.files import write_bytes
+from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Split, fingerprint
 from fer_edge.train.evaluation.predictions import collect_logits
 from fer_edge.train.networks import open_logits, open_network
-from fer_edge.train.training_targets import Judge, in_fold
+from fer_edge.train.training_targets import Teacher, in_fold
+
+LOGITS_FILE = "teacher_logits.npz"
 
 _logger = logging.getLogger(__name__)
 
-LOGITS = "teacher_logits.npz"
 
+def teacher_logits(specs: Sequence[str], train: Split) -> tuple[NDArray[np.float32], list[str]]:
+    """The teachers' mean logits on the plain faces of the train split, averaged over the mirrored faces too.
 
-def teach(specs: Sequence[str], train: Split) -> tuple[NDArray[np.float32], list[str]]:
-    """The (N, 7) mean logits of the teachers on the train split, flip-averaged, and the teachers' names.
+    A run that was trained without a fold of the split (recipe fields folds and fold) counts only on the faces of that
+    fold: with one run per fold, each face has logits only of networks that were not trained on it.
 
-    A spec is a model, a run folder, or a file that write_logits wrote. A run that was fitted without a fold of the
-    split (recipe fields fold and folds) says nothing of the faces it saw: with one run per fold, each face is judged
-    only by networks that never saw it. Raises DataError where a face has no teacher, ModelError for what is none.
+    Args:
+        specs: Models, run folders, or files that write_logits wrote.
+        train: The train split, of N faces.
+
+    Returns:
+        (N, 7) float32 logits, and the teachers' names.
+
+    Raises:
+        DataError: Every teacher was trained on some of the faces, or a logits file belongs to other faces.
+        ModelError: A teacher is missing or cannot be loaded.
     """
-    _check(specs)
-    total, voices = np.zeros((len(train), 7), np.float32), np.zeros((len(train), 1), np.float32)
+    _check_existence(specs)
+    total, counts = np.zeros((len(train), len(EMOTIONS)), np.float32), np.zeros((len(train), 1), np.float32)
     names: list[str] = []
     for spec in specs:
-        if Path(spec).suffix == ".npz" and (kept := read_logits(Path(spec), train)) is not None:
-            logits, among = kept
-            heard = np.ones(len(train), bool)
-            names += among
+        if Path(spec).suffix == ".npz" and (stored := read_logits(Path(spec), train)) is not None:
+            logits, stored_names = stored
+            usable = np.ones(len(train), bool)
+            names += stored_names
         else:
             _logger.info(f"teacher {spec}: logits of {len(train)} faces")
             logits = collect_logits(open_logits(spec), train.faces, flip=True, label=f"teacher {spec}").mean(axis=0)
-            heard = _unseen(Path(spec), len(train))
+            usable = held_out_faces(Path(spec), len(train))
             names.append(_name(Path(spec)))
-        total[heard] += logits[heard]
-        voices[heard] += 1
-    if not voices.all():
-        silent = int(np.sum(voices == 0))
+        total[usable] += logits[usable]
+        counts[usable] += 1
+    if not counts.all():
+        missing = int(np.sum(counts == 0))
         raise DataError(
-            f"{silent} faces were seen by every teacher; expected a run for each fold, or one without folds"
+            f"every teacher was trained on {missing} of the faces; expected a run for each fold, or one without folds"
         )
-    return total / voices, names
+    return total / counts, names
 
 
-def open_judge(specs: Sequence[str], precision: str) -> tuple[Judge, list[str]]:
-    """Teachers that see every view that their student sees (Beyer et al. 2022, arXiv:2106.05237), and their names.
+def open_teachers(specs: Sequence[str], precision: str) -> tuple[Teacher, list[str]]:
+    """Teachers that run on every view that their student sees (Beyer et al. 2022, arXiv:2106.05237).
 
-    A spec is a run folder, a .keras or a .npz of float weights; the latter compute in the precision given, a Keras
-    policy. Views are resized to each teacher's input. Raises DataError for a run that was fitted without a fold: a
-    view does not say which face it is of, so that its student would hear of faces that the teacher saw.
+    Args:
+        specs: Run folders, .keras or .npz files of float weights.
+        precision: Keras policy in which networks of .npz files compute.
+
+    Returns:
+        A function from views, which it resizes to each teacher's input, to the teachers' mean logits; and their names.
+
+    Raises:
+        DataError: A run was trained without a fold. A view does not say which face it shows, so that the student would
+            learn from a teacher that was trained on that face.
+        ModelError: A teacher is missing or cannot be loaded.
     """
     import keras
 
-    from fer_edge.train.loop import computing_in
+    from fer_edge.train.loop import dtype_policy
 
-    _check(specs)
+    _check_existence(specs)
     for spec in specs:
         if _fold(Path(spec))[1]:
             raise DataError(
-                f"--teacher {spec} was fitted without a fold; expected one without folds for augmented views, "
+                f"--teacher {spec} was trained without a fold; expected one without folds for augmented views, "
                 "or --teacher-views plain with a run for each fold"
             )
-    with computing_in(precision):
+    with dtype_policy(precision):
         networks = [open_network(Path(spec)) for spec in specs]
 
-    def judge(views: NDArray[np.float32]) -> NDArray[np.float32]:
-        total = np.zeros((len(views), 7), np.float32)
+    def teacher(views: NDArray[np.float32]) -> NDArray[np.float32]:
+        total = np.zeros((len(views), len(EMOTIONS)), np.float32)
         for network in networks:
             size = network.input_shape[1:3]
-            seen = views if views.shape[1:3] == size else keras.ops.image.resize(views, size)
-            total += keras.ops.convert_to_numpy(network.predict_on_batch(seen))
+            resized = views if views.shape[1:3] == size else keras.ops.image.resize(views, size)
+            total += keras.ops.convert_to_numpy(network.predict_on_batch(resized))
         return total / np.float32(len(networks))
 
-    return judge, [_name(Path(spec)) for spec in specs]
+    return teacher, [_name(Path(spec)) for spec in specs]
 
 
-def _check(specs: Sequence[str]) -> None:
-    """ModelError for what is not there, before the first teacher has judged for minutes."""
+def _check_existence(specs: Sequence[str]) -> None:
+    """ModelError for what is missing, before the first teacher runs for minutes."""
     for spec in specs:
         if spec not in MODEL_NAMES and not Path(spec).exists():
             raise ModelError(
@@ -97,18 +116,18 @@ def _check(specs: Sequence[str]) -> None:
 
 
 def _name(spec: Path) -> str:
-    """What a teacher is called: its run folder, or its file where that has a name of its own."""
+    """A teacher's name: its run folder's, or its file's where that has one of its own."""
     return spec.parent.name if spec.stem == "float" else spec.name
 
 
-def _unseen(spec: Path, count: int) -> NDArray[np.bool_]:
-    """Which faces a run was not fitted on; all of them where it was fitted on the whole split."""
+def held_out_faces(spec: Path, count: int) -> NDArray[np.bool_]:
+    """(count,) True for the faces that a run was not trained on; for all of them where it has no held-out fold."""
     fold, folds = _fold(spec)
     return in_fold(count, fold, folds) if folds else np.ones(count, bool)
 
 
 def _fold(spec: Path) -> tuple[int, int]:
-    """The fold that a run left out and of how many, 0 where of none; of a run folder or a file in it."""
+    """The held-out fold of a run folder or a file in it, and the number of folds, 0 for none."""
     run = spec if spec.is_dir() else spec.parent
     try:
         recipe = json.loads((run / "recipe.json").read_text("utf-8"))
@@ -118,7 +137,7 @@ def _fold(spec: Path) -> tuple[int, int]:
 
 
 def write_logits(path: Path, logits: NDArray[np.float32], names: Sequence[str], train: Split) -> None:
-    """Keep (N, 7) logits in half precision with the teachers' names and the split's fingerprint (.npz)."""
+    """Write (N, 7) logits in half precision with the teachers' names and the split's fingerprint (.npz)."""
     content = io.BytesIO()
     np.savez_compressed(
         content, logits=logits.astype(np.float16), teachers=np.array(list(names)), data=np.array(fingerprint(train))
@@ -127,9 +146,14 @@ def write_logits(path: Path, logits: NDArray[np.float32], names: Sequence[str], 
 
 
 def read_logits(path: Path, train: Split) -> tuple[NDArray[np.float32], list[str]] | None:
-    """What write_logits wrote, or None for another kind of .npz.
+    """Read what write_logits wrote; None for another kind of .npz.
 
-    Raises DataError where it belongs to other faces, ModelError where it cannot be read.
+    Returns:
+        (N, 7) float32 logits, and the teachers' names.
+
+    Raises:
+        DataError: It holds no logits, or those of other faces.
+        ModelError: It cannot be read.
     """
     expected = "a teacher_logits.npz or float.npz that training wrote"
     arrays = read_arrays(path, expected)
@@ -138,5 +162,5 @@ def read_logits(path: Path, train: Split) -> tuple[NDArray[np.float32], list[str
     if not {"logits", "data"} <= set(arrays) or arrays["logits"].dtype.kind != "f":
         raise DataError(f"{path} holds no teachers' logits; expected {expected}")
     if str(arrays["data"]) != fingerprint(train):
-        raise DataError(f"{path} was made from another train split; make it anew with --teacher and the models")
+        raise DataError(f"{path} was made from another train split; make it again with --teacher and the models")
     return arrays["logits"].astype(np.float32), arrays["teachers"].tolist()

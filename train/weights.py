@@ -23,7 +23,7 @@ _BACKBONES = {
 """Networks of keras.applications with the same backbone."""
 
 
-def check(name: str, weights: str) -> None:
+def check_weights(name: str, weights: str) -> None:
     """ModelError where the named network cannot begin with such weights: what can be said before any work."""
     path = Path(weights)
     files = ["a .npz that training wrote"]
@@ -44,21 +44,21 @@ def check(name: str, weights: str) -> None:
         raise ModelError(f"--weights {weights} does not fit {name}; {expected}")
 
 
-def start(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uint8]) -> None:
+def initialize(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uint8]) -> None:
     """Set a new network's weights: 'imagenet', 'none', or a file.
 
     A file is a Keras 3 `.weights.h5` of keras.applications' backbone (include_top=False), weights that this project
     saved itself (`.npz` in half precision, see save_half), or a face recognizer's file (see recognizer.py), which
     is fitted to (N, 48, 48) uint8 faces. Raises ModelError where they do not fit.
     """
-    check(name, weights)
+    check_weights(name, weights)
     if weights == "none":
         return
     if weights.endswith(".npz"):
         load_half(model, Path(weights))
         return
     if recognizer.fits(name, weights):
-        recognizer.start(name, model, Path(weights), faces, keras)
+        recognizer.initialize(name, model, Path(weights), faces, keras)
         return
     reference = _reference(name, weights, keras)
     taken = 0

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 
 SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
          "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip
+
+
+FERPLUS = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 
 
 def csv_row(emotion: int, pixels: np.ndarray, usage: str) -> str:
@@ -28,3 +32,8 @@ def synthetic_rows(count: int, usage: str, seed: int = 0) -> list[str]:
 
 def command(*words: object) -> list[str]:
     return [sys.executable, "-m", "fer_edge.edge.cli", *map(str, words)]
+
+
+def write_ferplus(path: Path, *votes: str) -> Path:
+    path.write_text("\n".join([FERPLUS, *(f"Training,a.png,{row}" for row in votes), "PublicTest,b.png" + ",1" * 10]))
+    return path

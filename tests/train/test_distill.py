@@ -10,46 +10,21 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from training import SHORT
+from training import SHORT, write_ferplus
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import network_input
-from fer_edge.train import averaging
 from fer_edge.train import training_targets as targets
+from fer_edge.train.averaging import averaged_weights
 from fer_edge.train.data.loading import load
 from fer_edge.train.networks import open_logits
 from fer_edge.train.recipes import Recipe, make_recipe
-from fer_edge.train.teachers import _unseen, open_judge, read_logits, teach, write_logits
-from fer_edge.train.training_targets import Batch
+from fer_edge.train.teachers import held_out_faces, open_teachers, read_logits, teacher_logits, write_logits
+from fer_edge.train.training_targets import Batch, SoftTargets, mixup, target_rows, training_set, with_teacher
 
 pytestmark = pytest.mark.tensorflow
-
-FERPLUS = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
-
-
-def ferplus(path: Path, *votes: str) -> Path:
-    path.write_text("\n".join([FERPLUS, *(f"Training,a.png,{row}" for row in votes), "PublicTest,b.png" + ",1" * 10]))
-    return path
-
-
-def test_votes_are_shares_in_the_order_of_the_classes(tmp_path: Path) -> None:
-    path = ferplus(tmp_path / "votes.csv", "4,0,0,1,3,2,0,0,0,0", "0,0,0,0,0,0,0,5,3,2")
-    shares = targets.read_votes(path, np.array([0, 5]))
-    assert np.allclose(shares[0], [0.3, 0.2, 0, 0, 0.1, 0, 0.4])
-    assert np.allclose(shares[1], np.eye(7)[5])  # contempt, unknown and no face: its label stands
-
-
-@pytest.mark.parametrize(
-    ("rows", "said"), [(("1,1,1,1,1,1,1,1,1,1",), "Training rows"), (("a,1,1,1,1,1,1,1,1,1",) * 2, "row 2")]
-)
-def test_votes_that_do_not_fit_are_one_line(tmp_path: Path, rows: tuple[str, ...], said: str) -> None:
-    with pytest.raises(DataError, match=said):
-        targets.read_votes(ferplus(tmp_path / "votes.csv", *rows), np.array([0, 5]))
-    (tmp_path / "other.csv").write_text("emotion,pixels,Usage\n")
-    with pytest.raises(DataError, match="lacks the column"):
-        targets.read_votes(tmp_path / "other.csv", np.array([0]))
 
 
 def test_loss_is_the_cross_entropy_and_the_divergence_from_the_teacher() -> None:
@@ -57,40 +32,40 @@ def test_loss_is_the_cross_entropy_and_the_divergence_from_the_teacher() -> None
     logits, teacher = rng.normal(size=(2, 5, 7)).astype(np.float32)
     labels = rng.integers(0, 7, 5)
     plain = replace(Recipe(), label_smoothing=0.1, teacher_share=0.6, teacher_temperature=3.0)
-    rows = targets.rows(labels, plain, teacher=teacher)
+    rows = target_rows(labels, plain, teacher=teacher)
     smooth = 0.9 * np.eye(7)[labels] + 0.1 / 7
     own = -np.sum(smooth * np.log(softmax(logits)), axis=1)
     soft = np.sum(softmax(teacher / 3) * np.log(softmax(teacher / 3) / softmax(logits / 3)), axis=1)
-    assert np.allclose(targets.loss(plain, False)(rows, logits), own, rtol=1e-4)
-    assert np.allclose(targets.loss(plain, True)(rows, logits), 0.4 * own + 0.6 * 9 * soft, rtol=1e-4)
+    assert np.allclose(targets.distillation_loss(plain, False)(rows, logits), own, rtol=1e-4)
+    assert np.allclose(targets.distillation_loss(plain, True)(rows, logits), 0.4 * own + 0.6 * 9 * soft, rtol=1e-4)
     assert np.allclose(targets.accuracy(rows, logits), logits.argmax(axis=1) == labels)
 
 
 def test_mixup_keeps_the_sums_and_the_larger_parts_label() -> None:
     rng = np.random.default_rng(1)
-    rows = targets.rows(rng.integers(0, 7, 8), Recipe())
+    rows = target_rows(rng.integers(0, 7, 8), Recipe())
     batch = Batch(rng.uniform(-1, 1, (8, 4, 4, 3)).astype(np.float32), rows, np.ones(8, np.float32))
-    mixture = targets.mixed(batch, 0.4, rng)
-    assert np.allclose(mixture.rows[:, :7].sum(axis=1), 1) and np.array_equal(mixture.rows[:, -1], rows[:, -1])
-    assert np.all(mixture.rows[:, :7].argmax(axis=1) == rows[:, -1])
+    mixture = mixup(batch, 0.4, rng)
+    assert np.allclose(mixture.targets[:, :7].sum(axis=1), 1) and np.array_equal(mixture.targets[:, -1], rows[:, -1])
+    assert np.all(mixture.targets[:, :7].argmax(axis=1) == rows[:, -1])
     assert np.allclose(mixture.views.mean(), batch.views.mean(), atol=1e-6)
 
 
-def test_a_fold_is_left_out_and_judged_by_the_run_that_left_it_out(synthetic_csv: Path, tmp_path: Path) -> None:
+def test_a_held_out_fold_has_the_logits_of_the_run_that_held_it_out(synthetic_csv: Path, tmp_path: Path) -> None:
     train = load(synthetic_csv).split("train")
     runs = []
     for fold in (0, 1):
-        chosen = make_recipe("best", "vgg", folds=2, fold=fold)
-        assert len(targets.lessons(train, chosen)) == 70
+        recipe = make_recipe("best", "vgg", folds=2, fold=fold)
+        assert len(training_set(train, recipe, SoftTargets())) == 70
         run = tmp_path / f"vgg{fold}"
         run.mkdir()
         (run / "recipe.json").write_text(json.dumps({"folds": 2, "fold": fold}))
         runs.append(run)
         write_logits(run / "float.npz", np.full((len(train), 7), fold, np.float32), [run.name], train)
-    judged, names = teach([str(run / "float.npz") for run in runs], train)
-    assert names == ["vgg0", "vgg1"] and np.allclose(judged, 0.5)
-    unseen = [_unseen(run, len(train)) for run in runs]
-    assert np.array_equal(unseen[0], ~unseen[1]) and unseen[0].sum() == 70
+    logits, names = teacher_logits([str(run / "float.npz") for run in runs], train)
+    assert names == ["vgg0", "vgg1"] and np.allclose(logits, 0.5)
+    first, second = (held_out_faces(run, len(train)) for run in runs)
+    assert np.array_equal(first, ~second) and first.sum() == 70
     with pytest.raises(DataError, match="fold"):
         make_recipe("best", "vgg", folds=2, fold=2)
 
@@ -99,14 +74,16 @@ def test_logits_belong_to_their_faces(synthetic_csv: Path, tmp_path: Path) -> No
     data = load(synthetic_csv)
     logits = np.random.default_rng(2).normal(size=(140, 7)).astype(np.float32)
     write_logits(tmp_path / "logits.npz", logits, ["a"], data.split("train"))
-    kept = read_logits(tmp_path / "logits.npz", data.split("train"))
-    assert kept is not None and kept[1] == ["a"] and np.abs(kept[0] - logits).max() <= np.abs(logits).max() * 2**-11
+    stored = read_logits(tmp_path / "logits.npz", data.split("train"))
+    assert (
+        stored is not None and stored[1] == ["a"] and np.abs(stored[0] - logits).max() <= np.abs(logits).max() * 2**-11
+    )
     with pytest.raises(DataError, match="another train split"):
         read_logits(tmp_path / "logits.npz", data.split("val"))
 
 
 def test_a_student_learns_from_a_teacher_and_votes(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:
-    votes = ferplus(tmp_path / "votes.csv", *["1,1,1,1,1,1,1,0,0,0"] * 140)
+    votes = write_ferplus(tmp_path / "votes.csv", *["1,1,1,1,1,1,1,0,0,0"] * 140)
     words = ["train", "se_mobilenet_v2", "--data", str(synthetic_csv), *SHORT, "--small-epochs", "1", "--ema", "0.9"]
     words += ["--mixup", "0.2", "--gamma", "0.2", "--ferplus", str(votes)]
     first = CliRunner().invoke(main, [*words, "--runs", str(tmp_path / "1"), "--teacher", str(finished_run)])
@@ -114,21 +91,23 @@ def test_a_student_learns_from_a_teacher_and_votes(finished_run: Path, synthetic
     run = tmp_path / "1" / "se_mobilenet_v2"
     about = json.loads((run / "metrics.json").read_text())["recipe"]
     assert about["teachers"] == ["mobilenet_v2"] and about["ferplus"] == "votes.csv"
-    kept = str(run / "teacher_logits.npz")
-    again = CliRunner().invoke(main, [*words, "--runs", str(tmp_path / "2"), "--teacher", kept])
+    logits = str(run / "teacher_logits.npz")
+    again = CliRunner().invoke(main, [*words, "--runs", str(tmp_path / "2"), "--teacher", logits])
     assert again.exit_code == 0, again.output
     other = CliRunner().invoke(main, [*words, "--runs", str(tmp_path / "2"), "--resume"])
     assert other.exit_code == 2 and "--teacher" in other.output
     assert "logits of 140 faces" in first.output and "logits of 140 faces" not in again.output
 
 
-def test_teachers_may_see_every_view(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:
-    judge, names = open_judge([str(finished_run), str(finished_run / "float.npz")], "float32")
+def test_teachers_can_run_on_every_view(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:
+    teacher, names = open_teachers([str(finished_run), str(finished_run / "float.npz")], "float32")
     assert names == ["mobilenet_v2", "mobilenet_v2"]
     faces = load(synthetic_csv).split("train").faces[:3]
-    assert np.allclose(judge(network_input(faces)), open_logits(str(finished_run))(faces), atol=1e-2)  # half precision
+    assert np.allclose(
+        teacher(network_input(faces)), open_logits(str(finished_run))(faces), atol=1e-2
+    )  # half precision
     larger = keras.ops.image.resize(network_input(faces), (128, 128))
-    assert np.abs(judge(np.asarray(larger)) - judge(network_input(faces))).max() < 0.5
+    assert np.abs(teacher(np.asarray(larger)) - teacher(network_input(faces))).max() < 0.5
 
     words = ["train", "mobilenet_v2", "--data", str(synthetic_csv), *SHORT, "--teacher-views", "augmented"]
     words += ["--runs", str(tmp_path), "--mixup", "0.2"]
@@ -140,33 +119,33 @@ def test_teachers_may_see_every_view(finished_run: Path, synthetic_csv: Path, tm
     assert bad.exit_code == 2 and "nowhere.npz" in bad.output
 
 
-def test_what_a_judge_says_replaces_what_the_rows_said() -> None:
+def test_a_teachers_logits_of_a_view_replace_those_in_the_rows() -> None:
     rng = np.random.default_rng(4)
-    rows = targets.rows(rng.integers(0, 7, 5), Recipe())
+    rows = target_rows(rng.integers(0, 7, 5), Recipe())
     batch = Batch(np.zeros((5, 4, 4, 3), np.float32), rows, np.ones(5, np.float32))
     logits = rng.normal(size=(5, 7)).astype(np.float32)
-    said = targets.judged(batch, logits, 2.0).rows
-    assert np.allclose(said[:, 7:14], softmax(logits / 2)) and np.array_equal(said[:, :7], rows[:, :7])
-    assert np.array_equal(said[:, 14], rows[:, 14])
+    changed = with_teacher(batch, logits, 2.0).targets
+    assert np.allclose(changed[:, 7:14], softmax(logits / 2)) and np.array_equal(changed[:, :7], rows[:, :7])
+    assert np.array_equal(changed[:, 14], rows[:, 14])
 
 
-def test_the_mean_of_the_weights_is_what_is_validated() -> None:
+def test_the_average_of_the_weights_is_validated() -> None:
     layers = keras.layers
     model = keras.Sequential([layers.Input((3,)), layers.Dense(2, use_bias=False), layers.BatchNormalization()])
     optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
     model.compile(optimizer, "mse")
     inputs = np.random.default_rng(1).normal(1, 1, (2, 8, 3)).astype(np.float32)
-    wanted = np.random.default_rng(2).normal(0, 3, (8, 2)).astype(np.float32)
+    outputs = np.random.default_rng(2).normal(0, 3, (8, 2)).astype(np.float32)
     mean = None
     for _ in range(4):
-        model.train_on_batch(inputs[0], wanted)
+        model.train_on_batch(inputs[0], outputs)
         now = model.get_weights()[0]
         mean = now if mean is None else (mean + now) / 2
     before = model.get_weights()
-    with averaging.averaged(model, optimizer, inputs):
+    with averaged_weights(model, optimizer, inputs):
         assert np.allclose(model.get_weights()[0], mean, atol=1e-6)
-        mixed = inputs @ mean  # (batches, faces, 2)
-        statistics = [mixed.mean(axis=1).mean(axis=0), mixed.var(axis=1).mean(axis=0)]
+        products = inputs @ mean  # (batches, faces, 2)
+        statistics = [products.mean(axis=1).mean(axis=0), products.var(axis=1).mean(axis=0)]
         assert np.allclose(model.get_weights()[3:], statistics, atol=1e-5)
     assert all(np.array_equal(now, then) for now, then in zip(model.get_weights(), before, strict=True))
     assert not np.allclose(before[0], mean, atol=1e-3)

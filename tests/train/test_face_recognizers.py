@@ -15,7 +15,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.preprocess import network_input
 from fer_edge.train import architectures
 from fer_edge.train.face_recognizers import read
-from fer_edge.train.weights import start
+from fer_edge.train.weights import initialize
 
 pytestmark = pytest.mark.tensorflow
 
@@ -80,7 +80,7 @@ def test_a_recognizer_computes_what_it_did(name: str, tmp_path: Path) -> None:
     arrays, views = read(path), network_input(FACES[:4], SIDE)
     answers = []
     for faces in (FACES[:20], FACES[20:]):  # whatever the statistics were measured on
-        start(name, model, str(path), keras, faces)
+        initialize(name, model, str(path), keras, faces)
         inner = keras.Model(model.input, [layers[0].output, model.get_layer("head_pool").output])
         answers.append([np.asarray(each) for each in inner(views)])
         answers[-1][0] = np.asarray(model.get_layer("conv1_bn" if name == "mobilenet" else "stem_bn")(answers[-1][0]))
@@ -113,12 +113,12 @@ def test_facenet_sees_what_it_saw(tmp_path: Path) -> None:
     path = tmp_path / "facenet.h5"
     model.save(path)
     model.set_weights([np.zeros_like(value) for value in model.get_weights()])
-    start(name, model, str(path), keras, faces)
+    initialize(name, model, str(path), keras, faces)
     assert np.allclose(deep(views), theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max())
 
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).save(path)
     with pytest.raises(ModelError, match="holds 0 of the"):
-        start(name, model, str(path), keras, faces)
+        initialize(name, model, str(path), keras, faces)
 
 
 def test_other_files_and_networks_are_one_line(tmp_path: Path) -> None:
@@ -128,5 +128,5 @@ def test_other_files_and_networks_are_one_line(tmp_path: Path) -> None:
     strange.write_text('{"weightsManifest": []}')
     for name, path in (("face_resnet", damaged), ("face_resnet", strange), ("vgg", strange)):
         with pytest.raises(ModelError) as caught:
-            start(name, model, str(path), keras, FACES)
+            initialize(name, model, str(path), keras, FACES)
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)

@@ -1,4 +1,4 @@
-"""The training loop from within: what it goes on from, what it keeps, and which layers move."""
+"""The training loop: how it resumes, which epoch it selects, and which layers it trains."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pytest
 from logs import logged
 
 from fer_edge.train import architectures, loop, optimization
-from fer_edge.train.checkpoint import State
+from fer_edge.train.checkpoint import TrainingState
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Dataset
 from fer_edge.train.recipes import Recipe
+from fer_edge.train.training_run import TrainingRun
 
 pytestmark = pytest.mark.tensorflow
 
@@ -50,15 +51,15 @@ def data(synthetic_csv: Path) -> Dataset:
 
 def fit(data: Dataset, recipe: Recipe, out: Path, **more: Any) -> Any:
     out.mkdir(exist_ok=True)
-    return loop.fit("small", data, recipe, out, weights="none", **more)
+    return loop.fit(TrainingRun("small", recipe, "none", out), data, **more)
 
 
 class Killed(Exception):
-    """What ends a run in the midst of a phase."""
+    """Ends a run in the middle of a phase."""
 
 
-def test_a_run_killed_within_a_phase_ends_as_if_it_had_not_been(data: Dataset, tmp_path: Path) -> None:
-    """Weights, moments of the optimizer, mean of the weights, dropout and augmentation: to the last bit."""
+def test_a_run_killed_within_a_phase_resumes_to_the_same_result(data: Dataset, tmp_path: Path) -> None:
+    """Weights, optimizer moments, EMA, dropout and augmentation: to the last bit."""
     recipe = replace(QUICK, full_epochs=3, ema=0.9, mixup=0.2, noise=5.0)
 
     def kill(line: str) -> None:
@@ -74,17 +75,17 @@ def test_a_run_killed_within_a_phase_ends_as_if_it_had_not_been(data: Dataset, t
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
-    """Each epoch's weights by layer, as they are when they are validated; the second epoch is the most accurate, the
-    third has the lowest loss."""
-    kept: list[Weights] = []
+def epochs(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
+    """Each epoch's weights by layer, as they are validated; the second epoch has the highest accuracy, the third the
+    lowest loss."""
+    weights: list[Weights] = []
 
     def validate(model: Any, val: object) -> dict[str, float]:
-        kept.append({layer.name: layer.get_weights() for layer in model.layers})
-        return {"val_loss": 0.5 if len(kept) == 3 else 1.0, "val_accuracy": 0.9 if len(kept) == 2 else 0.1}
+        weights.append({layer.name: layer.get_weights() for layer in model.layers})
+        return {"val_loss": 0.5 if len(weights) == 3 else 1.0, "val_accuracy": 0.9 if len(weights) == 2 else 0.1}
 
-    monkeypatch.setattr(loop, "_validate", validate)
-    return kept
+    monkeypatch.setattr(loop, "validate", validate)
+    return weights
 
 
 def moved(before: Weights, after: Weights) -> set[str]:
@@ -95,8 +96,8 @@ def moved(before: Weights, after: Weights) -> set[str]:
     }
 
 
-def test_each_phase_moves_its_layers_and_the_best_epoch_is_kept(
-    data: Dataset, tmp_path: Path, seen: list[Weights]
+def test_each_phase_trains_its_layers_and_the_best_epoch_is_selected(
+    data: Dataset, tmp_path: Path, epochs: list[Weights]
 ) -> None:
     recipe = replace(QUICK, warmup_epochs=1, top_epochs=1, full_epochs=2)
     model, state = fit(data, recipe, tmp_path)
@@ -105,40 +106,40 @@ def test_each_phase_moves_its_layers_and_the_best_epoch_is_kept(
     keras.utils.set_random_seed(recipe.seed)
     fresh = architectures.build("small", loop.training_keras())
     first = {layer.name: layer.get_weights() for layer in fresh.layers}
-    assert moved(first, seen[0]) == {name for name in with_weights if name.startswith("head_")}
-    assert moved(seen[0], seen[1]) == top != set(with_weights)
-    assert moved(seen[1], seen[2]) == set(with_weights)
-    assert not moved(seen[1], {layer.name: layer.get_weights() for layer in model.layers})
-    assert state.kept == 0.9
+    assert moved(first, epochs[0]) == {name for name in with_weights if name.startswith("head_")}
+    assert moved(epochs[0], epochs[1]) == top != set(with_weights)
+    assert moved(epochs[1], epochs[2]) == set(with_weights)
+    assert not moved(epochs[1], {layer.name: layer.get_weights() for layer in model.layers})
+    assert state.best_score == 0.9
 
 
-def test_the_epoch_of_the_lowest_loss_is_kept_where_the_recipe_says_so(
-    data: Dataset, tmp_path: Path, seen: list[Weights]
+def test_the_epoch_with_the_lowest_loss_is_selected_where_the_recipe_says_so(
+    data: Dataset, tmp_path: Path, epochs: list[Weights]
 ) -> None:
     model, state = fit(data, replace(QUICK, full_epochs=4, keep="loss"), tmp_path)
-    assert not moved(seen[2], {layer.name: layer.get_weights() for layer in model.layers})
-    assert moved(seen[2], seen[3])
-    assert state.kept == -0.5
+    assert not moved(epochs[2], {layer.name: layer.get_weights() for layer in model.layers})
+    assert moved(epochs[2], epochs[3])
+    assert state.best_score == -0.5
 
 
 def test_without_an_epoch_at_full_size_the_validated_weights_are_left(
-    data: Dataset, tmp_path: Path, seen: list[Weights]
+    data: Dataset, tmp_path: Path, epochs: list[Weights]
 ) -> None:
-    """The mean of the weights, where the recipe keeps one, and not the last step's."""
+    """The EMA of the weights, where the recipe has one, and not the last step's."""
     model, _ = fit(data, replace(QUICK, small_epochs=2, ema=0.9), tmp_path)
-    assert not moved(seen[-1], {layer.name: layer.get_weights() for layer in model.layers})
+    assert not moved(epochs[-1], {layer.name: layer.get_weights() for layer in model.layers})
 
 
 def test_the_rate_falls_on_a_plateau() -> None:
-    state, recipe = State(), replace(Recipe(), plateau_patience=2, plateau_factor=0.3)
+    state, recipe = TrainingState(), replace(Recipe(), plateau_patience=2, plateau_factor=0.3)
     scales = []
     for loss in (1.0, 1.0, 1.0, 1.0, 0.5, 0.5):
-        optimization.watch(state, recipe, loss)
-        scales.append(round(state.scale, 3))
+        optimization.update_plateau(state, recipe, loss)
+        scales.append(round(state.rate_scale, 3))
     assert scales == [1.0, 1.0, 0.3, 0.3, 0.3, 0.3]
 
 
-def test_a_plateau_ends_with_its_phase(data: Dataset, tmp_path: Path, seen: list[Weights]) -> None:
+def test_a_plateau_ends_with_its_phase(data: Dataset, tmp_path: Path, epochs: list[Weights]) -> None:
     recipe = replace(QUICK, top_epochs=3, full_epochs=2, schedule="constant", plateau_patience=1, plateau_factor=0.1)
     _, state = fit(data, recipe, tmp_path)
     rates = [float(row["rate"]) for row in state.history]

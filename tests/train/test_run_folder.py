@@ -10,7 +10,7 @@ import keras
 import pytest
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.train.run_folder import _save
+from fer_edge.train.run_folder import save_model
 
 pytestmark = pytest.mark.tensorflow
 
@@ -28,5 +28,5 @@ def full_disk() -> Iterator[None]:
 def test_a_full_disk_is_one_line(full_disk: None, tmp_path: Path, suffix: str) -> None:
     model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(200)])
     with pytest.raises(SinkError, match="cannot be written") as caught:
-        _save(model, tmp_path / f"float.{suffix}")
+        save_model(model, tmp_path / f"float.{suffix}")
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Teachers that were fitted without a fold say nothing of the faces that they saw, however they are named."""
+"""Teachers that were trained without a fold count only on its faces, in whatever form they are given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fer_edge.edge.errors import DataError
 from fer_edge.train import architectures
 from fer_edge.train import teachers as teacher
 from fer_edge.train.data.splits import Split
-from fer_edge.train.teachers import _unseen, open_judge, teach
+from fer_edge.train.teachers import held_out_faces, open_teachers, teacher_logits
 from fer_edge.train.training_targets import in_fold
 from fer_edge.train.weights import save_half
 
@@ -29,23 +29,25 @@ def run(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_file_of_a_run_left_out_what_the_run_did(run: Path) -> None:
+def test_a_file_of_a_run_has_the_runs_held_out_fold(run: Path) -> None:
     for spec in (run, run / "float.npz", run / "float.keras"):
-        assert np.array_equal(_unseen(spec, 10), in_fold(10, 1, 2))
+        assert np.array_equal(held_out_faces(spec, 10), in_fold(10, 1, 2))
 
 
-def test_a_fold_alone_teaches_nothing(run: Path) -> None:
-    with pytest.raises(DataError, match="5 faces were seen by every teacher"):
-        teach([str(run / "float.npz")], FACES)
+def test_a_teacher_of_one_fold_alone_is_refused(run: Path) -> None:
+    with pytest.raises(DataError, match="trained on 5 of the faces"):
+        teacher_logits([str(run / "float.npz")], FACES)
     with pytest.raises(DataError, match="augmented views"):
-        open_judge([str(run / "float.npz")], "float32")
+        open_teachers([str(run / "float.npz")], "float32")
 
 
-def test_each_face_is_judged_by_the_run_that_never_saw_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_face_has_the_logits_of_the_run_that_was_not_trained_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for fold in (0, 1):
         (tmp_path / str(fold)).mkdir()
         (tmp_path / str(fold) / "recipe.json").write_text(json.dumps({"folds": 2, "fold": fold}))
-    says = {str(tmp_path / str(fold)): np.float32(fold) for fold in (0, 1)}
-    monkeypatch.setattr(teacher, "open_logits", lambda spec: lambda faces: np.full((len(faces), 7), says[spec]))
-    judged, _ = teach(list(says), FACES)
-    assert np.array_equal(judged[:, 0] == 1, in_fold(10, 1, 2)) and set(judged.ravel()) == {0, 1}
+    values = {str(tmp_path / str(fold)): np.float32(fold) for fold in (0, 1)}
+    monkeypatch.setattr(teacher, "open_logits", lambda spec: lambda faces: np.full((len(faces), 7), values[spec]))
+    logits, _ = teacher_logits(list(values), FACES)
+    assert np.array_equal(logits[:, 0] == 1, in_fold(10, 1, 2)) and set(logits.ravel()) == {0, 1}

@@ -21,13 +21,14 @@ from fer_edge.edge.errors import DataError, FerEdgeError, ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.preprocess import network_input, upscale
 from fer_edge.train import architectures, loop
-from fer_edge.train import training_targets as targets
 from fer_edge.train.augment import augment
 from fer_edge.train.data.loading import load
 from fer_edge.train.fused_batch_norm import training_keras
 from fer_edge.train.networks import open_network
 from fer_edge.train.recipes import RECIPES, Recipe, make_recipe
-from fer_edge.train.weights import load_half, save_half, start
+from fer_edge.train.training_run import TrainingRun
+from fer_edge.train.training_targets import class_weights
+from fer_edge.train.weights import initialize, load_half, save_half
 
 pytestmark = pytest.mark.tensorflow
 
@@ -128,8 +129,8 @@ def test_what_is_no_network_of_ours_is_one_line(shapes: tuple[tuple[int, ...], i
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_network_learns_what_can_be_learnt(synthetic_csv: Path, tmp_path: Path, precision: str) -> None:
     steps = {"warmup_epochs": 0, "small_epochs": 6, "small_size": 32, "top_epochs": 0, "full_epochs": 0}
-    chosen = replace(CALM, **steps, batch_size=14, precision=precision)
-    model, state = loop.fit("mobilenet_v2", load(synthetic_csv), chosen, tmp_path, weights="none")
+    recipe = replace(CALM, **steps, batch_size=14, precision=precision)
+    model, state = loop.fit(TrainingRun("mobilenet_v2", recipe, "none", tmp_path), load(synthetic_csv))
     losses = [float(row["loss"]) for row in state.history]
     assert losses[-1] < losses[0] - 0.2
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}, "whatever it was trained in"
@@ -164,7 +165,7 @@ def test_imagenet_layout_is_taken_over_exactly(name: str, tmp_path: Path) -> Non
     path = tmp_path / "backbone.weights.h5"
     reference.save_weights(path)
     model = architectures.build(name, keras)
-    start(name, model, str(path), keras, FACES)
+    initialize(name, model, str(path), keras, FACES)
     inputs = network_input(np.random.default_rng(2).integers(0, 256, (2, 48, 48), np.uint8))
     raw = (inputs + 1) * 127.5 if name == "efficientnet_b0" else inputs
     changed = ("rescaling", "normalization", "stem_conv", "stem_bn") if name == "efficientnet_b0" else ()
@@ -193,7 +194,7 @@ def test_weights_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "damaged.weights.h5").write_bytes(b"nothing")
     for weights in ("missing.weights.h5", str(tmp_path / "other.npz"), str(tmp_path / "damaged.weights.h5")):
         with pytest.raises(FerEdgeError) as caught:
-            start("mobilenet_v2", model, weights, keras, FACES)
+            initialize("mobilenet_v2", model, weights, keras, FACES)
         assert "\n" not in str(caught.value)
 
 
@@ -228,7 +229,7 @@ def test_noise_is_as_strong_as_asked() -> None:
 def test_class_weights_leave_the_mean_at_one(synthetic_csv: Path) -> None:
     train = load(synthetic_csv).split("train")
     for kind in ("none", "sqrt", "balanced"):
-        assert targets.class_weights(train, kind)[train.labels].mean() == pytest.approx(1)
+        assert class_weights(train, kind)[train.labels].mean() == pytest.approx(1)
 
 
 def test_recipes() -> None:

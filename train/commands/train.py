@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import fields
 
 import click
@@ -10,9 +11,15 @@ from fer_edge.edge.config.click_options import SectionedCommand, options_from
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data.options import DataOptions
+from fer_edge.train.data.splits import Dataset
+from fer_edge.train.evaluation.report import metrics_table
 from fer_edge.train.options import TrainingOptions
 from fer_edge.train.recipes import Recipe, make_recipe
-from fer_edge.train.training_run import check_start, softened_targets, train_one
+from fer_edge.train.soft_targets import read_soft_targets
+from fer_edge.train.training_run import TrainingRun
+from fer_edge.train.training_targets import SoftTargets
+
+_logger = logging.getLogger(__name__)
 
 UNSET = dict.fromkeys(each.name for each in fields(Recipe))
 """No default for any field: what is not on the command line comes from the named recipe."""
@@ -35,16 +42,40 @@ def train(name: str, data_options: DataOptions, training_options: TrainingOption
     """
     import keras  # noqa: F401  (a missing Keras is reported now, in one line, before any work)
 
-    names = MODEL_NAMES if name == "all" else (name,)
-    changes = {key: value for key, value in vars(recipe).items() if key != "name" and value is not None}
-    recipes = {each: make_recipe(training_options.recipe, each, **changes) for each in names}
-    runs, resume = training_options.runs, training_options.resume
-    weights = {each: training_options.initial_weights(each) for each in names}
-    for each in names:  # what would stop the last of them is reported before the hours of the first
-        check_start(each, runs / each, weights[each], resume)
+    from fer_edge.train.run_folder import check_run
+
+    runs = [_run(each, training_options, recipe) for each in (MODEL_NAMES if name == "all" else (name,))]
+    for run in runs:  # what would stop the last of them is reported before the hours of the first
+        check_run(run, training_options.resume)
     dataset = data_options.load()
     for split in ("train", "val"):
         dataset.split(split)
-    softened = softened_targets(dataset, training_options.teacher, training_options.ferplus, recipes[names[0]])
-    for each, chosen in recipes.items():
-        train_one(each, dataset, chosen, runs / each, weights[each], resume, softened)
+    soft_targets = read_soft_targets(
+        dataset.split("train"), training_options.teacher, training_options.ferplus, runs[0].recipe
+    )
+    for run in runs:
+        _train(run, dataset, soft_targets, training_options.resume)
+
+
+def _run(network: str, options: TrainingOptions, recipe: Recipe) -> TrainingRun:
+    """The run of a network; fields of the recipe that are None are those of the named recipe."""
+    changes = {key: value for key, value in vars(recipe).items() if key != "name" and value is not None}
+    return TrainingRun(
+        network,
+        make_recipe(options.recipe, network, **changes),
+        options.initial_weights(network),
+        options.runs / network,
+    )
+
+
+def _train(run: TrainingRun, dataset: Dataset, soft_targets: SoftTargets, resume: bool) -> None:
+    """Train a network, or resume its training, and write its run folder."""
+    from fer_edge.train.loop import fit
+    from fer_edge.train.run_folder import prepare_folder, write_run
+
+    _logger.info(f"{run.network}: recipe {run.recipe.name}, weights {run.weights}, run folder {run.folder}")
+    prepare_folder(run, soft_targets, dataset.split("train"), resume)
+    model, state = fit(run, dataset, soft_targets, resume=resume)
+    metrics = write_run(run, model, state, soft_targets, dataset)
+    click.echo(metrics_table(metrics))
+    click.echo(f"{run.network}: see {run.folder}/metrics.json, training_curves.png, confusion_matrix.png")

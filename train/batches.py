@@ -1,0 +1,53 @@
+"""Shuffled, augmented batches, prefetched in threads."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.preprocess import network_input
+from fer_edge.train.augment import augment
+from fer_edge.train.recipes import Recipe
+from fer_edge.train.training_targets import Batch, TrainingSet, mixup
+
+BATCH_NORM_BATCHES = 32
+"""Batches from which the batch norm statistics of averaged weights are computed."""
+
+
+def steps_per_epoch(training_set: TrainingSet, recipe: Recipe) -> int:
+    """Whole batches in the training set, at least 1."""
+    return max(1, len(training_set) // recipe.batch_size)
+
+
+def augmented_batches(training_set: TrainingSet, size: int, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+    """The batches of an epoch with views of `size` pixels; the same for the same seed and epoch."""
+    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(training_set))
+    steps = steps_per_epoch(training_set, recipe)
+
+    def make(step: int) -> Batch:
+        rng = np.random.default_rng([recipe.seed, epoch, step])
+        chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+        views = augment(training_set.faces[chosen], size, recipe, rng)
+        batch = Batch(views, training_set.targets[chosen], training_set.weights[chosen])
+        return mixup(batch, recipe.mixup, rng) if recipe.mixup else batch
+
+    workers = max(1, min(8, (os.cpu_count() or 2) // 2))
+    with ThreadPoolExecutor(workers) as pool:
+        prefetched = deque(pool.submit(make, step) for step in range(min(workers, steps)))
+        for step in range(workers, steps + workers):
+            batch = prefetched.popleft().result()
+            if step < steps:
+                prefetched.append(pool.submit(make, step))
+            yield batch
+
+
+def plain_batches(training_set: TrainingSet, size: int, recipe: Recipe) -> Iterator[NDArray[np.float32]]:
+    """BATCH_NORM_BATCHES random batches of faces as a device sees them, (B, S, S, 3): not augmented."""
+    rng = np.random.default_rng(recipe.seed)
+    for _ in range(BATCH_NORM_BATCHES):
+        yield network_input(training_set.faces[rng.integers(0, len(training_set), recipe.batch_size)], size)

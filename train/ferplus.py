@@ -1,0 +1,79 @@
+"""FER+'s votes of ten annotators per face, as soft targets (Barsoum et al. 2016, arXiv:1608.01041)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.edge.errors import DataError
+from fer_edge.edge.types import EMOTIONS
+
+COLUMNS = {"anger": "angry", "disgust": "disgust", "fear": "fear", "happiness": "happy", "sadness": "sad",
+           "surprise": "surprise", "neutral": "neutral"}  # fmt: skip
+"""FER+'s columns by FER2013's class; contempt, unknown and NF (not a face) have none."""
+
+
+def read_votes(path: Path, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Read the votes on the train split from FER+'s `fer2013new.csv`, row by row in the order of FER2013's CSV.
+
+    Args:
+        path: The CSV file.
+        labels: (N,) FER2013's labels of the train split.
+
+    Returns:
+        (N, 7) float32 shares of the votes, in EMOTIONS order. A face whose votes are all on contempt, unknown or 'not a
+        face' has its label instead.
+
+    Raises:
+        DataError: The file is no FER+ CSV, has a bad row, or its Training rows are not as many as the split's faces or
+            belong to other faces.
+    """
+    counts = _read_counts(path)
+    if len(counts) != len(labels):
+        raise DataError(
+            f"{path} has {len(counts)} Training rows; expected {len(labels)}, one for each face of the train split"
+        )
+    votes = np.array(counts, np.float32).reshape(-1, len(EMOTIONS))
+    without_votes = votes.sum(axis=1) == 0
+    agrees = votes[np.arange(len(labels)), labels] > 0
+    # in the CSV's order 84 % have a vote for their label, in a folder tree's 36 %
+    if not without_votes.all() and agrees[~without_votes].mean() < 0.5:
+        raise DataError(
+            f"{path}: its votes belong to other rows, most faces have none for their label; expected the CSV's order: "
+            "give the CSV as --data, not a folder tree"
+        )
+    votes[without_votes] = np.eye(len(EMOTIONS), dtype=np.float32)[labels[without_votes]]
+    return votes / votes.sum(axis=1, keepdims=True)
+
+
+def _read_counts(path: Path) -> list[list[int]]:
+    """The votes of each Training row, in EMOTIONS order."""
+    try:
+        with path.open(newline="") as stream:
+            reader = csv.DictReader(stream)
+            missing = {"Usage", *COLUMNS} - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(f"{path} lacks the column {min(missing)}; expected FER+'s fer2013new.csv")
+            columns = sorted(COLUMNS, key=lambda column: EMOTIONS.index(COLUMNS[column]))
+            return [
+                _votes(path, number, row, columns)
+                for number, row in enumerate(reader, start=2)
+                if row["Usage"] == "Training"
+            ]
+    except FileNotFoundError:
+        raise DataError(f"--ferplus {path}: no such file; expected FER+'s fer2013new.csv") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a FER+ CSV: {error}") from None
+
+
+def _votes(path: Path, number: int, row: dict[str, str], columns: list[str]) -> list[int]:
+    try:
+        votes = [int(row[column]) for column in columns]
+    except (TypeError, ValueError):
+        votes = [-1]
+    if min(votes) < 0:
+        raise DataError(f"{path}, row {number}: a vote is not a whole number from 0; correct the file")
+    return votes
