@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fer_edge.edge.sinks.colours import COLOURS as COLOURS
     from fer_edge.edge.sinks.draw import annotate as annotate
     from fer_edge.edge.sinks.events import Event as Event
-    from fer_edge.edge.sinks.events import Watch as Watch
+    from fer_edge.edge.sinks.events import EventDetector as EventDetector
     from fer_edge.edge.sources import open_source as open_source
     from fer_edge.edge.sources.options import SourceOptions as SourceOptions
     from fer_edge.edge.sources.pictures import read_picture as read_picture
@@ -30,7 +30,7 @@ else:
         "sinks.colours": ("COLOURS",),
         "sinks.draw": ("annotate",),
         "errors": ("FerEdgeError", "ModelError", "SourceError"),
-        "sinks.events": ("Event", "Watch"),
+        "sinks.events": ("Event", "EventDetector"),
         "pipeline": ("Pipeline", "PipelineOptions", "open_pipeline"),
         "sources": ("open_source",),
         "sources.options": ("SourceOptions",),

@@ -13,14 +13,13 @@ from typing import IO, Any, TextIO, TypeVar
 import click
 
 ERASE = "\x1b[K"
-"""ECMA-48's erase in line, from the cursor on: a log line starts with it, over a status line that may stand there."""
+"""ECMA-48's "erase in line" from the cursor on: with it a log line replaces a status line."""
 
 LOGGER = "fer_edge"
 """The package's logger; each module has its own below it."""
 
-
-SECONDS_BETWEEN_REPORTS = 60.0
-"""How often long work logs its progress where stderr is no terminal."""
+REPORT_INTERVAL = 60.0
+"""Seconds between two log lines of a long job's progress where stderr is not a terminal."""
 
 Item = TypeVar("Item")
 
@@ -28,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 
 class _TerminalHandler(logging.StreamHandler[TextIO]):
-    """Writes a record's message as one line to stderr, over a status line that may stand there.
+    """Writes a record's message as one line to stderr, over the status line.
 
     A stream handler, so that `logging_redirect_tqdm` finds it and takes its place while a progress bar is drawn.
     """
@@ -46,7 +45,11 @@ class _TerminalHandler(logging.StreamHandler[TextIO]):
 
 
 def configure_logging(level: int = logging.INFO) -> None:
-    """Log the package's records of this level and above to stderr; calling it again changes the level."""
+    """Log the package's records to stderr; calling it again changes the level.
+
+    Args:
+        level: Least level that is logged, as in `logging`.
+    """
     logger = logging.getLogger(LOGGER)
     logger.setLevel(level)
     if not any(isinstance(handler, _TerminalHandler) for handler in logger.handlers):
@@ -54,24 +57,25 @@ def configure_logging(level: int = logging.INFO) -> None:
 
 
 def erase(stream: IO[str]) -> str:
-    """What removes a status line before a line is written to this stream; nothing where it is no terminal."""
+    """The control sequence to write before a line, so that it replaces the status line; '' without a terminal."""
     return ERASE if is_interactive(stream) else ""
 
 
 def is_interactive(stream: IO[str]) -> bool:
-    """Whether the stream is a terminal on which a line can be overwritten."""
+    """Whether the stream is a terminal that can overwrite a line."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def shows_status_line() -> bool:
-    """Whether stderr is a terminal that can hold a status line, and progress is not silenced (-q)."""
+    """Whether stderr can show a status line, and progress is not silenced (-q)."""
     return logging.getLogger(LOGGER).isEnabledFor(logging.INFO) and is_interactive(sys.stderr)
 
 
 def overwrite(line: str) -> None:
-    """Show a status line on the terminal; the cursor stays at its start, so that the next line replaces it.
+    """Show a status line on stderr; the cursor stays at its start, so that the next line replaces it.
 
-    The line may hold colours, which are left out where NO_COLOR is set (https://no-color.org).
+    Args:
+        line: The line, with colours or without; it is cut, and loses its colours, where the terminal is narrower.
     """
     width = shutil.get_terminal_size().columns - 1  # a full row would scroll
     if len(click.unstyle(line)) > width:
@@ -81,7 +85,13 @@ def overwrite(line: str) -> None:
 
 
 def colorize(text: str, colour: str, stream: IO[str]) -> str:
-    """The text in one of click's colours, where the stream is a terminal and NO_COLOR is not set."""
+    """Colour a text, unless the stream is not a terminal or NO_COLOR is set (https://no-color.org).
+
+    Args:
+        text: The text.
+        colour: One of click's colours, `red` for example.
+        stream: Where it will be written.
+    """
     plain = os.environ.get("NO_COLOR") or not is_interactive(stream)
     return text if plain else click.style(text, fg=colour)
 
@@ -94,7 +104,7 @@ def progress_bar(label: str, total: int) -> Iterator[Any]:
     drawn or logged where the package's logger is silenced (-q).
 
     Args:
-        label: What is being done, in front of the bar.
+        label: Name of the job, in front of the bar.
         total: The number of steps.
 
     Yields:
@@ -114,8 +124,8 @@ def progress_bar(label: str, total: int) -> Iterator[Any]:
             leave=False,
             dynamic_ncols=interactive,
             miniters=1,
-            mininterval=0.1 if interactive else SECONDS_BETWEEN_REPORTS,
-            delay=0 if interactive else SECONDS_BETWEEN_REPORTS,
+            mininterval=0.1 if interactive else REPORT_INTERVAL,
+            delay=0 if interactive else REPORT_INTERVAL,
             bar_format=None if interactive else "{desc}: {n_fmt}/{total_fmt}{postfix}, {remaining} left",
         ) as bar,
     ):
@@ -123,7 +133,7 @@ def progress_bar(label: str, total: int) -> Iterator[Any]:
 
 
 def track(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
-    """The items one by one, with a progress bar of that label and so many steps."""
+    """Iterate over items with a progress bar; `total` is their number."""
     with progress_bar(label, total) as bar:
         for item in items:
             yield item
@@ -131,7 +141,7 @@ def track(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
 
 
 class _LogFile:
-    """What tqdm writes to where there is no terminal: a bar becomes a log line."""
+    """A file for tqdm where there is no terminal: each bar becomes a log line."""
 
     def write(self, text: str) -> None:
         line = text.strip()

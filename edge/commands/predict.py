@@ -18,7 +18,7 @@ from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.files import file_identity
 from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
 from fer_edge.edge.preprocess import shrink, to_gray
-from fer_edge.edge.sinks import ViewerGone, stdout_guarded
+from fer_edge.edge.sinks import OutputClosed, guard_stdout
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonLines, face_record
 from fer_edge.edge.sinks.picture import write_picture
@@ -73,7 +73,7 @@ def predict(
     lines = None if jsonl is None else JsonLines(jsonl)
     try:
         failures = _predict(pictures, process, lines, album)
-    except ViewerGone:
+    except OutputClosed:
         return
     finally:
         if shows_status_line() and len(pictures) > 1:
@@ -124,7 +124,7 @@ def _print_predictions(path: Path, predictions: list[Prediction], lines: JsonLin
         faces = [_untracked(face_record(prediction)) for prediction in predictions]
         lines.write({"path": str(path), "faces": faces})
         return
-    with stdout_guarded():
+    with guard_stdout():
         for prediction in predictions:
             box = prediction.face.box
             click.echo(f"{erase(sys.stdout)}{path}: {describe(prediction)} at {box.x},{box.y} {box.width}x{box.height}")

@@ -22,7 +22,7 @@ from fer_edge.edge.config.file import overruled
 from fer_edge.edge.device.thermal import BoardCondition, ThermalMonitor
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.pipeline import Pipeline, PipelineOptions, open_pipeline
-from fer_edge.edge.sinks import Sink, ViewerGone
+from fer_edge.edge.sinks import OutputClosed, Sink
 from fer_edge.edge.sinks.mqtt.options import MqttOptions
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
 from fer_edge.edge.sinks.run_stats import RunStats
@@ -95,8 +95,8 @@ def run(  # one parameter per options dataclass
                 writing.close()
                 log.info("the source has ended; the live page stays until Ctrl-C or SIGTERM")
                 shutdown.wait()
-        except ViewerGone as gone:
-            log.info("ended: %s", gone)
+        except OutputClosed as closed:
+            log.info("ended: %s", closed)
         if source.problem:
             raise SourceError(source.problem)
 

@@ -182,31 +182,36 @@ def _broker(source: Source, model: str, outputs: Outputs) -> Iterator[Sink]:
     options = outputs.mqtt
     if not options.mqtt:
         return
-    from fer_edge.edge.sinks.mqtt.broker_url import checked_discovery, checked_name, default_name, parse
+    from fer_edge.edge.sinks.mqtt.broker_url import (
+        checked_discovery_prefix,
+        checked_name,
+        default_name,
+        parse_broker_url,
+    )
 
-    address = parse(options.mqtt)
-    if options.mqtt_ca and not address.tls:
-        raise SinkError(f"--mqtt-ca: {address} is not encrypted; give mqtts://")
+    url = parse_broker_url(options.mqtt)
+    if options.mqtt_ca and not url.tls:
+        raise SinkError(f"--mqtt-ca: {url} is not encrypted; give mqtts://")
     name = checked_name(options.mqtt_id or default_name(source.name))
-    prefix = checked_discovery(options.mqtt_discovery)
+    prefix = checked_discovery_prefix(options.mqtt_discovery)
 
     from fer_edge.edge.device.version import package_version
     from fer_edge.edge.sinks.mqtt.connection import Connection
-    from fer_edge.edge.sinks.mqtt.discovery import configurations
+    from fer_edge.edge.sinks.mqtt.discovery import discovery_messages
     from fer_edge.edge.sinks.mqtt.sink import MqttSink
 
-    base = f"{address.prefix}/{name}"
-    greeting = configurations(prefix, base, name, model, package_version()) if prefix else {}
-    connection = Connection(address, name, greeting, options.mqtt_ca)
+    base = f"{url.prefix}/{name}"
+    discovery = discovery_messages(prefix, base, name, model, package_version()) if prefix else {}
+    connection = Connection(url, name, discovery, options.mqtt_ca)
     yield MqttSink(connection, lambda: source.disconnected, outputs.events.hold)
 
 
 def _displays(source: Source, options: OutputOptions) -> Iterator[Sink]:
     show = options.show
     if show == "auto":
-        from fer_edge.edge.sinks.window import window_trouble
+        from fer_edge.edge.sinks.window import window_problem
 
-        show = "window" if window_trouble() is None else "none" if options.jsonl == "-" else "text"
+        show = "window" if window_problem() is None else "none" if options.jsonl == "-" else "text"
     if show == "text":
         from fer_edge.edge.sinks.text import TextSink
 

@@ -99,7 +99,7 @@ def display(here: Here) -> Finding:
     if not screen:
         where = "over SSH" if "SSH_CONNECTION" in here.environ else "here"
         return Finding(OK, f"none {where}: 'fer-edge run' prints text instead of opening a window")
-    answer = ask(here, "-c", "from fer_edge.edge.sinks.window import window_trouble as t; print(t() or '')")
+    answer = ask(here, "-c", "from fer_edge.edge.sinks.window import window_problem as t; print(t() or '')")
     trouble = answer.reason if answer.code else answer.out
     if trouble:
         anchor = anchors.QT

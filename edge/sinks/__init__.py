@@ -1,4 +1,4 @@
-"""Where predictions go: one protocol, and the two words that sinks share."""
+"""Outputs of predictions, and what all of them share."""
 
 from __future__ import annotations
 
@@ -13,26 +13,48 @@ from fer_edge.edge.types import Frame, Prediction
 
 
 class Sink(Protocol):
-    """Something that is shown every frame with its predictions, and closed in the end. Raises SinkError."""
+    """An output of predictions: a file, a display, a server or a broker."""
 
-    def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None: ...
+    def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
+        """Output one frame.
 
-    def close(self) -> None: ...
+        Args:
+            frame: The frame; the sink must not change its pixels.
+            predictions: Its faces, none for a frame without.
+
+        Raises:
+            SinkError: The output cannot be written.
+            OutputClosed: The user closed the output; the run ends.
+        """
+        ...
+
+    def close(self) -> None:
+        """Write what is left and free the output's resources.
+
+        Raises:
+            SinkError: The output could not be written completely.
+        """
+        ...
 
 
-class ViewerGone(Exception):
-    """Nobody looks any more: the window was closed, or the pipe that stdout fed. An end, not an error."""
+class OutputClosed(Exception):
+    """The user closed the window, or the program that reads stdout has ended: an end of the run, not an error."""
 
 
 @contextmanager
-def stdout_guarded() -> Iterator[None]:
-    """Turn a broken pipe on stdout into ViewerGone and other trouble, such as a full disk, into SinkError."""
+def guard_stdout() -> Iterator[None]:
+    """Turn errors of writing to stdout into the project's own.
+
+    Raises:
+        OutputClosed: The reader closed the pipe.
+        SinkError: Anything else, such as a full disk.
+    """
     try:
         yield
     except OSError as error:
-        with suppress(OSError, ValueError):  # a stdout that is no file has no number
-            # Python flushes stdout once more at exit, and would stumble over the same error there
+        with suppress(OSError, ValueError):  # a stdout that is no file has no descriptor
+            # Python flushes stdout once more at exit, and would fail with the same error there
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
-            raise ViewerGone("stdout was closed by its reader") from None
+            raise OutputClosed("the reader of stdout closed the pipe") from None
         raise SinkError(f"stdout cannot be written: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""The colour of each emotion, wherever one is drawn or lit."""
+"""The colour of each emotion, for drawings and lamps."""
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "angry": (96, 96, 255),
@@ -9,4 +9,4 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "surprise": (80, 165, 255),
     "neutral": (205, 205, 205),
 }
-"""Blue, green, red, 0..255 of sRGB, as OpenCV has them; bright enough to carry dark text."""
+"""Emotion to blue, green, red, 0..255 sRGB, in OpenCV's order; bright enough to carry dark text."""

@@ -1,4 +1,4 @@
-"""Commands that run when an emotion begins."""
+"""Runs commands when an emotion begins."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from contextlib import suppress
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
-from fer_edge.edge.sinks.events import HOLD_SECONDS, Cooldown, Event, Watch
+from fer_edge.edge.sinks.events import HOLD_TIME, Cooldown, Event, EventDetector
 from fer_edge.edge.types import Frame, Prediction
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 30.0
-"""Seconds after which a command that has not ended is killed, with all that it started."""
+COMMAND_TIMEOUT = 30.0
+"""Seconds after which a running command is killed, with its children."""
 
-FAREWELL = 5.0
-"""Seconds that a command has left when the program ends."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds that a running command has left when the program ends."""
 
 STDERR = 2
-"""Where a command's output goes: stdout is for results."""
+"""File descriptor of a command's output: stdout is for results."""
 
 
 class EmotionCommand:
-    """A command for an emotion, split into words as a shell would but run without one, once at a time.
+    """A command for one emotion, split into words as a shell would but run without one; one process at a time.
 
-    It finds FER_EDGE_EMOTION, FER_EDGE_CONFIDENCE and FER_EDGE_TRACK in its environment. A failure is logged. Raises
-    SinkError when it is no command.
+    It gets FER_EDGE_EMOTION, FER_EDGE_CONFIDENCE and FER_EDGE_TRACK in its environment. A failure is logged.
+
+    Raises:
+        SinkError: The command cannot be split, or its program does not exist.
     """
 
     def __init__(self, emotion: str, command: str, cooldown: float) -> None:
@@ -42,68 +44,84 @@ class EmotionCommand:
         except ValueError as error:
             raise SinkError(f"{self.name}: {str(error).lower()}") from None
         if not self._words or shutil.which(self._words[0]) is None:
-            raise SinkError(f"{self.name}: expected a program and its arguments; for a line of a shell: sh -c '…'")
+            raise SinkError(f"{self.name}: expected a program and its arguments; for shell syntax: sh -c '…'")
         self._cooldown = Cooldown(cooldown)
-        self._child: subprocess.Popen[bytes] | None = None
-        self._runner = BackgroundWorker(self._run, f"command for {emotion}")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._worker = BackgroundWorker(self._run, f"command for {emotion}")
 
-    def offer(self, event: Event) -> None:
-        """Run for the event, unless the command still runs or rests."""
-        if event.emotion == self.emotion and self._cooldown.over(event.time) and self._runner.offer(event):
-            self._cooldown.begin(event.time)
+    @property
+    def running(self) -> bool:
+        """Whether the command runs now."""
+        return self._worker.busy
+
+    def trigger(self, event: Event) -> None:
+        """Run the command if the event is for it, unless it still runs or cools down."""
+        if event.emotion == self.emotion and self._cooldown.is_over(event.time) and self._worker.submit(event):
+            self._cooldown.start(event.time)
 
     def _run(self, event: Event) -> None:
-        # what is meant for us, a broker's password among it, is nobody else's
+        # fer-edge's own settings, a broker's password among them, are not passed on
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_EDGE_")}
         environment["FER_EDGE_EMOTION"] = self.emotion
         environment["FER_EDGE_CONFIDENCE"] = f"{event.confidence:.4f}"
         environment["FER_EDGE_TRACK"] = str(event.track)
         try:
-            # a session of its own: Ctrl-C is not for it, and it can be killed with its children
-            self._child = subprocess.Popen(
+            # a session of its own: Ctrl-C does not reach it, and it can be killed with its children
+            self._process = subprocess.Popen(
                 self._words, stdin=subprocess.DEVNULL, stdout=STDERR, env=environment, start_new_session=True
             )
         except OSError as error:
             log.info("%s cannot be run: %s", self.name, error.strerror)
             return
         try:
-            code = self._child.wait(PATIENCE)
+            code = self._process.wait(COMMAND_TIMEOUT)
         except subprocess.TimeoutExpired:
-            self._kill(self._child)
-            code = self._child.wait()
+            self._kill(self._process)
+            code = self._process.wait()
         if code:
-            log.info("%s %s", self.name, f"ended with {code}" if code > 0 else f"was ended by signal {-code}")
+            log.info("%s %s", self.name, f"exited with code {code}" if code > 0 else f"was ended by signal {-code}")
 
-    def _kill(self, child: subprocess.Popen[bytes]) -> None:
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Wait for a command that runs, and kill it if it takes too long."""
-        self._runner.close(FAREWELL)
-        if self._child is not None and self._child.returncode is None:
-            self._kill(self._child)
-            self._runner.close()
+        """Wait up to `CLOSE_TIMEOUT` for a running command, then kill it."""
+        self._worker.close(CLOSE_TIMEOUT)
+        if self._process is not None and self._process.returncode is None:
+            self._kill(self._process)
+            self._worker.close()
 
 
 class CommandSink:
-    """Runs commands when the emotions begin that they are for. hooks: (emotion, command). Raises SinkError."""
+    """Runs commands when their emotions begin.
+
+    Args:
+        commands: Pairs of emotion and command.
+        cooldown: Minimum seconds between two runs of a command.
+        hold_time: Seconds that an emotion must last to have begun.
+
+    Raises:
+        SinkError: A command is invalid.
+    """
 
     def __init__(
-        self,
-        hooks: Iterable[tuple[str, str]],
-        cooldown: float = 0.0,
-        hold: float = HOLD_SECONDS,
+        self, commands: Iterable[tuple[str, str]], cooldown: float = 0.0, hold_time: float = HOLD_TIME
     ) -> None:
-        self._hooks = [EmotionCommand(emotion, command, cooldown) for emotion, command in hooks]
-        self._watch = Watch(hold)
+        self._commands = [EmotionCommand(emotion, command, cooldown) for emotion, command in commands]
+        self._events = EventDetector(hold_time)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a command runs now."""
+        return any(command.running for command in self._commands)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
-        for event in self._watch.see(predictions, frame.time):
+        for event in self._events.update(predictions, frame.time):
             if event.kind == "emotion":
-                for hook in self._hooks:
-                    hook.offer(event)
+                for command in self._commands:
+                    command.trigger(event)
 
     def close(self) -> None:
-        for hook in self._hooks:
-            hook.close()
+        for command in self._commands:
+            command.close()

@@ -1,32 +1,50 @@
-"""Predictions as CSV for spreadsheets, one line a face."""
+"""Predictions as CSV, one row per face."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from io import StringIO
 
 from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
 from fer_edge.edge.types import EMOTIONS, Frame, Prediction
 
 COLUMNS = ("clock", "frame", "time", "track", "x", "y", "width", "height", "score", "emotion", "confidence", *EMOTIONS)
-"""docs/outputs.md says what each holds."""
+"""docs/outputs.md explains them."""
 
 
 class CsvSink:
-    """A header, then a line for every face of every frame; nothing for a frame without. Raises SinkError."""
+    """Writes a header, then a row per face; a frame without faces has none.
+
+    Args:
+        target: The file's path, or - for stdout.
+        rotation: When to rotate the file; None overwrites it and never rotates.
+
+    Raises:
+        SinkError: The file cannot be written.
+    """
 
     def __init__(self, target: str, rotation: Rotation | None = None) -> None:
-        self._lines = LineWriter(target, ",".join(COLUMNS), rotation)
+        self._lines = LineWriter(target, _line(COLUMNS), rotation)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         clock = datetime.now().astimezone().isoformat(timespec="milliseconds")
         for prediction in predictions:
             face, box = prediction.face, prediction.face.box
-            track = "" if face.track is None else str(face.track)
-            place = (f"{side:d}" for side in (box.x, box.y, box.width, box.height))
-            scores = (f"{score:.6f}" for score in prediction.scores)
-            found = (f"{face.score:.4f}", prediction.emotion, f"{prediction.confidence:.6f}")
-            self._lines.write(",".join((clock, str(frame.index), f"{frame.time:.4f}", track, *place, *found, *scores)))
+            row = [
+                *(clock, frame.index, f"{frame.time:.4f}", face.track),
+                *(f"{side:d}" for side in (box.x, box.y, box.width, box.height)),
+                *(f"{face.score:.4f}", prediction.emotion, f"{prediction.confidence:.6f}"),
+                *(f"{score:.6f}" for score in prediction.scores),
+            ]
+            self._lines.write(_line(row))
 
     def close(self) -> None:
         self._lines.close()
+
+
+def _line(row: Iterable[object]) -> str:
+    text = StringIO()
+    csv.writer(text, lineterminator="").writerow(row)  # None becomes an empty field
+    return text.getvalue()

@@ -1,4 +1,4 @@
-"""A source that is away, told to sinks which no frame reaches meanwhile."""
+"""Reports that a source is disconnected to sinks, which get no frame meanwhile."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ import threading
 from collections.abc import Callable
 
 INTERVAL = 1.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 class DisconnectMonitor:
-    """A thread that looks now and then, and tells for how many seconds a source has been away, while it is.
+    """Calls `report` from a thread of its own, every `interval` seconds while the source is disconnected.
 
-    away: a source's, 0 while it is there.
+    Args:
+        disconnected: Gives the seconds since the source was lost, 0 while it is connected.
+        report: Gets those seconds.
+        interval: Seconds between two checks.
     """
 
     def __init__(
-        self, disconnected: Callable[[], float], tell: Callable[[float], None], interval: float = INTERVAL
+        self, disconnected: Callable[[], float], report: Callable[[float], None], interval: float = INTERVAL
     ) -> None:
-        self._away, self._tell, self._interval = disconnected, tell, interval
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="absence", daemon=True)
+        self._disconnected, self._report, self._interval = disconnected, report, interval
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="disconnect-monitor", daemon=True)
         self._thread.start()
 
-    def _watch(self) -> None:
-        while not self._ended.wait(self._interval):
-            if seconds := self._away():
-                self._tell(seconds)
+    def _loop(self) -> None:
+        while not self._closing.wait(self._interval):
+            if seconds := self._disconnected():
+                self._report(seconds)
 
     def close(self) -> None:
-        """Tell nothing more."""
-        self._ended.set()
+        """End the thread."""
+        self._closing.set()
         self._thread.join(1.0)

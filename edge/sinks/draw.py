@@ -1,4 +1,4 @@
-"""Boxes, labels and score bars drawn over a frame."""
+"""Draws boxes, labels and score bars over a frame."""
 
 from __future__ import annotations
 
@@ -15,13 +15,21 @@ DARK, LIGHT = (24, 24, 24), (240, 240, 240)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 PANELS = 3
-"""So many faces, the largest, get score bars; more would cover the picture."""
+"""Number of faces, the largest ones, that get score bars; more would cover the picture."""
 
 
 def annotate(frame: Frame, predictions: Sequence[Prediction], panels: int = PANELS) -> NDArray[np.uint8]:
-    """A (H, W, 3) uint8 BGR copy of the frame with a box and a label for every face, and score bars for `panels`.
+    """Draw the predictions over a copy of the frame: a box and a label for every face, score bars for the largest.
 
     Everything is sized by the frame's height: readable at 320x240, not clumsy at 1080p.
+
+    Args:
+        frame: The frame, colour or gray; it is not changed.
+        predictions: Its faces.
+        panels: Number of faces that get score bars.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
     """
     pixels = frame.pixels
     canvas: NDArray[np.uint8] = np.array(pixels)
@@ -38,12 +46,12 @@ def annotate(frame: Frame, predictions: Sequence[Prediction], panels: int = PANE
 
 
 def _text_height(canvas: NDArray[np.uint8]) -> int:
-    """Height of capital letters in pixels."""
+    """Height of capital letters, pixels."""
     return max(7, int(0.023 * canvas.shape[0] + 0.5))
 
 
 def _scale(height: int) -> float:
-    """The font scale at which capital letters are `height` pixels tall."""
+    """The font scale for capital letters of this height, pixels."""
     return height / float(cv2.getTextSize("H", FONT, 1.0, 1)[0][1])
 
 
@@ -57,7 +65,7 @@ def _text_width(text: str, height: int) -> int:
 
 
 def _fill(canvas: NDArray[np.uint8], box: Box, colour: Sequence[int], opacity: float = 1.0) -> None:
-    """Blend a rectangle into the canvas, cut at its edges."""
+    """Blend a rectangle into the canvas, clipped at its edges."""
     rows = slice(max(0, box.y), max(0, box.y + box.height))
     columns = slice(max(0, box.x), max(0, box.x + box.width))
     area = canvas[rows, columns]
@@ -72,7 +80,7 @@ def _draw_box(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
 
 
 def _draw_label(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
-    """A coloured bar with emotion and confidence on the box, or in it at the frame's upper edge."""
+    """A coloured bar with emotion and confidence above the box, or inside it at the frame's upper edge."""
     box, height = prediction.face.box, _text_height(canvas)
     text = f"{prediction.emotion} {prediction.confidence:.0%}"
     if prediction.face.track is not None:
@@ -87,7 +95,7 @@ def _draw_label(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
 
 
 def _draw_bars(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
-    """Seven score bars on a dark panel right of the box, else left of it, else along the frame's edge."""
+    """Seven score bars on a dark panel to the right of the box, else to its left, else at the frame's right edge."""
     height = max(6, round(0.8 * _text_height(canvas)))
     row, pad = round(1.75 * height), max(3, height // 2)
     names = max(_text_width(name, height) for name in EMOTIONS)

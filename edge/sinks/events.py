@@ -1,8 +1,9 @@
-"""When a face comes, an emotion begins and a face leaves: defined once, for every output that acts on it.
+"""Events: a face comes, an emotion begins, a face leaves; defined once for all outputs that act on them.
 
-A face has come when its track is `HOLD_SECONDS` old, so that a one-frame false detection is nobody. An emotion begins
-on a face that has come when it has been the most probable one, in every frame that shows the face, for `HOLD_SECONDS`,
-and is not the one that began there last. A face has left when it was not seen for longer than the tracker remembers it.
+A face has come when its track is as old as the hold time, so that a false detection in a single frame causes no event.
+An emotion begins on such a face when it has been the most probable one in every frame with the face for the hold time,
+and is not the one that began last on it. A face has left when it has not been detected for longer than the tracker's
+timeout, after which it would get a new track.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ from typing import Literal
 from fer_edge.edge.faces.tracker import TRACK_TIMEOUT
 from fer_edge.edge.types import EMOTIONS, Prediction
 
-HOLD_SECONDS = 0.5
-"""Seconds, unless asked otherwise: longer than most flicker of a face between two expressions, short to a viewer."""
+HOLD_TIME = 0.5
+"""Default hold time, seconds: longer than most flicker of a face between two expressions, short for a viewer."""
 
 Kind = Literal["face_came", "emotion", "face_left"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a track at a time, in the frames' seconds.
+    """A change on a track.
 
-    emotion: the one that began; for face_left the last that had begun; None where none had. confidence: its
-    probability then, 0..1. before: the emotion that it follows on this face.
+    Attributes:
+        kind: `face_came`, `emotion` (one began) or `face_left`.
+        track: The track's number.
+        time: Seconds, as in `Frame.time`.
+        emotion: The emotion that began; for `face_left` the last that did; None where none had begun.
+        confidence: For `emotion`, its probability at that time, 0..1; else None.
+        before: For `emotion`, the one that began on this face before; else None.
     """
 
     kind: Kind
@@ -37,81 +43,119 @@ class Event:
 
 
 @dataclass
-class Presence:
-    """A tracked face: its newest prediction, and the emotion that began last."""
+class TrackedFace:
+    """A face on a track, as `EventDetector` keeps it.
+
+    Attributes:
+        prediction: Its newest prediction.
+        first_seen: Time of its first frame, seconds.
+        last_seen: Time of its newest frame, seconds.
+        emotion_since: Time from which `prediction.emotion` has been the most probable one, seconds.
+        has_come: Whether it is older than the hold time.
+        emotion: The emotion that began last, or None.
+    """
 
     prediction: Prediction
-    first: float
-    seen: float
-    since: float
-    came: bool = False
+    first_seen: float
+    last_seen: float
+    emotion_since: float
+    has_come: bool = False
     emotion: str | None = None
 
     @property
     def confidence(self) -> float | None:
-        """The probability now of the emotion that began last."""
+        """Probability of `emotion` in the newest prediction, 0..1."""
         return None if self.emotion is None else float(self.prediction.scores[EMOTIONS.index(self.emotion)])
 
 
-class Watch:
-    """Turns each frame's predictions into events; those without a track (single pictures) cause none."""
+class EventDetector:
+    """Turns the predictions of consecutive frames into events; faces without a track cause none.
 
-    def __init__(self, hold: float = HOLD_SECONDS) -> None:
-        self.hold = hold
-        self._tracks: dict[int, Presence] = {}
-        self._last = 0.0
+    Args:
+        hold_time: Seconds that a face must be tracked to have come, and that an emotion must last to have begun.
+
+    Example:
+        >>> events = EventDetector()
+        >>> for frame in source:
+        ...     for event in events.update(pipeline.process(frame), frame.time):
+        ...         print(event.kind, event.emotion)
+    """
+
+    def __init__(self, hold_time: float = HOLD_TIME) -> None:
+        self.hold_time = hold_time
+        self._tracks: dict[int, TrackedFace] = {}
+        self._last_time = 0.0
 
     @property
-    def present(self) -> list[Presence]:
-        """The faces that have come and were seen within `hold` seconds, the largest first.
+    def faces(self) -> list[TrackedFace]:
+        """The faces that have come and were seen within the hold time, the largest first.
 
-        So one that jumped, and goes on under another number, is not there twice: the new one needs as long to come.
+        A face that jumps gets a new track, and is still not listed twice: the new track takes as long to come as the
+        old one takes to vanish from the list.
         """
-        faces = [face for face in self._tracks.values() if face.came and self._last - face.seen <= self.hold]
+        faces = [
+            face
+            for face in self._tracks.values()
+            if face.has_come and self._last_time - face.last_seen <= self.hold_time
+        ]
         return sorted(faces, key=lambda face: -_area(face.prediction))
 
-    def see(self, predictions: Sequence[Prediction], time: float) -> list[Event]:
-        """The events of a frame; where time jumps back (a file that starts over) all faces have left."""
-        events = self._leave(time)
+    def update(self, predictions: Sequence[Prediction], time: float) -> list[Event]:
+        """Process the next frame.
+
+        Args:
+            predictions: The frame's faces.
+            time: Its time, seconds, as in `Frame.time`. Where it jumps back, as in a looped video, all faces leave.
+
+        Returns:
+            The frame's events: faces that left first, then the others in the order of `predictions`.
+        """
+        events = self._remove_lost(time)
         for prediction in predictions:
             if prediction.face.track is not None:
-                events += self._seen(prediction.face.track, prediction, time)
-        self._last = time
+                events += self._update_track(prediction.face.track, prediction, time)
+        self._last_time = time
         return events
 
-    def _seen(self, track: int, prediction: Prediction, time: float) -> list[Event]:
-        face = self._tracks.setdefault(track, Presence(prediction, time, time, time))
+    def _update_track(self, track: int, prediction: Prediction, time: float) -> list[Event]:
+        face = self._tracks.setdefault(track, TrackedFace(prediction, time, time, time))
         if prediction.emotion != face.prediction.emotion:
-            face.since = time
-        face.prediction, face.seen = prediction, time
+            face.emotion_since = time
+        face.prediction, face.last_seen = prediction, time
         events = []
-        if not face.came and time - face.first >= self.hold:
-            face.came = True
+        if not face.has_come and time - face.first_seen >= self.hold_time:
+            face.has_come = True
             events.append(Event("face_came", track, time))
-        if face.came and prediction.emotion != face.emotion and time - face.since >= self.hold:
+        if face.has_come and prediction.emotion != face.emotion and time - face.emotion_since >= self.hold_time:
             before, face.emotion = face.emotion, prediction.emotion
             events.append(Event("emotion", track, time, face.emotion, prediction.confidence, before))
         return events
 
-    def _leave(self, time: float) -> list[Event]:
-        gone = [track for track, face in self._tracks.items() if time < self._last or time - face.seen > TRACK_TIMEOUT]
-        left = [(track, self._tracks.pop(track)) for track in gone]
-        return [Event("face_left", track, time, face.emotion) for track, face in left if face.came]
+    def _remove_lost(self, time: float) -> list[Event]:
+        jumped_back = time < self._last_time
+        lost = [track for track, face in self._tracks.items() if jumped_back or time - face.last_seen > TRACK_TIMEOUT]
+        faces = [(track, self._tracks.pop(track)) for track in lost]
+        return [Event("face_left", track, time, face.emotion) for track, face in faces if face.has_come]
 
 
 class Cooldown:
-    """A rate limit: after something was done, nothing more for so many seconds of the frames' time."""
+    """A minimum time between two actions, in the frames' time.
+
+    Args:
+        seconds: The minimum time.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._since: float | None = None
+        self._start: float | None = None
 
-    def over(self, time: float) -> bool:
-        """Whether something may be done now; a time that jumped back ends the rest."""
-        return self._since is None or not 0 <= time - self._since < self.seconds
+    def is_over(self, time: float) -> bool:
+        """Whether the next action may start at `time`; a time that jumped back ends the cooldown."""
+        return self._start is None or not 0 <= time - self._start < self.seconds
 
-    def begin(self, time: float) -> None:
-        self._since = time
+    def start(self, time: float) -> None:
+        """Start the cooldown with an action at `time`."""
+        self._start = time
 
 
 def _area(prediction: Prediction) -> int:

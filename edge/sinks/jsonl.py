@@ -1,4 +1,4 @@
-"""Predictions as JSON Lines, one object a frame."""
+"""Predictions as JSON Lines, one object per frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from fer_edge.edge.types import EMOTIONS, Frame, Prediction
 
 
 def face_record(prediction: Prediction) -> dict[str, Any]:
-    """A prediction as JSON can hold it; the box is [x, y, width, height] in pixels of the frame."""
+    """A prediction as a JSON object.
+
+    Returns:
+        `box` as [x, y, width, height] in pixels of the frame, `score` of the detector, `track` or None, `emotion`, and
+        `scores`: emotion to probability, rounded to 6 digits.
+    """
     face, box = prediction.face, prediction.face.box
     scores = {name: round(float(score), 6) for name, score in zip(EMOTIONS, prediction.scores, strict=True)}
     return {
@@ -24,20 +29,30 @@ def face_record(prediction: Prediction) -> dict[str, Any]:
 
 
 class JsonLines:
-    """Objects written a line each, there at once, to a file or, for '-', to stdout. Raises SinkError."""
+    """Writes objects as JSON, one per line; each is in the file when `write` returns.
+
+    Args:
+        target: The file's path, or - for stdout.
+        rotation: When to rotate the file; None overwrites it and never rotates.
+
+    Raises:
+        SinkError: The file cannot be written.
+    """
 
     def __init__(self, target: str, rotation: Rotation | None = None) -> None:
         self._lines = LineWriter(target, rotation=rotation)
 
     def write(self, record: dict[str, Any]) -> None:
+        """Write one object."""
         self._lines.write(json.dumps(record, ensure_ascii=False))
 
     def close(self) -> None:
+        """Close the file."""
         self._lines.close()
 
 
 class JsonlSink:
-    """{"frame": number, "time": seconds, "faces": [...]} for every frame, faces or not."""
+    """Writes {"frame": number, "time": seconds, "faces": [...]} for every frame, with or without faces."""
 
     def __init__(self, target: str, rotation: Rotation | None = None) -> None:
         self._lines = JsonLines(target, rotation)

@@ -1,17 +1,17 @@
-"""The options of the outputs of `fer-edge run`: a display, files, and what happens at events."""
+"""Options of the outputs of `fer-edge run`: display, files, and actions at events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_edge.edge.sinks.events import HOLD_SECONDS
+from fer_edge.edge.sinks.events import HOLD_TIME
 from fer_edge.edge.types import EMOTIONS, option
 
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """A display, and files."""
+    """Display and files."""
 
     show: str = option(
         "auto",
@@ -37,7 +37,7 @@ class OutputOptions:
         open_minimum=True,
         example=10,
     )
-    rotate_keep: int = option(5, "Rotated files to keep.", metavar="N", minimum=0)
+    rotate_keep: int = option(5, "Number of rotated files to keep.", metavar="N", minimum=0)
     save_video: Path | None = option(
         None,
         "Write the annotated frames to a video, .mp4 or .avi.",
@@ -56,14 +56,14 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class EventOptions:
-    """What happens when a face starts to show an emotion."""
+    """Actions when an emotion begins."""
 
     snapshot_dir: Path | None = option(
         None,
         "Save a picture to this folder when an emotion begins.",
         metavar="DIR",
         example="snapshots",
-        stores="pictures of moments",
+        stores="annotated snapshots",
     )
     snapshot_on: tuple[str, ...] = option(
         (),
@@ -72,7 +72,7 @@ class EventOptions:
         choices=EMOTIONS,
         example=["happy"],
     )
-    snapshot_keep: int = option(100, "Snapshots to keep; the oldest are deleted.", metavar="N", minimum=1)
+    snapshot_keep: int = option(100, "Number of snapshots to keep; the oldest are deleted.", metavar="N", minimum=1)
     on: tuple[tuple[str, str], ...] = option(
         (),
         "Run a command when this emotion begins; repeatable.",
@@ -82,7 +82,7 @@ class EventOptions:
         network=True,
     )
     hold: float = option(
-        HOLD_SECONDS, "Seconds that an emotion must last to count as begun.", metavar="SECONDS", minimum=0
+        HOLD_TIME, "Seconds that an emotion must last to count as begun.", metavar="SECONDS", minimum=0
     )
     cooldown: float = option(
         5.0,

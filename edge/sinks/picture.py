@@ -17,7 +17,15 @@ from fer_edge.edge.types import Frame, Prediction
 
 
 def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write (H, W, 3) uint8 BGR in the format that the suffix names. Raises SinkError."""
+    """Write a picture in the format of its suffix, replacing the file only when all of it is written.
+
+    Args:
+        path: Where to.
+        pixels: (H, W, 3) uint8 BGR.
+
+    Raises:
+        SinkError: OpenCV does not know the format, or the file cannot be written.
+    """
     try:
         done, data = cv2.imencode(path.suffix, pixels)
     except cv2.error:
@@ -28,13 +36,17 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 class PictureSink:
-    """Keeps the last frame that had a face and writes it, annotated, when closed. Raises SinkError."""
+    """Keeps the last frame with a face and writes it, annotated, when closed.
+
+    Raises:
+        SinkError: The path's format is unknown, or its folder is not writable.
+    """
 
     def __init__(self, path: Path) -> None:
         if not cv2.haveImageWriter(path.name):
             raise SinkError(f"{path}: OpenCV cannot write a '{path.suffix}' picture; use .png or .jpg")
         if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-            raise SinkError(f"{path} cannot be written: {path.parent} is no writable folder")
+            raise SinkError(f"{path} cannot be written: {path.parent} is not a writable folder")
         self._path = path
         self._last: tuple[Frame, Sequence[Prediction]] | None = None
 

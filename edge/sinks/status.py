@@ -1,4 +1,4 @@
-"""One line on the terminal that says how it goes: faces, rate, temperature, or that the source is away."""
+"""The status line on the terminal: frame rate, temperature and faces, or that the source is disconnected."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.terminal import colorize, overwrite
 from fer_edge.edge.types import Frame, Prediction, Source
 
-INTERVAL = 0.25
-"""Seconds between two states of the line; faster is not read."""
+UPDATE_INTERVAL = 0.25
+"""Seconds between two updates of the line; nobody reads faster."""
 
-SECONDS = 2.0
-"""What the rate is measured over."""
+RATE_SECONDS = 2.0
+"""Time window of the frame rate."""
 
-COLOURS = {
+TERMINAL_COLOURS = {
     "angry": "red",
     "disgust": "green",
     "fear": "magenta",
@@ -37,40 +37,43 @@ class StatusSink:
     def __init__(self, source: Source, clock: Callable[[], float] = monotonic) -> None:
         self._name, self._clock = source.name.partition(" (")[0], clock
         self._times: deque[float] = deque()
-        self._shown = -INTERVAL
-        self._absence = DisconnectMonitor(lambda: source.disconnected, self._wait)
+        self._last_update = -UPDATE_INTERVAL
+        self._monitor = DisconnectMonitor(lambda: source.disconnected, self._show_disconnected)
 
-    def _wait(self, seconds: float) -> None:
-        overwrite(colorize(f"{self._name} has been away for {seconds:.0f} s", "yellow", sys.stderr))
+    def _show_disconnected(self, seconds: float) -> None:
+        overwrite(colorize(f"{self._name} has been disconnected for {seconds:.0f} s", "yellow", sys.stderr))
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         now = self._clock()
         self._times.append(now)
-        while now - self._times[0] > SECONDS:
+        while now - self._times[0] > RATE_SECONDS:
             self._times.popleft()
-        if now - self._shown >= INTERVAL:
-            self._shown = now
-            overwrite("  ".join([self._rate(), *self._degrees(), self._faces(predictions)]))
+        if now - self._last_update >= UPDATE_INTERVAL:
+            self._last_update = now
+            overwrite("  ".join([self._rate(), *_temperature(), _faces(predictions)]))
 
     def _rate(self) -> str:
         elapsed = self._times[-1] - self._times[0]
         rate = f"{(len(self._times) - 1) / elapsed:.1f}" if elapsed else "–"
         return f"{rate:>5} frames/s"
 
-    def _degrees(self) -> list[str]:
-        degrees = read_celsius()
-        if degrees is None:
-            return []
-        warm, hot = THROTTLE_CELSIUS
-        colour = "red" if degrees >= hot else "yellow" if degrees >= warm else "green"
-        return [colorize(f"{degrees:.0f} °C", colour, sys.stderr)]
-
-    def _faces(self, predictions: Sequence[Prediction]) -> str:
-        if not predictions:
-            return "no face"
-        told = [colorize(describe(each), COLOURS[each.emotion], sys.stderr) for each in predictions]
-        return f"{len(told)} face{'s' if len(told) > 1 else ''}: {', '.join(told)}"
-
     def close(self) -> None:
-        self._absence.close()
+        self._monitor.close()
         overwrite("")
+
+
+def _temperature() -> list[str]:
+    """The board's temperature as the only item; empty where it has no sensor."""
+    degrees = read_celsius()
+    if degrees is None:
+        return []
+    warm, hot = THROTTLE_CELSIUS
+    colour = "red" if degrees >= hot else "yellow" if degrees >= warm else "green"
+    return [colorize(f"{degrees:.0f} °C", colour, sys.stderr)]
+
+
+def _faces(predictions: Sequence[Prediction]) -> str:
+    if not predictions:
+        return "no face"
+    faces = [colorize(describe(each), TERMINAL_COLOURS[each.emotion], sys.stderr) for each in predictions]
+    return f"{len(faces)} face{'s' if len(faces) > 1 else ''}: {', '.join(faces)}"

@@ -1,4 +1,4 @@
-"""systemd told that the program runs, and that it is alive: the protocol of sd_notify(3), without its library."""
+"""State and watchdog messages to systemd: the protocol of sd_notify(3), without its library."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ from time import monotonic
 from fer_edge.edge.sinks.disconnect_monitor import DisconnectMonitor
 from fer_edge.edge.types import Frame, Prediction
 
-PINGS = 4
-"""How often within the watchdog's time; sd_watchdog_enabled(3) asks for twice, and a slow frame must not be fatal."""
+PINGS_PER_TIMEOUT = 4
+"""Messages within the watchdog's timeout; sd_watchdog_enabled(3) asks for two, and one slow frame must not be fatal."""
 
-INTERVAL = 5.0
-"""Seconds between two states where there is no watchdog."""
+DEFAULT_INTERVAL = 5.0
+"""Seconds between two messages where there is no watchdog."""
 
 
 def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Send lines such as READY=1 to the supervisor that NOTIFY_SOCKET names; False where nobody listens."""
+    """Send a message to the service manager that NOTIFY_SOCKET names.
+
+    Args:
+        state: Lines such as READY=1, sd_notify(3).
+        environ: The environment.
+
+    Returns:
+        False where no service manager listens.
+    """
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return False
@@ -30,8 +38,8 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
     return False
 
 
-def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
-    """After how much silence the supervisor restarts this process; None where it does not watch."""
+def watchdog_timeout(environ: Mapping[str, str] = os.environ) -> float | None:
+    """Seconds without a message after which systemd restarts this process; None without a watchdog."""
     if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None  # meant for the process that started this one
     limit = environ.get("WATCHDOG_USEC", "")
@@ -39,34 +47,39 @@ def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
 
 
 class SystemdNotifySink:
-    """READY=1 with the first frame, WATCHDOG=1 while frames come or their source is waited for, STOPPING=1 at the end.
+    """Sends READY=1 with the first frame, WATCHDOG=1 while the run is alive, and STOPPING=1 at the end.
 
-    It is the last of the sinks: a loop that hangs anywhere sends nothing more, and is restarted. away: the source's
-    seconds; a restart would not bring it back.
+    It must be the last sink: a loop that hangs anywhere sends nothing more, and systemd restarts the program. While
+    the source is disconnected the run counts as alive, as a restart would not bring the source back.
+
+    Args:
+        disconnected: Gives the seconds since the source was lost, 0 while it is connected.
+        clock: Seconds, for tests.
     """
 
     def __init__(self, disconnected: Callable[[], float], clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._interval = min(INTERVAL, (watchdog_seconds() or INTERVAL * PINGS) / PINGS)
-        self._told = clock()
-        self._frames = self._before = 0
-        self._absence = DisconnectMonitor(disconnected, self._wait, self._interval)
+        timeout = watchdog_timeout()
+        self._interval = DEFAULT_INTERVAL if timeout is None else min(DEFAULT_INTERVAL, timeout / PINGS_PER_TIMEOUT)
+        self._last_time, self._last_frames = clock(), 0
+        self._frames = 0
+        self._monitor = DisconnectMonitor(disconnected, self._notify_disconnected, self._interval)
 
-    def _wait(self, seconds: float) -> None:
-        notify(f"WATCHDOG=1\nSTATUS=the source has been away for {seconds:.0f} s")
+    def _notify_disconnected(self, seconds: float) -> None:
+        notify(f"WATCHDOG=1\nSTATUS=the source has been disconnected for {seconds:.0f} s")
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         self._frames += 1
         now = self._clock()
         if self._frames == 1:
             notify("READY=1\nWATCHDOG=1\nSTATUS=the first frame was processed")
-            self._told = now
-        elif now - self._told >= self._interval:
-            rate = (self._frames - self._before) / (now - self._told)
+            self._last_time = now
+        elif now - self._last_time >= self._interval:
+            rate = (self._frames - self._last_frames) / (now - self._last_time)
             faces = "1 face" if len(predictions) == 1 else f"{len(predictions)} faces"
             notify(f"WATCHDOG=1\nSTATUS={rate:.1f} frames/s, {faces} in the last")
-            self._told, self._before = now, self._frames
+            self._last_time, self._last_frames = now, self._frames
 
     def close(self) -> None:
-        self._absence.close()
+        self._monitor.close()
         notify("STOPPING=1")

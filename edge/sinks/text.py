@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from fer_edge.edge.sinks import stdout_guarded
+from fer_edge.edge.sinks import guard_stdout
 from fer_edge.edge.terminal import erase
 from fer_edge.edge.types import Frame, Prediction
 
@@ -17,21 +17,25 @@ def describe(prediction: Prediction) -> str:
 
 
 class TextSink:
-    """A line on stdout whenever a face comes, goes or changes its expression; silence in between."""
+    """Writes a line to stdout whenever a face comes, leaves or changes its emotion."""
 
     def __init__(self) -> None:
-        self._said: list[tuple[int, str]] | None = None
+        self._last: list[tuple[int, str]] | None = None
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
-        order = sorted(predictions, key=lambda p: -1 if p.face.track is None else p.face.track)
-        state = [(-1 if p.face.track is None else p.face.track, p.emotion) for p in order]
-        if state == self._said:
+        by_track = sorted(predictions, key=_track)
+        state = [(_track(prediction), prediction.emotion) for prediction in by_track]
+        if state == self._last:
             return
-        self._said = state
-        what = "   ".join(describe(prediction) for prediction in order) or "no face"
-        with stdout_guarded():
-            sys.stdout.write(f"{erase(sys.stdout)}{frame.time:8.2f} s  {what}\n")
+        self._last = state
+        text = "   ".join(describe(prediction) for prediction in by_track) or "no face"
+        with guard_stdout():
+            sys.stdout.write(f"{erase(sys.stdout)}{frame.time:8.2f} s  {text}\n")
             sys.stdout.flush()
 
     def close(self) -> None:
         pass
+
+
+def _track(prediction: Prediction) -> int:
+    return -1 if prediction.face.track is None else prediction.face.track

@@ -1,1 +1,1 @@
-"""State, events and availability of a camera for an MQTT broker, and for Home Assistant."""
+"""The MQTT output: state, events and availability of a camera for a broker, and for Home Assistant."""

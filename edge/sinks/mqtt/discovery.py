@@ -1,6 +1,6 @@
-"""A camera's entities as Home Assistant discovers them, https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery.
+"""Home Assistant's MQTT discovery, https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery.
 
-One retained configuration an entity, which every version of Home Assistant with discovery understands.
+One retained message per entity, which every version of Home Assistant with discovery understands.
 """
 
 from __future__ import annotations
@@ -15,18 +15,29 @@ Config = dict[str, Any]
 DIAGNOSTIC: Config = {"entity_category": "diagnostic"}
 
 
-def configurations(discovery: str, base: str, name: str, model: str, version: str) -> dict[str, Config]:
-    """Topic to configuration. discovery: Home Assistant's prefix. base: the camera's topic. name: the camera's."""
-    running = {"availability_topic": f"{base}/availability"}
-    filming = {
+def discovery_messages(prefix: str, base: str, name: str, model: str, version: str) -> dict[str, Config]:
+    """The discovery messages of a camera's entities.
+
+    Args:
+        prefix: Home Assistant's discovery prefix.
+        base: The camera's topic, PREFIX/ID.
+        name: The camera's name, ID.
+        model: The model option, as `ensemble`.
+        version: The version of fer-edge.
+
+    Returns:
+        Topic to payload.
+    """
+    online = {"availability_topic": f"{base}/availability"}
+    connected = {
         "availability": [
             {"topic": f"{base}/availability"},
-            {"topic": f"{base}/state", "value_template": "{{ 'offline' if value_json.away else 'online' }}"},
+            {"topic": f"{base}/state", "value_template": "{{ 'offline' if value_json.disconnected else 'online' }}"},
         ],
         "availability_mode": "all",
     }
     unique = f"fer_edge_{name}"
-    about = {
+    device = {
         "device": {
             "identifiers": [unique],
             "name": f"fer-edge {name}",
@@ -37,16 +48,17 @@ def configurations(discovery: str, base: str, name: str, model: str, version: st
         "origin": {"name": "fer-edge", "sw_version": version},
     }
     configs = {}
-    for (component, key), entity in _entities(base).items():
+    for (component, key), entity in (_face_entities(base) | _diagnostic_entities(base)).items():
         identity = {"unique_id": f"{unique}_{key}", "qos": 1}
-        # what tells that the program or the camera is gone is disconnected then, not unavailable
-        seen = {"connection": {}, "camera": running}.get(key, filming)
-        # the name as a level of its own, so that a broker's access rules can hold each camera to it
-        configs[f"{discovery}/{component}/{name}/fer_edge_{key}/config"] = {**entity, **identity, **seen, **about}
+        # the entities that show a lost program or camera must not become unavailable with it
+        availability = {"connection": {}, "camera": online}.get(key, connected)
+        # the name is a level of its own, so that a broker's access rules can restrict each camera to its own
+        topic = f"{prefix}/{component}/{name}/fer_edge_{key}/config"
+        configs[topic] = {**entity, **identity, **availability, **device}
     return configs
 
 
-def _entities(base: str) -> dict[tuple[str, str], Config]:
+def _face_entities(base: str) -> dict[tuple[str, str], Config]:
     state = {"state_topic": f"{base}/state"}
     return {
         ("sensor", "emotion"): {
@@ -89,6 +101,12 @@ def _entities(base: str) -> dict[tuple[str, str], Config]:
             "event_types": list(get_args(Kind)),
             "state_topic": f"{base}/event",
         },
+    }
+
+
+def _diagnostic_entities(base: str) -> dict[tuple[str, str], Config]:
+    state = {"state_topic": f"{base}/state"}
+    return {
         ("sensor", "fps"): {
             "name": "Frame rate",
             "icon": "mdi:speedometer",
@@ -102,7 +120,7 @@ def _entities(base: str) -> dict[tuple[str, str], Config]:
         ("binary_sensor", "camera"): {
             "name": "Camera",
             "device_class": "connectivity",
-            "value_template": "{{ 'OFF' if value_json.away else 'ON' }}",
+            "value_template": "{{ 'OFF' if value_json.disconnected else 'ON' }}",
             **DIAGNOSTIC,
             **state,
         },

@@ -1,4 +1,4 @@
-"""The options of the MQTT output."""
+"""Options of the MQTT output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fer_edge.edge.types import option
 
 @dataclass(frozen=True)
 class MqttOptions:
-    """Which broker to publish to, and under which name."""
+    """The broker, and the camera's name there."""
 
     mqtt: str | None = option(
         None,

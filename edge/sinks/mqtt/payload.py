@@ -1,4 +1,4 @@
-"""What is said to a broker about faces and events, as JSON can hold it."""
+"""The JSON payloads of states and events."""
 
 from __future__ import annotations
 
@@ -6,33 +6,39 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fer_edge.edge.sinks.events import Event, Presence
+from fer_edge.edge.sinks.events import Event, TrackedFace
 from fer_edge.edge.types import EMOTIONS
 
 
-def state_record(present: Sequence[Presence], fps: float, disconnected: float = 0.0) -> dict[str, Any]:
-    """How many faces are there, and of the largest, which comes first, track, emotion and scores; null without one.
+def state_record(faces: Sequence[TrackedFace], fps: float, disconnected: float = 0.0) -> dict[str, Any]:
+    """A state: the number of faces, and track, emotion and scores of the largest, null without a face.
 
-    emotion: the one that began last, as in the events; null until one has. confidence: its probability now.
-    fps: frames a second. away: seconds since the source was lost, 0 while it is there.
+    Args:
+        faces: The faces that are there, the largest first, as `EventDetector.faces` has them.
+        fps: Frame rate.
+        disconnected: Seconds since the source was lost, 0 while it is connected.
+
+    Returns:
+        A JSON object. `emotion` is the one that began last, as in the events, or None; `confidence` is its
+        probability now.
     """
-    face = present[0] if present else None
+    face = faces[0] if faces else None
     scores = None if face is None else [round(float(score), 4) for score in face.prediction.scores]
     return {
-        "time": _clock(),
-        "faces": len(present),
+        "time": _timestamp(),
+        "faces": len(faces),
         "track": face and face.prediction.face.track,
         "emotion": face and face.emotion,
         "confidence": None if face is None or face.confidence is None else round(face.confidence, 4),
         "scores": scores and dict(zip(EMOTIONS, scores, strict=True)),
         "fps": round(fps, 1),
-        "away": round(disconnected, 1),
+        "disconnected": round(disconnected, 1),
     }
 
 
 def event_record(event: Event) -> dict[str, Any]:
-    """An event; `event_type` is the key that Home Assistant's event entities look for."""
-    record: dict[str, Any] = {"event_type": event.kind, "time": _clock(), "track": event.track}
+    """An event as a JSON object; `event_type` is the key that Home Assistant's event entities read."""
+    record: dict[str, Any] = {"event_type": event.kind, "time": _timestamp(), "track": event.track}
     if event.kind != "face_came":
         record["emotion"] = event.emotion
     if event.kind == "emotion":
@@ -40,5 +46,5 @@ def event_record(event: Event) -> dict[str, Any]:
     return record
 
 
-def _clock() -> str:
+def _timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")

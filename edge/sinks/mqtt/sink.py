@@ -1,4 +1,4 @@
-"""Predictions to a broker: what is so, at a bounded rate, and what happens, at once."""
+"""Publishes states at a bounded rate, and events at once."""
 
 from __future__ import annotations
 
@@ -6,65 +6,88 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter
+from typing import Any, Protocol
 
 from fer_edge.edge.sinks.disconnect_monitor import DisconnectMonitor
-from fer_edge.edge.sinks.events import HOLD_SECONDS, Watch
-from fer_edge.edge.sinks.mqtt.connection import Connection
+from fer_edge.edge.sinks.events import HOLD_TIME, EventDetector
 from fer_edge.edge.sinks.mqtt.payload import event_record, state_record
 from fer_edge.edge.types import Frame, Prediction
 
-WATCHED, QUIET = 0.5, 10.0
-"""Seconds from one state to the next, without an event, while faces are there, and while nobody or no camera is."""
+PUBLISH_INTERVAL = 0.5
+"""Seconds between two states while there are faces; an event publishes one at once."""
 
-RATED = 50
+IDLE_PUBLISH_INTERVAL = 10.0
+"""Seconds between two states without a face, or while the source is disconnected."""
+
+FPS_FRAMES = 50
 """Frames over which the frame rate is measured."""
 
 
-class MqttSink:
-    """Publishes events as they happen, and the state with each of them and now and then. Closes the connection.
+class Publisher(Protocol):
+    """What the sink needs of a `Connection`."""
 
-    away: the source's seconds; a state says that it is lost, and the first frame after that says otherwise.
+    def publish_state(self, record: dict[str, Any]) -> None: ...
+
+    def publish_event(self, record: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class MqttSink:
+    """Publishes each event as it happens and a state with it, and a state every so often; closes the connection.
+
+    While the source is disconnected, states have the seconds since then; the first frame after it publishes a state
+    without.
+
+    Args:
+        connection: Publishes to the broker.
+        disconnected: Gives the seconds since the source was lost, 0 while it is connected.
+        hold_time: Seconds that an emotion must last to have begun.
+        check_interval: Seconds between two checks of `disconnected`.
     """
 
-    def __init__(self, connection: Connection, disconnected: Callable[[], float], hold: float = HOLD_SECONDS) -> None:
+    def __init__(
+        self,
+        connection: Publisher,
+        disconnected: Callable[[], float],
+        hold_time: float = HOLD_TIME,
+        check_interval: float = 1.0,
+    ) -> None:
         self._connection = connection
-        self._watch = Watch(hold)
-        self._times: deque[float] = deque(maxlen=RATED)
-        self._told, self._lost = -QUIET, False
-        self._turn = threading.Lock()  # the newer of two states is published last
-        self._absence = DisconnectMonitor(disconnected, self._wait)
+        self._events = EventDetector(hold_time)
+        self._times: deque[float] = deque(maxlen=FPS_FRAMES)
+        self._last_state, self._lost = -IDLE_PUBLISH_INTERVAL, False
+        self._lock = threading.Lock()  # two threads publish states, and the newer one must come last
+        self._monitor = DisconnectMonitor(disconnected, self._publish_disconnected, check_interval)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
-        with self._turn:
-            self._show(frame, predictions)
-
-    def _show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
-        now = perf_counter()
-        back, self._lost = self._lost, False
-        if back:
-            self._times.clear()
-        self._times.append(now)
-        events = self._watch.see(predictions, frame.time)
-        for event in events:
-            self._connection.event(event_record(event))
-        present = self._watch.present
-        if events or back or now - self._told >= (WATCHED if present else QUIET):
-            self._told = now
-            self._connection.state(state_record(present, self._rate()))
-
-    def _wait(self, seconds: float) -> None:
-        """Called by a thread of its own, while no frame comes."""
-        with self._turn:
+        with self._lock:
             now = perf_counter()
-            if not self._lost or now - self._told >= QUIET:
-                self._lost, self._told = True, now
-                self._connection.state(state_record([], 0.0, seconds))
+            reconnected, self._lost = self._lost, False
+            if reconnected:
+                self._times.clear()
+            self._times.append(now)
+            events = self._events.update(predictions, frame.time)
+            for event in events:
+                self._connection.publish_event(event_record(event))
+            faces = self._events.faces
+            interval = PUBLISH_INTERVAL if faces else IDLE_PUBLISH_INTERVAL
+            if events or reconnected or now - self._last_state >= interval:
+                self._last_state = now
+                self._connection.publish_state(state_record(faces, self._fps()))
 
-    def _rate(self) -> float:
-        """Frames a second of late."""
-        took = self._times[-1] - self._times[0]
-        return (len(self._times) - 1) / took if took > 0 else 0.0
+    def _publish_disconnected(self, seconds: float) -> None:
+        """Called by the monitor's thread while no frame comes."""
+        with self._lock:
+            now = perf_counter()
+            if not self._lost or now - self._last_state >= IDLE_PUBLISH_INTERVAL:
+                self._lost, self._last_state = True, now
+                self._connection.publish_state(state_record([], 0.0, seconds))
+
+    def _fps(self) -> float:
+        elapsed = self._times[-1] - self._times[0]
+        return (len(self._times) - 1) / elapsed if elapsed > 0 else 0.0
 
     def close(self) -> None:
-        self._absence.close()
+        self._monitor.close()
         self._connection.close()

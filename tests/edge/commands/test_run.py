@@ -16,7 +16,7 @@ from network_camera import COUNTS, PORTRAIT
 from running import ENVIRONMENT, RUN, run, scene, start, wait_for
 from waiting import LIMIT
 
-from fer_edge.edge.sinks.video import LONGEST_GAP
+from fer_edge.edge.sinks.video import MAX_GAP
 from fer_edge.edge.types import EMOTIONS
 
 
@@ -191,7 +191,7 @@ def test_signals_leave_whole_files(camera: str, tmp_path: Path, number: signal.S
     assert indices == sorted(set(indices))
     assert f"{len(records)} frames" in errors
     fps = cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FPS)
-    seconds = sum(min(b["time"] - a["time"], LONGEST_GAP) for a, b in pairwise(records))
+    seconds = sum(min(b["time"] - a["time"], MAX_GAP) for a, b in pairwise(records))
     assert decoded(video) == pytest.approx(fps * seconds + 1, rel=0.01, abs=1)  # the file rounds its rate
     assert sorted(os.listdir(tmp_path)) == sorted(["o.jsonl", video.name])
 
