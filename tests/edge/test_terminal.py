@@ -1,4 +1,4 @@
-"""What a run tells on a terminal, and keeps to itself elsewhere: a real process on a real pseudo-terminal."""
+"""Status line, colours and log levels of a real process on a real pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -41,73 +41,80 @@ def on_terminal(
     program: Sequence[str] = ("-m", "fer_edge.edge.cli"),
     columns: int = 80,
     code: int = 0,
-    heed: Callable[[str, subprocess.Popen[bytes]], object] = lambda seen, process: None,
+    watch: Callable[[str, subprocess.Popen[bytes]], object] = lambda output, process: None,
     **environ: str,
 ) -> str:
-    """What the command writes on a terminal that is stdout and stderr alike.
+    """The output of a command with a terminal as stdin, stdout and stderr.
 
-    heed: takes what is there so far, and the process.
+    Args:
+        *words: Arguments after `command`.
+        command: The subcommand.
+        program: What Python runs.
+        columns: Width of the terminal.
+        code: Exit code that is expected.
+        watch: Called with the output so far and the process.
+        **environ: Environment variables to add.
     """
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, columns))
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "NO_COLOR", "COLUMNS")}
-    whole = [sys.executable, *program, *command, *map(str, words)]
+    arguments = [sys.executable, *program, *command, *map(str, words)]
     process = subprocess.Popen(
-        whole, stdout=theirs, stderr=theirs, stdin=theirs, env=environment | {"TERM": "xterm"} | environ
+        arguments, stdout=slave, stderr=slave, stdin=slave, env=environment | {"TERM": "xterm"} | environ
     )
-    os.close(theirs)
-    seen = b""
+    os.close(slave)
+    output = b""
     while True:
         try:
-            seen += os.read(ours, 4096)
+            output += os.read(master, 4096)
         except OSError:  # the other end is closed
             break
-        heed(seen.decode(errors="ignore"), process)
-    os.close(ours)
-    assert process.wait(LIMIT) == code, seen
-    return seen.decode()
+        watch(output.decode(errors="ignore"), process)
+    os.close(master)
+    assert process.wait(LIMIT) == code, output
+    return output.decode()
 
 
-def test_a_terminal_has_a_line_that_is_overwritten(clip: Path) -> None:
-    seen = on_terminal("--source", clip, "--show", "text")
-    assert STATUS.search(seen)
-    assert "1 face: \x1b[" in seen
-    assert re.search(r"\x1b\[K +0.00 s  #1 ", seen), "a line of text starts with the removal of the status line"
-    assert seen.rstrip("\n").endswith("\r\x1b[K\r"), "and nothing of it is left"
-    assert "20 frames" in seen
+def test_the_status_line_is_overwritten_in_place(clip: Path) -> None:
+    output = on_terminal("--source", clip, "--show", "text")
+    assert STATUS.search(output)
+    assert "1 face: \x1b[" in output
+    assert re.search(r"\x1b\[K +0.00 s  #1 ", output), "a line of text removes the status line first"
+    assert output.rstrip("\n").endswith("\r\x1b[K\r"), "the status line is removed at the end"
+    assert "20 frames" in output
 
 
-def test_no_colour_where_none_is_wanted_and_no_line_where_it_cannot_be_overwritten(clip: Path) -> None:
-    seen = on_terminal("--source", clip, "--show", "none", NO_COLOR="1")
-    assert STATUS.search(seen)
-    assert not COLOUR.search(seen)
+def test_no_color_and_dumb_terminals(clip: Path) -> None:
+    output = on_terminal("--source", clip, "--show", "none", NO_COLOR="1")
+    assert STATUS.search(output)
+    assert not COLOUR.search(output)
     assert "\x1b" not in on_terminal("--source", clip, "--show", "none", TERM="dumb")
 
 
-def test_a_source_that_is_away_is_told_in_the_line() -> None:
-    """Until it is told, the run waits for it; then it is ended."""
-    with ExitStack() as filming:
-        address = filming.enter_context(serving("http", free_port()))
-        disconnected = re.compile(rf"\r\x1b\[K\x1b\[33m{address} has been away for [1-9]\d* s\x1b\[0m\r")
-        ending: list[subprocess.Popen[bytes]] = []
+def test_a_disconnected_source_is_shown_in_the_status_line() -> None:
+    """The run is ended as soon as it is shown."""
+    with ExitStack() as camera:
+        address = camera.enter_context(serving("http", free_port()))
+        disconnected = re.compile(rf"\r\x1b\[K\x1b\[33m{address} has been disconnected for [1-9]\d* s\x1b\[0m\r")
+        terminated: list[subprocess.Popen[bytes]] = []
 
-        def heed(seen: str, process: subprocess.Popen[bytes]) -> None:
-            if STATUS.search(seen):
-                filming.close()
-            if disconnected.search(seen) and not ending:
-                ending.append(process)
+        def watch(output: str, process: subprocess.Popen[bytes]) -> None:
+            if STATUS.search(output):
+                camera.close()
+            if disconnected.search(output) and not terminated:
+                terminated.append(process)
                 process.terminate()
 
-        on_terminal("--source", address, "--show", "none", "--reconnect-timeout", str(LIMIT), heed=heed)
+        on_terminal("--source", address, "--show", "none", "--reconnect-timeout", str(LIMIT), watch=watch)
 
 
 def test_many_pictures_are_counted(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg"):
         shutil.copy(PORTRAIT, tmp_path / name)
     (tmp_path / "c.jpg").write_text("no picture")
-    seen = on_terminal(tmp_path, command=["predict"], code=2)
+    output = on_terminal(tmp_path, command=["predict"], code=2)
     for done, name in enumerate("abc"):
-        assert f"\r\x1b[K{done} of 3 pictures\r\x1b[K{tmp_path / name}.jpg" in seen
+        assert f"\r\x1b[K{done} of 3 pictures\r\x1b[K{tmp_path / name}.jpg" in output
     assert " of 1 pictures" not in on_terminal(tmp_path / "a.jpg", command=["predict"])
     assert " of 3 pictures\r" not in on_terminal(tmp_path, command=["predict"], code=2, TERM="dumb")
 
@@ -116,11 +123,11 @@ def test_long_work_on_data_has_a_bar(synthetic_csv: Path, tmp_path: Path) -> Non
     header, *rows = synthetic_csv.read_text().splitlines()
     path = tmp_path / "long.csv"
     path.write_text("\n".join([header, *rows * 6]) + "\n")
-    seen = on_terminal(path, tmp_path / "tree", command=["data", "prepare"])
-    assert re.search(r"parsing, bytes: +\d+%\|.*\| \d+/[1-9]\d* ", seen)
-    assert re.search(r"writing pictures: +\d+%\|.*\| \d+/1176 ", seen)
-    seen = on_terminal("mobilenet_v2", "--data", path, command=["evaluate"])
-    assert re.search(r"mobilenet_v2: +\d+%\|.*\| \d+/252 ", seen)
+    output = on_terminal(path, tmp_path / "tree", command=["data", "prepare"])
+    assert re.search(r"parsing, bytes: +\d+%\|.*\| \d+/[1-9]\d* ", output)
+    assert re.search(r"writing pictures: +\d+%\|.*\| \d+/1176 ", output)
+    output = on_terminal("mobilenet_v2", "--data", path, command=["evaluate"])
+    assert re.search(r"mobilenet_v2: +\d+%\|.*\| \d+/252 ", output)
 
 
 LOG = """
@@ -141,23 +148,23 @@ def test_log_lines_do_not_tear_a_progress_bar() -> None:
 def test_without_a_terminal_progress_is_logged_now_and_then(
     messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_REPORTS", 0)
+    monkeypatch.setattr(terminal, "REPORT_INTERVAL", 0)
     assert list(track("ab", "letters", 2)) == ["a", "b"]
     assert any(line.startswith("letters: 1/2, ") for line in messages)
     messages.clear()
-    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_REPORTS", 60)
+    monkeypatch.setattr(terminal, "REPORT_INTERVAL", 60)
     assert list(track("ab", "letters", 2)) == ["a", "b"]
     assert not messages
 
 
 def test_a_narrow_terminal_gets_a_line_that_fits(clip: Path) -> None:
-    seen = on_terminal("--source", clip, "--show", "none", columns=20)
-    lines = STATUS.findall(seen)
+    output = on_terminal("--source", clip, "--show", "none", columns=20)
+    lines = STATUS.findall(output)
     assert lines
     assert all(len(COLOUR.sub("", line).strip("\r").removeprefix("\x1b[K")) < 20 for line in lines)
 
 
-def test_quiet_tells_nothing_and_verbose_more(clip: Path) -> None:
+def test_quiet_and_verbose(clip: Path) -> None:
     assert on_terminal("--source", clip, "--show", "none", "--quiet") == ""
     assert "versions: Python" in on_terminal("--source", clip, "--show", "none", "-v")
 

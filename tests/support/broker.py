@@ -1,4 +1,4 @@
-"""A Mosquitto for the tests, and somebody who listens to it."""
+"""A Mosquitto for the tests, and a client that listens to it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/s
 
 
 class Broker:
-    """Mosquitto on a free port of this machine, with more lines of configuration; it stores nothing."""
+    """Mosquitto on a free port of this machine, with further lines of configuration and no storage."""
 
     def __init__(self, folder: Path, *more: str, anonymous: bool = True) -> None:
         self.port = free_port()
         lines = [f"listener {self.port} 127.0.0.1", f"allow_anonymous {str(anonymous).lower()}", *more]
         if os.geteuid() == 0:
-            lines.insert(0, "user root")  # else it could not read its files here
+            lines.insert(0, "user root")  # otherwise it could not read its files here
         self._config = folder / "mosquitto.conf"
         self._config.write_text("\n".join(lines) + "\n")
         self._log = folder / "mosquitto.log"
@@ -57,7 +57,7 @@ class Broker:
 
 @contextmanager
 def broker(folder: Path, *more: str, anonymous: bool = True) -> Iterator[Broker]:
-    """A broker until the end of the block."""
+    """A broker that runs until the end of the block."""
     running = Broker(folder, *more, anonymous=anonymous)
     try:
         yield running
@@ -81,12 +81,12 @@ def _openssl(folder: Path, *words: str) -> None:
 
 
 def encrypted(certificates: Path) -> list[str]:
-    """The lines of a broker that is spoken to by TLS alone."""
+    """The configuration lines of a broker with TLS only."""
     return [f"certfile {certificates / 'server.pem'}", f"keyfile {certificates / 'server.key'}"]
 
 
 class Listener:
-    """Somebody who connects anew and gets every message, first the retained ones."""
+    """A new client that subscribes to everything; retained messages come first."""
 
     def __init__(self, port: int, user: str | None = None, password: str | None = None, ca: Path | None = None) -> None:
         self.messages: list[MQTTMessage] = []
@@ -102,19 +102,19 @@ class Listener:
         self._client.reconnect_delay_set(1, 1)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        assert subscribed.wait(LIMIT)  # what is said before, and not retained, would be missed
+        assert subscribed.wait(LIMIT)  # messages before that, if not retained, would be missed
 
-    def said(self, topic: str) -> list[Any]:
-        """What came under the topic so far; JSON where it is."""
+    def payloads(self, topic: str) -> list[Any]:
+        """The payloads on this topic so far, JSON decoded."""
         return [_value(message.payload.decode()) for message in list(self.messages) if message.topic == topic]
 
-    def wait(self, topic: str, right: Callable[[Any], bool]) -> Any:
-        """The first payload under the topic that is right, once it is there."""
-        until(lambda: any(map(right, self.said(topic))), lambda: f"{topic}: {self.said(topic)}")
-        return next(filter(right, self.said(topic)))
+    def wait(self, topic: str, condition: Callable[[Any], bool]) -> Any:
+        """Wait for a payload on this topic that fulfils the condition."""
+        until(lambda: any(map(condition, self.payloads(topic))), lambda: f"{topic}: {self.payloads(topic)}")
+        return next(filter(condition, self.payloads(topic)))
 
     def retained(self) -> dict[str, Any]:
-        """Topic to payload of what the broker had kept when we came."""
+        """Topic to payload of the retained messages."""
         return {message.topic: _value(message.payload.decode()) for message in list(self.messages) if message.retain}
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Lines in files, CSV and JSON: headers, files that begin anew, full disks; judged by what is in them."""
+"""CSV and JSON Lines files: headers, rotation, unfinished lines, full disks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fer_edge.edge.types import EMOTIONS
 # CSV
 
 
-def test_csv_has_a_line_a_face(tmp_path: Path) -> None:
+def test_csv_has_a_row_per_face(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     sink = CsvSink(str(path))
     sink.show(at(0.3), [face("happy"), face("sad", None, -5)])
@@ -53,6 +53,17 @@ def test_csv_has_a_line_a_face(tmp_path: Path) -> None:
     assert datetime.fromisoformat(rows[0]["clock"]).tzinfo is not None
 
 
+def test_csv_has_plain_fields_and_unix_newlines(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    sink = CsvSink(str(path))
+    sink.show(at(0.3), [face("sad", None, -5)])
+    sink.close()
+    header, row, end = path.read_bytes().decode().split("\n")
+    assert (header, end) == (",".join(COLUMNS), "")
+    scores = ",".join("0.880000" if name == "sad" else "0.020000" for name in EMOTIONS)
+    assert row.partition(",")[2] == f"3,0.3000,,-5,50,60,70,0.9000,sad,0.880000,{scores}"
+
+
 # rotation
 
 
@@ -66,11 +77,11 @@ def test_rotation_keeps_the_newest_lines_whole(
     for line in written:
         lines.write(line)
     lines.close()
-    found = all_lines(path)
-    assert found == written[len(written) - len(found) :]
+    lines_left = all_lines(path)
+    assert lines_left == written[len(written) - len(lines_left) :]
     files = sorted(path.parent.iterdir())
     assert len(files) <= keep + 1
-    assert len(files) == keep + 1 or found == written
+    assert len(files) == keep + 1 or lines_left == written
     assert all(each.stat().st_size <= size or len(each.read_text().splitlines()) == 1 for each in files)
 
 
@@ -88,7 +99,7 @@ def test_every_rotated_csv_file_has_the_header(tmp_path: Path) -> None:
     assert all(b - a == 1 for a, b in pairwise(frames))
 
 
-def test_a_rotated_file_is_continued_without_a_torn_line(tmp_path: Path) -> None:
+def test_a_rotated_file_is_continued_without_an_unfinished_line(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text('{"frame": 0}\n{"fra')
     sink = JsonlSink(str(path), Rotation(10_000, 1))
@@ -97,14 +108,14 @@ def test_a_rotated_file_is_continued_without_a_torn_line(tmp_path: Path) -> None
     assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == [0, 1]
 
 
-def test_without_rotation_a_file_begins_anew(tmp_path: Path) -> None:
+def test_without_rotation_a_file_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text("old\n")
     JsonlSink(str(path)).close()
     assert path.read_text() == ""
 
 
-def test_a_table_of_other_columns_is_put_aside(tmp_path: Path) -> None:
+def test_a_file_with_other_columns_is_rotated(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     for foreign in ("a,b\n1,2\n", "a,b\n1,2", "a", f"{','.join(COLUMNS)},more\n1"):
         path.write_text(foreign)
@@ -113,17 +124,17 @@ def test_a_table_of_other_columns_is_put_aside(tmp_path: Path) -> None:
         assert path.read_text() == ",".join(COLUMNS) + "\n"
 
 
-@pytest.mark.parametrize("torn", ["", "clock,fra", ",".join(COLUMNS), ",".join(COLUMNS) + "\n2026-01"])
-def test_a_table_torn_in_its_first_lines_is_continued(tmp_path: Path, torn: str) -> None:
+@pytest.mark.parametrize("text", ["", "clock,fra", ",".join(COLUMNS), ",".join(COLUMNS) + "\n2026-01"])
+def test_an_unfinished_header_or_row_is_completed(tmp_path: Path, text: str) -> None:
     path = tmp_path / "out.csv"
-    path.write_text(torn)
+    path.write_text(text)
     CsvSink(str(path), Rotation(10_000, 1)).close()
     assert os.listdir(tmp_path) == ["out.csv"]
     assert path.read_text() == ",".join(COLUMNS) + "\n"
 
 
-def test_what_is_no_file_is_not_renamed() -> None:
-    with pytest.raises(SinkError, match="is no regular file and cannot be rotated"):
+def test_a_device_is_not_rotated() -> None:
+    with pytest.raises(SinkError, match="cannot be rotated"):
         JsonlSink("/dev/null", Rotation(10, 1))
 
 
@@ -140,7 +151,7 @@ except SinkError as error:
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
-    """A limit on the file's size stands for the disk."""
+    """A limit on the file's size stands in for the disk."""
     path = tmp_path / "out"
     limit = 1000
     command = [sys.executable, "-c", FULL_DISK, str(path), str(limit)]

@@ -1,4 +1,4 @@
-"""A broker's address, and this camera's name there."""
+"""The broker's URL, and the camera's name there."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.mqtt.broker_url import (
+    DEFAULT_PREFIX,
     NAME,
-    PREFIX,
-    Address,
-    checked_discovery,
+    BrokerUrl,
+    checked_discovery_prefix,
     checked_name,
     default_name,
-    parse,
+    parse_broker_url,
 )
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
@@ -32,7 +32,7 @@ hosts = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?(\.[a-z]{2,5})?", full
     st.booleans(),
     st.none() | st.tuples(names, st.none() | st.text(st.characters(codec="utf-8"), max_size=20)),
 )
-def test_an_address_is_read_as_it_was_written(
+def test_a_url_is_parsed_as_it_was_written(
     host: str, port: int | None, prefix: str, tls: bool, who: tuple[str, str | None] | None
 ) -> None:
     scheme = "mqtts" if tls else "mqtt"
@@ -42,64 +42,64 @@ def test_an_address_is_read_as_it_was_written(
     text = f"{scheme}://{login}{'@' if login else ''}{f'[{host}]' if ':' in host else host}"
     text += ("" if port is None else f":{port}") + (f"/{quote(prefix)}" if prefix else "")
     user, password = who or (None, None)
-    expected = Address(host, port or (8883 if tls else 1883), prefix or PREFIX, tls, user, password)
-    assert parse(text, {}) == expected
+    expected = BrokerUrl(host, port or (8883 if tls else 1883), prefix or DEFAULT_PREFIX, tls, user, password)
+    assert parse_broker_url(text, {}) == expected
 
 
 @given(st.text(max_size=60) | st.builds("mqtt{}://{}".format, st.sampled_from(["", "s"]), st.text(max_size=60)))
-def test_anything_else_is_one_line(text: str) -> None:
+def test_anything_else_is_an_error(text: str) -> None:
     try:
-        address = parse(text, {})
+        url = parse_broker_url(text, {})
     except SinkError:
         return
-    assert 0 < address.port < 65536
-    assert not set("+#") & set(address.prefix)
-    address.host.encode("idna")
+    assert 0 < url.port < 65536
+    assert not set("+#") & set(url.prefix)
+    url.host.encode("idna")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("localhost", "does not begin with mqtt://"),
         ("http://localhost/", "does not begin with mqtt://"),
-        ("mqtt://", "names no host"),
-        ("mqtt:///prefix", "names no host"),
+        ("mqtt://", "has no host"),
+        ("mqtt:///prefix", "has no host"),
         ("mqtt://host:70000/", "[Pp]ort"),
         ("mqtt://host:0/", "port 0"),
         ("mqtt://host:x/", "[Pp]ort"),
-        ("mqtt://a..b/", "no host's name"),
+        ("mqtt://a..b/", "not a valid host name"),
         ("mqtt://[::1/", "Invalid IPv6"),
-        ("mqtt://host/a/+/b", r"prefix holds \+"),
-        ("mqtt://host/%23", r"prefix holds \+, #"),
+        ("mqtt://host/a/+/b", r"prefix contains \+"),
+        ("mqtt://host/%23", r"prefix contains \+, #"),
         ("mqtt://host/$SYS", "begins with"),
-        ("mqtt://host/x?ca=y", r"holds \? or #"),
-        ("mqtt://:s3cret@host/", "a password and no user"),
+        ("mqtt://host/x?ca=y", r"contains \? or #"),
+        ("mqtt://:s3cret@host/", "a password but no user"),
         ("mqtt://user:s3cret@host:bad/", "[Pp]ort"),
-        ("mqtt://user:s3cr@et/s3cret@host/#", r"holds \? or #"),
+        ("mqtt://user:s3cr@et/s3cret@host/#", r"contains \? or #"),
         ("http://user:s3cret@host/", "does not begin"),
         ("user:s3cret@host", "does not begin"),
         ("mqtt://host/" + 201 * "x", "longer than 200"),
-        ("mqtt://host name/", "blank"),
+        ("mqtt://host name/", "a space"),
     ],
 )
-def test_mistakes_in_an_address_are_told_without_the_password(text: str, told: str) -> None:
-    with pytest.raises(SinkError, match=told) as caught:
-        parse(text, {})
-    assert "s3cr" not in str(caught.value)
-    assert caught.value.__suppress_context__
+def test_errors_do_not_contain_the_password(text: str, message: str) -> None:
+    with pytest.raises(SinkError, match=message) as error:
+        parse_broker_url(text, {})
+    assert "s3cr" not in str(error.value)
+    assert error.value.__suppress_context__
 
 
 def test_the_password_may_come_from_the_environment() -> None:
     environment = {"FER_EDGE_MQTT_PASSWORD": "100%25"}
-    assert parse("mqtt://me@host", environment).password == "100%25"
-    assert parse("mqtt://me:other@host", environment).password == "other"
-    assert parse("mqtt://host", environment).password is None
-    assert "100" not in repr(parse("mqtt://me@host", environment))
-    assert str(parse("mqtts://me@[fe80::1]/a/b", environment)) == "mqtts://[fe80::1]:8883/a/b"
+    assert parse_broker_url("mqtt://me@host", environment).password == "100%25"
+    assert parse_broker_url("mqtt://me:other@host", environment).password == "other"
+    assert parse_broker_url("mqtt://host", environment).password is None
+    assert "100" not in repr(parse_broker_url("mqtt://me@host", environment))
+    assert str(parse_broker_url("mqtts://me@[fe80::1]/a/b", environment)) == "mqtts://[fe80::1]:8883/a/b"
 
 
 @given(st.text())
-def test_every_source_gives_a_name_that_topics_can_hold(source: str) -> None:
+def test_every_source_gives_a_valid_name(source: str) -> None:
     assert NAME.fullmatch(default_name(source))
 
 
@@ -112,20 +112,20 @@ def test_every_source_gives_a_name_that_topics_can_hold(source: str) -> None:
         ("films/party.mp4", "party"),
     ],
 )
-def test_a_name_is_made_of_host_and_source(monkeypatch: pytest.MonkeyPatch, source: str, name: str) -> None:
+def test_the_default_name_has_host_and_source(monkeypatch: pytest.MonkeyPatch, source: str, name: str) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "kitchen.local")
     assert default_name(source) == f"kitchen-{name}"
 
 
-def test_a_given_name_is_checked() -> None:
+def test_names_are_checked() -> None:
     assert checked_name("kitchen_1-b") == "kitchen_1-b"
     for name in ("", "a/b", "a b", "ü", 65 * "x"):
         with pytest.raises(SinkError, match="--mqtt-id"):
             checked_name(name)
 
 
-def test_home_assistants_prefix_is_checked() -> None:
-    assert [checked_discovery(text) for text in ("homeassistant", "/a/b/", "none", "", "/")] == [
+def test_discovery_prefixes_are_checked() -> None:
+    assert [checked_discovery_prefix(text) for text in ("homeassistant", "/a/b/", "none", "", "/")] == [
         "homeassistant",
         "a/b",
         "",
@@ -134,4 +134,4 @@ def test_home_assistants_prefix_is_checked() -> None:
     ]
     for prefix in ("ha/#", "+", "a//b", "$SYS", "a\nb", 201 * "x"):
         with pytest.raises(SinkError, match="--mqtt-discovery"):
-            checked_discovery(prefix)
+            checked_discovery_prefix(prefix)

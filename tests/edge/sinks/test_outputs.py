@@ -1,4 +1,4 @@
-"""What happens when an emotion begins, snapshots and commands, judged by files and processes; all outputs at once."""
+"""Snapshots and commands when an emotion begins, by their files and processes; all outputs at once."""
 
 from __future__ import annotations
 
@@ -19,45 +19,44 @@ from waiting import LIMIT, until
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks import command as hook
+from fer_edge.edge.sinks import command as command_module
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
 from fer_edge.edge.sinks.command import CommandSink
-from fer_edge.edge.sinks.snapshot import OURS, SnapshotSink
+from fer_edge.edge.sinks.snapshot import SNAPSHOT_NAME, SnapshotSink
 from fer_edge.edge.types import EMOTIONS
 
-# beside the loop
+# background worker
 
 
-def test_aside_refuses_while_it_is_busy() -> None:
-    going, may_end, done = threading.Event(), threading.Event(), []
+def test_a_busy_worker_refuses_items() -> None:
+    started, may_end, done = threading.Event(), threading.Event(), []
 
     def work(item: int) -> None:
-        going.set()
+        started.set()
         assert may_end.wait(LIMIT)
         done.append(item)
 
-    aside = BackgroundWorker(work, "test")
-    assert aside.offer(1)
-    assert going.wait(LIMIT)
-    assert not aside.offer(2)
+    worker = BackgroundWorker(work, "test")
+    assert worker.submit(1)
+    assert started.wait(LIMIT)
+    assert not worker.submit(2)
     may_end.set()
-    aside.close(LIMIT)
+    worker.close(LIMIT)
     assert done == [1]
 
 
 @pytest.mark.parametrize("kind", [SinkError, ZeroDivisionError, SystemExit])
-def test_an_error_aside_reaches_the_loop(kind: type[BaseException]) -> None:
+def test_an_error_in_the_worker_reaches_the_loop(kind: type[BaseException]) -> None:
     def work(item: int) -> None:
         raise kind(f"no {item}")
 
-    aside = BackgroundWorker(work, "test")
+    worker = BackgroundWorker(work, "test")
     for item in (1, 2):
-        assert aside.offer(item)
-        assert aside._free.acquire(timeout=LIMIT)
-        aside._free.release()
+        assert worker.submit(item)
+        until(lambda: not worker.busy)
         with pytest.raises(kind, match=f"no {item}"):
-            aside.offer(0)
-    aside.close(LIMIT)
+            worker.submit(0)
+    worker.close(LIMIT)
 
 
 # snapshots
@@ -65,28 +64,20 @@ def test_an_error_aside_reaches_the_loop(kind: type[BaseException]) -> None:
 
 def snapshots(folder: Path) -> list[str]:
     """The emotions of the stored pictures, the oldest first."""
-    return [match[1] for name in sorted(os.listdir(folder)) if (match := OURS.fullmatch(name))]
+    return [match[1] for name in sorted(os.listdir(folder)) if (match := SNAPSHOT_NAME.fullmatch(name))]
 
 
-def shown(sink: SnapshotSink | CommandSink, story: list[str]) -> None:
-    """Each emotion for a second, at 10 frames a second, a picture or command waited for where one is due."""
+def play(sink: SnapshotSink | CommandSink, story: list[str]) -> None:
+    """Show each emotion for a second, at 10 frames/s; pictures and commands are waited for."""
     for index in range(10 * len(story)):
         sink.show(at(index / 10), [face(story[index // 10])])
-        settle(sink)
-
-
-def settle(sink: SnapshotSink | CommandSink) -> None:
-    """Until its threads are idle: a test's frames come faster than any camera's."""
-    asides = [sink._writer] if isinstance(sink, SnapshotSink) else [each._runner for each in sink._hooks]
-    for aside in asides:
-        assert aside._free.acquire(timeout=LIMIT)
-        aside._free.release()
+        until(lambda: not sink.busy)  # frames come faster here than from any camera
 
 
 def test_a_snapshot_when_an_emotion_begins(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "snapshots"
     sink = SnapshotSink(folder, EMOTIONS, keep=10)
-    shown(sink, ["neutral", "happy", "sad"])
+    play(sink, ["neutral", "happy", "sad"])
     sink.close()
     assert snapshots(folder) == ["neutral", "happy", "sad"]
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -95,32 +86,32 @@ def test_a_snapshot_when_an_emotion_begins(tmp_path: Path) -> None:
     assert (picture != 90).any()  # the face's box is drawn
 
 
-def test_snapshots_of_chosen_emotions_rest_and_are_bounded(tmp_path: Path) -> None:
+def test_snapshot_emotions_cooldown_and_keep(tmp_path: Path) -> None:
     sink = SnapshotSink(tmp_path / "chosen", ["happy"], keep=10)
-    shown(sink, ["neutral", "happy", "sad", "happy"])
+    play(sink, ["neutral", "happy", "sad", "happy"])
     sink.close()
     assert snapshots(tmp_path / "chosen") == ["happy", "happy"]
 
-    sink = SnapshotSink(tmp_path / "rest", EMOTIONS, keep=10, cooldown=2.5)
-    shown(sink, ["neutral", "happy", "sad", "angry", "fear"])
+    sink = SnapshotSink(tmp_path / "cooldown", EMOTIONS, keep=10, cooldown=2.5)
+    play(sink, ["neutral", "happy", "sad", "angry", "fear"])
     sink.close()
-    assert snapshots(tmp_path / "rest") == ["neutral", "angry"]
+    assert snapshots(tmp_path / "cooldown") == ["neutral", "angry"]
 
     folder = tmp_path / "bounded"
     folder.mkdir()
     (folder / "holiday.jpg").write_bytes(b"mine")
     sink = SnapshotSink(folder, EMOTIONS, keep=2)
-    shown(sink, ["neutral", "happy", "sad", "angry", "fear"])
+    play(sink, ["neutral", "happy", "sad", "angry", "fear"])
     sink.close()
     assert snapshots(folder) == ["angry", "fear"]
     assert (folder / "holiday.jpg").exists()
 
 
-def test_a_snapshot_that_somebody_else_removes_meanwhile_stops_nothing(tmp_path: Path) -> None:
-    """A link to nowhere stands for it: its name is there, and its time cannot be asked."""
+def test_a_snapshot_that_another_program_removes_meanwhile_is_no_error(tmp_path: Path) -> None:
+    """A dangling link stands in for it: its name is listed, and its time cannot be read."""
     (tmp_path / "20200101-000000-000-happy-1.jpg").symlink_to("nowhere")
     sink = SnapshotSink(tmp_path, EMOTIONS, keep=10)
-    shown(sink, ["neutral", "happy"])
+    play(sink, ["neutral", "happy"])
     sink.close()
     assert snapshots(tmp_path) == ["happy", "neutral", "happy"]
 
@@ -133,15 +124,15 @@ def test_snapshots_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "gone").rmdir()
     (tmp_path / "gone").touch()
     with pytest.raises(SinkError, match="gone"):
-        shown(sink, ["happy", "sad"])
+        play(sink, ["happy", "sad"])
 
 
-def test_a_snapshot_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+def test_a_snapshot_that_cannot_be_removed_is_an_error(tmp_path: Path) -> None:
     old = tmp_path / "20200101-000000-000-happy-1.jpg"
     old.mkdir()
     sink = SnapshotSink(tmp_path, EMOTIONS, keep=1)
     with pytest.raises(SinkError, match=rf"{old} cannot be listed or removed: Is a directory"):
-        shown(sink, ["happy", "sad"])
+        play(sink, ["happy", "sad"])
 
 
 # commands
@@ -150,17 +141,17 @@ REPORT = "import os, sys; print(sys.argv[1:], *(f'{n}={v}' for n, v in sorted(os
 
 
 def report(path: Path, *words: str) -> str:
-    """A command that writes its arguments and what it is told into a file, a line each time."""
+    """A command that appends a line with its arguments and variables to a file."""
     script = path.with_suffix(".py")
     script.write_text(f"{REPORT[:-1]}, file=open({str(path)!r}, 'a'))")
     return " ".join([sys.executable, str(script), *words])
 
 
-def test_a_command_learns_what_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
+def test_a_command_gets_the_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
     monkeypatch.setenv("FER_EDGE_MQTT_PASSWORD", "secret")
     command = report(tmp_path / "out", "'two words'", "$FER_EDGE_EMOTION; echo $(id)")
     sink = CommandSink([("happy", command), ("fear", "false")])
-    shown(sink, ["neutral", "happy", "sad", "happy"])
+    play(sink, ["neutral", "happy", "sad", "happy"])
     sink.close()
     line = (
         "['two words', '$FER_EDGE_EMOTION;', 'echo', '$(id)'] "
@@ -170,37 +161,37 @@ def test_a_command_learns_what_began(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert messages == []
 
 
-def test_a_command_rests(tmp_path: Path) -> None:
+def test_command_cooldown(tmp_path: Path) -> None:
     sink = CommandSink([("happy", report(tmp_path / "out"))], cooldown=60.0)
-    shown(sink, ["happy", "sad", "happy", "sad", "happy"])
+    play(sink, ["happy", "sad", "happy", "sad", "happy"])
     sink.close()
     assert len((tmp_path / "out").read_text().splitlines()) == 1
 
 
 def test_a_command_that_fails_is_logged(messages: list[str]) -> None:
     sink = CommandSink([("happy", "sh -c 'exit 3'"), ("happy", "sh -c 'kill $$'")])
-    shown(sink, ["happy"])
+    play(sink, ["happy"])
     sink.close()
     assert sorted(messages) == [
-        "--on happy \"sh -c 'exit 3'\" ended with 3",
+        "--on happy \"sh -c 'exit 3'\" exited with code 3",
         "--on happy \"sh -c 'kill $$'\" was ended by signal 15",
     ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", ["PATIENCE", "FAREWELL"])
+@pytest.mark.parametrize("limit", ["COMMAND_TIMEOUT", "CLOSE_TIMEOUT"])
 def test_a_command_that_hangs_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str], limit: str
 ) -> None:
-    """After its time, or when the program ends; meanwhile frames go on, and it is not started twice."""
-    monkeypatch.setattr(hook, limit, 5.0)
+    """After its timeout, or when the program ends; meanwhile frames are processed, and it is not started twice."""
+    monkeypatch.setattr(command_module, limit, 5.0)
     pids = tmp_path / "pids"
     sink = CommandSink([("happy", f"sh -c 'sleep 500 & echo $! $$ >> {pids}; wait'")])
     for index in range(40):
         sink.show(at(index / 10), [face(("happy", "sad")[index // 10 % 2])])
     until(lambda: pids.exists() and pids.read_text().endswith("\n"))
-    if limit == "PATIENCE":
-        settle(sink)
+    if limit == "COMMAND_TIMEOUT":
+        until(lambda: not sink.busy)
     sink.close()
     (message,) = messages
     assert message.endswith("was ended by signal 9")
@@ -209,7 +200,7 @@ def test_a_command_that_hangs_is_killed_with_its_children(
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that is dead and waits for its parent's interest does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
@@ -217,7 +208,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("command", ["", "'", "no-such-program-here", "/etc/passwd x"])
-def test_what_is_no_command_is_one_line(command: str) -> None:
+def test_an_invalid_command_is_an_error(command: str) -> None:
     with pytest.raises(SinkError, match="--on happy"):
         CommandSink([("happy", command)])
 
@@ -225,7 +216,7 @@ def test_what_is_no_command_is_one_line(command: str) -> None:
 # the whole program
 
 
-def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:
+def test_all_outputs_of_a_run(clip: Path, tmp_path: Path) -> None:
     files = (
         "--csv",
         tmp_path / "o.csv",
@@ -237,18 +228,18 @@ def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:
         "20",
     )
     pictures = ("--snapshot-dir", tmp_path / "snapshots", "--snapshot-on", "happy")
-    done = run("--source", clip, "--show", "none", *files, *pictures, "--on", "happy", report(tmp_path / "told"))
+    done = run("--source", clip, "--show", "none", *files, *pictures, "--on", "happy", report(tmp_path / "command"))
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["frame"] for line in all_lines(tmp_path / "o.jsonl")] == list(range(20))
     rows = [line.split(",") for line in all_lines(tmp_path / "o.csv") if not line.startswith("clock")]
     assert [int(row[1]) for row in rows] == list(range(15))
     assert snapshots(tmp_path / "snapshots") == ["happy"]
-    assert (tmp_path / "told").read_text().endswith("FER_EDGE_EMOTION=happy FER_EDGE_TRACK=1\n")
+    assert (tmp_path / "command").read_text().endswith("FER_EDGE_EMOTION=happy FER_EDGE_TRACK=1\n")
     assert f"pictures of people are stored in {tmp_path / 'snapshots'}, up to 100 of them" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--rotate-mb", "1"), "--rotate-mb needs a file"),
         (("--csv", "o.csv", "--rotate-mb", "nan"), "'--rotate-mb': nan is no number"),
@@ -260,12 +251,12 @@ def test_a_run_gives_them_all(clip: Path, tmp_path: Path) -> None:
         (("--csv", "/no/such/folder/o.csv"), "/no/such/folder/o.csv cannot be written: No such file or directory"),
     ],
 )
-def test_mistakes_are_told(clip: Path, words: tuple[str, ...], told: str) -> None:
+def test_mistakes_are_errors(clip: Path, words: tuple[str, ...], message: str) -> None:
     done = CliRunner().invoke(main, ["run", "--source", str(clip), "--show", "none", *words])
     assert done.exit_code == 2
-    assert told in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-1]
 
 
-def test_nothing_begins_in_pictures(mistake: Callable[..., str]) -> None:
-    told = mistake("run", "--source", PORTRAIT, "--show", "none", "--on", "happy", "true", "--snapshot-dir", "x")
-    assert told.startswith("fer-edge: --snapshot-dir, --on: ") and "single pictures" in told
+def test_pictures_have_no_events(mistake: Callable[..., str]) -> None:
+    message = mistake("run", "--source", PORTRAIT, "--show", "none", "--on", "happy", "true", "--snapshot-dir", "x")
+    assert "--snapshot-dir, --on: " in message and "single pictures" in message

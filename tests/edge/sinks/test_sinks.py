@@ -1,4 +1,4 @@
-"""Sinks and the overlay, judged by what arrives in the files."""
+"""Sinks and the overlay, tested by the files they write."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import pytest
 from waiting import LIMIT
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks import Sink, ViewerGone, stdout_guarded
+from fer_edge.edge.sinks import OutputClosed, Sink, guard_stdout
 from fer_edge.edge.sinks.colours import COLOURS
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sinks.picture import PictureSink
 from fer_edge.edge.sinks.text import TextSink
-from fer_edge.edge.sinks.video import LONGEST_GAP, VideoSink
+from fer_edge.edge.sinks.video import MAX_GAP, VideoSink
 from fer_edge.edge.sinks.window import WindowSink
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
 
@@ -39,12 +39,12 @@ def frame(index: int, fps: float = 10.0, size: tuple[int, int] = (240, 320)) -> 
 def decoded(path: Path) -> tuple[list[np.ndarray], float]:
     capture = cv2.VideoCapture(str(path))
     pictures = []
-    while (found := capture.read())[0]:
-        pictures.append(found[1])
+    while (result := capture.read())[0]:
+        pictures.append(result[1])
     return pictures, capture.get(cv2.CAP_PROP_FPS)
 
 
-def test_jsonl_lines_are_there_at_once(tmp_path: Path) -> None:
+def test_jsonl_lines_are_written_at_once(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     sink: Sink = JsonlSink(str(path))
     sink.show(frame(3), [prediction()])
@@ -76,7 +76,7 @@ def test_jsonl_that_cannot_be_written(tmp_path: Path) -> None:
     full.close()
 
 
-def test_text_speaks_only_of_changes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_shows_changes_only(capsys: pytest.CaptureFixture[str]) -> None:
     sink: Sink = TextSink()
     for index, emotions in enumerate([["happy"], ["happy"], ["happy", "sad"], ["sad", "happy"], [], []]):
         sink.show(frame(index), [prediction(e, track=EMOTIONS.index(e)) for e in emotions])
@@ -84,8 +84,8 @@ def test_text_speaks_only_of_changes(capsys: pytest.CaptureFixture[str]) -> None
     assert [line.split("s  ")[1] for line in lines] == ["#3 happy 88%", "#3 happy 88%   #4 sad 88%", "no face"]
 
 
-def test_broken_pipe_is_an_end() -> None:
-    with pytest.raises(ViewerGone), stdout_guarded():
+def test_broken_pipe_ends_the_run() -> None:
+    with pytest.raises(OutputClosed), guard_stdout():
         raise BrokenPipeError
 
 
@@ -105,8 +105,8 @@ def test_video_of_a_file_keeps_every_frame(tmp_path: Path, suffix: str) -> None:
     assert os.listdir(tmp_path) == [path.name]
 
 
-def test_live_video_runs_at_the_pace_of_the_world(tmp_path: Path) -> None:
-    """Twelve frames at 10 a second, a second of nothing, then ten more: 3.1 s in all, whatever came when."""
+def test_live_video_plays_in_real_time(tmp_path: Path) -> None:
+    """Twelve frames at 10 frames/s, a second without any, then ten more: 3.1 s in all."""
     path = tmp_path / "out.mp4"
     sink = VideoSink(path, None)
     for index in [*range(12), *range(22, 32)]:
@@ -123,7 +123,7 @@ def test_live_video_leaves_out_the_hours_without_a_camera(tmp_path: Path) -> Non
     for when in (*(index / 10 for index in range(15)), *(5000 + index / 10 for index in range(15))):
         sink.show(Frame(np.zeros((48, 64, 3), np.uint8), 0, when), [])
     sink.close()
-    assert len(decoded(tmp_path / "out.avi")[0]) == pytest.approx(15 + 10 * LONGEST_GAP + 15, abs=2)
+    assert len(decoded(tmp_path / "out.avi")[0]) == pytest.approx(15 + 10 * MAX_GAP + 15, abs=2)
 
 
 def test_short_live_video_is_written(tmp_path: Path) -> None:
@@ -148,21 +148,21 @@ def test_video_takes_odd_and_changing_sizes(tmp_path: Path) -> None:
     pictures, _ = decoded(tmp_path / "out.avi")
     assert [p.shape for p in pictures] == [(120, 160, 3)] * 4
     assert pictures[2][60, 80].mean() == pytest.approx(200, abs=4)
-    assert pictures[2][60, 5].mean() < 8  # the border of what did not fit
+    assert pictures[2][60, 5].mean() < 8  # the border beside the picture
 
 
 def test_video_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match=r"must end in \.mp4 or \.avi"):
+    with pytest.raises(SinkError, match=r"\.mp4 or \.avi"):
         VideoSink(tmp_path / "out.mkv", None)
-    with pytest.raises(SinkError, match="is no writable folder"):
+    with pytest.raises(SinkError, match="is not a writable folder"):
         VideoSink(tmp_path / "no" / "out.mp4", None)
-    with pytest.raises(SinkError, match="is no writable folder"):
+    with pytest.raises(SinkError, match="is not a writable folder"):
         VideoSink(Path("/proc/self/mem/out.mp4"), None)
 
 
 FULL_DISK = """
 import resource, sys; from pathlib import Path; import numpy as np
-from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.video import LONGEST_GAP, VideoSink
+from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.video import MAX_GAP, VideoSink
 from fer_edge.edge.sources.capture import quiet_opencv; from fer_edge.edge.types import Frame
 quiet_opencv()
 limit = int(sys.argv[2]); resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -177,8 +177,8 @@ except SinkError as error:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
-def test_video_on_a_full_disk_is_told(tmp_path: Path, suffix: str) -> None:
-    """OpenCV says nothing when the disk is full; a limit on the file's size stands for the disk."""
+def test_video_on_a_full_disk_is_an_error(tmp_path: Path, suffix: str) -> None:
+    """OpenCV reports no error when the disk is full; a limit on the file's size stands in for the disk."""
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / f"out{suffix}"), "400000"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "is the disk full?" in done.stdout
@@ -189,7 +189,7 @@ def test_disk_nearly_full_stops_in_time(tmp_path: Path, monkeypatch: pytest.Monk
     sink = VideoSink(tmp_path / "out.mp4", 10.0)
     for index in range(5):
         sink.show(frame(index), [])
-    monkeypatch.setattr("fer_edge.edge.sinks.video.SPARE_BYTES", 1 << 62)
+    monkeypatch.setattr("fer_edge.edge.sinks.video.MIN_FREE_BYTES", 1 << 62)
     with pytest.raises(SinkError, match="the disk is full after 5 frames"):
         sink.show(frame(5), [])
     sink.close()
@@ -205,7 +205,7 @@ def test_picture_is_the_last_with_a_face(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["out.png"]
 
 
-def test_picture_without_a_face_is_none(tmp_path: Path) -> None:
+def test_no_picture_without_a_face(tmp_path: Path) -> None:
     sink = PictureSink(tmp_path / "out.png")
     sink.show(frame(0), [])
     sink.close()
@@ -270,7 +270,7 @@ def test_overlay_fits_every_size(size: tuple[int, int]) -> None:
     drawn = annotate(plain, [prediction(EMOTIONS[i], box) for i, box in enumerate(boxes)])
     assert drawn.shape == plain.pixels.shape
     assert drawn.dtype == np.uint8
-    assert (plain.pixels == 90).all()  # the frame itself is left alone
+    assert (plain.pixels == 90).all()  # the frame itself is not changed
     assert (drawn != 90).any()
 
 
