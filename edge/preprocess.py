@@ -38,6 +38,11 @@ def to_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
 
 
+def to_bgr(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Convert (H, W) gray to (H, W, 3) BGR; (H, W, 3) BGR stays."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8) if pixels.ndim == 2 else pixels
+
+
 def shrink(gray: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.uint8]:
     """Resize a gray picture to a square: by area averaging if smaller, which prevents aliasing, else bilinearly.
 

@@ -19,15 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.faces.blazeface_decoding import blend, decode, make_anchors
 from fer_edge.edge.preprocess import downscale, normalize
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
 from fer_edge.models import FOLDER
-
-MAX_LOGIT = 80.0
-"""Logits are clipped to ±80 before the sigmoid: exp(-80) is still a normal float32."""
-
-BLEND_IOU = 0.3
-"""Intersection over union from which two detections are blended into one face."""
 
 MIN_ASPECT = 0.75
 """Least ratio of the input's shorter side to its longer one: less padding loses faces near the border, more costs time.
@@ -42,9 +37,6 @@ MAX_OPEN_SHAPES = 3
 
 INPUT_VALUES = normalize(np.arange(256, dtype=np.uint8), channels=1)[:, 0]
 """(256,) float32 network input, -1..1, for each 8-bit pixel value."""
-
-DETECTION_COLUMNS = 17
-"""Columns of a detection: x0, y0, x1, y1, six key points (x, y), score."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +66,6 @@ FULL_RANGE = Variant("blazeface_full.tflite", 192, 192, ((4, 1),), 0.6)
 
 BACK_CAMERA = Variant("blazeface_back.tflite", 256, 32, ((16, 2), (32, 6)), 0.65)
 """The rear-camera network: the short-range anchors on twice the side; detector.py has the measurements."""
-
-
-def make_anchors(variant: Variant, height: int, width: int) -> NDArray[np.float32]:
-    """Anchor centres x, y, (N, 2) in pixels of an input of that size, in the order of the network's output rows."""
-    layers = []
-    for stride, count in variant.layers:
-        rows, columns = np.mgrid[: height // stride, : width // stride]
-        centres = (np.stack([columns.ravel(), rows.ravel()], axis=1) + 0.5) * stride
-        layers.append(np.repeat(centres, count, axis=0))
-    return np.concatenate(layers).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -126,65 +108,6 @@ def letterbox(pixels: NDArray[np.uint8], size: int, side_multiple: int) -> tuple
     return padded, Letterbox(scale, left, top)
 
 
-def decode(
-    regressors: NDArray[np.float32],
-    logits: NDArray[np.float32],
-    centres: NDArray[np.float32],
-    variant: Variant,
-) -> NDArray[np.float32]:
-    """Decode a network's outputs.
-
-    Args:
-        regressors: (N, 16) box centre, box size and six key points, in pixels relative to the anchor.
-        logits: (N,) scores before the sigmoid.
-        centres: (N, 2) anchor centres, as of `make_anchors`.
-        variant: The network, for its threshold.
-
-    Returns:
-        The (K, 17) detections above the threshold, in pixels of the network's input.
-    """
-    scores = 1 / (1 + np.exp(-np.clip(logits, -MAX_LOGIT, MAX_LOGIT)))
-    keep = scores >= variant.threshold
-    pairs = regressors[keep].reshape(-1, 8, 2)
-    origin = centres[keep, None]  # (K, 1, 2)
-    centre, half = pairs[:, :1] + origin, pairs[:, 1:2] / 2
-    points = np.concatenate([centre - half, centre + half, pairs[:, 2:] + origin], axis=1)  # (K, 8, 2)
-    return np.concatenate([points.reshape(-1, 16), scores[keep, None]], axis=1)
-
-
-def iou_with_boxes(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union, (K,) in 0..1, of a (4,) box with (K, 4) boxes, all as x0, y0, x1, y1."""
-    corner = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    intersection = np.prod(np.clip(corner, 0, None), axis=1)
-    union = np.prod(box[2:] - box[:2]) + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - intersection
-    return np.asarray(intersection / np.maximum(union, np.float32(1e-9)), np.float32)
-
-
-def blend(detections: NDArray[np.float32], min_iou: float = BLEND_IOU) -> NDArray[np.float32]:
-    """Blend overlapping detections into one per face: the score-weighted mean of all that overlap the best one.
-
-    The paper does so against jitter: non-maximum suppression would discard what the neighbours know of the place.
-
-    Args:
-        detections: (K, 17), in any order.
-        min_iou: Intersection over union from which two detections are of one face.
-
-    Returns:
-        (F, 17) detections, one per face, best first, each with its best score.
-    """
-    rest = detections[np.argsort(-detections[:, -1], kind="stable")]
-    faces = []
-    while len(rest):
-        # the best overlaps itself, except where its box has no area: it leaves the list in any case
-        same = iou_with_boxes(rest[0, :4], rest[:, :4]) >= min_iou
-        same[0] = True
-        face = np.average(rest[same], axis=0, weights=rest[same, -1])
-        face[-1] = rest[0, -1]
-        faces.append(face)
-        rest = rest[~same]
-    return np.asarray(faces, np.float32).reshape(-1, DETECTION_COLUMNS)
-
-
 class BlazeFace:
     """A BlazeFace network, opened for each input shape when the first picture of that shape comes."""
 
@@ -195,7 +118,7 @@ class BlazeFace:
     def _open(self, height: int, width: int) -> tuple[Interpreter, NDArray[np.float32], bool]:
         """The interpreter for inputs of that shape, its anchors, and whether boxes are its first output."""
         interpreter = open_interpreter(self._path, self._threads, shape=(1, height, width, 3))
-        centres = make_anchors(self.variant, height, width)
+        centres = make_anchors(self.variant.layers, height, width)
         shapes, rows = sorted(output.shape for output in interpreter.outputs), len(centres)
         expected = [(1, rows, 1), (1, rows, 16)]
         if shapes != expected:
@@ -216,7 +139,7 @@ class BlazeFace:
         rgb = cv2.LUT(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), INPUT_VALUES)
         first, second = interpreter.run(rgb[None])
         regressors, logits = (first, second) if boxes_first else (second, first)
-        return placement.restore(blend(decode(regressors[0], logits[0, :, 0], centres, self.variant)))
+        return placement.restore(blend(decode(regressors[0], logits[0, :, 0], centres, self.variant.threshold)))
 
 
 def verify_blazeface(variant: Variant, folder: Path = FOLDER / "face") -> tuple[Path, str]:

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.faces.boxes import box_iou
 from fer_edge.edge.faces.detector import Detector
-from fer_edge.edge.faces.tracker import box_iou
 from fer_edge.edge.preprocess import downscale, to_gray
 from fer_edge.edge.types import Box, Face, Frame
 

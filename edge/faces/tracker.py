@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from fer_edge.edge.faces.boxes import box_iou
 from fer_edge.edge.types import Box, Face
 
 MIN_IOU = 0.2
@@ -19,15 +20,6 @@ MAX_GROWTH = 2.0
 
 TRACK_TIMEOUT = 1.0
 """Seconds without a matching face after which a track ends."""
-
-
-def box_iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, 0..1; 0 for boxes without area."""
-    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
-    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
-    intersection = max(0, width) * max(0, height)
-    union = a.width * a.height + b.width * b.height - intersection
-    return intersection / union if union > 0 else 0.0
 
 
 def match_score(a: Box, b: Box) -> float:

@@ -9,23 +9,25 @@ from hypothesis import strategies as st
 
 from fer_edge.edge.faces.blazeface import (
     BACK_CAMERA,
-    BLEND_IOU,
-    DETECTION_COLUMNS,
     FULL_RANGE,
     MIN_ASPECT,
     SHORT_RANGE,
     Variant,
+    letterbox,
+)
+from fer_edge.edge.faces.blazeface_decoding import (
+    BLEND_IOU,
+    DETECTION_COLUMNS,
     blend,
     decode,
     iou_with_boxes,
-    letterbox,
     make_anchors,
 )
 
 
 @pytest.mark.parametrize(("variant", "count"), [(SHORT_RANGE, 896), (BACK_CAMERA, 896), (FULL_RANGE, 2304)])
 def test_there_is_an_anchor_for_each_output_row(variant: Variant, count: int) -> None:
-    centres = make_anchors(variant, variant.size, variant.size)
+    centres = make_anchors(variant.layers, variant.size, variant.size)
     assert centres.shape == (count, 2)
     assert centres.min() > 0 and centres.max() < variant.size
     np.testing.assert_allclose(centres.mean(axis=0), variant.size / 2, atol=1e-4)
@@ -55,12 +57,12 @@ def test_letterbox_round_trip(width: int, height: int, variant: Variant, data: s
 
 
 def test_decoding_puts_boxes_and_points_at_their_anchor() -> None:
-    centres = make_anchors(SHORT_RANGE, 96, 128)
+    centres = make_anchors(SHORT_RANGE.layers, 96, 128)
     regressors = np.zeros((len(centres), 16), np.float32)
     regressors[10] = [4, -2, 20, 30, *range(12)]
     logits = np.full(len(centres), -1e9, np.float32)
     logits[10] = 1e9
-    (row,) = decode(regressors, logits, centres, SHORT_RANGE)
+    (row,) = decode(regressors, logits, centres, SHORT_RANGE.threshold)
     x, y = centres[10]
     expected = [x - 6, y - 17, x + 14, y + 13]
     np.testing.assert_allclose(row[:4], expected, atol=1e-4)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.faces.blazeface import BACK_CAMERA, SHORT_RANGE, open_blazeface
-from fer_edge.edge.faces.detector import MIN_TILED_SIDE, VARIANTS, Detector, convert_haar_box, list_tiles, open_detector
-from fer_edge.edge.faces.tracker import box_iou
+from fer_edge.edge.faces.boxes import box_iou
+from fer_edge.edge.faces.detector import MIN_TILED_SIDE, VARIANTS, Detector, list_tiles, open_detector
+from fer_edge.edge.faces.opencv_detectors import convert_haar_box
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Box, Frame
 
