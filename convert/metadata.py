@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from fer_edge.edge.device.version import package_version
 from fer_edge.edge.tflite.card import ModelCard
-from fer_edge.edge.tflite.labels import FILE
+from fer_edge.edge.tflite.labels import LABELS_FILE
 from fer_edge.edge.types import EMOTIONS
 
 NAME = b"TFLITE_METADATA"
@@ -61,7 +61,8 @@ def labelled(content: bytes, name: str, licence: str = ModelCard.licence) -> byt
     builder.Finish(model.Pack(builder), b"TFL3")
     file = io.BytesIO(builder.Output())
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(FILE), "\n".join(EMOTIONS) + "\n")  # dated 1980: the same bytes every time
+        # ZipInfo is dated 1980: the same bytes every time
+        archive.writestr(zipfile.ZipInfo(LABELS_FILE), "\n".join(EMOTIONS) + "\n")
     return file.getvalue()
 
 
@@ -83,7 +84,7 @@ def _image(image: Any) -> Table:
 
 def _emotion() -> Table:
     """The table TensorMetadata of the output."""
-    labels = {0: FILE, 1: "The classes in the order of the output.", 2: TENSOR_AXIS_LABELS, 3: "en"}
+    labels = {0: LABELS_FILE, 1: "The classes in the order of the output.", 2: TENSOR_AXIS_LABELS, 3: "en"}
     return {0: "emotion", 1: f"One logit each for {', '.join(EMOTIONS)}; their softmax are the scores.", 6: [labels]}
 
 

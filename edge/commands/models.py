@@ -18,7 +18,7 @@ from fer_edge.edge.faces.blazeface import Variant, verify_blazeface
 from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.tflite.card import read_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
-from fer_edge.edge.tflite.labels import labels_inside
+from fer_edge.edge.tflite.labels import read_labels
 from fer_edge.models import FOLDER
 
 
@@ -50,7 +50,7 @@ def list_models(as_json: bool) -> None:
 def show(name: str) -> None:
     """Print a model's card as JSON, with the labels inside the file."""
     path = parse_model_spec(name, ("tflite",)).path
-    record = {**asdict(read_card(path)), "labels_inside": labels_inside(path)}
+    record = {**asdict(read_card(path)), "labels_inside": read_labels(path)}
     click.echo(json.dumps(record, indent=2, ensure_ascii=False))
 
 

@@ -1,4 +1,4 @@
-"""The card beside each model: what the flatbuffer cannot say, checked before the model is used."""
+"""The model card beside each .tflite file, which is checked before the model is used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,25 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is and how good it is. sha256 is the model file's; pixel_range is what the graph calls its input."""
+    """What a model is, how good it is, and what it is for; a JSON file beside the .tflite file.
+
+    Attributes:
+        name: The file's name without its suffix.
+        architecture: The network's name in `train`.
+        sha256: Of the .tflite file, in hexadecimal.
+        labels: The classes in the order of the output.
+        colour: How a gray face becomes the input's channels.
+        pixel_range: Values of black and white at the graph's input.
+        quantization: "int8" or "float32".
+        accuracy: Figures on validation data per runtime, and of the float model.
+        training: Recipe, data, backend and date of the training run.
+        conversion: How the float model became this file.
+        licence: Of the file, and of the data that it was trained on.
+        intended_use: What the model is for.
+        limits: What makes it worse, what was not measured, and what the law prohibits.
+        git_revision: Of the code that made the file.
+        date: When it was made, ISO 8601.
+    """
 
     name: str
     architecture: str
@@ -47,12 +65,22 @@ class ModelCard:
 
 
 def card_path(model: Path) -> Path:
-    """The card's place: the model's name with .json."""
+    """The path of a model's card: the model's with the suffix .json."""
     return model.with_suffix(".json")
 
 
 def read_card(model: Path) -> ModelCard:
-    """The card beside a model; ModelError where it is missing, malformed, or of other labels."""
+    """Read the card beside a model.
+
+    Args:
+        model: The .tflite file; it is not read.
+
+    Returns:
+        The card.
+
+    Raises:
+        ModelError: The card is missing or malformed, or its labels are not EMOTIONS.
+    """
     path = card_path(model)
     try:
         stored = json.loads(path.read_text("utf-8"))
@@ -74,7 +102,7 @@ def read_card(model: Path) -> ModelCard:
 
 
 def _fits(name: str, value: Any) -> bool:
-    """Whether a field's value is of its kind, as JSON has it."""
+    """Whether a JSON value has its field's type."""
     if name == "labels":
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
     if name == "pixel_range":
@@ -83,25 +111,35 @@ def _fits(name: str, value: Any) -> bool:
 
 
 def checked_card(model: Path) -> ModelCard:
-    """The card, after comparing its sha256 with the file's."""
+    """Read the card beside a model and compare its sha256 with the file's.
+
+    Args:
+        model: The .tflite file.
+
+    Returns:
+        The card.
+
+    Raises:
+        ModelError: The model or its card is missing, the card is malformed, or describes another file.
+    """
     if not model.is_file():
         raise ModelError(f"{model}: no such model file; expected a .tflite file with its card beside it")
     card = read_card(model)
-    found = sha256(model)
-    if found != card.sha256:
+    actual = sha256(model)
+    if actual != card.sha256:
         raise ModelError(
-            f"{model} is not the file its card describes (sha256 {found[:12]}…, expected {card.sha256[:12]}…); "
+            f"{model} is not the file its card describes (sha256 {actual[:12]}…, expected {card.sha256[:12]}…); "
             "fetch or convert it again"
         )
     return card
 
 
 def write_card(model: Path, card: ModelCard) -> Path:
-    """Write the card beside the model, complete or not at all."""
+    """Write the card beside the model, complete or not at all; returns its path."""
     return write_json(card_path(model), asdict(card))
 
 
 def sha256(path: Path) -> str:
-    """A file's sha256 in hexadecimal."""
+    """The sha256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

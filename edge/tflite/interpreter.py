@@ -1,24 +1,18 @@
-"""The TFLite interpreter, whichever is installed: LiteRT first, tflite-runtime second."""
+"""The TFLite interpreter of the installed runtime: LiteRT or, where that is missing, tflite-runtime."""
 
 from __future__ import annotations
 
-import atexit
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from fcntl import F_SETFL, fcntl
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.tflite.stderr_filter import filter_notices
 
 RUNTIMES = (
     ("LiteRT", "ai_edge_litert.interpreter", "ai-edge-litert"),
@@ -51,7 +45,13 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator of a model's graph: its TFLite name, and the indices of the tensors that it reads and writes."""
+    """An operator of a model's graph.
+
+    Attributes:
+        name: Its TFLite name, such as CONV_2D.
+        inputs: Indices of the tensors that it reads.
+        outputs: Indices of the tensors that it writes.
+    """
 
     name: str
     inputs: tuple[int, ...]
@@ -60,7 +60,13 @@ class Operator:
 
 @dataclass(frozen=True)
 class Runtime:
-    """An installed TFLite runtime: its name, its package on PyPI, and its interpreter module."""
+    """An installed TFLite runtime.
+
+    Attributes:
+        name: Its name.
+        package: Its package on PyPI.
+        module: Its interpreter module.
+    """
 
     name: str
     package: str
@@ -68,7 +74,7 @@ class Runtime:
 
     @cached_property
     def version(self) -> str:
-        """The package's version; looked up when it is asked for: importlib.metadata is slow to import."""
+        """The package's version; looked up on first use, because importlib.metadata is slow to import."""
         from importlib.metadata import PackageNotFoundError, version
 
         try:
@@ -82,28 +88,38 @@ class Runtime:
         return self.name == "LiteRT"
 
 
-NOTICES = (b"INFO:", b"WARNING:", b"ERROR:", b"I0000", b"W0000", b"E0000")
-"""How the runtime's own lines begin, by TFLite's logger and by Abseil's."""
-
-
 @cache
 def runtime() -> Runtime:
-    """The runtime in use; ModelError where neither can be imported."""
+    """Import the first of the installed runtimes that loads.
+
+    Returns:
+        The runtime, the same for the whole process.
+
+    Raises:
+        ModelError: None is installed, or none loads.
+    """
     reasons = []
-    for name, module, package in RUNTIMES:
+    for name, module_name, package in RUNTIMES:
         try:
-            loaded = import_module(module)
+            return Runtime(name, package, import_module(module_name))
         except (ImportError, AttributeError) as error:  # numpy 2 under tflite-runtime ends as AttributeError
             if not isinstance(error, ModuleNotFoundError):
                 reasons.append(f"{package} does not load: {str(error).splitlines()[0]}")
-            continue
-        return Runtime(name, package, loaded)
     why = "; ".join(reasons) or "neither ai-edge-litert nor tflite-runtime is installed"
     raise ModelError(f"no TFLite runtime: {why}; run pip install ai-edge-litert")
 
 
 class Interpreter:
-    """One loaded model with its tensors allocated; not to be shared between threads."""
+    """A loaded model with its tensors allocated; not to be shared between threads.
+
+    Attributes:
+        runtime: The TFLite runtime.
+        path: The .tflite file.
+        threads: Threads of the interpreter.
+        xnnpack: Whether XNNPACK runs the model.
+        inputs: The input tensors.
+        outputs: The output tensors.
+    """
 
     def __init__(self, path: Path, threads: int, xnnpack: bool, shape: tuple[int, ...] | None = None) -> None:
         self.runtime = runtime()
@@ -114,16 +130,16 @@ class Interpreter:
             resolver = self.runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
             options["experimental_op_resolver_type"] = resolver
         try:
-            with _quiet_stderr():
+            with filter_notices():
                 self._interpreter = self.runtime.module.Interpreter(**options)
                 if shape is not None:
                     (first,) = self._interpreter.get_input_details()
                     self._interpreter.resize_tensor_input(first["index"], shape)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            what = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
             raise ModelError(
-                f"{path} cannot be loaded by {self.runtime.name}: {what}; expected a .tflite file"
+                f"{path} cannot be loaded by {self.runtime.name}: {reason}; expected a .tflite file"
             ) from None
         self.xnnpack = xnnpack and self._delegated()
         self.inputs = tuple(_tensor(detail) for detail in self._interpreter.get_input_details())
@@ -133,18 +149,25 @@ class Interpreter:
         self._out = [self._interpreter.tensor(tensor.index) for tensor in self.outputs]
 
     def run(self, *arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """Arrays of the inputs' shapes and dtypes to copies of the outputs."""
+        """Run the model once.
+
+        Args:
+            *arrays: One array per input, of its dtype and of its shape or one that is broadcast to it.
+
+        Returns:
+            A copy of each output.
+        """
         for view, array in zip(self._in, arrays, strict=True):
             view()[...] = array
         self._interpreter.invoke()
         return tuple(view().copy() for view in self._out)
 
     def tensors(self) -> dict[int, Tensor]:
-        """Every tensor of the graph by its index."""
+        """List the tensors of the graph, by their index."""
         return {detail["index"]: _tensor(detail) for detail in self._interpreter.get_tensor_details()}
 
     def operators(self) -> list[Operator]:
-        """The graph's operators in the order in which the runtime executes them; DELEGATE is XNNPACK's part."""
+        """List the operators in the order in which the runtime executes them; DELEGATE is XNNPACK's part."""
         return [
             Operator(str(detail["op_name"]), tuple(map(int, detail["inputs"])), tuple(map(int, detail["outputs"])))
             for detail in self._interpreter._get_ops_details()
@@ -159,70 +182,29 @@ class Interpreter:
     @property
     def description(self) -> str:
         """Runtime, version, threads and whether XNNPACK runs the model, in a few words."""
-        how = "with XNNPACK" if self.xnnpack else "without XNNPACK"
+        xnnpack = "with XNNPACK" if self.xnnpack else "without XNNPACK"
         threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}"
-        return f"{self.runtime.name} {self.runtime.version}, {threads}, {how}"
+        return f"{self.runtime.name} {self.runtime.version}, {threads}, {xnnpack}"
 
 
 def open_interpreter(
     path: Path | str, threads: int = 1, *, xnnpack: bool = True, shape: tuple[int, ...] | None = None
 ) -> Interpreter:
-    """Load a .tflite file; ModelError where it is missing or damaged. shape: of its one input, where not the file's."""
-    return Interpreter(Path(path), threads, xnnpack, shape)
+    """Load a .tflite file.
 
+    Args:
+        path: The file.
+        threads: Threads of the interpreter.
+        xnnpack: Whether XNNPACK may run the model; without it the graph is executed as it is stored.
+        shape: Shape of the model's only input; None for the one in the file.
 
-_OPENING = Lock()
-"""One model opens at a time: stderr has one place to come back to."""
+    Returns:
+        The interpreter, ready to run.
 
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keep the runtime's own notices ("Created XNNPACK delegate") off stderr; its errors come as exceptions too.
-
-    They are written by C++ to the file descriptor, out of sys.stderr's reach. What other threads write there meanwhile
-    comes a moment later; where their write was under way when stderr came back, the next time or at the end.
+    Raises:
+        ModelError: No runtime is installed, or the file is missing or damaged.
     """
-    with _OPENING:
-        aside = _aside()
-        sys.stderr.flush()
-        kept = os.dup(2)
-        try:
-            os.dup2(aside.file, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            aside.pass_on(whole_lines=True)
-
-
-class _Aside:
-    """A file in memory for what is written to stderr while a model opens."""
-
-    def __init__(self) -> None:
-        self.file = os.memfd_create("stderr")
-        # such a file's position has no lock: writers at once would share a place
-        fcntl(self.file, F_SETFL, os.O_APPEND)
-        self._passed = 0
-
-    def pass_on(self, whole_lines: bool = False) -> None:
-        """Write what has come since the last time to stderr, without the runtime's notices.
-
-        whole_lines: a last line that has no end yet waits for it; the kernel may be in the middle of writing it.
-        """
-        written = os.pread(self.file, os.fstat(self.file).st_size - self._passed, self._passed)
-        if whole_lines:
-            written = written[: written.rfind(b"\n") + 1]
-        self._passed += len(written)
-        for line in written.splitlines(keepends=True):
-            if not line.startswith(NOTICES):
-                os.write(2, line)  # a line at a time: a pipe takes it whole, whoever else writes
-
-
-@cache
-def _aside() -> _Aside:
-    aside = _Aside()
-    atexit.register(aside.pass_on)
-    return aside
+    return Interpreter(Path(path), threads, xnnpack, shape)
 
 
 def _read(path: Path) -> bytes:

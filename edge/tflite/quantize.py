@@ -1,4 +1,4 @@
-"""Between real numbers and a quantized tensor's integers: the one place that rounds and clips.
+"""Quantization: real values to a tensor's integers and back; the one place that rounds and clips.
 
 real = (integer - zero_point) * scale, as the TFLite quantization specification has it
 (https://ai.google.dev/edge/litert/models/quantization_spec).
@@ -16,7 +16,15 @@ from fer_edge.edge.tflite.interpreter import Tensor
 
 
 def quantize(real: NDArray[np.floating], tensor: Tensor) -> NDArray[Any]:
-    """Real values to the tensor's integers (round half to even, then clip); float tensors pass as float32."""
+    """Quantize real values: round half to even, then clip to the dtype's range.
+
+    Args:
+        real: Real values, of any shape.
+        tensor: The tensor whose scale, zero point and dtype apply.
+
+    Returns:
+        Integers of the same shape; for a float tensor the values in its dtype.
+    """
     if not tensor.scale:
         return real.astype(tensor.dtype)
     limits = np.iinfo(tensor.dtype)
@@ -26,13 +34,28 @@ def quantize(real: NDArray[np.floating], tensor: Tensor) -> NDArray[Any]:
 
 
 def dequantize(integers: NDArray[Any], tensor: Tensor) -> NDArray[np.float32]:
-    """The tensor's integers to real values, float32; float tensors pass."""
+    """Dequantize a tensor's integers.
+
+    Args:
+        integers: Values of the tensor, of any shape.
+        tensor: The tensor whose scale and zero point apply.
+
+    Returns:
+        float32 real values of the same shape; a float tensor's values as they are.
+    """
     if not tensor.scale:
         return integers.astype(np.float32)
     return (integers.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale)
 
 
 def gray_table(tensor: Tensor) -> NDArray[Any]:
-    """(256,) what each gray value becomes in the tensor: normalization and quantization in one look-up."""
+    """Make the look-up table that normalizes and quantizes gray values in one step.
+
+    Args:
+        tensor: The input tensor.
+
+    Returns:
+        (256,) the tensor's value for each gray value.
+    """
     grays = np.arange(256, dtype=np.uint8)[:, None]  # (256, 1): a picture one pixel wide
     return quantize(normalize(grays)[:, 0, 0], tensor)

@@ -32,7 +32,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.tflite.card import ModelCard, checked_card, sha256, write_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
-from fer_edge.edge.tflite.labels import labels_inside
+from fer_edge.edge.tflite.labels import read_labels
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train import architectures
 from fer_edge.train.architectures.layers import head
@@ -168,7 +168,7 @@ def test_convert_writes_a_model_and_a_card_that_fit(tiny, tmp_path):
     ((path, card),) = convert(source, _data(tiny), job, out, echo=lambda _: None)
     assert sorted(file.name for file in out.iterdir()) == ["tiny_int8.json", "tiny_int8.onnx", "tiny_int8.tflite"]
     assert checked_card(path) == card
-    assert labels_inside(path) == EMOTIONS
+    assert read_labels(path) == EMOTIONS
     (figures,) = (value for key, value in card.accuracy["runtimes"].items() if key.startswith("LiteRT"))
     assert figures["agreement"] > 0.5
     assert card.accuracy["runtimes"]["tflite-runtime"] == "not run"

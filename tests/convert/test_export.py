@@ -28,7 +28,7 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.tflite.card import card_path, checked_card
-from fer_edge.edge.tflite.labels import labels_inside
+from fer_edge.edge.tflite.labels import read_labels
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 
@@ -58,12 +58,12 @@ def with_labels(model: Path, text: str, method: int = zipfile.ZIP_STORED) -> Pat
 def test_a_labelled_file_is_a_zip_archive_and_answers_as_before(copied: Path) -> None:
     plain = copied.read_bytes()
     before = TFLiteClassifier(copied).logits(made_faces(8))
-    assert labels_inside(copied) is None
+    assert read_labels(copied) is None
     label(copied, copied.parent)
     with zipfile.ZipFile(copied) as archive:
         assert archive.read("labels.txt").decode().split() == list(EMOTIONS)
         assert archive.testzip() is None
-    assert labels_inside(copied) == EMOTIONS
+    assert read_labels(copied) == EMOTIONS
     assert checked_card(copied).labels == EMOTIONS
     assert np.array_equal(TFLiteClassifier(copied).logits(made_faces(8)), before)
     assert copied.read_bytes() == metadata.labelled(copied.read_bytes(), "tiny") == metadata.labelled(plain, "tiny")
@@ -122,7 +122,7 @@ def test_the_metadata_follows_the_schema(tiny: Path) -> None:
 def test_other_labels_are_refused(tiny: Path, tmp_path: Path, method: int) -> None:
     ours, others = (Path(shutil.copy(tiny, tmp_path / name)) for name in ("ours.tflite", "others.tflite"))
     TFLiteClassifier(with_labels(ours, "\n".join(EMOTIONS), method))
-    assert labels_inside(ours) == EMOTIONS
+    assert read_labels(ours) == EMOTIONS
     with pytest.raises(ModelError, match=r"carries the labels happy, sad; expected angry, disgust"):
         TFLiteClassifier(with_labels(others, "happy\nsad\n", method))
 
@@ -139,7 +139,7 @@ def test_a_damaged_archive_is_one_line(
         content[-1 - place] = value
     path.write_bytes(content[lost:])
     with suppress(ModelError):
-        labels_inside(path)
+        read_labels(path)
 
 
 def test_the_command_labels_a_file_and_its_card_fits(copied: Path) -> None:

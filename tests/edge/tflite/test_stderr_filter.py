@@ -36,8 +36,8 @@ talking.join()
 
 LATE = """
 import os
-from fer_edge.edge.tflite.interpreter import _quiet_stderr
-with _quiet_stderr():
+from fer_edge.edge.tflite.stderr_filter import filter_notices
+with filter_notices():
     under_way = os.dup(2)  # what a write holds that another thread has begun
 os.write(under_way, b"late\\n")
 """
