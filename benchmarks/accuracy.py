@@ -1,8 +1,7 @@
-"""Accuracy of .tflite models on a labelled split, for one TFLite runtime or several."""
+"""Accuracy of .tflite models on a labelled split, with one TFLite runtime or several."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,87 +9,94 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.options import labelled_pictures, result_file
+from fer_edge.benchmarks.options import labelled_pictures, one_thread, result_file
 from fer_edge.benchmarks.other_runtime import python_option, rows_from
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, default_models, identity, labelled, write
+from fer_edge.benchmarks.results_io.record import RecordedCommand, default_models, identity, load_split, write
 from fer_edge.benchmarks.results_io.tables.markdown import row_label
 from fer_edge.edge.errors import DataError
-from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import member_files, open_classifier
+from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.tflite.interpreter import runtime
+from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.metrics import measure
+from fer_edge.train.evaluation.predictions import collect_logits
 
-_BATCH = 256  # pictures between two progress steps
 
-
-@click.command(cls=Recorded)
+@click.command(cls=RecordedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @labelled_pictures
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Interpreter threads.")
-@click.option("--flip", is_flag=True, help="Measure each model once more with the mirrored face averaged in.")
+@one_thread
+@click.option("--flip", is_flag=True, help="Measure each model also with the mirrored face averaged in.")
 @python_option
 @result_file
 def accuracy(
     models: tuple[str, ...],
-    data: Path,
-    split: str,
-    threads: int,
+    data_options: DataOptions,
+    pipeline_options: PipelineOptions,
     flip: bool,
     limit: int | None,
     pythons: tuple[str, ...],
     out: Path | None,
 ) -> None:
     """Measure accuracy, balanced accuracy and calibration of MODELs (default: the shipped ones and the ensemble)."""
-    specs = models or default_models()
-    part, described = labelled(data, split, limit)
+    specs, threads = models or default_models(), pipeline_options.threads
+    part, described = load_split(data_options, limit)
     before = condition()
-    rows = [each for spec in specs for each in measured(spec, part, threads, flip)]
+    rows = [row for spec in specs for row in model_rows(spec, part, threads, flip)]
     for python in pythons:
-        words = ["accuracy", *specs, "--data", str(data), "--split", split, "--threads", str(threads)]
+        data = ["--data", str(data_options.data), "--split", data_options.split]
+        words = ["accuracy", *specs, *data, "--threads", str(threads)]
+        words += ["--skip-bad"] if data_options.skip_bad else []
         words += ["--flip"] if flip else []
         words += ["--limit", str(limit)] if limit else []
         rows += rows_from(python, words)
     path = write("accuracy", {"data": described, "before": before, "after": condition(), "rows": rows}, out)
-    for each in rows:
-        click.echo(f"{row_label(each):28} {each['runtime']:24} {100 * each['accuracy']:6.2f} %")
+    for row in rows:
+        click.echo(f"{row_label(row):28} {row['runtime']:24} {100 * row['accuracy']:6.2f} %")
     click.echo(f"wrote {path}", err=True)
 
 
-def measured(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str, Any]]:
-    """One model's figures on one split, with its identity and the runtime that ran it; with flip in a second row."""
-    found, classifier, here = identity(spec), open_classifier(spec, threads), runtime()
-    plain = _predict(classifier, part.faces, found["model"])
-    views: dict[bool, NDArray[np.float32]] = {False: plain}
-    if flip:
-        mirrored = _predict(classifier, np.ascontiguousarray(part.faces[:, :, ::-1]), f"{found['model']}, mirrored")
-        views[True] = (plain + mirrored) / np.float32(2)
-    return [
-        {
-            **found,
-            "flip": flipped,
-            "invocations": len(member_files(spec)) * (2 if flipped else 1),
-            "runtime": f"{here.name} {here.version}",
-            "threads": threads,
-            **measure(probabilities, part.labels).to_dict(),
-            "predictions": _digits(probabilities.argmax(axis=1)),
-            "correct": _digits(probabilities.argmax(axis=1) == part.labels),
-        }
-        for flipped, probabilities in views.items()
-    ]
+def model_rows(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str, Any]]:
+    """Measure one model on one split.
+
+    Args:
+        spec: A model's name or file.
+        part: The labelled pictures.
+        threads: Threads per model.
+        flip: Whether to add a second row, with the mirrored face averaged in.
+
+    Returns:
+        Rows with the model's identity, the runtime, the metrics, and the predicted class of each picture as a digit.
+
+    Raises:
+        DataError: The split is empty.
+        ModelError: A file is missing or altered.
+    """
+    if not len(part):
+        raise DataError("the split is empty; expected at least one picture")
+    model, classifier, here = identity(spec), open_classifier(spec, threads), runtime()
+    scores = collect_logits(classifier, part.faces, flip=flip, label=model["model"])  # (1 or 2 views, N, 7)
+    rows = []
+    for views in range(1, len(scores) + 1):
+        probabilities = scores[:views].mean(axis=0)  # (N, 7)
+        predictions = probabilities.argmax(axis=1)
+        rows.append(
+            {
+                **model,
+                "flip": views == 2,
+                "invocations": len(member_files(spec)) * views,
+                "runtime": f"{here.name} {here.version}",
+                "threads": threads,
+                **measure(probabilities, part.labels).to_dict(),
+                "predictions": _digits(predictions),
+                "correct": _digits(predictions == part.labels),
+            }
+        )
+    return rows
 
 
 def _digits(values: NDArray[np.integer] | NDArray[np.bool_]) -> str:
-    """A digit for each picture, in the split's order."""
+    """A digit per picture, in the split's order."""
     return "".join(str(int(value)) for value in values)
-
-
-def _predict(classifier: Classifier, faces: NDArray[np.uint8], label: str) -> NDArray[np.float32]:
-    """(N, 48, 48) uint8 to (N, 7) float32 probabilities, with a progress bar on stderr where that is a terminal."""
-    starts = range(0, len(faces), _BATCH)
-    if not starts:
-        raise DataError("the split is empty; expected at least one picture")
-    stderr = sys.stderr
-    with click.progressbar(starts, label=label, file=stderr, hidden=not stderr.isatty()) as steps:
-        return np.concatenate([classifier(faces[start : start + _BATCH]) for start in steps])

@@ -1,8 +1,8 @@
-"""Several faces at once: how their networks are best asked, by measurement.
+"""Several faces at once: which way to run the networks is fastest.
 
-One invocation after another is what the runtime does; beside it stand all faces in one invocation, the interpreter's
-own threads, and an ensemble's members on threads of their own. The ways take turns, so that a slow drift falls on all
-of them alike.
+The runtime runs one invocation per face. Measured beside it: all faces in one invocation, the interpreter's own
+threads, and an ensemble's members on threads of their own. The methods take turns, so that slow drift affects all of
+them alike.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.latency import ROUNDS, SEED, share, summary, timed
 from fer_edge.benchmarks.options import comma_separated, count, result_file
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, default_models, identity, write
+from fer_edge.benchmarks.results_io.record import RecordedCommand, default_models, identity, write
+from fer_edge.benchmarks.timing import ROUNDS, SEED, calls_in_round, summary, timed
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import Ensemble, member_files, open_classifier
@@ -31,30 +31,45 @@ from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
 from fer_edge.edge.tflite.quantize import dequantize, gray_table
 from fer_edge.edge.types import EMOTIONS
 
-Way = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""(N, 48, 48) uint8 faces to (N, 7) float32 probabilities."""
+Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""(N, 48, 48) uint8 faces to (N, 7) float32 logits or probabilities."""
 
 ONE_BY_ONE = "one face per invocation"
-TOGETHER = "all faces in one invocation"
-LANES = "members in parallel"
+BATCH = "all faces in one invocation"
+PARALLEL_MEMBERS = "members in parallel"
 
 
-@click.command(cls=Recorded)
+class Method(NamedTuple):
+    """A way to run a model on several faces, and its threads; `classify` returns probabilities."""
+
+    name: str
+    threads: int
+    classify: Network
+
+
+@click.command(cls=RecordedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
-    "--faces", "counts", default="1,2,4,8,16", callback=comma_separated(count, "numbers"), help="Faces at once."
+    "--faces",
+    "counts",
+    default="1,2,4,8,16",
+    metavar="N,N…",
+    callback=comma_separated(count, "numbers"),
+    help="Faces at once.",
 )
-@click.option("--threads", type=click.IntRange(2), default=2, help="Threads of the ways that have several.")
-@click.option("--runs", type=click.IntRange(ROUNDS), default=50, help="Timed calls of each way.")
+@click.option(
+    "--threads", type=click.IntRange(2), default=2, metavar="N", help="Threads of the methods that use several."
+)
+@click.option("--runs", type=click.IntRange(ROUNDS), default=50, metavar="N", help="Timed calls of each method.")
 @result_file
 def batching(models: tuple[str, ...], counts: tuple[int, ...], threads: int, runs: int, out: Path | None) -> None:
-    """Measure ways to ask MODELs (default: the shipped ones and the ensemble) about several faces at once."""
+    """Measure methods of running MODELs (default: the shipped ones and the ensemble) on several faces at once."""
     specs = models or default_models()
     before, rows = condition(), []
     for spec in track(specs, "models", len(specs)):
-        about = identity(spec)
-        for number in counts:
-            rows += [{**about, **row} for row in _measured(spec, number, threads, runs)]
+        described = identity(spec)
+        for faces in counts:
+            rows += [{**described, **row} for row in _measure(spec, faces, threads, runs)]
     here = f"{runtime().name} {runtime().version}"
     body = {"runs": runs, "runtime": here, "before": before, "after": condition(), "rows": rows}
     path = write("batching", body, out)
@@ -62,33 +77,35 @@ def batching(models: tuple[str, ...], counts: tuple[int, ...], threads: int, run
         low, high = row["ratio_interval"]
         click.echo(
             f"{row['model']:18} {row['faces']:3} faces  {row['method']:28} {row['threads']} thr  "
-            f"{row['ms']['p50'] / row['faces']:7.3f} ms a face  {row['ratio']:.2f}x [{low:.2f}, {high:.2f}]"
+            f"{row['ms']['p50'] / row['faces']:7.3f} ms per face  {row['ratio']:.2f}x [{low:.2f}, {high:.2f}]"
         )
     click.echo(f"wrote {path}", err=True)
 
 
-def _measured(spec: str, number: int, threads: int, runs: int) -> list[dict[str, Any]]:
-    """A row for every way: milliseconds of all faces, and how many times those of one after another on one thread."""
-    crops = np.random.default_rng(SEED).integers(0, 256, (number, FACE_SIZE, FACE_SIZE), np.uint8)
-    found = list(ways(spec, number, threads))
-    times: list[list[list[float]]] = [[] for _ in found]
-    for _, _, ask in found:
-        timed(lambda ask=ask: ask(crops), 2)  # type: ignore[misc]
-    for turn in range(ROUNDS):
-        for (_, _, ask), taken in zip(found, times, strict=True):
-            taken.append(timed(lambda ask=ask: ask(crops), share(runs, turn)))  # type: ignore[misc]
-    rounds = [[round(median(turn), 4) for turn in taken] for taken in times]
+def _measure(spec: str, faces: int, threads: int, runs: int) -> list[dict[str, Any]]:
+    """A row per method: milliseconds of all faces, and the ratio to one by one with one thread."""
+    crops = np.random.default_rng(SEED).integers(0, 256, (faces, FACE_SIZE, FACE_SIZE), np.uint8)
+    calls = list(methods(spec, faces, threads))
+    times: list[list[list[float]]] = [[] for _ in calls]  # by method and round
+    for method in calls:
+        timed(lambda method=method: method.classify(crops), 2)  # type: ignore[misc]  # warm-up
+    for index in range(ROUNDS):
+        for method, rounds in zip(calls, times, strict=True):
+            number = calls_in_round(runs, index)
+            rounds.append(timed(lambda method=method: method.classify(crops), number))  # type: ignore[misc]
+    medians = [[round(median(each), 4) for each in rounds] for rounds in times]
+    first = summary(np.concatenate(times[0]))
     rows = []
-    for (way, crew, _), taken, own in zip(found, times, rounds, strict=True):
-        ms, first = summary(np.concatenate(taken)), summary(np.concatenate(times[0]))
-        low, high = ratio_interval(own, rounds[0], paired=True)
+    for method, rounds, own_medians in zip(calls, times, medians, strict=True):
+        ms = summary(np.concatenate(rounds))
+        low, high = ratio_interval(own_medians, medians[0], paired=True)
         rows.append(
             {
-                "faces": number,
-                "method": way,
-                "threads": crew,
+                "faces": faces,
+                "method": method.name,
+                "threads": method.threads,
                 "ms": ms,
-                "rounds": own,
+                "rounds": own_medians,
                 "ratio": round(ms["p50"] / first["p50"], 3),
                 "ratio_interval": [round(low, 3), round(high, 3)],
             }
@@ -96,37 +113,44 @@ def _measured(spec: str, number: int, threads: int, runs: int) -> list[dict[str,
     return rows
 
 
-def ways(spec: str, number: int, threads: int) -> Iterator[tuple[str, int, Way]]:
-    """The ways by name and threads, one after another on one thread first; a network that takes one face has fewer."""
+def methods(spec: str, faces: int, threads: int) -> Iterator[Method]:
+    """The methods that a model allows, one by one with one thread first.
+
+    Args:
+        spec: A model's name or file; one that cannot be resized to a batch allows fewer methods.
+        faces: Faces at once.
+        threads: Threads of the methods that use several.
+    """
     single = open_classifier(spec, 1)
-    yield ONE_BY_ONE, 1, single
+    yield Method(ONE_BY_ONE, 1, single)
     members = [open_member(path, threads)[0] for path in member_files(spec)]
-    yield ONE_BY_ONE, threads, Ensemble(members, single.weights.tolist(), single.temperature, single.offsets.tolist())
+    offsets = single.offsets.tolist()
+    yield Method(ONE_BY_ONE, threads, Ensemble(members, single.weights.tolist(), single.temperature, offsets))
     if len(members) > 1:
-        yield LANES, threads, open_classifier(spec, threads)
+        yield Method(PARALLEL_MEMBERS, threads, open_classifier(spec, threads))
     try:
-        batches = {crew: [batched(path, number, crew) for path in member_files(spec)] for crew in (1, threads)}
+        batches = {each: [_batch_network(path, faces, each) for path in member_files(spec)] for each in (1, threads)}
     except ModelError:
         return
-    for crew, networks in batches.items():
-        yield TOGETHER, crew, _fused(single, networks)
+    for number, networks in batches.items():
+        yield Method(BATCH, number, _fused(single, networks))
 
 
-def _fused(single: Ensemble, networks: list[Way]) -> Way:
-    return lambda crops: single.fuse(np.stack([ask(crops) for ask in networks]))
+def _fused(ensemble: Ensemble, networks: list[Network]) -> Network:
+    return lambda crops: ensemble.fuse(np.stack([network(crops) for network in networks]))
 
 
-def batched(path: Path, number: int, threads: int) -> Way:
-    """A network that answers so many (N, 48, 48) faces with (N, 7) logits in one invocation; ModelError where none."""
+def _batch_network(path: Path, faces: int, threads: int) -> Network:
+    """A network that maps (faces, 48, 48) crops to logits in one invocation; ModelError where it cannot."""
     shape = open_interpreter(path).inputs[0].shape
-    interpreter = open_interpreter(path, threads, shape=(number, *shape[1:]))
+    interpreter = open_interpreter(path, threads, shape=(faces, *shape[1:]))
     tensor, output = interpreter.inputs[0], interpreter.outputs[0]
-    if output.shape != (number, len(EMOTIONS)):
-        raise ModelError(f"{path} answers {number} faces with {output.shape}; expected {(number, len(EMOTIONS))}")
+    if output.shape != (faces, len(EMOTIONS)):
+        raise ModelError(f"{path} maps {faces} faces to {output.shape}; expected {(faces, len(EMOTIONS))}")
     table = gray_table(tensor)
 
-    def ask(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def logits(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         pictures = np.stack([cv2.LUT(prepare(crop, shape[1]), table) for crop in crops])
         return dequantize(interpreter.run(pictures[..., None])[0], output)
 
-    return ask
+    return logits

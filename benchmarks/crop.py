@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import cv2
@@ -12,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.results_io.record import ResultError
+from fer_edge.edge.config.click_options import json_option, options_from
 from fer_edge.edge.faces.detector import Detector, open_detector
+from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Face, Frame
-from fer_edge.train.data.loading import load
+from fer_edge.train.data.options import DataOptions
 
 ZOOM = 5
 """Each picture is enlarged to 240 px, a common size of a face before a camera."""
@@ -62,23 +63,22 @@ def measure(pictures: NDArray[np.uint8], detector: Detector) -> Iterator[dict[st
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="FER2013 CSV or folder tree.")
-@click.option("--split", default="train", show_default=True, help="The split to measure.")
-@click.option(
-    "--count", type=click.IntRange(1), default=2000, show_default=True, help="Pictures, sampled with a fixed seed."
-)
-@click.option("--detector", "spec", default="blazeface", show_default=True, help="Face detector.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def crop(data: Path, split: str, count: int, spec: str, as_json: bool) -> None:
+@options_from(DataOptions, defaults={"split": "train"})
+@click.option("--count", type=click.IntRange(1), default=2000, metavar="N", help="Pictures, sampled with a fixed seed.")
+@options_from(PipelineOptions, only=("detector",))
+@json_option("Print JSON instead of a table.")
+def crop(data_options: DataOptions, count: int, pipeline_options: PipelineOptions, as_json: bool) -> None:
     """Measure how a data set's pictures frame their faces: median and quartiles of sizes and positions.
 
-    The margins of the crop that the device cuts out of a frame come from these figures.
+    The crop that the device cuts out of a frame is chosen by these figures.
     """
-    pictures = load(data).split(split).faces
+    pictures, split, spec = data_options.load_split().faces, data_options.split, pipeline_options.detector
     sample = np.random.default_rng(0).permutation(len(pictures))[:count]
     measures = list(measure(pictures[sample], open_detector(spec)))
     if not measures:
-        raise ResultError(f"{spec} found no face in {len(sample)} pictures of {data}; expected pictures of faces")
+        raise ResultError(
+            f"{spec} found no face in {len(sample)} pictures of {data_options.data}; expected pictures of faces"
+        )
     quartiles = {}
     for name in measures[0]:
         low, middle, high = np.percentile([row[name] for row in measures], (25, 50, 75)).tolist()

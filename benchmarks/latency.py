@@ -1,23 +1,21 @@
-"""Latency of .tflite models: opening, first call, warm-up and the steady state, and peak memory.
+"""Latency of .tflite models: load, first call, warm-up and steady state, and peak memory.
 
-The phases are kept apart as TFLite's benchmark_model does, and warm-up and steady state have what it prints of them:
-mean, standard deviation, minimum, maximum and count, in ms. 'invoke' is what it times, but for a copy of the input and
-one of the output, which Python makes. What differs: opening includes loading the runtime's library, which
-benchmark_model has linked; as many calls are made as one asks for, where it goes on for a second at least; and
-opening, first call and peak memory come from a fresh process per model, because an earlier model warms caches and
-raises a process's peak. Steady calls are taken in turns, a few rounds of each model, so that a slow drift (heat,
-another process) falls on all of them alike.
+The phases are separate as in TFLite's benchmark_model, and warm-up and steady state are summarized as it prints them:
+mean, standard deviation, minimum, maximum and count, in ms. 'invoke' is what it times, plus a copy of the input and one
+of the output, which Python makes. Other differences: loading includes the runtime's library, which benchmark_model has
+linked; the number of calls is exact, whereas benchmark_model goes on for at least a second; and load, first call and
+peak memory come from a new process per model, because an earlier model warms caches and raises the process's peak.
+Steady calls are made in rounds, some of each model in every round, so that slow drift (temperature, another process)
+affects all models alike.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,10 +27,11 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.options import comma_separated, count, result_file
 from fer_edge.benchmarks.other_runtime import python_option, rows_from
+from fer_edge.benchmarks.process_memory import peak_mib
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, ResultError, default_models, identity, write
-from fer_edge.edge.device.board import read_text
+from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, default_models, identity, write
+from fer_edge.benchmarks.timing import ROUNDS, SEED, calls_in_round, percentiles, summary, timed
 from fer_edge.edge.expression.ensemble import member_files, open_classifier
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.pipeline import Pipeline
@@ -41,29 +40,27 @@ from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter, runtime
 from fer_edge.edge.types import Frame
 
-ROUNDS = 10
-"""How many turns every model takes."""
-
-MOST_THREADS = 4
-"""Up to so many are measured by default, on as many cores."""
-
-SEED = 0
-"""Of the noise pictures that are timed; the kernels' time does not depend on the values."""
+DEFAULT_THREADS = 4
+"""Up to this many threads are measured by default, on as many cores."""
 
 
-@click.command(cls=Recorded)
+@click.command(cls=RecordedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "--threads",
-    default=lambda: ",".join(map(str, range(1, 1 + min(MOST_THREADS, os.cpu_count() or 1)))),
-    show_default=f"1 to the number of cores, {MOST_THREADS} at most",
+    default=lambda: ",".join(map(str, range(1, 1 + min(DEFAULT_THREADS, os.cpu_count() or 1)))),
+    show_default=f"1 to the number of cores, at most {DEFAULT_THREADS}",
+    metavar="N,N…",
     callback=comma_separated(count, "whole numbers above 0"),
-    help="Thread counts to measure, with commas between.",
+    help="Threads per model.",
 )
-@click.option("--runs", type=click.IntRange(ROUNDS), default=200, show_default=True, help="Timed calls.")
-@click.option("--warmup", type=click.IntRange(1), default=20, show_default=True, help="Calls before them.")
+@click.option("--runs", type=click.IntRange(ROUNDS), default=200, metavar="N", help="Timed calls.")
+@click.option("--warmup", type=click.IntRange(1), default=20, metavar="N", help="Calls before the timed ones.")
 @click.option(
-    "--picture", type=click.Path(path_type=Path), help="Time a whole frame too: this picture, detection included."
+    "--picture",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Picture of one face, to time whole frames too, detection included.",
 )
 @python_option
 @result_file
@@ -84,57 +81,57 @@ def latency(
     specs = models or default_models()
     frame = _read(picture) if picture else None
     before = condition()
-    rows = [row for crew in threads for row in _measure(specs, crew, runs, warmup, frame)]
+    rows = [row for number in threads for row in _measure(specs, number, runs, warmup, frame)]
     for python in pythons:
         words = ["latency", *specs, "--threads", ",".join(map(str, threads)), "--runs", str(runs)]
         words += ["--warmup", str(warmup), *(("--picture", str(picture)) if picture else ())]
         rows += rows_from(python, words)
     for row in rows:
-        row |= _beside(row, next(each for each in rows if each["threads"] == row["threads"]))
+        row |= _ratio(row, next(each for each in rows if each["threads"] == row["threads"]))
     body = {"runs": runs, "warmup": warmup, "before": before, "after": condition(), "rows": rows}
     path = write("latency", body, out)
     for row in rows:
         p50, p99, ratio = row["classifier"]["p50"], row["classifier"]["p99"], row["ratio"]
-        click.echo(f"{row['model']:28} {row['threads']} thr  p50 {p50:8.3f}  p99 {p99:8.3f} ms  {ratio:5.2f}x")
+        click.echo(f"{row['model']:28} {row['threads']} thr  p50 {p50:8.3f} ms  p99 {p99:8.3f} ms  {ratio:5.2f}x")
     click.echo(f"wrote {path}", err=True)
 
 
 def _measure(specs: tuple[str, ...], threads: int, runs: int, warmup: int, frame: Frame | None) -> list[dict[str, Any]]:
-    """One row per model at one thread count; times in ms, memory in MiB."""
+    """One row per model with this number of threads; times in ms, memory in MiB."""
     rows, models = [], []
     for spec in specs:
-        found = identity(spec)
-        click.echo(f"{found['model']}, threads: {threads}", err=True)
+        described = identity(spec)
+        click.echo(f"{described['model']}, threads: {threads}", err=True)
         models.append(_calls(spec, threads, frame))
-        rows.append({**found, "threads": threads, **_fresh(spec, threads)})
+        rows.append({**described, "threads": threads, **in_new_process(spec, threads)})
     for row, calls in zip(rows, models, strict=True):
         row["warmup"] = {name: summary(timed(call, warmup)) for name, call in calls.items()}
-    steady: list[dict[str, list[float]]] = [{name: [] for name in calls} for calls in models]
-    for turn in track(range(ROUNDS), f"threads: {threads}, turns", ROUNDS):
+    # by model, call and round
+    steady: list[dict[str, list[list[float]]]] = [{name: [] for name in calls} for calls in models]
+    for index in track(range(ROUNDS), f"threads: {threads}, rounds", ROUNDS):
         for calls, times in zip(models, steady, strict=True):
             for name, call in calls.items():
-                times[name] += timed(call, share(runs, turn))
+                times[name].append(timed(call, calls_in_round(runs, index)))
     for row, times in zip(rows, steady, strict=True):
-        row |= {name: {**summary(each), "percentiles": percentiles(each)} for name, each in times.items()}
-        row["rounds"] = {
-            name: [round(median(turn), 4) for turn in turns] for name, turns in _turns(times, runs).items()
-        }
+        for name, rounds in times.items():
+            milliseconds = [each for one_round in rounds for each in one_round]
+            row[name] = {**summary(milliseconds), "percentiles": percentiles(milliseconds)}
+        row["rounds"] = {name: [round(median(each), 4) for each in rounds] for name, rounds in times.items()}
         row["runtime"] = f"{runtime().name} {runtime().version}"
     return rows
 
 
-def _beside(row: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
-    """How many times as long a face takes as the first model takes for it, at the median, and the interval of that."""
-    turns = row["rounds"]["classifier"], first["rounds"]["classifier"]
-    low, high = ratio_interval(*turns, paired=row["runtime"] == first["runtime"])  # one runtime's models take turns
+def _ratio(row: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+    """The median time per face over that of the first model with as many threads, and its 95 % interval."""
+    rounds = row["rounds"]["classifier"], first["rounds"]["classifier"]
+    low, high = ratio_interval(*rounds, paired=row["runtime"] == first["runtime"])  # a runtime's models share rounds
     ratio = row["classifier"]["p50"] / first["classifier"]["p50"]
     return {"ratio": round(ratio, 3), "ratio_interval": [round(low, 3), round(high, 3)]}
 
 
 def _calls(spec: str, threads: int, frame: Frame | None) -> dict[str, Callable[[], object]]:
-    """What is timed: the classifier on one face, the interpreter alone where the model is one file, a whole frame."""
-    generator = np.random.default_rng(SEED)
-    crop = generator.integers(0, 256, (1, FACE_SIZE, FACE_SIZE), np.uint8)
+    """The calls to time: the classifier on one face; the interpreter, of a single model; the pipeline on a frame."""
+    crop = np.random.default_rng(SEED).integers(0, 256, (1, FACE_SIZE, FACE_SIZE), np.uint8)
     classifier = open_classifier(spec, threads)
     calls: dict[str, Callable[[], object]] = {"classifier": lambda: classifier(crop)}
     paths = member_files(spec)
@@ -151,7 +148,7 @@ def _calls(spec: str, threads: int, frame: Frame | None) -> dict[str, Callable[[
 
 
 def noise(tensor: Tensor) -> NDArray[Any]:
-    """Something to feed an input with, of its shape and dtype."""
+    """A random input of a tensor's shape and dtype."""
     values = np.random.default_rng(SEED).uniform(-1, 1, tensor.shape)
     return (values * 127 if tensor.dtype.kind in "iu" else values).astype(tensor.dtype)
 
@@ -163,77 +160,34 @@ def _read(path: Path) -> Frame:
     return Frame(np.asarray(pixels, np.uint8))
 
 
-def timed(call: Callable[[], object], count: int) -> list[float]:
-    """Milliseconds of each of count calls, by the monotonic clock."""
-    times = []
-    for _ in range(count):
-        start = time.perf_counter_ns()
-        call()
-        times.append((time.perf_counter_ns() - start) / 1e6)
-    return times
+def in_new_process(spec: str, threads: int) -> dict[str, Any]:
+    """Load a model and call it once in a process that does nothing else.
 
+    Args:
+        spec: A model's name or file.
+        threads: Threads per model.
 
-def summary(times: Sequence[float] | NDArray[np.floating]) -> dict[str, float]:
-    """p50, p90, p99 (linear between neighbours), mean, standard deviation, minimum, maximum, in their unit; count."""
-    p50, p90, p99 = np.percentile(times, (50, 90, 99))
-    figures = {"p50": p50, "p90": p90, "p99": p99, "mean": np.mean(times), "std": np.std(times)}
-    figures |= {"min": np.min(times), "max": np.max(times)}
-    return {**{name: round(float(value), 4) for name, value in figures.items()}, "count": len(times)}
+    Returns:
+        "open" and "first", the milliseconds of loading and of the first call; "peak_mib".
 
-
-def percentiles(times: list[float]) -> list[float]:
-    """The 0th, 1st … 100th percentile, linear between neighbours: what a distribution is drawn from."""
-    return [round(float(value), 4) for value in np.percentile(times, range(101))]
-
-
-def _turns(times: dict[str, list[float]], runs: int) -> dict[str, list[list[float]]]:
-    """Each call's times by the turn in which they were taken."""
-    ends = np.cumsum([share(runs, turn) for turn in range(ROUNDS)])
-    return {
-        name: [each[end - share(runs, turn) : end] for turn, end in enumerate(ends)] for name, each in times.items()
-    }
-
-
-def share(runs: int, turn: int, turns: int = ROUNDS) -> int:
-    """How many of the calls fall on one of the turns."""
-    return runs // turns + (turn < runs % turns)
-
-
-def _fresh(spec: str, threads: int) -> dict[str, Any]:
-    """Opening and first call in ms, peak memory in MiB, of a process that does nothing else."""
-    command = [sys.executable, "-m", "fer_edge.benchmarks.latency", spec, str(threads)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ResultError(f"{spec} failed in a fresh process: {last}")
-    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return measured
-
-
-def peak_mib(process: int | str = "self") -> float | None:
-    """A process's peak resident memory so far, None where there is none or it has ended.
-
-    ru_maxrss would not do: it is inherited from the parent over exec.
+    Raises:
+        ResultError: The process failed.
     """
-    return _mib("VmHWM", process)
-
-
-def resident_mib() -> float | None:
-    """What this process has in memory now."""
-    return _mib("VmRSS", "self")
-
-
-def _mib(field: str, process: int | str) -> float | None:
-    found = re.search(rf"^{field}:\s*(\d+) kB", read_text(Path(f"/proc/{process}/status")) or "", re.MULTILINE)
-    return round(int(found[1]) / 1024, 1) if found else None
+    command = [sys.executable, "-m", "fer_edge.benchmarks.latency", spec, str(threads)]
+    process = subprocess.run(command, capture_output=True, text=True)
+    if process.returncode:
+        last = (process.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ResultError(f"{spec} failed in a new process: {last}")
+    figures: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return figures
 
 
 def _report(spec: str, threads: int) -> None:
     crop = np.zeros((1, FACE_SIZE, FACE_SIZE), np.uint8)
-    opened = []
-    (opening,) = timed(lambda: opened.append(open_classifier(spec, threads)), 1)
-    (first,) = timed(lambda: opened[0](crop), 1)
-    print(json.dumps({"open": round(opening, 3), "first": round(first, 3), "peak_mib": peak_mib()}))
+    classifiers = []
+    (load,) = timed(lambda: classifiers.append(open_classifier(spec, threads)), 1)
+    (first,) = timed(lambda: classifiers[0](crop), 1)
+    print(json.dumps({"open": round(load, 3), "first": round(first, 3), "peak_mib": peak_mib()}))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Where a network's time goes: each operator's share of an invocation.
+"""Time per kind of layer: each operator's share of an invocation.
 
-TFLite's Python interpreter has no profiler, and XNNPACK would hide behind one operator in it. So the network is cut off
-behind its first operator, its second and so on, and each piece timed: an operator takes what its piece takes longer
-than the piece before. Pieces are called in turns, so that a slow drift falls on all of them alike. One operator's
-figure is as rough as a clock; those of a kind, added up, are not.
+TFLite's Python interpreter has no profiler, and would show everything that XNNPACK runs as one operator. So the network
+is truncated after its first operator, its second and so on, and each truncated network is timed: an operator takes the
+difference to the one before. They are called in turns, so that slow drift affects all of them alike. The time of a
+single operator is imprecise; the sum over a kind of operators is not.
 """
 
 from __future__ import annotations
@@ -17,72 +17,83 @@ from typing import Any
 import click
 import numpy as np
 
-from fer_edge.benchmarks.latency import noise, timed
-from fer_edge.benchmarks.options import result_file
+from fer_edge.benchmarks.latency import noise
+from fer_edge.benchmarks.options import one_thread, result_file
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, write
+from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, write
+from fer_edge.benchmarks.timing import timed
 from fer_edge.edge.expression.ensemble import member_files
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
+from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter, runtime
 
 CALLS = 5
-"""Timed calls of a piece before it is the next one's turn, after one that is not timed."""
+"""Timed calls of a truncated network in each round, after one for warm-up."""
 
 KINDS = ("pointwise convolution", "depthwise convolution", "other convolution", "swish and gates", "other")
 
 
-@click.command(cls=Recorded)
+@click.command(cls=RecordedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--threads", type=click.IntRange(1), default=1, help="Interpreter threads.")
-@click.option("--rounds", type=click.IntRange(1), default=20, help=f"Turns of {CALLS} calls that each piece takes.")
+@one_thread
+@click.option(
+    "--rounds", type=click.IntRange(1), default=20, metavar="N", help=f"Rounds of {CALLS} calls of each operator."
+)
 @result_file
-def layers(models: tuple[str, ...], threads: int, rounds: int, out: Path | None) -> None:
-    """Measure which layers of MODELs (default: the three shipped networks) the time goes to."""
-    specs = models or MODEL_NAMES
+def layers(models: tuple[str, ...], pipeline_options: PipelineOptions, rounds: int, out: Path | None) -> None:
+    """Measure how the time of one invocation of MODELs (default: the shipped networks) is divided among its layers."""
+    specs, threads = models or MODEL_NAMES, pipeline_options.threads
     several = [spec for spec in specs if len(member_files(spec)) > 1]
     if several:
-        raise ResultError(f"{several[0]} is several networks; expected single ones, as {MODEL_NAMES[0]}")
+        raise ResultError(f"{several[0]} is several networks; expected single ones, such as {MODEL_NAMES[0]}")
     before = condition()
     rows = []
     for spec in specs:
-        about = identity(spec)
-        rows.append({**about, "threads": threads, **_measured(member_files(spec)[0], about["model"], threads, rounds)})
+        described = identity(spec)
+        figures = _measure(member_files(spec)[0], described["model"], threads, rounds)
+        rows.append({**described, "threads": threads, **figures})
     path = write("layers", {"rounds": rounds, "before": before, "after": condition(), "rows": rows}, out)
     for row in rows:
-        parts = ", ".join(f"{kind} {found['share']:.0%}" for kind, found in row["kinds"].items() if found["operators"])
+        parts = ", ".join(f"{kind} {each['share']:.0%}" for kind, each in row["kinds"].items() if each["operators"])
         click.echo(f"{row['model']:28} {row['ms']:8.3f} ms: {parts}")
     click.echo(f"wrote {path}", err=True)
 
 
-def _measured(path: Path, name: str, threads: int, rounds: int) -> dict[str, Any]:
-    """A network's time in ms, by kind of operator and for each one."""
+def _measure(path: Path, name: str, threads: int, rounds: int) -> dict[str, Any]:
+    """Milliseconds of one invocation of a network, by kind of operator and per operator."""
     content = path.read_bytes()
     described = list(operators(content))
-    with TemporaryDirectory() as folder:
-        pieces = []
-        for count in range(1, len(described) + 1):
-            piece = Path(folder) / f"{count}.tflite"
-            piece.write_bytes(cut(content, count))
-            pieces.append(open_interpreter(piece, threads))
-            piece.unlink()
-        times: list[list[float]] = [[] for _ in pieces]
-        for _ in track(range(rounds), f"{name}, turns", rounds):
-            for piece_times, interpreter in zip(times, pieces, strict=True):
-                piece_times += _timed(interpreter)
+    interpreters = _open_truncated(content, len(described), threads)
+    times: list[list[float]] = [[] for _ in interpreters]
+    for _ in track(range(rounds), f"{name}, rounds", rounds):
+        for milliseconds, interpreter in zip(times, interpreters, strict=True):
+            milliseconds += _timed(interpreter)
     steps = np.diff([0.0, *(median(each) for each in times)])
-    found = [{**each, "ms": round(float(step), 4)} for each, step in zip(described, steps, strict=True)]
-    whole = float(steps.sum())
+    layers = [{**each, "ms": round(float(step), 4)} for each, step in zip(described, steps, strict=True)]
+    total = float(steps.sum())
     return {
         "runtime": f"{runtime().name} {runtime().version}",
-        "ms": round(whole, 4),
-        "kinds": {kind: _together([each["ms"] for each in found if each["kind"] == kind], whole) for kind in KINDS},
-        "layers": found,
+        "ms": round(total, 4),
+        "kinds": {kind: _sum([each["ms"] for each in layers if each["kind"] == kind], total) for kind in KINDS},
+        "layers": layers,
     }
 
 
-def _together(times: list[float], whole: float) -> dict[str, Any]:
-    return {"operators": len(times), "ms": round(sum(times), 4), "share": round(sum(times) / whole, 4)}
+def _open_truncated(content: bytes, count: int, threads: int) -> list[Interpreter]:
+    """The network's first operator, its first two, and so on to all of them."""
+    interpreters = []
+    with TemporaryDirectory() as folder:
+        for length in range(1, count + 1):
+            path = Path(folder) / f"{length}.tflite"
+            path.write_bytes(truncate(content, length))
+            interpreters.append(open_interpreter(path, threads))
+            path.unlink()
+    return interpreters
+
+
+def _sum(times: list[float], total: float) -> dict[str, Any]:
+    return {"operators": len(times), "ms": round(sum(times), 4), "share": round(sum(times) / total, 4)}
 
 
 def _timed(interpreter: Interpreter) -> list[float]:
@@ -91,7 +102,17 @@ def _timed(interpreter: Interpreter) -> list[float]:
 
 
 def operators(content: bytes) -> Iterator[dict[str, Any]]:
-    """The operators of a .tflite file in the order of execution: kind, TFLite's name, output's name and shape."""
+    """The operators of a .tflite file in the order of execution.
+
+    Args:
+        content: The file's bytes.
+
+    Yields:
+        "kind", one of KINDS; "operator", TFLite's name; "output" and "shape" of the output tensor.
+
+    Raises:
+        ResultError: LiteRT's package, which has the file format, is not installed.
+    """
     schema = _schema()
     names = {value: key for key, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     model = schema.ModelT.InitFromPackedBuf(content, 0)
@@ -116,17 +137,28 @@ def _kind(name: str, kernel: tuple[int, ...]) -> str:
     return kinds.get(name, "other")
 
 
-def cut(content: bytes, count: int) -> bytes:
-    """The .tflite file of a network's first operators alone; its output is that of the last of them."""
+def truncate(content: bytes, count: int) -> bytes:
+    """Keep only the first operators of a network.
+
+    Args:
+        content: The bytes of a .tflite file.
+        count: Operators to keep.
+
+    Returns:
+        The bytes of a .tflite file whose output is that of the last operator.
+
+    Raises:
+        ResultError: LiteRT's package, which has the file format, is not installed.
+    """
     import flatbuffers
 
     model = _schema().ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     graph.operators = graph.operators[:count]
     graph.outputs = [graph.operators[-1].outputs[0]]
-    needed = {graph.tensors[index].buffer for each in graph.operators for index in each.inputs if index >= 0}
+    used = {graph.tensors[index].buffer for each in graph.operators for index in each.inputs if index >= 0}
     for index, buffer in enumerate(model.buffers):
-        if index not in needed:
+        if index not in used:
             buffer.data = None
     model.signatureDefs = None
     builder = flatbuffers.Builder(len(content))
@@ -135,9 +167,9 @@ def cut(content: bytes, count: int) -> bytes:
 
 
 def _schema() -> Any:
-    """The classes of TFLite's files, as LiteRT's package has them."""
+    """The classes of TFLite's file format, from LiteRT's package."""
     try:
         from ai_edge_litert import schema_py_generated as schema
     except ImportError:
-        raise ResultError("networks are cut with LiteRT's package; run pip install ai-edge-litert") from None
+        raise ResultError("truncating a network needs LiteRT's package; run pip install ai-edge-litert") from None
     return schema

@@ -8,33 +8,36 @@ from typing import Any
 
 import click
 
-from fer_edge.train.data.splits import SPLITS
+from fer_edge.edge.config.click_options import options_from
+from fer_edge.edge.pipeline import PipelineOptions
+from fer_edge.train.data.options import DataOptions
 from fer_edge.train.evaluation.figures import needs_matplotlib
 
 Command = Callable[..., Any]
 
+one_thread = options_from(PipelineOptions, only=("threads",), defaults={"threads": 1})
+"""Add --threads, 1 by default, in `pipeline_options`."""
+
 result_file = click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Result file to write [default: benchmarks/results/NAME-MACHINE.json].",
+    metavar="JSON",
+    help="Result file to write.  [default: benchmarks/results/NAME-MACHINE.json]",
 )
 
-picture_file = click.option(
+figure_file = click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PNG",
     callback=needs_matplotlib,
-    help="Figure to draw from the result (.png).",
+    help="Figure of the result to draw.",
 )
 
 
 def labelled_pictures(command: Command) -> Command:
-    """Add --data, --split and --limit: the labelled pictures that accuracy is measured on."""
-    data = click.option(
-        "--data", required=True, type=click.Path(path_type=Path), help="FER2013 CSV or class-folder tree."
-    )
-    split = click.option("--split", type=click.Choice(SPLITS), default="val", help="Split to measure.")
+    """Add --data, --skip-bad and --split in `data_options`, and --limit: the pictures that accuracy is measured on."""
     limit = click.option("--limit", type=click.IntRange(1), metavar="N", help="Measure the first N pictures only.")
-    return data(split(limit(command)))
+    return options_from(DataOptions)(limit(command))
 
 
 def comma_separated(convert: Callable[[str], Any], expected: str) -> Any:

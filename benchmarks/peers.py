@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT, write_clip
-from fer_edge.benchmarks.latency import share, summary
 from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.peer_process import PeerProcess, open_environment, open_peer, share_packages
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, identity, labelled, write
+from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, load_split, write
+from fer_edge.benchmarks.timing import ROUNDS, calls_in_round, summary
 from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.terminal import track
 from fer_edge.edge.types import option
+from fer_edge.train.data.options import DataOptions
 
 PACKAGES = {
     "fer": ("fer==25.10.3", "setuptools<81"),
@@ -38,8 +39,6 @@ MODELS = ("run", "ensemble", "mobilenet_v2")
 
 MODEL_OF = {"run": "ensemble", "haar": "ensemble"}
 """The model behind a name that is not a model's."""
-
-ROUNDS = 10
 
 CLIP_SIZE = (640, 480)
 
@@ -57,13 +56,13 @@ class PeerOptions:
     environments: Path = option(Path("runs/peers"), "Folder for the packages' environments; they take gigabytes.")
 
 
-@click.command(cls=Recorded)
+@click.command(cls=RecordedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @labelled_pictures
 @options_from(PeerOptions)
 @result_file
 def peers(
-    models: tuple[str, ...], data: Path, split: str, limit: int | None, peer_options: PeerOptions, out: Path | None
+    models: tuple[str, ...], data_options: DataOptions, limit: int | None, peer_options: PeerOptions, out: Path | None
 ) -> None:
     """Measure PyPI's fer and facex, the shipped models and MODELs beside each other on one core.
 
@@ -75,7 +74,7 @@ def peers(
     ('bench start' measures whole processes).
     """
     identities = {name: identity(MODEL_OF.get(name, name)) for name in ("haar", *MODELS, *models)}
-    part, described = labelled(data, split, limit)
+    part, described = load_split(data_options, limit)
     pythons = _open_environments(peer_options.environments)
     pythons |= dict.fromkeys((*MODELS, *models), Path(sys.executable))
     before = condition()
@@ -131,9 +130,9 @@ def _times(processes: dict[str, PeerProcess], frames: int) -> dict[str, dict[str
     for process in processes.values():
         for kind in ("frame", "classify"):
             process.request(do=kind, count=5)
-    for turn in track(range(ROUNDS), "rounds", ROUNDS):
+    for index in track(range(ROUNDS), "rounds", ROUNDS):
         for name, process in processes.items():
-            times[name]["frame"].append(process.request(do="frame", count=share(frames, turn, ROUNDS))["ms"])
+            times[name]["frame"].append(process.request(do="frame", count=calls_in_round(frames, index))["ms"])
             times[name]["classify"].append(process.request(do="classify", count=20)["ms"])
     return times
 

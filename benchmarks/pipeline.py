@@ -18,7 +18,7 @@ from fer_edge.benchmarks.fixtures.clips import write_clip
 from fer_edge.benchmarks.options import comma_separated, count, result_file
 from fer_edge.benchmarks.pipeline_case import Case
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, write
+from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, write
 from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.terminal import track
@@ -41,7 +41,7 @@ class RunOptions:
     minutes: float = option(0.0, "Minutes that each case keeps running at full rate.", metavar="MINUTES", minimum=0)
 
 
-@click.command(cls=Recorded)
+@click.command(cls=RecordedCommand)
 @click.argument("model", default="ensemble", metavar="[MODEL]")
 @click.option(
     "--faces", default="1,2,5,16", metavar="N,N…", callback=comma_separated(count, "numbers"), help="Faces in a clip."

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.fixtures.clips import RATE
-from fer_edge.benchmarks.latency import peak_mib, resident_mib, summary, timed
+from fer_edge.benchmarks.process_memory import peak_mib, resident_mib
 from fer_edge.benchmarks.results_io.machine import condition
+from fer_edge.benchmarks.timing import summary, timed
 from fer_edge.edge.commands.prefetch import Prefetch
 from fer_edge.edge.pipeline import STAGES, Pipeline, PipelineOptions, open_pipeline
 from fer_edge.edge.sinks.draw import annotate

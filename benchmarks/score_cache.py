@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.expression.score_cache import difference
 from fer_edge.edge.expression.scores import total_variation
+from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.preprocess import FACE_SIZE
-from fer_edge.train.data.loading import load
+from fer_edge.train.data.options import DataOptions
 
 ZOOM = 4
 """Each picture is enlarged to 192 px before it is perturbed, so that it moves by fractions of a pixel."""
@@ -39,24 +39,18 @@ def perturb(picture: NDArray[np.uint8], amount: float, rng: np.random.Generator)
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="FER2013 CSV or folder tree.")
-@click.option(
-    "--count",
-    type=click.IntRange(1),
-    default=1000,
-    show_default=True,
-    help="Pictures of val, with a fixed seed.",
-)
-@click.option("--model", default="ensemble", show_default=True, help="Model whose scores are compared.")
-def score_cache(data: Path, count: int, model: str) -> None:
+@options_from(DataOptions)
+@click.option("--count", type=click.IntRange(1), default=1000, metavar="N", help="Pictures, sampled with a fixed seed.")
+@options_from(PipelineOptions, only=("model",))
+def score_cache(data_options: DataOptions, count: int, pipeline_options: PipelineOptions) -> None:
     """Measure how scores change with a crop: pairs of a face and the same face a moment later.
 
     Ten lines, from the smallest difference of the crops to the largest. Difference: of the crops, in standard
     deviations of their gray values, as --cache-threshold is. Distance: total variation of the two scores. Changed:
     pairs with another emotion. Lead: median lead of the first emotion over the second in those.
     """
-    faces = load(data).split("val").faces
-    rng, classifier = np.random.default_rng(0), open_classifier(model)
+    faces = data_options.load_split().faces
+    rng, classifier = np.random.default_rng(0), open_classifier(pipeline_options.model)
     rows = []
     for face in faces[rng.permutation(len(faces))[:count]]:
         views = np.stack([perturb(face, amount, rng) for amount in (0.0, *rng.uniform(0, 1, VIEWS))])

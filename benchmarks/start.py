@@ -15,11 +15,12 @@ import click
 import numpy as np
 
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT, write_clip
-from fer_edge.benchmarks.latency import peak_mib, summary
 from fer_edge.benchmarks.options import result_file
+from fer_edge.benchmarks.process_memory import peak_mib
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import Recorded, ResultError, identity, write
+from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, write
+from fer_edge.benchmarks.timing import summary
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
 
@@ -30,7 +31,7 @@ CLIP_SIZE = (640, 480)
 """Pixels of the clip of one face that `run` processes."""
 
 
-@click.command(cls=Recorded)
+@click.command(cls=RecordedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--picture", type=click.Path(path_type=Path), default=PORTRAIT, help="Picture for `predict`.")
 @click.option("--runs", type=click.IntRange(3), default=15, help="Processes of each kind.")

@@ -1,4 +1,4 @@
-"""Result files: a measurement with its command line, machine and date, written complete or not at all."""
+"""Result files: a measurement with its command line, machine and date."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from fer_edge.edge.expression.model_spec import MODEL_NAMES, parse_model_spec, s
 from fer_edge.edge.files import write_json
 from fer_edge.edge.tflite.card import read_card, sha256
 from fer_edge.models import FOLDER
-from fer_edge.train.data.loading import load
+from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split, fingerprint
 
 _HERE = Path(__file__).resolve().parents[1]
 RESULTS = _HERE / "results" if (_HERE.parent / "setup.cfg").exists() else Path("results")
-"""A checkout's own, or a folder where the command runs."""
+"""The folder of result files: a checkout's own, otherwise one in the working directory."""
 
 MACHINE = {"model", "cpu", "cores", "os", "python", "packages", "date"}
-"""What tables and comparisons say of a machine."""
+"""Facts about the machine that every result file has."""
 
 
 class ResultError(FerEdgeError):
-    """A result file that is missing, malformed or of another kind."""
+    """A measurement that failed, or a result file that is missing, malformed or of another kind."""
 
 
-class Recorded(click.Command):
-    """A command that keeps its own arguments as they were typed, for the result file."""
+class RecordedCommand(click.Command):
+    """A command that keeps its arguments as they were typed, for the result file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta["fer_edge.arguments"] = list(args)
@@ -43,7 +43,7 @@ class Recorded(click.Command):
 
 
 def command_line() -> str:
-    """The running command as one would type it again, without the configuration file that it may have followed."""
+    """The running command line, with the options that come from the configuration file written out."""
     ctx = click.get_current_context()
     words = ["fer-edge", "bench", str(ctx.info_name), *ctx.meta["fer_edge.arguments"]]
     for option in options(ctx.command).values():
@@ -53,7 +53,14 @@ def command_line() -> str:
 
 
 def default_models() -> tuple[str, ...]:
-    """The shipped models that are present, the ensemble last; ModelError where there is none."""
+    """The models that are measured where none is named.
+
+    Returns:
+        The shipped models that are present, the ensemble last.
+
+    Raises:
+        ModelError: There is none.
+    """
     present = {model.text for model in shipped_models()}
     specs = [name for name in MODEL_NAMES if name in present]
     if (FOLDER / "ensemble.json").is_file():
@@ -64,8 +71,18 @@ def default_models() -> tuple[str, ...]:
 
 
 def identity(spec: str) -> dict[str, Any]:
-    """Which model a row is about: a short name, its networks' bytes, the sha256 of them and of an ensemble's file."""
-    open_classifier(spec)  # says in one line what is wrong with a missing or altered file
+    """Identify the model of a row.
+
+    Args:
+        spec: A model's name or file.
+
+    Returns:
+        "model", a short name; "bytes", the size of its networks; "sha256" of each file, of an ensemble's file too.
+
+    Raises:
+        ModelError: A file is missing or altered.
+    """
+    open_classifier(spec)  # reports a missing or altered file in one line
     model, paths = parse_model_spec(spec), member_files(spec)
     described = [model.path] if model.kind == "ensemble" else []
     name = Path(spec).stem if spec.endswith((".tflite", ".json")) else spec
@@ -77,35 +94,71 @@ def identity(spec: str) -> dict[str, Any]:
     }
 
 
-def labelled(data: Path, split: str, limit: int | None) -> tuple[Split, dict[str, Any]]:
-    """A labelled split, its first pictures only where limited, and what a result says of it."""
-    part = load(data).split(split)
+def load_split(options: DataOptions, limit: int | None) -> tuple[Split, dict[str, Any]]:
+    """Read the labelled split to measure on.
+
+    Args:
+        options: The data set and the split.
+        limit: The number of its first pictures to use; all where None.
+
+    Returns:
+        The split, and its description for the result file.
+
+    Raises:
+        DataError: The data set cannot be read or lacks the split.
+    """
+    part = options.load_split()
     if limit:
         part = Split(part.faces[:limit], part.labels[:limit])
-    return part, {"name": data.name, "split": split, "pictures": len(part), "sha256": fingerprint(part)}
+    described = {"name": options.data.name, "split": options.split, "pictures": len(part)}
+    return part, {**described, "sha256": fingerprint(part)}
 
 
 def write(kind: str, body: dict[str, Any], out: Path | None) -> Path:
-    """Write a result of that kind to out, by default results/KIND-MACHINE.json; returns where it is."""
+    """Write a result file, complete or not at all.
+
+    Args:
+        kind: The measurement, which is the name of its command.
+        body: Its rows and what they have in common; values for JSON.
+        out: The file; results/KIND-MACHINE.json where None.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        SinkError: It cannot be written.
+    """
     machine = facts()
     path = out or RESULTS / f"{kind}-{slug(machine['model'] or machine['cpu'])}.json"
     return write_json(path, {"kind": kind, "command": command_line(), "machine": machine, **body})
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A result file's content; ResultError where it is none."""
+    """Read a result file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content, with at least "kind", "machine" and "rows".
+
+    Raises:
+        ResultError: The file cannot be read or is not a result file.
+    """
     try:
         stored = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ResultError(f"{path} cannot be read as a result: {error}; 'fer-edge bench' writes them") from None
+        raise ResultError(
+            f"{path} cannot be read: {error}; expected a result file that 'fer-edge bench' wrote"
+        ) from None
     result: dict[str, Any] = stored if isinstance(stored, dict) else {}
     machine, rows = result.get("machine"), result.get("rows")
     if "kind" not in result or not rows or not isinstance(machine, dict) or not machine.keys() >= MACHINE:
-        raise ResultError(f"{path} is no result file; expected what 'fer-edge bench' writes")
+        raise ResultError(f"{path} is not a result file; expected one that 'fer-edge bench' wrote")
     return result
 
 
 def slug(name: str) -> str:
-    """A name as part of a file's name: lower case, without (R) and (TM), anything but a-z and 0-9 as a dash."""
+    """A name as part of a file name: lower case, without (R) and (TM), anything but a-z and 0-9 as a dash."""
     plain = re.sub(r"\((r|tm)\)", "", name.lower())
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "unknown"

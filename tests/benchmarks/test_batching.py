@@ -9,30 +9,30 @@ import numpy as np
 import pytest
 from measuring import run
 
-from fer_edge.benchmarks.batching import LANES, ONE_BY_ONE, TOGETHER, ways
+from fer_edge.benchmarks.batching import BATCH, ONE_BY_ONE, PARALLEL_MEMBERS, methods
 
 pytestmark = pytest.mark.tensorflow
 
 CROPS = np.random.default_rng(0).integers(0, 256, (3, 48, 48), np.uint8)
 
 
-@pytest.mark.parametrize(("spec", "expected"), [("mobilenet_v2", [ONE_BY_ONE, TOGETHER]), ("ensemble", None)])
+@pytest.mark.parametrize(("spec", "expected"), [("mobilenet_v2", [ONE_BY_ONE, BATCH]), ("ensemble", None)])
 def test_every_way_answers_alike(spec: str, expected: list[str] | None) -> None:
-    found = list(ways(spec, len(CROPS), 2))
+    found = list(methods(spec, len(CROPS), 2))
     names = [(name, threads) for name, threads, _ in found]
     first, *others = (ask(CROPS) for _, _, ask in found)
     assert names == [
         (name, threads)
-        for name in expected or [ONE_BY_ONE, LANES, TOGETHER]
-        for threads in ((2,) if name == LANES else (1, 2))
+        for name in expected or [ONE_BY_ONE, PARALLEL_MEMBERS, BATCH]
+        for threads in ((2,) if name == PARALLEL_MEMBERS else (1, 2))
     ]
     for name, other in zip(names[1:], others, strict=True):
         np.testing.assert_allclose(other, first, atol=1e-6, err_msg=str(name))
 
 
 def test_a_network_that_takes_one_face_is_asked_one_by_one(tiny: Path) -> None:
-    assert [name for name, _, _ in ways(str(tiny), 2, 2)] == [ONE_BY_ONE, ONE_BY_ONE]
-    assert [name for name, _, _ in ways(str(tiny), 1, 2)] == [ONE_BY_ONE, ONE_BY_ONE, TOGETHER, TOGETHER]
+    assert [name for name, _, _ in methods(str(tiny), 2, 2)] == [ONE_BY_ONE, ONE_BY_ONE]
+    assert [name for name, _, _ in methods(str(tiny), 1, 2)] == [ONE_BY_ONE, ONE_BY_ONE, BATCH, BATCH]
 
 
 def test_ways_are_measured_beside_the_first(tiny: Path, tmp_path: Path) -> None:
@@ -41,12 +41,12 @@ def test_ways_are_measured_beside_the_first(tiny: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     rows = json.loads(out.read_text())["rows"]
     assert [(row["faces"], row["method"], row["threads"]) for row in rows] == [
-        *((1, way, threads) for way in (ONE_BY_ONE, TOGETHER) for threads in (1, 2)),
+        *((1, way, threads) for way in (ONE_BY_ONE, BATCH) for threads in (1, 2)),
         *((2, ONE_BY_ONE, threads) for threads in (1, 2)),
     ]
     assert all(row["ms"]["count"] == 10 and len(row["rounds"]) == 10 for row in rows)
     assert [row["ratio"] for row in rows if (row["method"], row["threads"]) == (ONE_BY_ONE, 1)] == [1, 1]
-    (line,) = [line for line in run("table", out).stdout.splitlines() if line.startswith(f"| tiny, {TOGETHER} | 2 |")]
+    (line,) = [line for line in run("table", out).stdout.splitlines() if line.startswith(f"| tiny, {BATCH} | 2 |")]
     assert line.endswith(f"| {rows[3]['ms']['p50']:.2f} | – |")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from measuring import run
 
-from fer_edge.benchmarks import latency
+from fer_edge.benchmarks import latency, timing
 from fer_edge.benchmarks.results_io import machine, record
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import INPUT_SIZE, network_input
@@ -142,9 +142,9 @@ def test_latency_refuses_thread_counts_that_are_none(threads: str, tiny: Path) -
 
 def test_peak_memory_is_the_fresh_processs_own(tiny: Path) -> None:
     ballast = np.ones(16 * 2**20, np.uint8)  # 16 MiB that a child would inherit as ru_maxrss
-    small = latency._fresh(str(tiny), 1)["peak_mib"]
+    small = latency.in_new_process(str(tiny), 1)["peak_mib"]
     ballast = np.ones(192 * 2**20, np.uint8)
-    big = latency._fresh(str(tiny), 1)["peak_mib"]
+    big = latency.in_new_process(str(tiny), 1)["peak_mib"]
     del ballast
     assert abs(big - small) < 64
 
@@ -152,12 +152,12 @@ def test_peak_memory_is_the_fresh_processs_own(tiny: Path) -> None:
 def test_summary_is_exact_on_a_known_series() -> None:
     series = np.arange(101.0)[::-1]
     spread = {"std": 29.1548, "min": 0.0, "max": 100.0, "count": 101}  # √((101² - 1) / 12)
-    assert latency.summary(series) == {"p50": 50.0, "p90": 90.0, "p99": 99.0, "mean": 50.0, **spread}
+    assert timing.summary(series) == {"p50": 50.0, "p90": 90.0, "p99": 99.0, "mean": 50.0, **spread}
 
 
 def test_timed_counts_its_calls() -> None:
     calls: list[int] = []
-    times = latency.timed(lambda: calls.append(1), 5)
+    times = timing.timed(lambda: calls.append(1), 5)
     assert len(times) == len(calls) == 5
     assert min(times) >= 0
 

@@ -11,7 +11,7 @@ from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.models import FOLDER
 from fer_edge.train.data.loading import load
-from fer_edge.train.evaluation.networks import cascaded
+from fer_edge.train.evaluation.predictions import early_exit
 
 
 def test_early_exit_is_measured_beside_the_whole_ensemble(synthetic_csv: Path, tmp_path: Path) -> None:
@@ -22,9 +22,9 @@ def test_early_exit_is_measured_beside_the_whole_ensemble(synthetic_csv: Path, t
     part, config = load(synthetic_csv).split("val"), read_ensemble(FOLDER / "ensemble.json")
     assert config.cascade is not None
     views = [member.logits(part.faces)[None] for member in open_classifier().members]
-    scores, asked = cascaded(views, config.weights, config.offsets, config.cascade)
-    whole, early = result["rows"]
-    assert (whole["models_per_face"], early["models_per_face"]) == (3, round(float(asked.mean()), 4))
+    scores, models = early_exit(views, config.weights, config.offsets, config.cascade)
+    all_models, early = result["rows"]
+    assert (all_models["models_per_face"], early["models_per_face"]) == (3, round(float(models.mean()), 4))
     assert early["accuracy"] == round(float((scores.argmax(1) == part.labels).mean()), 5)
     low, high = result["ratio_interval"]
     assert low <= result["ratio"] <= high

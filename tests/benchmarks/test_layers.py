@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from measuring import run
 
-from fer_edge.benchmarks.layers import KINDS, cut, operators
+from fer_edge.benchmarks.layers import KINDS, operators, truncate
 from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
 from fer_edge.models import FOLDER
 
@@ -19,7 +19,7 @@ CONTENT = (FOLDER / "se_mobilenet_v2_int8.tflite").read_bytes()
 
 @pytest.mark.parametrize("count", [1, 4, 30, len(list(operators(CONTENT)))])
 def test_a_piece_computes_what_the_network_computes_there(count: int, tmp_path: Path) -> None:
-    (tmp_path / "piece.tflite").write_bytes(cut(CONTENT, count))
+    (tmp_path / "piece.tflite").write_bytes(truncate(CONTENT, count))
     piece = open_interpreter(tmp_path / "piece.tflite", xnnpack=False)
     (tensor,) = piece.inputs
     face = np.random.default_rng(0).integers(-128, 128, tensor.shape).astype(tensor.dtype)
