@@ -1,4 +1,4 @@
-"""The few types that travel between the rooms, all of them frozen, and what an options dataclass is made of."""
+"""The types that the rooms share: frames, faces, predictions, sources, and the fields of options dataclasses."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surpri
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture from a source.
+    """A picture from a source.
 
-    pixels: (H, W, 3) uint8 BGR, or (H, W) uint8 gray. index: counts from 0. time: seconds, since the source
-    started for a live source, media time for a file. small: the same view in fewer pixels, (h, w, 3) uint8 BGR, where
-    the source has it for nothing; enough to find faces in.
+    Attributes:
+        pixels: (H, W, 3) uint8 BGR, or (H, W) uint8 gray.
+        index: The frame's number, from 0.
+        time: Seconds; since the start of a live source, media time in a file.
+        small: The same view in fewer pixels, (h, w, 3) uint8 BGR, large enough for face detection; None where the source
+            does not provide it at no cost.
     """
 
     pixels: NDArray[np.uint8]
@@ -31,7 +34,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class Box:
-    """An axis-aligned rectangle in integer pixels of its frame; it may reach over the frame's edge."""
+    """An axis-aligned rectangle in integer pixels of its frame; it may reach beyond the frame's border.
+
+    Attributes:
+        x: Left edge.
+        y: Top edge.
+        width: Width.
+        height: Height.
+    """
 
     x: int
     y: int
@@ -41,7 +51,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Face:
-    """A detected face. score: 0..1. eyes: the two eye centres (x, y) in frame pixels, the image-left one first."""
+    """A detected face.
+
+    Attributes:
+        box: Where it is in its frame.
+        score: The detector's score, 0..1.
+        eyes: The two eye centres (x, y) in frame pixels, the image-left one first; None where the detector has none.
+        track: The number of its track, from 1; None where faces are not tracked.
+    """
 
     box: Box
     score: float
@@ -49,21 +66,30 @@ class Face:
     track: int | None = None
 
 
+TRACK_TIMEOUT = 1.0
+"""Seconds without a matching face after which a track ends."""
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """A face and its scores: (7,) float32 in EMOTIONS order, summing to 1."""
+    """A face and its expression.
+
+    Attributes:
+        face: The face.
+        scores: (7,) float32 probabilities in EMOTIONS order, summing to 1.
+    """
 
     face: Face
     scores: NDArray[np.float32]
 
     @property
     def emotion(self) -> str:
-        """The most probable class's name."""
+        """The name of the most probable class."""
         return EMOTIONS[int(np.argmax(self.scores))]
 
     @property
     def confidence(self) -> float:
-        """The most probable class's probability, 0..1."""
+        """The probability of the most probable class, 0..1."""
         return float(np.max(self.scores))
 
 
@@ -107,14 +133,24 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class OptionInfo:
-    """What a command line, a configuration file and the documentation need to know of an option, beside its default.
+    """What the command line, the configuration file and the documentation need of an option, beside its default.
 
-    help: one sentence with the unit. metavar: the value's placeholder in the help. minimum, maximum: the range, its
-    lower end left out where `open_minimum`. choices: the only values. example: a value for the example configuration
-    file where the default is None. show_default: the default in words. flag_value: what the flag alone stands for.
-    envvar: an environment variable beside FER_EDGE_COMMAND_OPTION. secret: never shown. stores: what the option keeps
-    on this device, in words. network: whether it needs one. cli: whether the command line has it.
-    required: whether a value must be given.
+    Attributes:
+        help: One sentence for the help text, with the unit.
+        metavar: The placeholder of the value in the help text.
+        minimum: Least value.
+        maximum: Largest value.
+        open_minimum: Whether `minimum` itself is not allowed.
+        choices: The only allowed values; empty where any is allowed.
+        example: A value for the example configuration file where the default is None.
+        show_default: The default in words, for the help text.
+        flag_value: The value of the flag without an argument.
+        envvar: An environment variable in addition to FER_EDGE_COMMAND_OPTION.
+        secret: Whether the value must never be shown.
+        stores: What the option stores on this device, in words.
+        network: Whether the option needs a network.
+        cli: Whether the command line has it.
+        required: Whether a value must be given.
     """
 
     help: str
@@ -135,7 +171,7 @@ class OptionInfo:
 
 
 def option(default: Any, help: str, **info: Any) -> Any:
-    """A field of an options dataclass: its default and its `OptionInfo`.
+    """Make a field of an options dataclass from its default and its `OptionInfo`.
 
     Args:
         default: The field's default value.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fer_edge.edge.faces.boxes import box_iou
-from fer_edge.edge.types import Box, Face
+from fer_edge.edge.types import TRACK_TIMEOUT, Box, Face
 
 MIN_IOU = 0.2
 """Intersection over union from which two boxes may be one face; after a move by half a width it is 1/3."""
@@ -17,9 +17,6 @@ MAX_DISTANCE = 0.6
 
 MAX_GROWTH = 2.0
 """Ratio of areas up to which a box matched by its centre alone may be the same face."""
-
-TRACK_TIMEOUT = 1.0
-"""Seconds without a matching face after which a track ends."""
 
 
 def match_score(a: Box, b: Box) -> float:

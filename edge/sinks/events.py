@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fer_edge.edge.faces.tracker import TRACK_TIMEOUT
-from fer_edge.edge.types import EMOTIONS, Prediction
+from fer_edge.edge.types import EMOTIONS, TRACK_TIMEOUT, Prediction
 
 HOLD_TIME = 0.5
 """Default hold time, seconds: longer than most flicker of a face between two expressions, short for a viewer."""

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_edge.edge.faces.boxes import box_iou
-from fer_edge.edge.faces.tracker import MIN_IOU, TRACK_TIMEOUT, Tracker, match_score
-from fer_edge.edge.types import Box, Face
+from fer_edge.edge.faces.tracker import MIN_IOU, Tracker, match_score
+from fer_edge.edge.types import TRACK_TIMEOUT, Box, Face
 
 boxes = st.builds(Box, st.integers(-500, 500), st.integers(-500, 500), st.integers(0, 400), st.integers(0, 400))
 
