@@ -22,8 +22,8 @@ class Frame:
         pixels: (H, W, 3) uint8 BGR, or (H, W) uint8 gray.
         index: The frame's number, from 0.
         time: Seconds; since the start of a live source, media time in a file.
-        small: The same view in fewer pixels, (h, w, 3) uint8 BGR, large enough for face detection; None where the source
-            does not provide it at no cost.
+        small: The same view in fewer pixels, (h, w, 3) uint8 BGR, large enough for face detection; None unless the
+            source provides it at no cost.
     """
 
     pixels: NDArray[np.uint8]
