@@ -105,9 +105,9 @@ def test_mistakes_cost_one_line(mistake: Callable[..., str], words: tuple[str | 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--save-video", "/no/such/folder/v.mp4"), "no writable folder"),
-        (("--save-video", "v.mkv"), "must end in"),
-        (("--save-picture", "/no/such/folder/p.png"), "no writable folder"),
+        (("--save-video", "/no/such/folder/v.mp4"), "not a writable folder"),
+        (("--save-video", "v.mkv"), ".mp4 or .avi"),
+        (("--save-picture", "/no/such/folder/p.png"), "not a writable folder"),
         (("--jsonl", "/no/such/folder/o.jsonl"), "cannot be written"),
         (("--show", "window"), "there is no display"),
     ],
