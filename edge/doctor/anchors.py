@@ -1,8 +1,8 @@
-"""The headings of docs/troubleshooting.md that answers point to, as their anchors; a test compares them."""
+"""Anchors of headings in docs/troubleshooting.md that check results point to; a test compares them with the page."""
 
 from __future__ import annotations
 
-NAME = "docs/troubleshooting.md"
+PAGE = "docs/troubleshooting.md"
 
 NO_WHEEL = "no-matching-distribution-found-for-ai-edge-litert"
 LIBGL = "libglso1-or-libgthread-20so0-cannot-open-shared-object-file"

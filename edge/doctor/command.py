@@ -1,4 +1,4 @@
-"""`fer-edge doctor`: every question asked, a line for each."""
+"""`fer-edge doctor`: every check, a line for each."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from dataclasses import asdict
 import click
 
 from fer_edge.edge.config.click_options import json_option
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, cameras, examine, machine, software
+from fer_edge.edge.doctor import anchors, cameras, hardware, software
+from fer_edge.edge.doctor.check import FAIL, OK, WARN, CheckResult, Machine, run_check
 from fer_edge.edge.terminal import colorize
 
 COLOURS = {OK: "green", WARN: "yellow", FAIL: "red"}
 
-QUESTIONS: dict[str, Callable[[Here], Finding]] = {
-    "board": machine.board,
+CHECKS: dict[str, Callable[[Machine], CheckResult]] = {
+    "board": hardware.board,
+    "fer-edge": software.fer_edge,
     "python": software.python,
     "environment": software.environment,
     "runtime": software.runtime,
@@ -32,13 +34,13 @@ QUESTIONS: dict[str, Callable[[Here], Finding]] = {
     "camera use": cameras.camera_use,
     "camera number": cameras.camera_number,
     "libcamera": cameras.libcamera,
-    "display": machine.display,
-    "temperature": machine.temperature,
-    "throttled": machine.throttled,
-    "power": machine.power,
-    "memory": machine.memory,
-    "disk": machine.disk,
-    "clock": machine.governor,
+    "display": hardware.display,
+    "temperature": hardware.temperature,
+    "throttling": hardware.throttling,
+    "power": hardware.power,
+    "memory": hardware.memory,
+    "disk": hardware.disk,
+    "clock": hardware.governor,
 }
 
 
@@ -48,27 +50,25 @@ QUESTIONS: dict[str, Callable[[Here], Finding]] = {
 def doctor(context: click.Context, as_json: bool) -> None:
     """Find what is wrong on this device, and what to do about it.
 
-    Each check prints a line that starts with ok, warn or fail.
-
-    The exit code is 1 where a check fails, else 0; a warning is not a failure.
+    Each check prints a line that starts with ok, warn or fail. The exit code is 1 where a check fails, else 0.
     """
-    here = Here(config=context.find_root().params.get("config"))
-    findings = {}
-    for name, question in QUESTIONS.items():
-        findings[name] = examine(question, here)
+    machine = Machine(config=context.find_root().params.get("config"))
+    results = {}
+    for name, check in CHECKS.items():
+        results[name] = run_check(check, machine)
         if not as_json:
-            click.echo(told(name, findings[name]))
+            click.echo(result_lines(name, results[name]))
     if as_json:
-        click.echo(json.dumps([{"question": name, **asdict(found)} for name, found in findings.items()], indent=2))
-    if any(found.status == FAIL for found in findings.values()):
+        click.echo(json.dumps([{"check": name, **asdict(result)} for name, result in results.items()], indent=2))
+    if any(result.status == FAIL for result in results.values()):
         raise SystemExit(1)
 
 
-def told(name: str, found: Finding) -> str:
-    """A finding as a line, and a second one with what to do."""
-    status = colorize(f"{found.status:4}", COLOURS[found.status], sys.stdout)
-    line = f"{status}  {name:15}  {found.found}"
-    if found.status == OK or not found.advice:
+def result_lines(name: str, result: CheckResult) -> str:
+    """A check's result as a line, and a second one with what to do."""
+    status = colorize(f"{result.status:4}", COLOURS[result.status], sys.stdout)
+    line = f"{status}  {name:15}  {result.message}"
+    if result.status == OK or not result.advice:
         return line
-    more = f" ({anchors.NAME}#{found.answer})" if found.answer else ""
-    return f"{line}\n{'':21}  → {found.advice}{more}"
+    more = f" ({anchors.PAGE}#{result.anchor})" if result.anchor else ""
+    return f"{line}\n{'':21}  → {result.advice}{more}"

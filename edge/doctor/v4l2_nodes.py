@@ -10,15 +10,21 @@ from fer_edge.edge.device.board import read_text
 from fer_edge.edge.sources.devices import read_capability
 
 LIBCAMERA = ("unicam", "rp1-cfe", "rkisp")
-"""What names of receivers begin with whose raw pictures only libcamera can turn into pictures."""
+"""Beginnings of the names of camera receivers, whose raw frames only libcamera turns into pictures."""
 
 PROCESSORS = ("bcm2835-codec", "bcm2835-isp", "pispbe", "rpi-hevc", "rpivid")
-"""What names of codecs and image processors begin with, for nodes that cannot be asked."""
+"""Beginnings of the names of codecs and image processors, for nodes that cannot be opened."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """kind: camera, libcamera (its pictures come through libcamera only), metadata, or processor (codec, ISP)."""
+    """A node /dev/videoN.
+
+    Attributes:
+        path: Its path below the machine's root folder.
+        name: The driver's name for it.
+        kind: camera, libcamera (its pictures come through libcamera only), metadata, or processor (codec, ISP).
+    """
 
     path: Path
     name: str
@@ -26,13 +32,21 @@ class Node:
 
     @property
     def number(self) -> int:
+        """N of /dev/videoN."""
         return int(self.path.name.removeprefix("video"))
 
 
-def nodes(root: Path = Path("/")) -> list[Node]:
-    """The nodes /dev/video*, by number."""
-    found = [path for path in (root / "dev").glob("video*") if re.fullmatch(r"video\d+", path.name)]
-    return sorted((_node(root, path) for path in found), key=lambda node: node.number)
+def list_nodes(root: Path = Path("/")) -> list[Node]:
+    """The nodes /dev/video* of a machine.
+
+    Args:
+        root: The folder that has /dev and /sys.
+
+    Returns:
+        The nodes by number.
+    """
+    paths = [path for path in (root / "dev").glob("video*") if re.fullmatch(r"video\d+", path.name)]
+    return sorted((_node(root, path) for path in paths), key=lambda node: node.number)
 
 
 def _node(root: Path, path: Path) -> Node:
@@ -42,7 +56,7 @@ def _node(root: Path, path: Path) -> Node:
         return Node(path, name, "libcamera")
     if name.startswith(PROCESSORS):
         return Node(path, name, "processor")
-    said = read_capability(str(path))
-    if said is None:  # may not be opened: a UVC camera's second node is its metadata
+    capability = read_capability(str(path))
+    if capability is None:  # may not be opened: a UVC camera's second node is its metadata
         return Node(path, name, "camera" if (read_text(folder / "index") or "0") == "0" else "metadata")
-    return Node(path, name, said.kind if said.kind in ("camera", "metadata") else "processor")
+    return Node(path, name, capability.kind if capability.kind in ("camera", "metadata") else "processor")

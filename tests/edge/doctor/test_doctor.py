@@ -1,4 +1,4 @@
-"""`fer-edge doctor` on this machine, and its questions of software and hardware on made-up ones."""
+"""`fer-edge doctor` on this machine, and its checks of software and hardware on made-up ones."""
 
 from __future__ import annotations
 
@@ -16,21 +16,9 @@ from click.testing import CliRunner
 from machines import PI5, blocked, tree
 
 from fer_edge.edge.cli import main
-from fer_edge.edge.doctor import (
-    FAIL,
-    OK,
-    WARN,
-    Answer,
-    Finding,
-    Here,
-    anchors,
-    ask,
-    cameras,
-    examine,
-    machine,
-    software,
-)
-from fer_edge.edge.doctor.command import QUESTIONS, told
+from fer_edge.edge.doctor import anchors, cameras, hardware, software
+from fer_edge.edge.doctor.check import FAIL, OK, WARN, CheckResult, Machine, ProcessResult, run_check, run_python
+from fer_edge.edge.doctor.command import CHECKS, result_lines
 from fer_edge.models import FOLDER
 
 ROOT = FOLDER.parent
@@ -42,62 +30,65 @@ def test_this_machine_passes_and_json_agrees() -> None:
         [sys.executable, "-m", "fer_edge.edge.cli", "doctor", "--json"], capture_output=True, text=True
     )
     found = json.loads(done.stdout)
-    assert [each["question"] for each in found] == list(QUESTIONS)
-    status = {each["question"]: each["status"] for each in found}
+    assert [each["check"] for each in found] == list(CHECKS)
+    status = {each["check"]: each["status"] for each in found}
     assert done.returncode == (FAIL in status.values())
-    for question in ("python", "runtime", "numpy", "opencv", "models", "inference", "configuration"):
-        assert status[question] in (OK, WARN), found
+    for check in ("python", "runtime", "numpy", "opencv", "models", "inference", "configuration"):
+        assert status[check] in (OK, WARN), found
     assert "\x1b" not in done.stdout
 
 
-def test_a_wrong_file_fails_and_everything_else_is_still_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of those that need no process of their own: the test before this one asks all."""
-    for name in QUESTIONS.keys() - {"python", "environment", "configuration", "disk"}:
-        monkeypatch.delitem(QUESTIONS, name)
+def test_a_wrong_file_fails_and_the_rest_is_still_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that need no process of their own: the test before this one runs all."""
+    for name in CHECKS.keys() - {"python", "environment", "configuration", "disk"}:
+        monkeypatch.delitem(CHECKS, name)
     (tmp_path / "x.toml").write_text("[run]\ntreads = 1\n")
     done = CliRunner().invoke(main, ["--config", str(tmp_path / "x.toml"), "doctor"])
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     (failed,) = [line for line in lines if line.startswith("fail")]
     assert "[run] treads is not an option of 'fer-edge run'; did you mean threads?" in failed
-    assert len([line for line in lines if not line.startswith(" ")]) == len(QUESTIONS)
-    assert f"({anchors.NAME}#which-configuration-file)" in done.stdout
+    assert len([line for line in lines if not line.startswith(" ")]) == len(CHECKS)
+    assert f"({anchors.PAGE}#which-configuration-file)" in done.stdout
 
 
-def test_every_answer_is_a_heading_of_the_page() -> None:
-    heads = re.findall(r"^## (.+)$", (ROOT / anchors.NAME).read_text("utf-8"), re.MULTILINE)
+def test_every_anchor_is_a_heading_of_the_page() -> None:
+    heads = re.findall(r"^## (.+)$", (ROOT / anchors.PAGE).read_text("utf-8"), re.MULTILINE)
     headings = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
     assert len(headings) >= 20
-    assert {value for name, value in vars(anchors).items() if name.isupper() and name != "NAME"} <= headings
+    assert {value for name, value in vars(anchors).items() if name.isupper() and name != "PAGE"} <= headings
 
 
-def test_a_question_that_breaks_is_a_finding() -> None:
-    def broken(here: Here) -> Finding:
+def test_a_check_that_breaks_is_a_result() -> None:
+    def broken(machine: Machine) -> CheckResult:
         raise ZeroDivisionError("by\nzero")
 
-    found = examine(broken, Here())
-    assert (found.status, "ZeroDivisionError: by zero" in found.found) == (FAIL, True)
+    result = run_check(broken, Machine())
+    assert (result.status, "ZeroDivisionError: by zero" in result.message) == (FAIL, True)
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("process", "reason"),
     [
-        (Answer(-4, "", "noise"), "crashes (Illegal instruction)"),
-        (Answer(1, "", "Traceback\n  x\nImportError: libGL.so.1: not there\n\n"), "ImportError: libGL.so.1: not there"),
-        (Answer(2, "", "fer-edge: no"), "no"),
-        (Answer(3, "", ""), "ends with exit code 3"),
+        (ProcessResult(-4, "", "noise"), "crashes (Illegal instruction)"),
+        (
+            ProcessResult(1, "", "Traceback\n  x\nImportError: libGL.so.1: not there\n\n"),
+            "ImportError: libGL.so.1: not there",
+        ),
+        (ProcessResult(2, "", "fer-edge: no"), "no"),
+        (ProcessResult(3, "", ""), "ends with exit code 3"),
     ],
 )
-def test_reasons_fit_in_a_line(answer: Answer, reason: str) -> None:
-    assert answer.reason == reason
+def test_reasons_fit_in_a_line(process: ProcessResult, reason: str) -> None:
+    assert process.reason == reason
 
 
 def test_a_library_that_aborts_is_a_finding() -> None:
-    assert ask(Here(), "-c", "import os; os.abort()").reason.startswith("crashes (Aborted")
+    assert run_python(Machine(), "-c", "import os; os.abort()").reason.startswith("crashes (Aborted")
 
 
 @pytest.mark.parametrize(
-    ("question", "modules", "status", "words"),
+    ("check", "modules", "status", "words"),
     [
         (software.numpy, {"numpy": "raise ImportError('no numpy')"}, FAIL, "no numpy"),
         (software.opencv, {"cv2": "raise ImportError('libGL.so.1: cannot open')"}, FAIL, "libgl1"),
@@ -110,14 +101,14 @@ def test_a_library_that_aborts_is_a_finding() -> None:
     ],
 )
 def test_broken_packages(
-    tmp_path: Path, question: Callable[[Here], Finding], modules: dict[str, str], status: str, words: str
+    tmp_path: Path, check: Callable[[Machine], CheckResult], modules: dict[str, str], status: str, words: str
 ) -> None:
-    found = question(blocked(tmp_path, **modules))
-    assert found.status == status, found
-    assert words in " ".join((found.found, found.advice, found.answer))
+    result = check(blocked(tmp_path, **modules))
+    assert result.status == status, result
+    assert words in " ".join((result.message, result.advice, result.anchor))
 
 
-def package_with(root: Path, damaged: str) -> Here:
+def package_with(root: Path, damaged: str) -> Machine:
     """This package with a bit of one of its models flipped: its own files but for models/, which it has by links."""
     package, models = root / "fer_edge", root / "fer_edge/models"
     for source in (ROOT, FOLDER, FOLDER / "face"):
@@ -132,24 +123,24 @@ def package_with(root: Path, damaged: str) -> Here:
     content[len(content) // 2] ^= 1
     (models / damaged).unlink()
     (models / damaged).write_bytes(content)
-    return Here(environ=os.environ | {"PYTHONPATH": str(root)})
+    return Machine(environ=os.environ | {"PYTHONPATH": str(root)})
 
 
 @pytest.mark.parametrize("damaged", ["mobilenet_v2_int8.tflite", "face/blazeface_back.tflite"])
 def test_a_damaged_file_fails_and_is_named(tmp_path: Path, damaged: str) -> None:
     """The detector's too: nothing is recognized where no face is found."""
-    here = package_with(tmp_path, damaged)
-    found = software.models(here)
-    assert (found.status, found.answer, damaged in found.found) == (FAIL, anchors.MODEL, True), found
-    done = ask(here, "-m", "fer_edge.edge.cli", "models", "verify")
-    (told,) = [line for line in done.errors.splitlines() if "INFO" not in line]
-    assert (done.code, told.startswith("FAIL  "), damaged in told) == (2, True, True), told
-    assert len(done.out.splitlines()) == 5
+    machine = package_with(tmp_path, damaged)
+    result = software.models(machine)
+    assert (result.status, result.anchor, damaged in result.message) == (FAIL, anchors.MODEL, True), result
+    done = run_python(machine, "-m", "fer_edge.edge.cli", "models", "verify")
+    (line,) = [each for each in done.stderr.splitlines() if "INFO" not in each]
+    assert (done.exit_code, line.startswith("FAIL  "), damaged in line) == (2, True, True), line
+    assert len(done.stdout.splitlines()) == 5
 
 
 def test_a_venv_on_a_pi_must_see_the_systems_packages(tmp_path: Path) -> None:
     pi = tree(tmp_path, venv__README="")
-    assert software.environment(pi).found == "no virtual environment"
+    assert software.environment(pi).message == "no virtual environment"
     (tmp_path / "venv/pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
     assert software.environment(pi).status == OK
     tree(tmp_path, **{"proc__device-tree__model": f"{PI5}\0"})
@@ -159,24 +150,24 @@ def test_a_venv_on_a_pi_must_see_the_systems_packages(tmp_path: Path) -> None:
 
 
 def test_this_opencvs_build_is_understood() -> None:
-    built = software.build(cv2.getBuildInformation())
+    built = software.build_features(cv2.getBuildInformation())
     assert built["FFmpeg"] == built["V4L2"] == "yes"
     assert set(built) == {"windows", "FFmpeg", "V4L2", "GStreamer"}
     headless = (
         "  GUI:    NONE\n  Video I/O:\n    FFMPEG:   NO\n    GStreamer:  YES (1.22)\n    v4l/v4l2:  YES (linux)\n"
     )
-    assert software.build(headless) == {"windows": "no", "FFmpeg": "no", "V4L2": "yes", "GStreamer": "yes"}
+    assert software.build_features(headless) == {"windows": "no", "FFmpeg": "no", "V4L2": "yes", "GStreamer": "yes"}
 
 
 @pytest.mark.parametrize(
-    ("question", "files", "status", "words"),
+    ("check", "files", "status", "words"),
     [
-        (machine.board, {"proc__device-tree__model": PI5, "etc__os-release": 'PRETTY_NAME="Debian 12"'}, OK, PI5),
-        (machine.temperature, {}, OK, "cannot be read"),
-        (machine.temperature, {"sys__class__thermal__thermal_zone0__temp": "48300"}, OK, "48 °C"),
-        (machine.temperature, {"sys__class__thermal__thermal_zone0__temp": "81000"}, OK, "81 °C"),
+        (hardware.board, {"proc__device-tree__model": PI5, "etc__os-release": 'PRETTY_NAME="Debian 12"'}, OK, PI5),
+        (hardware.temperature, {}, OK, "unknown"),
+        (hardware.temperature, {"sys__class__thermal__thermal_zone0__temp": "48300"}, OK, "48 °C"),
+        (hardware.temperature, {"sys__class__thermal__thermal_zone0__temp": "81000"}, OK, "81 °C"),
         (
-            machine.temperature,
+            hardware.temperature,
             {
                 "sys__class__thermal__thermal_zone0__temp": "81000",
                 "sys__class__thermal__thermal_zone0__type": "cpu-thermal",
@@ -184,43 +175,53 @@ def test_this_opencvs_build_is_understood() -> None:
             WARN,
             "heat sink",
         ),
-        (machine.throttled, {}, OK, "cannot be read"),
-        (machine.throttled, {"sys__devices__platform__soc__soc:firmware__get_throttled": "0"}, OK, "no"),
-        (machine.throttled, {"sys__devices__platform__soc__soc:firmware__get_throttled": "40000"}, WARN, "since boot"),
-        (machine.power, {"sys__devices__platform__soc__soc:firmware__get_throttled": "40000"}, OK, "no under-voltage"),
-        (machine.power, {"sys__devices__platform__soc__soc:firmware__get_throttled": "50005"}, WARN, "power supply"),
-        (machine.memory, {"proc__meminfo": "MemTotal: 1 kB\nMemAvailable:  900000 kB\n"}, OK, "878 MiB"),
-        (machine.memory, {"proc__meminfo": "MemAvailable:  200000 kB\n"}, WARN, "mobilenet_v2"),
-        (machine.memory, {"proc__meminfo": "MemAvailable:  50000 kB\n"}, FAIL, "48 MiB"),
-        (machine.memory, {}, OK, "cannot be read"),
-        (machine.governor, {"sys__devices__system__cpu__cpu0__cpufreq__scaling_governor": "powersave"}, WARN, "tee"),
-        (machine.governor, {"sys__devices__system__cpu__cpu0__cpufreq__scaling_governor": "ondemand"}, OK, "ondemand"),
+        (hardware.throttling, {}, OK, "unknown"),
+        (hardware.throttling, {"sys__devices__platform__soc__soc:firmware__get_throttled": "0"}, OK, "no"),
+        (
+            hardware.throttling,
+            {"sys__devices__platform__soc__soc:firmware__get_throttled": "40000"},
+            WARN,
+            "since boot",
+        ),
+        (hardware.power, {"sys__devices__platform__soc__soc:firmware__get_throttled": "40000"}, OK, "no under-voltage"),
+        (hardware.power, {"sys__devices__platform__soc__soc:firmware__get_throttled": "50005"}, WARN, "power supply"),
+        (hardware.memory, {"proc__meminfo": "MemTotal: 1 kB\nMemAvailable:  900000 kB\n"}, OK, "878 MiB"),
+        (hardware.memory, {"proc__meminfo": "MemAvailable:  200000 kB\n"}, WARN, "mobilenet_v2"),
+        (hardware.memory, {"proc__meminfo": "MemAvailable:  50000 kB\n"}, FAIL, "48 MiB"),
+        (hardware.memory, {}, OK, "unknown"),
+        (hardware.governor, {"sys__devices__system__cpu__cpu0__cpufreq__scaling_governor": "powersave"}, WARN, "tee"),
+        (hardware.governor, {"sys__devices__system__cpu__cpu0__cpufreq__scaling_governor": "ondemand"}, OK, "ondemand"),
     ],
 )
 def test_the_machine(
-    tmp_path: Path, question: Callable[[Here], Finding], files: dict[str, str], status: str, words: str
+    tmp_path: Path, check: Callable[[Machine], CheckResult], files: dict[str, str], status: str, words: str
 ) -> None:
-    found = question(tree(tmp_path, **files))
-    assert found.status == status
-    assert words in f"{found.found} {found.advice}"
+    result = check(tree(tmp_path, **files))
+    assert result.status == status
+    assert words in f"{result.message} {result.advice}"
 
 
-def test_powersave_of_intels_own_driver_is_no_trouble(tmp_path: Path) -> None:
+def test_powersave_of_intels_own_driver_is_fine(tmp_path: Path) -> None:
     folder = "sys__devices__system__cpu__cpu0__cpufreq__scaling_"
     assert (
-        machine.governor(tree(tmp_path, **{f"{folder}governor": "powersave", f"{folder}driver": "intel_pstate"})).status
+        hardware.governor(
+            tree(tmp_path, **{f"{folder}governor": "powersave", f"{folder}driver": "intel_pstate"})
+        ).status
         == OK
     )
 
 
 def test_screens() -> None:
     plain = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    over_ssh = machine.display(Here(environ=plain | {"SSH_CONNECTION": "a b c d"}))
-    assert (over_ssh.status, "none over SSH" in over_ssh.found) == (OK, True)
-    stale = machine.display(Here(environ=plain | {"DISPLAY": ":99"}))
-    assert (stale.status, stale.answer) == (WARN, anchors.QT)
+    over_ssh = hardware.display(Machine(environ=plain | {"SSH_CONNECTION": "a b c d"}))
+    assert (over_ssh.status, "none over SSH" in over_ssh.message) == (OK, True)
+    stale = hardware.display(Machine(environ=plain | {"DISPLAY": ":99"}))
+    assert (stale.status, stale.anchor) == (WARN, anchors.QT)
 
 
 def test_a_line_says_what_to_do() -> None:
-    assert told("disk", Finding(OK, "9 MiB", "unused")) == "ok    disk             9 MiB"
-    assert told("disk", Finding(FAIL, "x", "do it", "here")).splitlines()[1].strip() == f"→ do it ({anchors.NAME}#here)"
+    assert result_lines("disk", CheckResult(OK, "9 MiB", "unused")) == "ok    disk             9 MiB"
+    assert (
+        result_lines("disk", CheckResult(FAIL, "x", "do it", "here")).splitlines()[1].strip()
+        == f"→ do it ({anchors.PAGE}#here)"
+    )

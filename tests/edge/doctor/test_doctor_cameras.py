@@ -1,4 +1,4 @@
-"""What `fer-edge doctor` says of cameras, on made-up machines."""
+"""The camera checks of `fer-edge doctor`, on made-up machines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from machines import PI5, blocked, tree
 
-from fer_edge.edge.doctor import FAIL, OK, WARN, Finding, Here, anchors, cameras
+from fer_edge.edge.doctor import anchors, cameras
 from fer_edge.edge.doctor import v4l2_nodes as nodes
+from fer_edge.edge.doctor.check import FAIL, OK, WARN, CheckResult, Machine
 
 NODES = {
     "bookworm Pi with a module": (
@@ -45,54 +46,54 @@ def video_nodes(root: Path, names: list[str]) -> None:
     ],
 )
 def test_libcamera_on_a_pi(tmp_path: Path, module: str, words: str) -> None:
-    here = blocked(tmp_path, picamera2=module)
+    machine = blocked(tmp_path, picamera2=module)
     pi = tree(tmp_path / "pi", **{"proc__device-tree__model": PI5})
-    found = cameras.libcamera(Here(root=pi.root, environ=here.environ))
-    assert found.status == (WARN if words else OK), found
-    assert words in found.advice
+    result = cameras.libcamera(Machine(root=pi.root, environ=machine.environ))
+    assert result.status == (WARN if words else OK), result
+    assert words in result.advice
     if "not_there" in module:
         (pi.root / "usr/lib/python3/dist-packages/picamera2").mkdir(parents=True)
-        assert "--system-site-packages" in cameras.libcamera(Here(root=pi.root, environ=here.environ)).advice
+        assert "--system-site-packages" in cameras.libcamera(Machine(root=pi.root, environ=machine.environ)).advice
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_nodes_are_told_apart(tmp_path: Path, name: str) -> None:
+def test_cameras_are_distinguished_from_other_nodes(tmp_path: Path, name: str) -> None:
     names, kinds = NODES[name]
     video_nodes(tmp_path, names)
-    assert [node.kind for node in nodes.nodes(tmp_path)] == kinds
-    here = Here(root=tmp_path, environ={})
-    assert cameras.cameras(here).status == OK
-    number = cameras.camera_number(here)
+    assert [node.kind for node in nodes.list_nodes(tmp_path)] == kinds
+    machine = Machine(root=tmp_path, environ={})
+    assert cameras.cameras(machine).status == OK
+    number = cameras.camera_number(machine)
     if kinds[0] == "camera":
-        assert (number.status, number.found) == (OK, f"--camera 0 is {names[0]}")
+        assert (number.status, number.message) == (OK, f"--camera 0 is {names[0]}")
     else:
-        assert (number.status, number.advice) == (WARN, "take --camera picamera2")
+        assert (number.status, number.advice) == (WARN, "use --camera picamera2")
 
 
 def test_a_uvc_cameras_second_node_is_metadata(tmp_path: Path) -> None:
     video_nodes(tmp_path, ["codec", "C920", "C920"])
     for number, index in enumerate("501"):
         (tmp_path / f"sys/class/video4linux/video{number}/index").write_text(index)
-    assert [node.kind for node in nodes.nodes(tmp_path)] == ["metadata", "camera", "metadata"]
-    found = cameras.camera_number(Here(root=tmp_path, environ={}))
-    assert found.advice == "take --camera /dev/video1"
-    assert cameras.cameras(Here(root=tmp_path, environ={})).found == "/dev/video1 C920; beside 2 metadata nodes"
+    assert [node.kind for node in nodes.list_nodes(tmp_path)] == ["metadata", "camera", "metadata"]
+    result = cameras.camera_number(Machine(root=tmp_path, environ={}))
+    assert result.advice == "use --camera /dev/video1"
+    assert cameras.cameras(Machine(root=tmp_path, environ={})).message == "/dev/video1 C920; beside 2 metadata nodes"
 
 
 def test_no_camera(tmp_path: Path) -> None:
-    here = tree(tmp_path)
-    assert cameras.cameras(here).answer == anchors.NO_CAMERA
-    assert {question(here).status for question in (cameras.camera_access, cameras.camera_use)} == {OK}
-    assert cameras.camera_number(here) == Finding(OK, "there is no camera to number")
+    machine = tree(tmp_path)
+    assert cameras.cameras(machine).anchor == anchors.NO_CAMERA
+    assert {check(machine).status for check in (cameras.camera_access, cameras.camera_use)} == {OK}
+    assert cameras.camera_number(machine) == CheckResult(OK, "there is no camera")
     video_nodes(tmp_path, ["bcm2835-codec-decode"])
-    assert cameras.cameras(here).status == WARN
-    assert "picamera2" not in cameras.camera_number(here).found
+    assert cameras.cameras(machine).status == WARN
+    assert "picamera2" not in cameras.camera_number(machine).message
     pi = tree(tmp_path, **{"proc__device-tree__model": PI5})
-    assert cameras.camera_number(pi).found.endswith("a camera module is --camera picamera2")
+    assert cameras.camera_number(pi).message.endswith("a camera module is --camera picamera2")
 
 
-def as_nobody(question: Callable[[Here], Finding], here: Here) -> Finding:
-    """The question asked by another user, in a fork; as this one where this one is not root."""
+def as_nobody(check: Callable[[Machine], CheckResult], machine: Machine) -> CheckResult:
+    """The check by another user, in a fork; as this one where this one is not root."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -100,14 +101,14 @@ def as_nobody(question: Callable[[Here], Finding], here: Here) -> Finding:
             if os.getuid() == 0:
                 os.setgid(65534)
                 os.setuid(65534)
-            found = question(here)
-            os.write(writing, json.dumps([found.status, found.found, found.advice, found.answer]).encode())
+            result = check(machine)
+            os.write(writing, json.dumps([result.status, result.message, result.advice, result.anchor]).encode())
         finally:
             os._exit(0)
     os.close(writing)
     os.waitpid(child, 0)
     with os.fdopen(reading) as stream:
-        return Finding(*json.load(stream))
+        return CheckResult(*json.load(stream))
 
 
 def test_a_camera_that_may_not_be_opened() -> None:
@@ -117,19 +118,19 @@ def test_a_camera_that_may_not_be_opened() -> None:
         video_nodes(root, ["C920"])
         (root / "dev/video0").chmod(0)
         group = (root / "dev/video0").group()
-        here = Here(root=root, environ={"USER": "pi"})
-        found = as_nobody(cameras.camera_access, here)
-        assert (found.status, found.answer) == (FAIL, anchors.DENIED)
-        assert found.advice == f"sudo usermod -aG {group} $USER, then log in again"
+        machine = Machine(root=root, environ={"USER": "pi"})
+        result = as_nobody(cameras.camera_access, machine)
+        assert (result.status, result.anchor) == (FAIL, anchors.DENIED)
+        assert result.advice == f"sudo usermod -aG {group} $USER, then log in again"
         tree(root, etc__group=f"{group}:x:44:someone,pi\n")
-        assert as_nobody(cameras.camera_access, here).advice.startswith("log in again")
+        assert as_nobody(cameras.camera_access, machine).advice.startswith("log in again")
 
 
 def test_a_camera_that_another_program_has(tmp_path: Path) -> None:
     video_nodes(tmp_path, ["C920"])
-    here = tree(tmp_path, proc__77__comm="motion\n", **{f"proc__{os.getpid()}__comm": "doctor"})
+    machine = tree(tmp_path, proc__77__comm="motion\n", **{f"proc__{os.getpid()}__comm": "doctor"})
     for process in ("77", str(os.getpid())):
         (tmp_path / f"proc/{process}/fd").mkdir()
         (tmp_path / f"proc/{process}/fd/3").symlink_to("/dev/video0")
-    found = cameras.camera_use(here)
-    assert (found.status, found.found) == (WARN, "in use: /dev/video0 by motion (77)")
+    result = cameras.camera_use(machine)
+    assert (result.status, result.message) == (WARN, "in use: /dev/video0 by motion (77)")
