@@ -26,13 +26,13 @@ from fer_edge.benchmarks.process_memory import peak_mib, resident_mib
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.timing import summary, timed
 from fer_edge.edge.commands.prefetch import Prefetch
-from fer_edge.edge.pipeline import STAGES, Pipeline, PipelineOptions, open_pipeline
+from fer_edge.edge.pipeline import Pipeline, PipelineOptions, open_pipeline
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.newest_frame import NewestFrameReader
 from fer_edge.edge.sources.video import open_video
-from fer_edge.edge.types import Frame
+from fer_edge.edge.types import STAGES, Frame
 
 WINDOW = 10.0
 """Seconds of a sustained run that make one row; a shorter run has one row."""

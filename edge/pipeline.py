@@ -1,4 +1,4 @@
-"""One frame's way: detect, track, crop, classify. The command and the benchmarks both come through here."""
+"""The pipeline: detect, track, crop, classify, smooth; `fer-edge run`, `predict` and the benchmarks all use it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,25 @@ from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
 from fer_edge.edge.faces.patch_follower import DETECT_EVERY, PatchFollower
 from fer_edge.edge.faces.tracker import Tracker
-from fer_edge.edge.types import Face, Frame, Prediction, option
+from fer_edge.edge.types import STAGES, Face, Frame, Prediction, option
 
 
 @dataclass(frozen=True)
 class PipelineOptions:
-    """Which models run on a frame, and what they may skip."""
+    """Models of a pipeline, and how much work it may save; the fields are the options of `fer-edge run`.
+
+    Attributes:
+        model: Expression model: "ensemble", a shipped model's name, or a .tflite or ensemble .json file.
+        early_exit: Whether the ensemble's next model runs only when confidence is low; None for continuous frames only.
+        latency_budget: Mean milliseconds per face that the models may take, which sets how early to exit; None for the
+            ensemble's default.
+        detector: Face detector: blazeface, blazeface-short, blazeface-full, haar or yunet:FILE.
+        detect_every: Frames from one face detection to the next, at least 1.
+        smooth: Time constant of score smoothing, seconds; 0 is off.
+        cache_threshold: Change of a track's crop, relative to its contrast, below which its scores are reused; 0 is
+            off.
+        threads: Threads per model.
+    """
 
     model: str = option(
         "ensemble",
@@ -65,9 +78,6 @@ class PipelineOptions:
     threads: int = option(2, "Threads per model.", metavar="N", minimum=1)
 
 
-STAGES = ("detect", "track", "crop", "classify", "smooth")
-
-
 @runtime_checkable
 class Adjustable(Protocol):
     """A detector or classifier that can do less work per frame."""
@@ -87,13 +97,15 @@ class Timed(Protocol):
 
 
 class Pipeline:
-    """Frame in, predictions out, in the detector's order of faces.
+    """Finds the faces in a frame and scores their expressions; for one thread at a time.
 
     Attributes:
-        tracker: None where frames have nothing to do with each other.
-        smoother: Smooths a track's scores over time.
-        score_cache: Keeps a track's scores while its crop looks the same; without it every crop is classified.
-        stages: Seconds that each stage of the last frame took; a stage that had nothing to do took 0.
+        detector: Finds faces.
+        classifier: Scores face crops.
+        tracker: Numbers faces from frame to frame; None for unrelated frames.
+        smoother: Smooths a track's scores over time; None for unrelated frames.
+        score_cache: Reuses a track's scores while its crop hardly changes; None classifies every crop.
+        stages: Seconds that each stage of the last frame took, by the names in STAGES; 0 for a stage without work.
         frames: Frames processed so far.
     """
 
@@ -112,11 +124,21 @@ class Pipeline:
 
     @property
     def detections(self) -> int:
-        """Frames in which the face detector ran; in the others its faces were followed."""
+        """Number of frames so far in which the face detector ran; in the others faces were tracked by their patches."""
         return self.detector.detections if isinstance(self.detector, PatchFollower) else self.frames
 
     def process(self, frame: Frame) -> list[Prediction]:
-        """The frame's faces with their scores; those that are not cached go through the classifier in one call."""
+        """Find and score the faces in a frame; the faces that are not cached are classified in one call.
+
+        Args:
+            frame: The frame. With a tracker, frames must come in the order of their times.
+
+        Returns:
+            A prediction per face, the largest face first; an empty list where there is none.
+
+        Raises:
+            ModelError: The detector cannot be loaded, which is noticed with the first frame.
+        """
         self.stages = dict.fromkeys(STAGES, 0.0)
         self.frames += 1
         with self._timed("detect"):
@@ -143,10 +165,11 @@ class Pipeline:
         """Do less work per frame, for thermal throttling.
 
         Args:
-            level: 0 for all of it; each level doubles the detector interval and leaves out the ensemble's last model.
+            level: Load level, 0 for all the work. Each level doubles the detector interval and lets one model less of
+                the ensemble run.
 
         Returns:
-            What was changed, in words; nothing where the parts have no load to set.
+            The changes in words; none where nothing in the pipeline can do less.
         """
         return [part.set_load(level) for part in (self.detector, self.classifier) if isinstance(part, Adjustable)]
 
@@ -154,8 +177,8 @@ class Pipeline:
         """Record how long each model takes per face, for benchmarks.
 
         Returns:
-            A list per model name to which every invocation from now on appends its seconds; nothing where the
-            classifier has no models to time.
+            By model name, a list to which every invocation from now on appends its seconds; empty where the classifier
+            does not time its models.
         """
         return self.classifier.record_timings() if isinstance(self.classifier, Timed) else {}
 
@@ -175,19 +198,19 @@ class Pipeline:
 def open_pipeline(
     options: PipelineOptions | None = None, *, model: str | None = None, continuous: bool = False
 ) -> Pipeline:
-    """The pipeline of `fer-edge run` for continuous frames, of `fer-edge predict` for single pictures.
+    """Open the pipeline of `fer-edge run` for continuous frames, or of `fer-edge predict` for single pictures.
 
     Args:
-        options: Networks, detector and what may be skipped.
-        model: Takes the place of `options.model`.
-        continuous: Whether neighbouring frames show one scene, as `Source.continuous` says; only then are faces tracked
+        options: Models and what they may skip; None for the defaults.
+        model: Replaces `options.model`.
+        continuous: Whether neighbouring frames show one scene, see `Source.continuous`. Only then are faces tracked
             between detections, and scores cached and smoothed.
 
     Returns:
-        The pipeline with its networks loaded.
+        The pipeline, with its models loaded.
 
     Raises:
-        ModelError: A model or detector is missing, altered or unknown, or the latency budget cannot be met.
+        ModelError: A model or detector is unknown, missing or altered, or the latency budget cannot be met.
     """
     options = options or PipelineOptions()
     if model is not None:

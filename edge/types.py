@@ -1,4 +1,4 @@
-"""The types that the rooms share: frames, faces, predictions, sources, and the fields of options dataclasses."""
+"""The types that all rooms share: frames, faces, predictions, sources, and the fields of options dataclasses."""
 
 from __future__ import annotations
 

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from statistics import fmean
 from time import perf_counter
 
-from fer_edge.edge.pipeline import STAGES
-from fer_edge.edge.types import Prediction
+from fer_edge.edge.types import STAGES, Prediction
 
 RUN_STAGES = (*STAGES, "sinks")
 """The pipeline's stages, and the output of a frame's results."""

@@ -8,9 +8,9 @@ from network_camera import PORTRAIT
 
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.tracker import Tracker
-from fer_edge.edge.pipeline import STAGES, Pipeline, open_pipeline
+from fer_edge.edge.pipeline import Pipeline, open_pipeline
 from fer_edge.edge.sources.pictures import read_picture
-from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
+from fer_edge.edge.types import EMOTIONS, STAGES, Box, Face, Frame, Prediction
 
 BOXES = [Box(100, 10, 60, 60), Box(10, 20, 50, 50), Box(60, 80, 30, 30)]
 FRAME = Frame(np.random.default_rng(0).integers(0, 255, (160, 200, 3), np.uint8), 7, 0.5)
