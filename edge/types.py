@@ -14,6 +14,10 @@ EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surpri
 """The seven classes in output-index order, which is the label order of the official FER2013 CSV."""
 
 
+STAGES: tuple[str, ...] = ("detect", "track", "crop", "classify", "smooth")
+"""The stages of the pipeline in order, by which its times are named."""
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A picture from a source.
