@@ -1,1 +1,1 @@
-"""Measurements that write results/*.json, and the tables made from them."""
+"""Measurements that write results/*.json, and tables and reports from them."""

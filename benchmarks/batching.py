@@ -63,7 +63,10 @@ class Method(NamedTuple):
 @click.option("--runs", type=click.IntRange(ROUNDS), default=50, metavar="N", help="Timed calls of each method.")
 @result_file
 def batching(models: tuple[str, ...], counts: tuple[int, ...], threads: int, runs: int, out: Path | None) -> None:
-    """Measure methods of running MODELs (default: the shipped ones and the ensemble) on several faces at once."""
+    """Measure how fast MODELs (default: the shipped ones and the ensemble) run on several faces at once.
+
+    Methods: one face per invocation, all faces in one invocation, and an ensemble's members in parallel.
+    """
     specs = models or default_models()
     before, rows = condition(), []
     for spec in track(specs, "models", len(specs)):

@@ -1,44 +1,32 @@
-"""`fer-edge bench`: each command's module is loaded when the command is called."""
+"""`fer-edge bench`: measurements, and tables and reports of their results."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
 import click
 
+from fer_edge.edge.config.lazy_group import LazyGroup
+
 COMMANDS = {
-    "accuracy": "fer_edge.benchmarks.accuracy",
-    "batching": "fer_edge.benchmarks.batching",
-    "compare": "fer_edge.benchmarks.compare",
-    "crop": "fer_edge.benchmarks.crop",
-    "early-exit": "fer_edge.benchmarks.early_exit",
-    "latency": "fer_edge.benchmarks.latency",
-    "layers": "fer_edge.benchmarks.layers",
-    "peers": "fer_edge.benchmarks.peers",
-    "pipeline": "fer_edge.benchmarks.pipeline",
-    "report": "fer_edge.benchmarks.report",
-    "robustness": "fer_edge.benchmarks.robustness",
-    "score-cache": "fer_edge.benchmarks.score_cache",
-    "start": "fer_edge.benchmarks.start",
-    "table": "fer_edge.benchmarks.table",
+    "accuracy": ("fer_edge.benchmarks.accuracy:accuracy", "Accuracy and calibration on a labelled split."),
+    "robustness": ("fer_edge.benchmarks.robustness:robustness", "Accuracy on degraded pictures."),
+    "early-exit": ("fer_edge.benchmarks.early_exit:early_exit", "Time that early exit saves, and accuracy it costs."),
+    "latency": ("fer_edge.benchmarks.latency:latency", "Milliseconds per face and peak memory."),
+    "layers": ("fer_edge.benchmarks.layers:layers", "Time of an invocation per kind of layer."),
+    "batching": ("fer_edge.benchmarks.batching:batching", "Several faces one by one, in parallel or as a batch."),
+    "pipeline": ("fer_edge.benchmarks.pipeline:pipeline", "Whole frames stage by stage, from capture to sink."),
+    "start": ("fer_edge.benchmarks.start:start", "Whole processes from start to exit."),
+    "peers": ("fer_edge.benchmarks.peers:peers", "Other packages on the same clip and faces."),
+    "crop": ("fer_edge.benchmarks.crop:crop", "How a data set's pictures frame their faces."),
+    "score-cache": ("fer_edge.benchmarks.score_cache:score_cache", "Change of scores when a face hardly changes."),
+    "compare": ("fer_edge.benchmarks.compare:compare", "Differences of two results, with 95 % intervals."),
+    "table": ("fer_edge.benchmarks.table:table", "Markdown tables from results."),
+    "report": ("fer_edge.benchmarks.report:report", "One HTML page with tables and figures from results."),
 }
-"""Commands by name; a command's module and its function in it have the same name."""
 
 
-class _Lazy(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name, module in COMMANDS.items() if find_spec(module)]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = COMMANDS.get(cmd_name)
-        if module is None or find_spec(module) is None:
-            return None
-        command = getattr(import_module(module), module.rpartition(".")[2])
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=_Lazy)
+@click.group(cls=LazyGroup, lazy=COMMANDS)
 def bench() -> None:
-    """Measure accuracy and latency on this machine, and make tables of the results."""
+    """Measure accuracy and latency on this machine.
+
+    Each measurement writes a result file, from which table and report make pages.
+    """

@@ -21,7 +21,7 @@ def python_option(command: Callable[..., Any]) -> Callable[..., Any]:
         "pythons",
         multiple=True,
         metavar="PATH",
-        help="Python of another environment to measure too, for its TFLite runtime. Repeatable.",
+        help="Python of another environment, with another TFLite runtime, to measure with too. Repeatable.",
     )(command)
 
 
@@ -42,11 +42,11 @@ def rows_from(python: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
         out = Path(folder) / "rows.json"
         command = [python, "-m", "fer_edge.edge.cli", "bench", *arguments, "--out", str(out)]
         try:
-            done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            process = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         except OSError as error:
             raise ResultError(f"--python {python} cannot be run: {error.strerror}; expected a Python's path") from None
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        if process.returncode:
+            last = (process.stderr.strip().splitlines() or ["no message"])[-1]
             raise ResultError(f"--python {python} failed: {last}; it needs fer-edge and a TFLite runtime")
         result = json.loads(out.read_text("utf-8"))
         machine = {name: result["machine"][name] for name in ("python", "packages")}

@@ -50,10 +50,14 @@ CLIP_FRAMES = 100
 class PeerOptions:
     """What the packages process, and where."""
 
-    frames: int = option(100, "Frames that each package processes.", minimum=ROUNDS)
-    picture: Path = option(PORTRAIT, "Picture of one face, which the clip is made from.")
-    core: int = option(0, "Processor core that all of them run on.", minimum=0)
-    environments: Path = option(Path("runs/peers"), "Folder for the packages' environments; they take gigabytes.")
+    frames: int = option(100, "Frames that each package processes.", metavar="N", minimum=ROUNDS)
+    picture: Path = option(
+        PORTRAIT, "Picture of one face for the clip.", metavar="PATH", show_default="the package's portrait"
+    )
+    core: int = option(0, "Processor core that all packages run on.", metavar="N", minimum=0)
+    environments: Path = option(
+        Path("runs/peers"), "Folder for the packages' environments, several gigabytes.", metavar="FOLDER"
+    )
 
 
 @click.command(cls=RecordedCommand)
@@ -66,7 +70,7 @@ def peers(
 ) -> None:
     """Measure PyPI's fer and facex, the shipped models and MODELs beside each other on one core.
 
-    MODELs are .tflite files or ensemble .json files, for example of float32 networks. 'run' is what `fer-edge run` does
+    MODELs are .tflite or ensemble .json files, for example of float32 networks. 'run' is what `fer-edge run` does
     with the clip; 'haar' is the shipped ensemble behind OpenCV's Haar cascade, the detector of the other packages.
 
     'frame' is the time of a 640x480 frame of one swaying face, from pixels to scores; 'classifier' that of the networks
@@ -148,7 +152,7 @@ def _row(
         "first_ms": round(process.started["first_ms"], 1),
         "faces_found": process.started["faces"],
         "frame": summary(frame),
-        "rounds": [round(float(np.mean(turn)), 4) for turn in times["frame"]],
+        "rounds": [round(float(np.mean(ms)), 4) for ms in times["frame"]],
         **({"classifier": summary(network)} if len(network) else {}),
         "peak_mib": round(memory, 1),
         "python": process.started["python"],

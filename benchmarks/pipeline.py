@@ -36,9 +36,13 @@ def _size(text: str) -> tuple[int, int]:
 class RunOptions:
     """How long each case runs, and how fast its camera is."""
 
-    frames: int = option(200, "Frames of each clip.", metavar="FRAMES", minimum=2)
-    camera_rate: float = option(30.0, "Frame rate of the simulated camera.", metavar="FPS", minimum=1)
-    minutes: float = option(0.0, "Minutes that each case keeps running at full rate.", metavar="MINUTES", minimum=0)
+    frames: int = option(200, "Frames of each clip.", metavar="N", minimum=2)
+    camera_rate: float = option(
+        30.0, "Frame rate of the simulated camera, frames per second.", metavar="FPS", minimum=1
+    )
+    minutes: float = option(
+        0.0, "Minutes that each case keeps running at full rate; 0 for none.", metavar="MINUTES", minimum=0
+    )
 
 
 @click.command(cls=RecordedCommand)

@@ -33,16 +33,23 @@ CLIP_SIZE = (640, 480)
 
 @click.command(cls=RecordedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--picture", type=click.Path(path_type=Path), default=PORTRAIT, help="Picture for `predict`.")
-@click.option("--runs", type=click.IntRange(3), default=15, help="Processes of each kind.")
-@click.option("--frames", type=click.IntRange(2), default=250, help="Frames of the clip for `run`.")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    default=PORTRAIT,
+    metavar="PATH",
+    show_default="the package's portrait",
+    help="Picture for `predict`.",
+)
+@click.option("--runs", type=click.IntRange(3), default=15, metavar="N", help="Processes of each kind.")
+@click.option("--frames", type=click.IntRange(2), default=250, metavar="N", help="Frames of the clip for `run`.")
 @result_file
 def start(models: tuple[str, ...], picture: Path, runs: int, frames: int, out: Path | None) -> None:
-    """Measure whole processes from start to exit: `fer-edge predict` on one picture, by MODEL (default: ensemble).
+    """Measure processes from start to exit: `fer-edge predict` on one picture with each MODEL (default: ensemble).
 
-    Two more are measured in turns with them: a Python process that only imports OpenCV, numpy and the TFLite
-    interpreter, and a `fer-edge run` without a display, with the first MODEL, on a clip of one face: its time, frames
-    per second and peak memory.
+    In turns with them run a Python process that only imports OpenCV, numpy and the TFLite interpreter, and a `fer-edge
+    run` without a display, with the first MODEL, on a clip of one face. Frames per second and peak memory are reported
+    too.
     """
     specs = models or ("ensemble",)
     imports = f"import cv2, numpy, {runtime().module.__name__}"
@@ -93,9 +100,9 @@ def _measure(commands: dict[str, list[str]], runs: int) -> dict[str, dict[str, A
     times: dict[str, list[float]] = {name: [] for name in commands}
     peaks: dict[str, list[float]] = {name: [] for name in commands}
     rates: dict[str, list[float]] = {name: [] for name in commands}
-    for turn in track(range(runs + WARMUP_ROUNDS), "rounds", runs + WARMUP_ROUNDS):
+    for index in track(range(runs + WARMUP_ROUNDS), "rounds", runs + WARMUP_ROUNDS):
         for name, command in commands.items():
-            if turn < WARMUP_ROUNDS:
+            if index < WARMUP_ROUNDS:
                 peaks[name].append(_peak(command, environment))
                 continue
             began = time.perf_counter()

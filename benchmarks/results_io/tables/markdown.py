@@ -25,19 +25,19 @@ def measured_on(result: dict[str, Any]) -> str:
 
 def machine(result: dict[str, Any]) -> str:
     """The machine, its runtime and the date of a result, in one line."""
-    found = result["machine"]
+    facts = result["machine"]
     software = ", ".join(
         f"{name} {version}"
-        for name, version in found["packages"].items()
+        for name, version in facts["packages"].items()
         if name in ("tensorflow", "ai-edge-litert", "tflite-runtime")
     )
     parts = [
-        found["model"] or found["cpu"],
-        f"{found['cores']} cores",
-        found["os"],
-        f"Python {found['python']}",
+        facts["model"] or facts["cpu"],
+        f"{facts['cores']} cores",
+        facts["os"],
+        f"Python {facts['python']}",
         software,
-        found["date"][:10],
+        facts["date"][:10],
     ]
     return f"{', '.join(part for part in parts if part)}."
 
@@ -48,7 +48,7 @@ def ratio(row: dict[str, Any], digits: int = 2) -> str:
 
 
 def interval_text(value: float, interval: Sequence[float], digits: int) -> str:
-    """A value with its 95 % interval in brackets; without one where it has no width, as of a thing to itself."""
+    """A value with its 95 % interval in brackets; the ratio of a row to itself has none."""
     low, high = interval
     return f"{value:.{digits}f}" + ("" if low == high else f" ({low:.{digits}f}–{high:.{digits}f})")
 
