@@ -1,1 +1,1 @@
-"""Data sets, architectures, the training loop and evaluation of the float models."""
+"""Train and evaluate float networks, and fit ensembles of them."""

@@ -1,4 +1,4 @@
-"""Random views of training faces: one warp from 48 px to the network's size, then light and erasing."""
+"""Augmentation: random views of training faces by one warp from 48 px to the network's size, then light and erasing."""
 
 from __future__ import annotations
 
@@ -11,40 +11,50 @@ from fer_edge.train.recipes import Recipe
 
 
 def augment(faces: NDArray[np.uint8], size: int, recipe: Recipe, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(N, 48, 48) uint8 faces to (N, size, size, 3) float32 in [-1, 1], each seen differently.
+    """Augment faces at random.
 
-    Flip, rotation, zoom, shift and upscaling are one affine warp, so that the picture is interpolated once; with
-    all of them at rest it equals preprocess.prepare to the resampler's rounding.
+    Flip, rotation, zoom, shift and upscaling are one affine warp, so that the picture is interpolated once; with all of
+    them off it equals `preprocess.network_input` to the resampler's rounding.
+
+    Args:
+        faces: (N, 48, 48) uint8 gray.
+        size: Side of the network's input, pixels.
+        recipe: How strong the augmentation is.
+        rng: Source of the random numbers.
+
+    Returns:
+        (N, size, size, 3) float32 in [-1, 1].
     """
     views = np.empty((len(faces), size, size), np.uint8)
     for view, face in zip(views, faces, strict=True):
         matrix = _matrix(size, recipe, rng)
-        plain = stretch_contrast(face)
-        noisy = _noisy(plain, recipe, rng) if recipe.noise else plain
+        stretched = stretch_contrast(face)
+        noisy = _add_noise(stretched, recipe, rng) if recipe.noise else stretched
         cv2.warpAffine(noisy, matrix, (size, size), dst=view, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        _relight(view, recipe, rng)
+        _change_light(view, recipe, rng)
         _erase(view, recipe, rng)
     return normalize(views)
 
 
 def _matrix(size: int, recipe: Recipe, rng: np.random.Generator) -> NDArray[np.float64]:
-    """The forward map from the 48-px face to the view, (2, 3), about the centres of both."""
+    """The (2, 3) affine map from the 48-px face to the view, about the centres of both."""
     angle = np.deg2rad(rng.uniform(-recipe.rotation, recipe.rotation))
     scale = size / FACE_SIZE * (1 + rng.uniform(-recipe.zoom, recipe.zoom))
     flip = -1.0 if rng.random() < recipe.flip else 1.0
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([flip, 1.0])
-    here, there = (FACE_SIZE - 1) / 2, (size - 1) / 2
-    move = rng.uniform(-recipe.shift, recipe.shift, 2) * size
-    return np.column_stack([turn, there + move - turn @ [here, here]])
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([flip, 1.0])
+    face_centre, view_centre = (FACE_SIZE - 1) / 2, (size - 1) / 2
+    shift = rng.uniform(-recipe.shift, recipe.shift, 2) * size
+    return np.column_stack([linear, view_centre + shift - linear @ [face_centre, face_centre]])
 
 
-def _noisy(face: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Gaussian noise of a strength of its own for each face, at the 48 pixels a camera's picture is reduced to."""
+def _add_noise(face: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Add Gaussian noise, of a random strength for each face, at the 48 px to which a camera's face is reduced."""
     noise = rng.standard_normal(face.shape, np.float32) * np.float32(rng.uniform(0, recipe.noise))
     return np.clip(np.rint(face + noise), 0, 255).astype(np.uint8)
 
 
-def _relight(view: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator) -> None:
+def _change_light(view: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator) -> None:
+    """Change contrast, brightness and gamma, in place."""
     if recipe.contrast or recipe.brightness or recipe.gamma:
         gain = 1 + rng.uniform(-recipe.contrast, recipe.contrast)
         offset = rng.uniform(-recipe.brightness, recipe.brightness)

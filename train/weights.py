@@ -1,4 +1,4 @@
-"""Where a network's first weights come from: ImageNet (Keras Applications), a file, or nowhere."""
+"""Initial weights: ImageNet's (Keras Applications) or a file's; and weights in half precision (.npz)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ _BACKBONES = {
 
 
 def check_weights(name: str, weights: str) -> None:
-    """ModelError where the named network cannot begin with such weights: what can be said before any work."""
+    """Check initial weights before any work.
+
+    Args:
+        name: The network.
+        weights: 'imagenet', 'none' or a file, as `initialize` takes it.
+
+    Raises:
+        ModelError: The file is missing, or the network cannot start from such weights.
+    """
     path = Path(weights)
     files = ["a .npz that training wrote"]
     files += [recognizer.FILES[name]] if name in recognizer.FILES else []
@@ -38,18 +46,25 @@ def check_weights(name: str, weights: str) -> None:
         stored, _ = read_half(path)
         if stored != name:
             raise ModelError(f"--weights {weights} holds the weights of {stored}; expected those of {name}")
-    elif path.suffix == ".keras" or path.name == "float.h5":  # its backbone would be taken, its trained head left
+    elif path.suffix == ".keras" or path.name == "float.h5":  # its trained head would not be loaded
         raise ModelError(f"--weights {weights} is a whole model; use the float.npz beside it")
     elif not recognizer.fits(name, weights) and (name not in _BACKBONES or path.suffix == ".json"):
         raise ModelError(f"--weights {weights} does not fit {name}; {expected}")
 
 
 def initialize(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uint8]) -> None:
-    """Set a new network's weights: 'imagenet', 'none', or a file.
+    """Set a new network's weights.
 
-    A file is a Keras 3 `.weights.h5` of keras.applications' backbone (include_top=False), weights that this project
-    saved itself (`.npz` in half precision, see save_half), or a face recognizer's file (see recognizer.py), which
-    is fitted to (N, 48, 48) uint8 faces. Raises ModelError where they do not fit.
+    Args:
+        name: The network.
+        model: The Keras model, with random weights.
+        weights: 'imagenet', 'none', or a file: a Keras 3 `.weights.h5` of keras.applications' backbone
+            (include_top=False), weights that `save_half` wrote (.npz), or a face recognizer's file.
+        keras: The Keras module of the model.
+        faces: (N, 48, 48) uint8, to which a face recognizer's statistics are adapted.
+
+    Raises:
+        ModelError: The weights do not fit.
     """
     check_weights(name, weights)
     if weights == "none":
@@ -61,7 +76,7 @@ def initialize(name: str, model: Any, weights: str, keras: Any, faces: NDArray[n
         recognizer.initialize(name, model, Path(weights), faces, keras)
         return
     reference = _reference(name, weights, keras)
-    taken = 0
+    count = 0
     for layer in model.layers:
         if not layer.weights or layer.name.startswith("head_"):
             continue
@@ -70,14 +85,15 @@ def initialize(name: str, model: Any, weights: str, keras: Any, faces: NDArray[n
         except ValueError:  # squeeze-and-excitation in MobileNetV2 has no counterpart
             continue
         layer.set_weights(values)
-        taken += 1
+        count += 1
     if name == "efficientnet_b0":
         _fold_input_normalization(model, reference)
-    if not taken:
+    if not count:
         raise ModelError(f"--weights {weights}: no layer of {name} was found in it")
 
 
 def _reference(name: str, weights: str, keras: Any) -> Any:
+    """Keras Applications' network with the same backbone, with the weights."""
     source = "imagenet" if weights == "imagenet" else None
     try:
         reference = getattr(keras.applications, _BACKBONES[name])(
@@ -86,17 +102,17 @@ def _reference(name: str, weights: str, keras: Any) -> Any:
         if source is None:
             reference.load_weights(weights)
     except Exception as error:  # Keras raises ValueError, KeyError, OSError or URLError depending on what is wrong
-        what = str(error).splitlines()[0][:160]
-        raise ModelError(f"--weights {weights} cannot be loaded into {name}: {what}") from None
+        reason = str(error).splitlines()[0][:160]
+        raise ModelError(f"--weights {weights} cannot be loaded into {name}: {reason}") from None
     return reference
 
 
 def _fold_input_normalization(model: Any, reference: Any) -> None:
     """Fold Keras' Rescaling and Normalization layers into stem_conv and stem_bn, for input in [-1, 1].
 
-    The layers before the stem compute a·x + b per channel, read off by sending two constant pictures through them.
-    The factor goes into the kernel, the offset through the kernel into the batch norm's mean: exact but for the
-    zero-padded border, where the padding now stands for the input's mid-gray.
+    The layers before the stem compute a·x + b per channel, which two constant pictures reveal. The factor goes into the
+    kernel, the offset through the kernel into the batch norm's mean. This is exact but for the zero-padded border,
+    where the padding now stands for the input's mid-gray.
     """
     backend_input = reference.get_layer("stem_conv_pad").input
     before = reference.__class__(reference.inputs, backend_input)
@@ -111,23 +127,23 @@ def _fold_input_normalization(model: Any, reference: Any) -> None:
 
 
 def save_half(model: Any, path: Path) -> None:
-    """Save weights as half-precision arrays in layer order, with the network's name (.npz, half of float32's size)."""
+    """Write a Keras model's weights in half precision, in layer order, with the network's name (.npz); SinkError."""
     arrays: dict[str, Any] = {
         f"{index:04d}": _to_half(np.asarray(value)) for index, value in enumerate(model.get_weights())
     }
-    with atomic_path(path) as beside:
-        np.savez_compressed(beside, architecture=np.array(model.name), **arrays)
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, architecture=np.array(model.name), **arrays)
 
 
 def _to_half(value: NDArray[Any]) -> NDArray[Any]:
-    """Half precision where it holds the values: batch-norm statistics may be beyond its range or lost below it."""
+    """Half precision, but for vectors with values beyond its range, as batch norm statistics can have."""
     half = value.astype(np.float16)
-    kept = np.isfinite(half) & ((half != 0) | (value == 0))
-    return half if value.ndim > 1 or bool(np.all(kept)) else value
+    fits = np.isfinite(half) & ((half != 0) | (value == 0))
+    return half if value.ndim > 1 or bool(np.all(fits)) else value
 
 
 def load_half(model: Any, path: Path) -> None:
-    """Load what save_half wrote into the same network (of any input size, Keras 3 or tf_keras)."""
+    """Load what save_half wrote into the same network, of any input size, in Keras 3 or tf_keras; ModelError."""
     name, values = read_half(path)
     expected = [tuple(value.shape) for value in model.get_weights()]
     if [value.shape for value in values] != expected:
@@ -136,7 +152,18 @@ def load_half(model: Any, path: Path) -> None:
 
 
 def assemble(name: str, values: list[NDArray[np.float32]], path: Path, keras: Any, side: int | None = None) -> Any:
-    """The named network, built with this Keras, with weights that were read from path; ModelError where they differ."""
+    """Build a network with weights.
+
+    Args:
+        name: The network.
+        values: The weights in layer order, as `read_half` returns them.
+        path: Where they were read from, for the error message.
+        keras: The Keras module to build with, Keras 3 or tf_keras.
+        side: Side of the input in pixels; the network's own where None.
+
+    Raises:
+        ModelError: The weights are not this network's.
+    """
     model = architectures.build(name, keras, side)
     if [value.shape for value in values] != [tuple(value.shape) for value in model.get_weights()]:
         raise ModelError(f"{path} does not hold the weights of {name}; expected what 'fer-edge train' leaves")
@@ -145,7 +172,14 @@ def assemble(name: str, values: list[NDArray[np.float32]], path: Path, keras: An
 
 
 def read_half(path: Path) -> tuple[str, list[NDArray[np.float32]]]:
-    """The network's name and its weights in float32, from what save_half wrote; ModelError for all else."""
+    """Read what save_half wrote.
+
+    Returns:
+        The network's name, and its weights in layer order as float32.
+
+    Raises:
+        ModelError: The file is missing, damaged, or something else.
+    """
     expected = "a .npz that training wrote"
     arrays = read_arrays(path, expected)
     names = sorted(name for name in arrays if name.isdigit())

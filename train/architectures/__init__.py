@@ -1,9 +1,10 @@
-"""The three networks and their teachers, one file each, all from the same few layers.
+"""The three networks for devices and their teachers, one file each, built from the same few layers.
 
-Every definition takes the Keras module to build with (Keras 3 on any backend, or tf_keras for quantization-aware
-training), is one flat functional graph, and gives logits: `build(keras, size) -> Model`, input (N, size, size, 3) in
-[-1, 1], output (N, 7). The same definition at another size, or in the other Keras, takes the same weights;
-a module whose network cannot take any size says which as SIZES, the least and the most.
+Every module defines `build(keras, size) -> Model`: a flat functional graph from pictures (N, size, size, 3) in [-1, 1]
+to logits (N, 7), built with the Keras module that it is given (Keras 3 on any backend, or tf_keras for
+quantization-aware training). The network takes the same weights at any size and in either Keras. NAME is its name, SIZE
+the side of its input, TOP_FROM the first layer of the top blocks, SIZES its smallest and largest side where it does not
+take every size.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ARCHITECTURES: dict[str, ModuleType] = {
     "mobilenet_v2": mobilenet_v2,
     "se_mobilenet_v2": se_mobilenet_v2,
     "efficientnet_b0": efficientnet_b0,
-    # teachers: too large for a device; the latter two are trained from nothing on the pictures as they are
+    # teachers: too large for a device; the last two are trained from random weights on 48-px pictures
     "mobilenet": mobilenet,
     "face_resnet": face_resnet,
     "inception_resnet_v1": inception_resnet_v1,
@@ -37,36 +38,45 @@ ARCHITECTURES: dict[str, ModuleType] = {
 
 
 def architecture(name: str) -> ModuleType:
-    """The module that defines the named network; ModelError names the ones there are."""
+    """The module that defines a network; ModelError for an unknown name."""
     if name not in ARCHITECTURES:
         raise ModelError(f"unknown architecture '{name}'; expected one of {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]
 
 
 def size(name: str) -> int:
-    """The side of the named network's input, pixels."""
+    """The side of a network's input, pixels; ModelError for an unknown name."""
     return int(architecture(name).SIZE)
 
 
 def build(name: str, keras: Any, side: int | None = None) -> Any:
-    """The named network with random weights, input (N, side, side, 3), its own size unless another is given.
+    """Build a network with random weights.
 
-    ModelError where it takes no such size.
+    Args:
+        name: A key of ARCHITECTURES.
+        keras: The Keras module to build with, Keras 3 or tf_keras.
+        side: Side of the input in pixels; the network's own where None.
+
+    Returns:
+        A Keras model from pictures (N, side, side, 3) in [-1, 1] to logits (N, 7).
+
+    Raises:
+        ModelError: The name is unknown, or the network does not take this size.
     """
-    defined, side = architecture(name), side or size(name)
-    least, most = getattr(defined, "SIZES", (32, 299))
-    if not least <= side <= most:
-        wanted = f"{least}" if least == most else f"{least} to {most}"
-        raise ModelError(f"{name} takes pictures of {wanted} px; given {side}")
-    return defined.build(keras, side)
+    module, side = architecture(name), side or size(name)
+    smallest, largest = getattr(module, "SIZES", (32, 299))
+    if not smallest <= side <= largest:
+        limits = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
+        raise ModelError(f"{name} takes pictures of {limits} px; given {side}")
+    return module.build(keras, side)
 
 
 def top_layers(name: str, model: Any) -> list[Any]:
-    """The layers of the top blocks and the head: what the second phase trains first."""
+    """The layers of the top blocks and the head, which the phase 'top' trains."""
     names = [layer.name for layer in model.layers]
     return list(model.layers[names.index(architecture(name).TOP_FROM) :])
 
 
 def head_layers(model: Any) -> list[Any]:
-    """The layers behind the backbone: what the warm-up trains."""
+    """The layers behind the backbone, which the warm-up trains."""
     return [layer for layer in model.layers if layer.name.startswith("head_")]

@@ -1,7 +1,7 @@
 """EfficientNet-B0 (Tan and Le 2019, arXiv:1905.11946) with an output stride of 16: swish, SE, stochastic depth.
 
-As the paper has it but for one stride: the sixth stage keeps the size of its input, so that the last features of a
-96-px face are 6x6 and not 3x3. The weights are those of B0, of which none is more or fewer.
+It differs from the paper in one stride: the sixth stage keeps the size of its input, so that the last features of a
+96-px face are 6x6 and not 3x3. The number and shapes of its weights are those of B0.
 
 Layer names and padding follow Keras Applications, so that its ImageNet weights fit. The input normalization that
 Keras builds in as layers is folded into the first convolution and its batch norm instead (see weights.py).
@@ -18,7 +18,8 @@ NAME = "efficientnet_b0"
 SIZE = INPUT_SIZE
 TOP_FROM = "block3a_expand_conv"
 
-# (kernel, blocks, channels out, expansion, stride of the first): table 1 of the paper, where stage 6 has stride 2
+# (kernel, blocks, output channels, expansion, stride of the first block): table 1 of the paper, but for the stride of
+# stage 6, which is 2 there
 STAGES = (
     (3, 1, 16, 1, 1),
     (3, 2, 24, 6, 2),
@@ -29,6 +30,7 @@ STAGES = (
     (3, 1, 320, 6, 1),
 )
 SURVIVAL_DROP = 0.2
+"""Probability of dropping the last block's residual branch (stochastic depth); it grows linearly up to there."""
 
 
 def build(keras: Any, size: int) -> Any:
@@ -38,18 +40,19 @@ def build(keras: Any, size: int) -> Any:
     x = pad_for_stride(keras, inputs, 3, "stem_conv_pad")
     x = layers.Conv2D(32, 3, strides=2, padding="valid", use_bias=False, name="stem_conv")(x)
     x = _normalize(keras, x, "stem_bn", "stem_activation")
-    done, total = 0, sum(blocks for _, blocks, *_ in STAGES)
+    index, total = 0, sum(blocks for _, blocks, *_ in STAGES)
     for stage, (kernel, blocks, channels, expansion, stride) in enumerate(STAGES, start=1):
         for block in range(blocks):
             prefix = f"block{stage}{'abcd'[block]}_"
-            drop = SURVIVAL_DROP * done / total
+            drop = SURVIVAL_DROP * index / total
             x = _block(keras, x, kernel, channels, expansion, stride if block == 0 else 1, drop, prefix)
-            done += 1
+            index += 1
     x = layers.Conv2D(1280, 1, padding="same", use_bias=False, name="top_conv")(x)
     x = _normalize(keras, x, "top_bn", "top_activation")
     return keras.Model(inputs, head(keras, x), name=NAME)
 
 
+# eight parameters: what varies between the blocks of the paper's table
 def _block(
     keras: Any, x: Any, kernel: int, channels: int, expansion: int, stride: int, drop: float, prefix: str
 ) -> Any:

@@ -1,7 +1,7 @@
-"""The ResNet of dlib's face recognizer (King 2017; He et al. 2016, arXiv:1512.03385): a teacher that has seen faces.
+"""The ResNet of dlib's face recognizer (King 2017; He et al. 2016, arXiv:1512.03385): a teacher pretrained on faces.
 
-29 convolutions, a quarter to a half of ResNet-34's channels. Where the picture halves, the way around is an average
-over 2x2, with zeros for the new channels. Pictures of 112 pixels, padded at the borders, where dlib takes 150.
+29 convolutions, with a quarter to a half of ResNet-34's channels. Where the size halves, the shortcut is an average
+over 2x2, with zeros for the new channels. Pictures have 112 pixels and are padded at the borders; dlib takes 150.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ NAME = "face_resnet"
 SIZE = 112
 TOP_FROM = "stage2_block1_conv1"
 
-# (channels, whether each block halves the picture)
+# (channels, whether each block halves the size)
 STAGES = ((32, (0, 0, 0)), (64, (1, 0, 0, 0)), (128, (1, 0, 0)), (256, (1, 0, 0, 1)))
 
 
 def build(keras: Any, size: int) -> Any:
-    """The face recognizer's network with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+    """dlib's ResNet with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
     layers = keras.layers
     inputs = layers.Input((size, size, 3), name="image")
     x = layers.Conv2D(32, 7, strides=2, padding="same", use_bias=False, name="stem_conv")(inputs)
@@ -33,7 +33,7 @@ def build(keras: Any, size: int) -> Any:
 
 def _block(keras: Any, x: Any, channels: int, stride: int, prefix: str) -> Any:
     layers = keras.layers
-    around, new = x, channels - int(x.shape[-1])
+    shortcut, new = x, channels - int(x.shape[-1])
     for index, step in ((1, stride), (2, 1)):
         name = f"{prefix}conv{index}"
         x = layers.Conv2D(channels, 3, strides=step, padding="same", use_bias=False, name=name)(x)
@@ -41,7 +41,7 @@ def _block(keras: Any, x: Any, channels: int, stride: int, prefix: str) -> Any:
         if index == 1:
             x = layers.ReLU(name=f"{name}_relu")(x)
     if stride == 2:
-        around = layers.AveragePooling2D(2, padding="same", name=f"{prefix}pool")(around)
+        shortcut = layers.AveragePooling2D(2, padding="same", name=f"{prefix}pool")(shortcut)
     if new:
-        around = layers.Concatenate(name=f"{prefix}widen")([around, layers.Rescaling(0.0)(around)])
-    return layers.ReLU(name=f"{prefix}relu")(layers.Add(name=f"{prefix}add")([x, around]))
+        shortcut = layers.Concatenate(name=f"{prefix}widen")([shortcut, layers.Rescaling(0.0)(shortcut)])
+    return layers.ReLU(name=f"{prefix}relu")(layers.Add(name=f"{prefix}add")([x, shortcut]))

@@ -1,4 +1,4 @@
-"""What the three networks share: the padding of strided convolutions, squeeze-and-excitation, the head."""
+"""What the networks share: the padding of strided convolutions, squeeze-and-excitation, the head."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ def pad_for_stride(keras: Any, x: Any, kernel: int, name: str) -> Any:
 def squeeze_excite(keras: Any, x: Any, squeezed: int, activation: str, name: str, opened: bool) -> Any:
     """Squeeze-and-excitation (Hu et al. 2018, arXiv:1709.01507): (N, H, W, C) scaled by a gate per channel.
 
-    The squeeze's activation stands as a layer of its own where it is no plain ReLU, since a fused one is quantized
-    only behind it. opened: start with the gates near 1, so that pretrained weights around them keep their function.
+    An activation other than ReLU is a layer of its own, since a fused one is quantized only behind it.
+
+    Args:
+        keras: The Keras module to build with.
+        x: (N, H, W, C).
+        squeezed: Channels between the gate's two convolutions.
+        activation: Of the first convolution.
+        name: Prefix of the layers' names.
+        opened: Whether the gates start near 1, so that pretrained weights around them keep their function.
     """
     layers = keras.layers
     channels = int(x.shape[-1])

@@ -1,4 +1,4 @@
-"""MobileNet 1.0 (Howard et al. 2017, arXiv:1704.04861): a teacher, where its weights come from a face recognizer.
+"""MobileNet 1.0 (Howard et al. 2017, arXiv:1704.04861): a teacher, with weights from a face recognizer.
 
 Layer names and padding follow Keras Applications, so that its ImageNet weights fit.
 """
@@ -14,7 +14,7 @@ NAME = "mobilenet"
 SIZE = INPUT_SIZE
 TOP_FROM = "conv_dw_4"
 
-# (channels out, stride) of each depthwise-separable convolution: table 1 of the paper
+# (output channels, stride) of each depthwise-separable convolution: table 1 of the paper
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
 
 

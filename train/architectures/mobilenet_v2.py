@@ -15,7 +15,7 @@ NAME = "mobilenet_v2"
 SIZE = INPUT_SIZE
 TOP_FROM = "block_3_expand"
 
-# (channels out, blocks, stride of the first), expansion 6 but for the very first block: table 2 of the paper
+# (output channels, blocks, stride of the first block); the expansion is 6 but for the first block: table 2 of the paper
 STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 
 
@@ -26,10 +26,17 @@ def build(keras: Any, size: int) -> Any:
 
 
 def backbone(keras: Any, x: Any, attend: Callable[[Any, str], Any] | None = None, output_stride: int = 32) -> Any:
-    """(N, S, S, 3) to (N, S/output_stride, S/output_stride, 1280); attend is put on each block's expanded features.
+    """MobileNetV2 without a head.
 
-    output_stride: 32 as in the paper, or 16, with which the sixth stage keeps the size of its input. The weights are
-    the same.
+    Args:
+        keras: The Keras module to build with.
+        x: (N, S, S, 3) in [-1, 1].
+        attend: What is applied to each block's expanded features, with the prefix of the layers' names.
+        output_stride: 32 as in the paper, or 16, with which the sixth stage keeps the size of its input; the weights
+            are the same.
+
+    Returns:
+        (N, S / output_stride, S / output_stride, 1280) features.
     """
     layers = keras.layers
     x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)

@@ -1,6 +1,6 @@
 """MobileNetV2 with squeeze-and-excitation (Hu et al. 2018, arXiv:1709.01507) and an output stride of 16.
 
-One gate on the backbone's output. `PLACEMENT = "blocks"` puts one inside every inverted residual instead, behind the
+The backbone's output has one gate. `PLACEMENT = "blocks"` puts one into every inverted residual instead, behind the
 depthwise convolution, where MobileNetV3 has them (Howard et al. 2019, arXiv:1905.02244). Both were measured, one run
 each, on FER2013's PublicTest from the same ImageNet weights with
 `fer-edge train se_mobilenet_v2 --warmup-size 48 --small-size 48 --small-epochs 3 --top-epochs 0 --full-epochs 0`:

@@ -1,6 +1,6 @@
 """SE-ResNet-18 (He et al. 2016, arXiv:1512.03385; Hu et al. 2018, arXiv:1709.01507) for 48-pixel pictures: a teacher.
 
-The stem is one 3x3 convolution of stride 1, as for small pictures in the paper, so that the stages see 48, 24, 12
+The stem is one 3x3 convolution of stride 1, as for small pictures in the paper, so that the stages have 48, 24, 12
 and 6 pixels. No max pooling, no ImageNet weights.
 """
 

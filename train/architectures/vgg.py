@@ -1,7 +1,7 @@
 """VGG for 48-pixel pictures (Simonyan and Zisserman 2015, arXiv:1409.1556), with batch norm: a teacher.
 
-Four stages of two 3x3 convolutions and a maximum, the depth that Khaireddin and Chen (2021, arXiv:2105.03588) found
-best on FER2013, and the flattened features' place kept, which an average over them would forget.
+Four stages of two 3x3 convolutions and a max pooling, the depth that Khaireddin and Chen (2021, arXiv:2105.03588) found
+best on FER2013. The features are flattened, which keeps their positions; global average pooling would lose them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fer_edge.edge.types import EMOTIONS
 
 NAME = "vgg"
 SIZE = FACE_SIZE
-SIZES = (SIZE, SIZE)  # its dense layers know each pixel's place
+SIZES = (SIZE, SIZE)  # its dense layers depend on each pixel's position
 TOP_FROM = "stage3_conv1"
 
 STAGES = (64, 128, 256, 512)

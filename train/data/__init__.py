@@ -1,1 +1,1 @@
-"""Data sets as arrays: FER2013's CSV and class folders, without Keras."""
+"""Data sets as arrays: FER2013's CSV and class folders. Nothing here imports Keras."""

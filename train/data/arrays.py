@@ -1,4 +1,4 @@
-"""Arrays that training left in a .npz file."""
+"""Read .npz files that training wrote."""
 
 from __future__ import annotations
 
@@ -12,17 +12,28 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 
-# every one of them comes of a flipped bit; a TypeError of a .npy file under this name, which has one array alone
+# each of them is what a flipped bit can cause; TypeError is for a .npy file, which has a single array
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
 
 
 def read_arrays(path: Path, expected: str) -> dict[str, NDArray[Any]]:
-    """Every array of a .npz file by its name; ModelError, which says what was expected, where there is none."""
+    """Read all arrays of a .npz file.
+
+    Args:
+        path: The file.
+        expected: What the file should be, for the error message.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        ModelError: The file is missing, damaged or no .npz file.
+    """
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; expected {expected}") from None
     except _DAMAGE as error:
-        what = str(error).splitlines()[0][:120] if str(error) else "it is cut off"
-        raise ModelError(f"{path} is damaged, or no .npz file: {what}; expected {expected}") from None
+        reason = str(error).splitlines()[0][:120] if str(error) else "it is cut off"
+        raise ModelError(f"{path} is damaged, or no .npz file: {reason}; expected {expected}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -40,47 +41,61 @@ SPLIT_FOLDERS = {
     "testing": "test",
     "privatetest": "test",
 }
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm"}
 
 
 def read_folders(root: Path, skip_bad: bool) -> Dataset:
-    """The splits of a tree; DataError names a picture that cannot be decoded, which skip_bad counts instead."""
-    parts: dict[str, tuple[list[NDArray[np.uint8]], list[int]]] = {}
+    """Read a tree of class folders.
+
+    Args:
+        root: Holds a folder for each split (SPLIT_FOLDERS), which holds one for each class (SYNONYMS), which holds
+            pictures of any size.
+        skip_bad: Whether pictures that cannot be decoded are counted instead of raising.
+
+    Raises:
+        DataError: There are no pictures, a class is unknown, or a picture cannot be decoded.
+    """
+    faces: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in SPLITS}
+    labels: dict[str, list[int]] = {name: [] for name in SPLITS}
     skipped = 0
-    for folder in sorted(child for child in root.iterdir() if child.is_dir()):
-        split = SPLIT_FOLDERS.get(folder.name.lower())
-        if split is None:
-            continue
-        faces, labels = parts.setdefault(split, ([], []))
-        for class_folder in sorted(child for child in folder.iterdir() if child.is_dir()):
-            emotion = SYNONYMS.get(class_folder.name.lower())
-            if emotion is None:
-                raise DataError(
-                    f"{class_folder}: '{class_folder.name}' is no known class; expected {', '.join(EMOTIONS)}"
-                )
-            for picture in sorted(class_folder.iterdir()):
-                if picture.suffix.lower() not in PICTURES:
-                    continue
-                face = read_gray(picture)
-                if face is None:
-                    if not skip_bad:
-                        raise DataError(f"{picture} cannot be decoded as a picture; mend it or pass --skip-bad")
-                    skipped += 1
-                    continue
-                faces.append(shrink(face))
-                labels.append(EMOTIONS.index(emotion))
-    splits = {
-        name: Split(np.stack(parts[name][0]), np.array(parts[name][1], np.int64))
-        for name in SPLITS
-        if name in parts and parts[name][0]
-    }
+    for split, label, path in _labelled_pictures(root):
+        picture = read_gray(path)
+        if picture is not None:
+            faces[split].append(shrink(picture))
+            labels[split].append(label)
+        elif skip_bad:
+            skipped += 1
+        else:
+            raise DataError(f"{path} cannot be decoded as a picture; repair it or pass --skip-bad")
+    splits = {name: Split(np.stack(faces[name]), np.array(labels[name], np.int64)) for name in SPLITS if faces[name]}
     if not splits:
         raise DataError(f"{root}: no pictures found; expected train/angry/*.jpg … (train|test or train|val|test)")
     return Dataset(root, splits, skipped)
 
 
+def _labelled_pictures(root: Path) -> Iterator[tuple[str, int, Path]]:
+    """Split, label and path of each picture, in the order of the names; DataError where a class is unknown."""
+    for folder in _subfolders(root):
+        split = SPLIT_FOLDERS.get(folder.name.lower())
+        if split is None:
+            continue
+        for class_folder in _subfolders(folder):
+            emotion = SYNONYMS.get(class_folder.name.lower())
+            if emotion is None:
+                raise DataError(
+                    f"{class_folder}: '{class_folder.name}' is no known class; expected {', '.join(EMOTIONS)}"
+                )
+            label = EMOTIONS.index(emotion)
+            pictures = (path for path in class_folder.iterdir() if path.suffix.lower() in SUFFIXES)
+            yield from ((split, label, path) for path in sorted(pictures))
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir())
+
+
 def read_gray(path: Path) -> NDArray[np.uint8] | None:
-    """A picture file as (H, W) uint8 gray, or None where it cannot be decoded."""
+    """Read a picture file as (H, W) uint8 gray; None where it cannot be decoded."""
     try:
         encoded = np.fromfile(path, np.uint8)
         image = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE) if encoded.size else None
@@ -90,27 +105,36 @@ def read_gray(path: Path) -> NDArray[np.uint8] | None:
 
 
 def write_folders(dataset: Dataset, directory: Path) -> int:
-    """Write every picture as SPLIT/CLASS/NNNNN.png below a directory that must not exist yet; returns how many.
+    """Write every picture as SPLIT/CLASS/NNNNN.png, all of them or, on a full disk or an interrupt, none.
 
-    Written beside and renamed, so that a full disk or an interrupt leaves nothing half-written; SinkError then.
+    Args:
+        dataset: What to write.
+        directory: A directory that does not exist yet.
+
+    Returns:
+        The number of pictures.
+
+    Raises:
+        DataError: The directory exists.
+        SinkError: It cannot be written.
     """
     if directory.exists():
         raise DataError(f"{directory} exists; expected a new folder, so that two data sets are not mixed")
     total = sum(map(len, dataset.splits.values()))
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        hidden = tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.")
+        hidden = tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.")  # renamed at the end
         with hidden as temporary, progress_bar("writing pictures", total) as bar:
             building = Path(temporary) / "tree"
-            for split, part in dataset.splits.items():
-                for name in EMOTIONS:
-                    (building / split / name).mkdir(parents=True)
-                for index, (face, label) in enumerate(zip(part.faces, part.labels, strict=True)):
+            for name, split in dataset.splits.items():
+                for emotion in EMOTIONS:
+                    (building / name / emotion).mkdir(parents=True)
+                for index, (face, label) in enumerate(zip(split.faces, split.labels, strict=True)):
                     ok, encoded = cv2.imencode(".png", face)
                     assert ok
-                    (building / split / EMOTIONS[label] / f"{index:05d}.png").write_bytes(encoded.tobytes())
+                    (building / name / EMOTIONS[label] / f"{index:05d}.png").write_bytes(encoded.tobytes())
                     bar.update()
             os.replace(building, directory)
     except OSError as error:
-        raise SinkError(f"{directory} cannot be written: {error.strerror or error}; nothing was kept") from None
+        raise SinkError(f"{directory} cannot be written: {error.strerror or error}; nothing was written") from None
     return total

@@ -25,6 +25,7 @@ from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import SPLITS, Dataset, Split
 
 USAGES = {"training": 0, "publictest": 1, "privatetest": 2}
+"""Index in SPLITS by the Usage column, in lower case."""
 
 _logger = logging.getLogger(__name__)
 
@@ -35,16 +36,24 @@ _UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile
 
 
 def read_csv(path: Path, skip_bad: bool) -> Dataset:
-    """The splits of a CSV or its cache beside it; DataError names a bad row, which skip_bad counts instead."""
+    """Read FER2013's CSV, or its cache beside it (NAME.fer2013.npz).
+
+    Args:
+        path: The CSV, plain or compressed (.gz, .xz, .zip), with the columns emotion, pixels and Usage in any order.
+        skip_bad: Whether bad rows are counted instead of raising.
+
+    Raises:
+        DataError: The file is no FER2013 CSV, or has a bad row, which the error names.
+    """
     cache = path.with_name(f"{path.name}.fer2013.npz")
     stat = path.stat()
     stamp = np.array([_CACHE_VERSION, stat.st_size, stat.st_mtime_ns, int(skip_bad)], np.int64)
-    cached = _read_cache(cache, stamp)
-    if cached is None:
+    parsed = _read_cache(cache, stamp)
+    if parsed is None:
         _logger.info(f"parsing {path} (once; the result is cached beside it)")
-        cached = _parse_csv(path, skip_bad)
-        _write_cache(cache, stamp, cached)
-    faces, labels, usages, skipped = cached
+        parsed = _parse_csv(path, skip_bad)
+        _write_cache(cache, stamp, parsed)
+    faces, labels, usages, skipped = parsed
     splits = {
         name: Split(faces[usages == index], labels[usages == index].astype(np.int64))
         for index, name in enumerate(SPLITS)
@@ -62,30 +71,30 @@ def _read_cache(cache: Path, stamp: NDArray[np.int64]) -> _Parsed | None:
         if np.array_equal(arrays["stamp"], stamp):
             return arrays["faces"], arrays["labels"], arrays["usages"], int(arrays["skipped"])
     except (ModelError, KeyError):
-        pass  # it is made anew
+        pass  # parsed again
     return None
 
 
 def _write_cache(cache: Path, stamp: NDArray[np.int64], parsed: _Parsed) -> None:
     faces, labels, usages, skipped = parsed
     try:
-        with atomic_path(cache) as beside:
-            np.savez(beside, stamp=stamp, faces=faces, labels=labels, usages=usages, skipped=np.int64(skipped))
+        with atomic_path(cache) as temporary:
+            np.savez(temporary, stamp=stamp, faces=faces, labels=labels, usages=usages, skipped=np.int64(skipped))
     except SinkError as error:
         _logger.info(f"{error}; the next run parses the CSV again")
 
 
 @contextmanager
 def _open_csv(path: Path, raw: BinaryIO) -> Iterator[Any]:
-    """The CSV's bytes out of the opened file, which may hold them compressed."""
+    """The bytes of the CSV in an open file, decompressed."""
     suffix = path.suffix.lower()
     if suffix == ".zip":
         with zipfile.ZipFile(raw) as archive:
             names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
             if not names:
                 raise DataError(f"{path} holds no .csv file; expected the FER2013 CSV inside")
-            chosen = next((name for name in names if "fer" in name.lower()), names[0])
-            with archive.open(chosen) as stream:
+            member = next((name for name in names if "fer" in name.lower()), names[0])
+            with archive.open(member) as stream:
                 yield stream
     elif suffix == ".gz":
         with gzip.open(raw) as stream:
@@ -103,13 +112,7 @@ def _parse_csv(path: Path, skip_bad: bool) -> _Parsed:
         size = path.stat().st_size
         with path.open("rb") as raw, _open_csv(path, raw) as stream, progress_bar("parsing, bytes", size) as bar:
             lines = io.BufferedReader(stream, 1 << 20) if isinstance(stream, io.RawIOBase) else stream
-            header = [name.strip().strip('"').lower() for name in lines.readline().decode("utf-8-sig").split(",")]
-            missing = {"emotion", "pixels", "usage"} - set(header)
-            if missing:
-                raise DataError(
-                    f"{path}: the header is {','.join(header)[:80]!r}; expected the columns emotion,pixels,Usage"
-                )
-            order = [header.index(name) for name in ("emotion", "pixels", "usage")]
+            order = _column_order(path, lines.readline().decode("utf-8-sig"))
             for row, line in enumerate(lines, start=2):
                 bar.update(raw.tell() - bar.n)
                 if not line.strip():
@@ -118,7 +121,7 @@ def _parse_csv(path: Path, skip_bad: bool) -> _Parsed:
                     face, label, usage = _parse_row(line, order)
                 except ValueError as error:
                     if not skip_bad:
-                        raise DataError(f"{path}, row {row}: {error}; mend it or pass --skip-bad") from None
+                        raise DataError(f"{path}, row {row}: {error}; correct it or pass --skip-bad") from None
                     skipped += 1
                     continue
                 faces.append(face)
@@ -129,6 +132,14 @@ def _parse_csv(path: Path, skip_bad: bool) -> _Parsed:
     if not faces:
         raise DataError(f"{path} holds no usable row; expected rows of emotion,pixels,Usage")
     return np.stack(faces), np.array(labels, np.uint8), np.array(usages, np.uint8), skipped
+
+
+def _column_order(path: Path, header: str) -> list[int]:
+    """The positions of emotion, pixels and Usage; DataError where the header lacks one of them."""
+    names = [name.strip().strip('"').lower() for name in header.split(",")]
+    if {"emotion", "pixels", "usage"} - set(names):
+        raise DataError(f"{path}: the header is {','.join(names)[:80]!r}; expected the columns emotion,pixels,Usage")
+    return [names.index(name) for name in ("emotion", "pixels", "usage")]
 
 
 def _parse_row(line: bytes, order: list[int]) -> tuple[NDArray[np.uint8], int, int]:

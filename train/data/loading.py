@@ -1,7 +1,4 @@
-"""A data set from what a user has: FER2013's CSV or a tree of class folders.
-
-Nothing here imports Keras: `fer-edge data …` and the evaluation of int8 models need the runtime alone.
-"""
+"""Load a data set: FER2013's CSV or a tree of class folders."""
 
 from __future__ import annotations
 
@@ -17,10 +14,19 @@ _logger = logging.getLogger(__name__)
 
 
 def load(path: Path | str, *, skip_bad: bool = False) -> Dataset:
-    """Read a FER2013 CSV (plain, .gz, .xz or .zip) or a class-folder tree.
+    """Load a labelled data set.
 
-    A CSV is parsed once and cached beside it as NAME.fer2013.npz. A bad row or picture raises DataError with its
-    row number or path, unless skip_bad, which leaves it out and logs how many there were.
+    Args:
+        path: A FER2013 CSV (plain, .gz, .xz or .zip), which is parsed once and cached beside it as NAME.fer2013.npz, or
+            the root of a class-folder tree (SPLIT/CLASS/picture).
+        skip_bad: Whether bad rows and pictures are skipped, and their number logged, instead of raising.
+
+    Returns:
+        The splits that there are, as (N, 48, 48) uint8 faces and (N,) int64 labels in EMOTIONS order.
+
+    Raises:
+        DataError: There is no such file or folder, it is no data set, or a row or picture is bad; the error names the
+            row's number or the picture's path.
     """
     path = Path(path)
     if not path.is_dir() and not path.is_file():

@@ -18,7 +18,12 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set. faces: (N, 48, 48) uint8. labels: (N,) int64 in EMOTIONS order."""
+    """One part of a data set.
+
+    Attributes:
+        faces: (N, 48, 48) uint8 gray.
+        labels: (N,) int64 in EMOTIONS order.
+    """
 
     faces: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -27,29 +32,35 @@ class Split:
         return len(self.labels)
 
     def counts(self) -> NDArray[np.int64]:
-        """(7,) pictures per class."""
+        """(7,) int64 pictures per class."""
         return np.bincount(self.labels, minlength=len(EMOTIONS)).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The splits that were found, by name, and how many bad rows or pictures were skipped."""
+    """A labelled data set.
+
+    Attributes:
+        source: The file or folder that it was read from.
+        splits: The splits that there are, by name: 'train', 'val', 'test'.
+        skipped: Number of bad rows or pictures that were skipped.
+    """
 
     source: Path
     splits: dict[str, Split]
     skipped: int = 0
 
     def split(self, name: str) -> Split:
-        """The named split; DataError where the data set has none."""
+        """The split of that name; DataError where the data set has none."""
         if name not in self.splits:
-            have = ", ".join(f"{split} ({len(part)})" for split, part in self.splits.items())
+            names = ", ".join(f"{split} ({len(part)})" for split, part in self.splits.items())
             hint = "; the official CSV calls it PrivateTest" if name == "test" else ""
-            raise DataError(f"{self.source} has no '{name}' split; it has {have}{hint}")
+            raise DataError(f"{self.source} has no '{name}' split; it has {names}{hint}")
         return self.splits[name]
 
 
 def fingerprint(split: Split) -> str:
-    """sha256 over pixels and labels: which data a figure was measured on."""
+    """sha256 of pixels and labels, which identifies the data that a figure was measured on."""
     digest = hashlib.sha256(np.ascontiguousarray(split.faces).tobytes())
     digest.update(split.labels.astype(np.uint8).tobytes())
     return digest.hexdigest()

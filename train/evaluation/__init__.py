@@ -1,1 +1,1 @@
-"""Metrics, figures and reports of a classifier; Keras is imported only where a float network is opened."""
+"""Predictions on many faces, their metrics, tables and plots. Nothing here imports Keras."""

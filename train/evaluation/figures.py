@@ -1,4 +1,4 @@
-"""Figures drawn to memory, without a display and without global state; matplotlib is loaded when one is asked for."""
+"""matplotlib figures without a display and without global state; matplotlib is imported when the first one is made."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def needs_matplotlib(ctx: click.Context, parameter: click.Parameter, value: Any)
 
 
 def figure(width: float, height: float) -> Any:
-    """An empty one, inches."""
+    """An empty figure of so many inches; draw on its `subplots()`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(made)
-    return made
+    canvas = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(canvas)
+    return canvas
 
 
 def tidy(axis: Any) -> Any:
-    """The axis with a faint grid and without a frame above and to the right."""
+    """The axis, with a faint grid and without the frame's top and right line."""
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
     return axis
 
 
-def png(made: Any) -> bytes:
-    """The figure as a PNG's bytes."""
+def png(drawing: Any) -> bytes:
+    """The bytes of the figure as PNG, 120 dots per inch."""
     content = io.BytesIO()
-    made.savefig(content, dpi=120, format="png")
+    drawing.savefig(content, dpi=120, format="png")
     return content.getvalue()

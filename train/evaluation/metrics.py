@@ -1,4 +1,4 @@
-"""Figures of a classifier from its probabilities and the labels; numpy alone."""
+"""Metrics of a classifier from its probabilities and the labels; numpy alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from fer_edge.edge.types import EMOTIONS
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """Fractions are 0..1; confusion is (7, 7) counts, row = true class, column = predicted."""
+    """Metrics of a classifier on a labelled split; fractions are 0..1, classes in EMOTIONS order.
+
+    Attributes:
+        accuracy: Share of correct predictions.
+        balanced_accuracy: Mean recall of the classes.
+        ece: Expected calibration error.
+        precision: (7,) by class.
+        recall: (7,) by class.
+        f1: (7,) by class.
+        support: (7,) pictures of each class.
+        confusion: (7, 7) counts; rows are true classes, columns predicted ones.
+    """
 
     accuracy: float
     balanced_accuracy: float
@@ -24,7 +35,7 @@ class Metrics:
     confusion: NDArray[np.int64]
 
     def to_dict(self) -> dict[str, object]:
-        """The same as plain numbers, for JSON."""
+        """The metrics as plain numbers, for JSON."""
         per_class = {
             name: {
                 "precision": round(float(self.precision[i]), 4),
@@ -44,15 +55,20 @@ class Metrics:
 
 
 def measure(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Metrics:
-    """Metrics of (N, 7) probabilities against (N,) labels. A class without pictures counts in no mean."""
+    """Measure predictions against labels. A class without pictures counts in no mean.
+
+    Args:
+        probabilities: (N, 7).
+        labels: (N,) true classes.
+    """
     predicted = probabilities.argmax(axis=1)
     classes = len(EMOTIONS)
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
-    support, hits, claimed = confusion.sum(axis=1), confusion.diagonal(), confusion.sum(axis=0)
-    recall = hits / np.maximum(support, 1)
-    precision = hits / np.maximum(claimed, 1)
-    f1 = 2 * hits / np.maximum(support + claimed, 1)
+    support, correct, predictions = confusion.sum(axis=1), confusion.diagonal(), confusion.sum(axis=0)
+    recall = correct / np.maximum(support, 1)
+    precision = correct / np.maximum(predictions, 1)
+    f1 = 2 * correct / np.maximum(support + predictions, 1)
     return Metrics(
         accuracy=float(np.mean(predicted == labels)),
         balanced_accuracy=float(recall[support > 0].mean()),
@@ -68,17 +84,26 @@ def measure(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) ->
 def reliability(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = 15
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(confidence, accuracy, share of pictures) of each bin of equal width that holds any (Guo et al. 2017)."""
+    """The reliability diagram's points (Guo et al. 2017, arXiv:1706.04599).
+
+    Args:
+        probabilities: (N, 7).
+        labels: (N,) true classes.
+        bins: Number of bins of equal width; empty ones are left out.
+
+    Returns:
+        Mean confidence, accuracy and share of the pictures of each bin.
+    """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    which = np.clip((confidence * bins).astype(int), 0, bins - 1)
-    filled = [which == index for index in range(bins) if np.any(which == index)]
-    rows = [(confidence[here].mean(), correct[here].mean(), here.mean()) for here in filled]
-    mean, hits, share = np.array(rows, np.float64).T
-    return mean, hits, share
+    bin_of = np.clip((confidence * bins).astype(int), 0, bins - 1)
+    masks = [bin_of == index for index in range(bins) if np.any(bin_of == index)]
+    rows = [(confidence[mask].mean(), correct[mask].mean(), mask.mean()) for mask in masks]
+    mean_confidence, accuracy, share = np.array(rows, np.float64).T
+    return mean_confidence, accuracy, share
 
 
 def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = 15) -> float:
-    """Expected calibration error with equal-width bins (Guo et al. 2017, arXiv:1706.04599)."""
+    """Expected calibration error (ECE), 0..1, of (N, 7) probabilities, with bins of equal width (Guo et al. 2017)."""
     confidence, accuracy, share = reliability(probabilities, labels, bins)
     return float(np.sum(np.abs(accuracy - confidence) * share))

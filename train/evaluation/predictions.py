@@ -1,4 +1,4 @@
-"""Logits of models on many faces, and the probabilities of ensembles and of early exit from them."""
+"""Predictions of models, ensembles and early exit on many faces."""
 
 from __future__ import annotations
 

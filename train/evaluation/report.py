@@ -1,4 +1,4 @@
-"""What a run leaves to look at: the metrics as JSON, the history as CSV, curves and confusion matrix as pictures."""
+"""Tables and plots of metrics and of a training run's history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fer_edge.train.evaluation.metrics import Metrics, calibration_error, reliab
 
 
 def metrics_table(metrics: Metrics) -> str:
-    """Per-class precision, recall, F1 and support as text, then the sums."""
+    """Precision, recall, F1 and pictures by class as text; the last line has accuracy, balanced accuracy and ECE."""
     lines = [f"{'class':10} precision  recall      F1  pictures"]
     for index, name in enumerate(EMOTIONS):
         lines.append(
@@ -32,7 +32,7 @@ def metrics_table(metrics: Metrics) -> str:
 
 
 def confusion_table(confusion: NDArray[np.int64]) -> str:
-    """The confusion matrix as text: rows are true classes, columns predicted ones."""
+    """The (7, 7) confusion matrix as text: rows are true classes, columns predicted ones."""
     width = max(len(name) for name in EMOTIONS) + 1
     lines = [" " * width + "".join(f"{name:>9}" for name in EMOTIONS) + "   (predicted)"]
     for name, row in zip(EMOTIONS, confusion, strict=True):
@@ -41,7 +41,7 @@ def confusion_table(confusion: NDArray[np.int64]) -> str:
 
 
 def write_history(path: Path, history: Sequence[dict[str, float | str]]) -> None:
-    """The epochs as CSV, one row each."""
+    """Write the history as CSV, one row per epoch."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(history[0]))
     writer.writeheader()
@@ -50,9 +50,9 @@ def write_history(path: Path, history: Sequence[dict[str, float | str]]) -> None
 
 
 def plot_history(path: Path, history: Sequence[dict[str, float | str]], title: str) -> None:
-    """Loss, accuracy and learning rate over the epochs, the phases shaded."""
-    drawn = figure(11, 4.2)
-    left, right = drawn.subplots(1, 2)
+    """Plot loss and accuracy over the epochs, with the phases shaded (.png)."""
+    canvas = figure(11, 4.2)
+    left, right = canvas.subplots(1, 2)
     epochs = [int(row["epoch"]) for row in history]
     for axis, key in ((left, "loss"), (right, "accuracy")):
         axis.plot(epochs, [float(row[key]) for row in history], color="#8a8f98", marker="o", ms=3, label="training")
@@ -66,18 +66,18 @@ def plot_history(path: Path, history: Sequence[dict[str, float | str]], title: s
     left.text(
         0.0,
         -0.2,
-        "training figures are of augmented pictures; its loss is smoothed, weighted by class, plus the teachers' part",
+        "training: on augmented pictures; its loss has label smoothing, class weights and the distillation loss",
         transform=left.transAxes,
         fontsize=8,
         color="#666",
     )
-    write_bytes(path, png(drawn))
+    write_bytes(path, png(canvas))
 
 
 def plot_confusion(path: Path, metrics: Metrics, title: str) -> None:
-    """The confusion matrix, rows normalized to recall, with counts."""
-    drawn = figure(6.4, 5.8)
-    axis = drawn.subplots()
+    """Plot the confusion matrix with rows normalized to recall, and with counts (.png)."""
+    canvas = figure(6.4, 5.8)
+    axis = canvas.subplots()
     share = metrics.confusion / np.maximum(metrics.support[:, None], 1)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row in range(len(EMOTIONS)):
@@ -96,13 +96,13 @@ def plot_confusion(path: Path, metrics: Metrics, title: str) -> None:
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(f"{title}: accuracy {100 * metrics.accuracy:.2f} %")
-    write_bytes(path, png(drawn))
+    write_bytes(path, png(canvas))
 
 
 def plot_reliability(path: Path, scores: NDArray[np.floating], labels: NDArray[np.integer], title: str) -> None:
-    """Accuracy over confidence in 15 bins, with the share of pictures in each: calibrated is on the diagonal."""
-    drawn = figure(5.4, 5.2)
-    axis = tidy(drawn.subplots())
+    """Plot a reliability diagram: accuracy over confidence in 15 bins, with the share of pictures in each (.png)."""
+    canvas = figure(5.4, 5.2)
+    axis = tidy(canvas.subplots())
     confidence, accuracy, share = reliability(scores, labels)
     axis.plot([0, 1], [0, 1], color="#8a8f98", lw=1, ls="--", label="calibrated")
     axis.bar(confidence, share, width=0.04, color="#1f6feb", alpha=0.2, label="share of pictures")
@@ -112,7 +112,7 @@ def plot_reliability(path: Path, scores: NDArray[np.floating], labels: NDArray[n
     axis.set_xlabel("confidence")
     axis.set_title(f"{title}: ECE {calibration_error(scores, labels):.3f}", fontsize=10)
     axis.legend(frameon=False, loc="upper left")
-    write_bytes(path, png(drawn))
+    write_bytes(path, png(canvas))
 
 
 def _shade_phases(axis, history: Sequence[dict[str, float | str]]) -> None:  # type: ignore[no-untyped-def]
