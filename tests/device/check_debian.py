@@ -1,6 +1,6 @@
-"""All that tests/device/debian.sh's machine can show, one check after another: `make test-device`.
+"""Run all checks of tests/device/debian.sh's machine one after another, or those of CHECKS that are named.
 
-With names, those of CHECKS alone.
+`make test-device` runs it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 CHECKS = ("returning", "service", "libcamera", "pipelines")
 
 if __name__ == "__main__":
-    bad = []
+    failures = []
     for name in sys.argv[1:] or CHECKS:
         print(f"== {name}", flush=True)
         if subprocess.run([sys.executable, str(Path(__file__).with_name(f"check_{name}.py"))]).returncode:
-            bad.append(name)
-    print(f"failed: {', '.join(bad)}" if bad else "all of them passed", flush=True)
-    sys.exit(1 if bad else 0)
+            failures.append(name)
+    print(f"failed: {', '.join(failures)}" if failures else "all checks passed", flush=True)
+    sys.exit(1 if failures else 0)

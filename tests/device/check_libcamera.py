@@ -1,7 +1,7 @@
-"""Our source of libcamera's cameras with the real picamera2 and libcamera; tests/device/debian.sh runs it.
+"""Checks of libcamera cameras with the real picamera2 and libcamera; tests/device/debian.sh runs them.
 
-The camera is the kernel's `vimc`: a sensor that shows bars of colour, and a scaler behind it. It is no Raspberry Pi: it
-gives bytes of R, G, B alone, has no second stream, and no rate or flip can be asked of it. What differs is told.
+The camera is the kernel's `vimc`: a sensor that shows colour bars, and a scaler behind it. Unlike a Raspberry Pi's it
+has only the format R, G, B in bytes, no second stream, and no control of rate or flips. The differences are printed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
-from checking import LIGHT, check, end, fer_edge, one_line, waited
+from device_checks import LIGHT, check, end, fer_edge, is_one_line_error, wait_until
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources.capture_request import CaptureRequest
@@ -25,73 +25,70 @@ BARS = ((1, 1, 1), (0, 1, 1), (1, 1, 0), (0, 1, 0), (1, 0, 1), (0, 0, 1), (1, 0,
 def prepare() -> None:
     subprocess.run(["modprobe", "vimc"], check=True)
     heaps = Path("/dev/dma_heap")
-    (heaps / "linux,cma").symlink_to(heaps / "system")  # the heap that picamera2 asks for, on a Raspberry Pi
-    check("vimc is there", waited(lambda: Path("/dev/media0").exists()))
+    (heaps / "linux,cma").symlink_to(heaps / "system")  # the heap that picamera2 uses on a Raspberry Pi
+    check("vimc is there", wait_until(lambda: Path("/dev/media0").exists()))
 
 
-def listing() -> None:
-    done = fer_edge("cameras")
-    check("it is listed with what to type", "--camera picamera2:0  Sensor B (platform/vimc.0 Sensor B)" in done.stdout)
-    check("its V4L2 nodes are no cameras", done.stdout.count("(pipeline, vimc)") == 3)
+def check_listing() -> None:
+    process = fer_edge("cameras")
+    check("it is listed with its option", "--camera picamera2:0  Sensor B (platform/vimc.0 Sensor B)" in process.stdout)
+    check("its V4L2 nodes are no cameras", process.stdout.count("(pipeline, vimc)") == 3)
     (camera,) = json.loads(fer_edge("cameras", "--json").stdout)["cameras"]
-    check("to programs, too", camera["kind"] == "libcamera" and camera["problem"] is None)
+    check("in JSON, too", camera["kind"] == "libcamera" and camera["problem"] is None)
     print(f"not as on a Raspberry Pi: its sensor's modes: {camera['formats'] or 'none'}")
 
 
-def running() -> None:
-    """More pictures than there are buffers: each was given back."""
+def check_run() -> None:
+    """More frames than there are buffers: each buffer is released."""
     count = 3 * BUFFERS
-    words = ("--camera", "picamera2", "--max-frames", count, "--jsonl", "-", *LIGHT)
-    done = fer_edge("run", *words, "--width", 320, "--height", 240, "--mirror", "--fps", 5)
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    check(f"{count} frames of {BUFFERS} buffers", done.returncode == 0 and len(lines) == count)
+    arguments = ("--camera", "picamera2", "--max-frames", count, "--jsonl", "-", *LIGHT)
+    process = fer_edge("run", *arguments, "--width", 320, "--height", 240, "--mirror", "--fps", 5)
+    lines = [json.loads(line) for line in process.stdout.splitlines()]
+    check(f"{count} frames of {BUFFERS} buffers", process.returncode == 0 and len(lines) == count)
     rising = all(b["frame"] > a["frame"] and b["time"] > a["time"] for a, b in pairwise(lines))
-    check("their numbers and times rise", rising)
-    check("its size is told", "source: camera 0 (picamera2, Sensor B, 320x240, 5 fps requested" in done.stderr)
-    done = fer_edge("run", "--camera", "picamera2:1", "--show", "none")
-    check("one that is not there costs one line and exit code 2", one_line(done, "there is no camera 1"))
+    check("their indices and times rise", rising)
+    check("its size is logged", "source: camera 0 (picamera2, Sensor B, 320x240, 5 fps requested" in process.stderr)
+    process = fer_edge("run", "--camera", "picamera2:1", "--show", "none")
+    check("a missing camera is a one-line error", is_one_line_error(process, "there is no camera 1"))
 
 
-def looks(pixels: np.ndarray) -> tuple[tuple[int, ...], ...]:
-    """Which of B, G, R are bright in the middle of each of eight bars; the edges between them are blurred."""
+def bright_channels(pixels: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    """Which of B, G, R are bright in the middle of each of the eight bars; the edges between them are blurred."""
     row = pixels[pixels.shape[0] // 2]
     middles = row[len(row) // 16 :: len(row) // 8][:8]
     return tuple(tuple(int(value > 90) for value in colour) for colour in middles)
 
 
-def colours() -> None:
+def check_colours() -> None:
     for flips in ((False, False), (True, False), (True, True)):
         with PiCamera(0, CaptureRequest(640, 480), flips) as camera:
-            given = camera._camera.camera_configuration()
             pixels = next(iter(camera)).pixels
             expected = BARS[:: -1 if flips[0] else 1]
-            print(f"bars: {looks(pixels)}")
-            check(f"the bars have their colours, flipped {flips}", looks(pixels) == expected)
-    main, transform = given["main"]["format"], given["transform"]
-    print(f"not as on a Raspberry Pi: RGB888 does not start, XRGB8888 is granted as {main}; flips: {transform}")
+            print(f"bars: {bright_channels(pixels)}")
+            check(f"the bars have their colours, flipped {flips}", bright_channels(pixels) == expected)
 
 
-def sizes() -> None:
-    for asked, expected in (((641, 481), (640, 480)), ((642, 480), (642, 480)), ((1280, 960), (1280, 960))):
-        with PiCamera(0, CaptureRequest(*asked)) as camera:
+def check_sizes() -> None:
+    for requested, expected in (((641, 481), (640, 480)), ((642, 480), (642, 480)), ((1280, 960), (1280, 960))):
+        with PiCamera(0, CaptureRequest(*requested)) as camera:
             frame = next(iter(camera))
-            given = frame.pixels.shape[1::-1]
-            told = f"{expected[0]}x{expected[1]}" in camera.name
-            check(f"{asked} asked, {given} given and told", given == camera.size == expected and told)
-    small = "none, and it does without" if frame.small is None else frame.small.shape
+            size = frame.pixels.shape[1::-1]
+            in_name = f"{expected[0]}x{expected[1]}" in camera.name
+            check(f"{requested} requested, {size} negotiated", size == camera.size == expected and in_name)
+    small = "none" if frame.small is None else frame.small.shape
     print(f"not as on a Raspberry Pi: the second, small stream of 1280x960: {small}")
 
 
-def busy() -> None:
+def check_busy() -> None:
     with PiCamera(0) as camera:
         next(iter(camera))
         try:
             PiCamera(0)
-            told = ""
+            message = ""
         except SourceError as error:
-            told = str(error)
-    print(told)
-    check("one that is in use says so", "Failed to acquire camera: Device or resource busy" in told)
+            message = str(error)
+    print(message)
+    check("the error says that it is in use", "Failed to acquire camera: Device or resource busy" in message)
     with PiCamera(0) as camera:
         check("closed, it opens again", len(list(islice(camera, 2))) == 2)
 
@@ -99,9 +96,9 @@ def busy() -> None:
 if __name__ == "__main__":
     prepare()
     print(f"picamera2 from {import_picamera2().__file__}")
-    listing()
-    running()
-    colours()
-    sizes()
-    busy()
+    check_listing()
+    check_run()
+    check_colours()
+    check_sizes()
+    check_busy()
     end()
