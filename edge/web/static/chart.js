@@ -101,7 +101,7 @@ function draw() {
 function showSelection() {
   const ago = selection ?? 1;
   const text = `${duration(ago)} ago: ${describe(points.get(now - ago))}`;
-  moment.textContent = selection === null ? "Point at the chart, or use its arrow keys, to read a moment." : text;
+  moment.textContent = selection === null ? "Point at the chart or tap it, or use the arrow keys, to read a moment." : text;
   canvas.setAttribute("aria-valuemax", span());
   canvas.setAttribute("aria-valuenow", span() - ago);
   canvas.setAttribute("aria-valuetext", text);

@@ -40,7 +40,7 @@ function showStorage(outputs) {
   storage = outputs.join();
   const summary = document.createElement("strong");
   summary.textContent = outputs.length ? `Stored on the device: ${outputs.join(", ")}.` : "Nothing is stored.";
-  const audience = " Pictures are sent only to viewers: this page, players and dashboards.";
+  const audience = " Pictures are sent only to those who open this page, or its stream in a player or dashboard.";
   privacy.replaceChildren(summary, audience);
 }
 

@@ -116,7 +116,7 @@ def test_nothing_is_stored(at: webdriver.Chrome) -> None:
 
 def test_viewers_are_counted(at: webdriver.Chrome, page: WebRun) -> None:
     """A player, too, which has no page open."""
-    assert "players and dashboards" in text(at, "privacy")
+    assert "in a player or dashboard" in text(at, "privacy")
     until(lambda: text(at, "viewers") == "1")  # an earlier page is no longer counted
     with httpx.stream("GET", f"{page.url}stream.mjpg", timeout=LIMIT):
         until(lambda: text(at, "viewers") == "2")
