@@ -12,7 +12,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from waiting import LIMIT, signals_heard
+from waiting import LIMIT, default_signal_handlers
 
 from examples import EXAMPLES, environment, make_clip
 from fer_edge.edge.faces.detector import open_detector
@@ -46,7 +46,7 @@ def test_every_frame_shows_one_face_and_it_moves(clip: list[np.ndarray]) -> None
 
 def test_the_page_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "demo.py"), "--web", "127.0.0.1:0"]
-    with signals_heard():
+    with default_signal_handlers():
         started = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     with started as demo:
         assert demo.stderr is not None

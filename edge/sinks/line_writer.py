@@ -63,7 +63,7 @@ class LineWriter:
             raise self._sink_error(error) from None
 
     def write(self, line: str) -> None:
-        """Write a line, given without its newline."""
+        """Write a line; `line` has no newline."""
         if self.target == "-":
             with guard_stdout():
                 sys.stdout.write(line + "\n")

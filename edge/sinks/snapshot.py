@@ -26,7 +26,7 @@ class SnapshotSink:
     A thread draws and writes; a picture that comes while it is busy is dropped.
 
     Args:
-        folder: Where to; it is made if missing, readable by its owner only.
+        folder: Where to write; created if missing, for its owner only.
         emotions: The emotions to write pictures of.
         keep: Number of pictures to keep.
         cooldown: Minimum seconds between two pictures.
@@ -47,7 +47,7 @@ class SnapshotSink:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise SinkError(f"{folder} cannot be made: {error.strerror}") from None
+            raise SinkError(f"{folder} cannot be created: {error.strerror}") from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise SinkError(f"{folder} is not a writable folder")
         self._folder, self._emotions, self._keep = folder, emotions, keep

@@ -20,7 +20,7 @@ class PublishedFrame:
         number: Counts from 1.
         frame: The frame.
         predictions: Its faces.
-        at: Seconds since the mailbox was made.
+        at: Seconds since the mailbox was created.
     """
 
     number: int
@@ -53,11 +53,11 @@ class FrameMailbox:
         self._changed = asyncio.Event()
 
     def age(self) -> float:
-        """Seconds since the mailbox was made."""
+        """Seconds since the mailbox was created."""
         return monotonic() - self._start
 
     def put(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
-        """Make this the newest frame and wake up whoever waits for one."""
+        """Make this the newest frame and wake up all `after` calls."""
         number = self.newest.number + 1 if self.newest else 1
         at = self.age()
         self.history.add(at, predictions)
@@ -91,7 +91,7 @@ class FrameMailbox:
         self._loop = asyncio.get_running_loop()
         while not self.closing:
             changed = self._changed
-            self._awaited = True  # before the check: a frame put in between is found by it, a later one wakes us
+            self._awaited = True  # before the check, so that a frame that is put meanwhile is noticed
             if self.newest is not None and self.newest.number != number:
                 return self.newest
             try:

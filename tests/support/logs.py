@@ -1,4 +1,4 @@
-"""What the package's loggers report, as a list that grows."""
+"""The log messages of the package, collected in a list."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class _Messages(logging.Handler):
+class _Handler(logging.Handler):
     def __init__(self, take: Callable[[str], None]) -> None:
         super().__init__()
         self.take = take
@@ -18,14 +18,14 @@ class _Messages(logging.Handler):
 
 @contextmanager
 def logged(name: str = "fer_edge", also: Callable[[str], None] = lambda line: None) -> Iterator[list[str]]:
-    """The messages of a logger at level INFO and above, while the block runs; `also` takes each as it comes."""
+    """Collect a logger's messages of level INFO and above during the block; `also` is called with each."""
     messages: list[str] = []
 
     def take(line: str) -> None:
         messages.append(line)
         also(line)
 
-    logger, handler = logging.getLogger(name), _Messages(take)
+    logger, handler = logging.getLogger(name), _Handler(take)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

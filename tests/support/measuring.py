@@ -1,4 +1,4 @@
-"""`fer-edge bench` for the tests, and a result file made up."""
+"""`fer-edge bench` for the tests, and a fake result file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A camera on the network for the tests, motion JPEG over HTTP: a face that sways and gets darker and lighter.
+"""A network camera for the tests, Motion JPEG over HTTP: a face that sways and gets darker and lighter.
 
-In a thread, or in a process of its own that can be killed: python tests/support/network_camera.py PORT. It sends
-pictures for as long as anybody looks; as /some 40 of them, as /silent 11 and then nothing more. /none is not there.
+It runs in a thread, or in a process that can be killed: python tests/support/network_camera.py PORT. It sends pictures
+until the client leaves; under /some 40 of them, under /silent 11 and then nothing more. /none is a 404.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 PORTRAIT = HERE.parents[1] / "benchmarks" / "astronaut.jpg"
-RATE = 25  # pictures a second
+RATE = 25  # pictures per second
 COUNTS = {"/some": 40, "/silent": 11}
 RESERVED: list[socket.socket] = []
 SERVERS = {
@@ -34,7 +34,7 @@ SERVERS = {
 
 
 def moving(count: int) -> Iterator[np.ndarray]:
-    """(240, 320, 3) pictures that end where they began."""
+    """`count` pictures (240, 320, 3) of a movement that ends where it starts."""
     portrait = cv2.resize(cv2.imread(str(PORTRAIT)), (240, 240), interpolation=cv2.INTER_AREA)
     for phase in 2 * np.pi * np.arange(count) / count:
         matrix = cv2.getRotationMatrix2D((120, 120), 15 * np.sin(2 * phase), 1.1)
@@ -90,7 +90,7 @@ def network_camera() -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port for a server of this test alone: it stays bound here, so that nobody else is given it by chance.
+    """A port for a server of this test: it stays bound here, so that no other process gets it.
 
     SO_REUSEADDR lets the server, which has it too, bind it beside a socket that does not listen.
     """
@@ -104,7 +104,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(scheme: str, port: int, *words: str, path: str = "live") -> Iterator[str]:
-    """The address of a camera in a process that is killed at the end. words: the server's own."""
+    """The address of a camera in a process that is killed at the end; `words` are arguments of the server."""
     process = subprocess.Popen([*SERVERS[scheme], str(port), *words], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

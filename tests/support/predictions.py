@@ -1,4 +1,4 @@
-"""Frames and predictions made up for what is shown them."""
+"""Frames and predictions for tests of sinks."""
 
 from __future__ import annotations
 

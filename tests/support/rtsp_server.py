@@ -1,8 +1,8 @@
 """An RTSP server for the tests, with Debian's gir1.2-gst-rtsp-server-1.0: python3 tests/support/rtsp_server.py PORT.
 
-Serves a moving test picture, 160x120 at 25 frames a second, as rtsp://127.0.0.1:PORT/live in Motion JPEG and as /h264
-in H.264; with USER:PASSWORD as a second argument only to who knows them. Prints a line when it listens, and serves
-until it is killed.
+Serves a moving test picture, 160x120 at 25 frames per second, as rtsp://127.0.0.1:PORT/live in Motion JPEG and as /h264
+in H.264; with USER:PASSWORD as a second argument only to clients with that login. Prints a line when it listens, and
+serves until it is killed.
 """
 
 import sys
@@ -20,8 +20,8 @@ CODECS = {
 }
 
 
-def made(codec: str) -> GstRtspServer.RTSPMediaFactory:
-    """What sends the pictures so; the role of a viewer counts where a login is asked for."""
+def media_factory(codec: str) -> GstRtspServer.RTSPMediaFactory:
+    """Encodes the pictures; the role `viewer` is for servers with a login."""
     factory = GstRtspServer.RTSPMediaFactory.new()
     factory.set_launch(f"( {PICTURES} ! {codec} name=pay0 )")
     factory.set_shared(True)
@@ -42,9 +42,9 @@ def serve(port: str, login: str | None) -> None:
         access.add_basic(GstRtspServer.RTSPAuth.make_basic(*login.split(":")), token)
         server.set_auth(access)
     for path, codec in CODECS.items():
-        server.get_mount_points().add_factory(path, made(codec))
+        server.get_mount_points().add_factory(path, media_factory(codec))
     if not server.attach(None):
-        sys.exit(f"port {port} is taken")
+        sys.exit(f"port {port} is in use")
     print("listening", flush=True)
     GLib.MainLoop().run()
 

@@ -1,7 +1,7 @@
-"""Stand-ins for the libraries of a Raspberry Pi: what PiCamera touches of picamera2 0.3 and libcamera, and no more.
+"""Stand-ins for the parts of picamera2 0.3 and libcamera that PiCamera uses.
 
-Names, arguments and defaults are those of picamera2's own code: a configuration is checked as strictly, buffers are few
-and must be given back, rows are padded, a stopped camera gives nothing.
+Names, arguments and defaults are picamera2's: configurations are checked as strictly, buffers are few and must be
+returned, rows are padded, and a stopped camera gives no picture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 PADDING = 32
-"""Rows in memory are multiples of so many bytes."""
+"""Bytes of which a row in memory is a multiple."""
 
 CHANNELS = {"RGB888": 3, "BGR888": 3, "XRGB8888": 4, "XBGR8888": 4, "YUYV": 2}
 """Bytes of a pixel; B, G, R in memory where the name begins with R or XR."""
@@ -35,8 +35,14 @@ class Transform:
 class Picamera2:
     """picamera2.Picamera2 with an imx708; every test has a class of its own.
 
-    lacks: formats that fail at start. instead: the format that is granted, whatever was asked for. stubborn: no flip is
-    granted. silent: no picture comes. usb: one stream only.
+    Attributes:
+        lacks: Formats that fail at start.
+        instead: A format that is granted in place of the requested one.
+        stubborn: Whether flips are refused.
+        silent: Whether no picture comes.
+        usb: Whether there is only one stream.
+        alive: Open cameras.
+        lent: Buffers that were not returned yet.
     """
 
     lacks: tuple[str, ...] = ()

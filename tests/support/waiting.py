@@ -1,4 +1,4 @@
-"""Other threads and processes, in tests: waiting for what they are about to do, and being heard by them."""
+"""Waiting for other threads and processes, and their signal handlers."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TypeVar
 
 T = TypeVar("T")
 LIMIT = 120.0
-"""Seconds; nothing takes as long but on a machine that does other things."""
+"""Seconds; only a busy machine takes that long for anything."""
 
 
-def until(found: Callable[[], T], otherwise: Callable[[], str] = lambda: "") -> T:
-    """What `found` gives as soon as it is true; fails with what `otherwise` says."""
+def until(condition: Callable[[], T], message: Callable[[], str] = lambda: "") -> T:
+    """Wait for the condition and return its value; after LIMIT, fail with the message."""
     end = time.monotonic() + LIMIT
-    while not (result := found()):
-        assert time.monotonic() < end, otherwise()
+    while not (result := condition()):
+        assert time.monotonic() < end, message()
         time.sleep(0.02)
     return result
 
 
 @contextmanager
-def signals_heard() -> Iterator[None]:
-    """What is started meanwhile hears Ctrl-C and a terminal's end, though the tests may not.
+def default_signal_handlers() -> Iterator[None]:
+    """Let processes that are started in the block react to SIGINT and SIGHUP, even if the tests ignore them.
 
-    A shell starts what it puts into the background with SIGINT ignored, and children inherit that.
+    A shell starts background jobs with SIGINT ignored, and child processes inherit that.
     """
     before = [(number, signal.signal(number, signal.SIG_DFL)) for number in (signal.SIGINT, signal.SIGHUP)]
     try:

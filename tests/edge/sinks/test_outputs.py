@@ -118,7 +118,7 @@ def test_a_snapshot_that_another_program_removes_meanwhile_is_no_error(tmp_path:
 
 def test_snapshots_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SinkError, match="cannot be made: File exists"):
+    with pytest.raises(SinkError, match="cannot be created: File exists"):
         SnapshotSink(tmp_path / "file", EMOTIONS, keep=1)
     sink = SnapshotSink(tmp_path / "gone", EMOTIONS, keep=1)
     (tmp_path / "gone").rmdir()

@@ -130,7 +130,7 @@ def test_bars_are_meters_with_names_and_values(at: webdriver.Chrome) -> None:
 
 
 def test_the_boards_temperature_is_shown(browser: webdriver.Chrome, tmp_path: Path) -> None:
-    """And thermal throttling; the board is made up, as not every machine has a thermometer."""
+    """And thermal throttling, of a fake board, as not every machine has a sensor."""
     zone = tmp_path / "sys/class/thermal/thermal_zone0"
     zone.mkdir(parents=True)
     (zone / "type").write_text("cpu-thermal\n")
@@ -166,7 +166,7 @@ def test_pause_by_keyboard_stops_the_picture(at: webdriver.Chrome, page: WebRun)
 
 
 def _still(browser: webdriver.Chrome) -> str | None:
-    """The picture, if it does not change for longer than one that was asked for before takes to come."""
+    """The picture if it has not changed for longer than a request takes, else None."""
     script = (
         "const [look, done] = [() => document.getElementById('picture').toDataURL('image/jpeg', 0.3), arguments[0]];"
     )
