@@ -1,7 +1,7 @@
-"""Networks that take pictures of any shape: `python -m fer_edge.convert.dynamic_shape IN.tflite OUT.tflite`.
+"""Let a network take pictures of any shape: `python -m fer_edge.convert.dynamic_shape IN.tflite OUT.tflite`.
 
-A convolutional network does, but for the reshapes at its end that name the number of rows. With -1 in that place the
-interpreter may resize the input. The BlazeFace files in models/face/ are made so.
+Only the reshapes at the end of a convolutional network fix its input's shape, by their number of rows. With -1 there,
+the interpreter can resize the input. The BlazeFace files in models/face/ are made this way.
 """
 
 from __future__ import annotations
@@ -15,8 +15,15 @@ from ai_edge_litert import schema_py_generated as schema
 from fer_edge.edge.files import write_bytes
 
 
-def any_shape(content: bytes) -> bytes:
-    """The .tflite file with each reshape to (1, rows, columns) leaving its rows open; all else is as it was."""
+def allow_any_shape(content: bytes) -> bytes:
+    """Make the number of rows variable in each reshape to (1, rows, columns).
+
+    Args:
+        content: The .tflite file.
+
+    Returns:
+        The file, otherwise unchanged.
+    """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     for graph in model.subgraphs:
         for operator in graph.operators:
@@ -29,4 +36,4 @@ def any_shape(content: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    write_bytes(Path(sys.argv[2]), any_shape(Path(sys.argv[1]).read_bytes()))
+    write_bytes(Path(sys.argv[2]), allow_any_shape(Path(sys.argv[1]).read_bytes()))

@@ -1,8 +1,8 @@
-"""Exact channel equalization: every channel of a convolution gets the same norm, the batch norm takes the factor.
+"""Exact channel equalization: every channel of a convolution gets the same norm, and its batch norm takes the factor.
 
-Training leaves channel norms up to 70-fold apart. One learning rate then moves some channels by whole int8 steps and
-others not at all, and a single scale for a depthwise kernel rounds the small channels away. With equal norms both are
-fair (the scaling of Nagel et al. 2019, arXiv:1906.04721, moved into batch norm instead of into the next layer).
+After training, channel norms differ up to 70-fold. One learning rate then moves some channels by whole int8 steps and
+others not at all, and a single scale for a depthwise kernel rounds small channels to nothing. Equal norms solve both
+(the scaling of Nagel et al. 2019, arXiv:1906.04721, moved into the batch norm instead of into the next layer).
 """
 
 from __future__ import annotations
@@ -12,20 +12,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.convert.graph import producer
+
 DEPTHWISE_PEAK = 0.5
-"""Largest magnitude of each depthwise channel afterwards: what its int8 scale is made of."""
+"""Largest magnitude of each depthwise channel afterwards; its int8 scale follows from it."""
 
 CONVOLUTION_NORM = 1.0
-"""Euclidean norm of each convolution channel afterwards: weights of usual size, so that usual learning rates fit."""
+"""Euclidean norm of each convolution channel afterwards: weights of the usual size, for the usual learning rates."""
 
 
 def equalize(model: Any) -> int:
-    """Equalize every convolution that a batch norm follows, in place; returns how many there were.
+    """Equalize every convolution that a batch norm follows, in place.
 
-    Works on a functional model of either Keras. The function computed stays the same up to float32 rounding. A
-    channel's sign is turned where gamma is negative, so that folding gamma in never mirrors an int8 range.
+    The model computes the same function up to float32 rounding. A channel's sign is flipped where gamma is negative, so
+    that folding gamma in never mirrors an int8 range.
+
+    Args:
+        model: A functional model of Keras 3 or tf_keras.
+
+    Returns:
+        The number of equalized convolutions.
     """
-    done = 0
+    count = 0
     for norm in model.layers:
         if norm.__class__.__name__ != "BatchNormalization":
             continue
@@ -42,23 +50,17 @@ def equalize(model: Any) -> int:
         new_gamma = gamma * np.sqrt(scaled + epsilon) / (factor * np.sqrt(variance + epsilon))
         convolution.set_weights([(channels_last * factor).reshape(kernel.shape).astype(np.float32)])
         norm.set_weights([value.astype(np.float32) for value in (new_gamma, beta, factor * mean, scaled)])
-        done += 1
-    return done
+        count += 1
+    return count
 
 
 def _factor(kernel: NDArray[np.float32], gamma: NDArray[np.float32], kind: str) -> NDArray[np.float64]:
-    """(C,) factors for a kernel seen as (taps, C); 1 for channels that are all zero."""
+    """(C,) factors for a kernel of shape (taps, C); 1 for channels that are all zero."""
     values = kernel.astype(np.float64)
     if kind == "DepthwiseConv2D":
         norms, target = np.abs(values).max(axis=0), DEPTHWISE_PEAK
     else:
         norms, target = np.sqrt(np.square(values).sum(axis=0)), CONVOLUTION_NORM
-    alive = norms > 1e-8
-    factor = np.where(alive, target / np.where(alive, norms, 1.0), 1.0)
+    nonzero = norms > 1e-8
+    factor = np.where(nonzero, target / np.where(nonzero, norms, 1.0), 1.0)
     return np.asarray(factor * np.where(gamma < 0, -1.0, 1.0))
-
-
-def producer(tensor: Any) -> Any:
-    """The layer that made a functional tensor, in Keras 3 or tf_keras."""
-    history = tensor._keras_history
-    return getattr(history, "layer", None) or history.operation

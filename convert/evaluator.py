@@ -1,9 +1,9 @@
-"""How right a network answers quantized after training, and as the file that is to be written, in each runtime."""
+"""Accuracy of converted files beside their float network, in each runtime, for the verification and the card."""
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,95 +12,136 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.convert import verify
-from fer_edge.convert.export import export_post_training
+from fer_edge.convert.float_network import FloatNetwork
+from fer_edge.convert.options import VerificationOptions
+from fer_edge.convert.tflite_export import export_post_training
 from fer_edge.edge.device.host_info import describe_machine
 from fer_edge.edge.errors import ModelError
 from fer_edge.train.data.splits import Split
+from fer_edge.train.loop import predict_logits
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy")
-"""What a figure of a conversion depends on."""
+"""Packages whose versions belong to a conversion's figures."""
+
+_logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Judge:
-    """Who compares files with their float network, whose (N, 7) logits of val's N pictures are the reference.
+@dataclass(frozen=True, eq=False)
+class Evaluator:
+    """Compares .tflite files with their float network on one split.
 
-    other_python: an interpreter with tflite-runtime, to run them in too. echo: who is told what was found.
+    Attributes:
+        split: The N faces and labels to measure on.
+        reference: (N, 7) float32 logits of the float network.
+        options: Thresholds, and the Python interpreter with tflite-runtime; None runs nothing there.
     """
 
-    val: Split
+    split: Split
     reference: NDArray[np.float32]
-    limits: verify.Limits
-    other_python: Path | None
-    echo: Callable[[str], None]
+    options: VerificationOptions
 
     def post_training(self, model: Any, faces: NDArray[np.uint8]) -> dict[str, Any] | None:
-        """What TFLite's own quantization, calibrated on (M, 48, 48) faces, is worth: what fine-tuning is to better.
+        """Measure TFLite's own post-training quantization, which fine-tuning has to beat.
 
-        None where the converter refuses the network: it is only for comparison.
+        Args:
+            model: The float tf_keras model.
+            faces: (M, 48, 48) uint8 faces to calibrate on.
+
+        Returns:
+            The card's figures, or None where the converter refuses the network: it is only for comparison.
         """
-        self.echo(f"quantizing after training, for comparison: calibrating on {len(faces)} faces")
+        _logger.info(f"quantizing after training, for comparison: calibrating on {len(faces)} faces")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "post_training.tflite"
             try:
                 path.write_bytes(export_post_training(model, faces))
             except ModelError as error:
-                self.echo(f"{error}; nothing to compare with")
+                _logger.warning(f"{error}; nothing to compare with")
                 return None
-            runtime, logits = verify.litert_logits(path, self.val.faces)
-        return {"runtime": runtime, **self._compared(runtime, logits)}
+            runtime, logits = verify.litert_logits(path, self.split.faces)
+        return {"runtime": runtime, **self._compare(runtime, logits)}
 
     def accuracy(
         self, name: str, kind: str, content: bytes, post_training: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, int]]:
-        """What a card says of a file's accuracy, and its operators; ModelError where it must not be written."""
-        runtimes, ops = self._verified(name, kind, content)
-        before = {"float": verify.figures(self.reference, self.val)}
-        before |= {"post_training": post_training} if post_training else {}
-        return {
+        """Verify a file, and measure it in every runtime.
+
+        Args:
+            name: The file's name without its suffix.
+            kind: `int8`, `ptq`, `float32`, `float16` or `dynamic`; the first two must be int8 throughout.
+            content: The .tflite file.
+            post_training: The figures of `post_training`, for the card.
+
+        Returns:
+            The card's entry `accuracy`, and how often each operator occurs.
+
+        Raises:
+            ModelError: The file computes in float, or its answers are outside the thresholds.
+        """
+        runtimes, operators = self._verified(name, kind, content)
+        entry = {
             "split": "val",
-            "pictures": len(self.val),
+            "pictures": len(self.split),
             "machine": describe_machine(PACKAGES),
-            **before,
-            "runtimes": runtimes,
-        }, ops
+            "float": verify.figures(self.reference, self.split),
+        }
+        if post_training:
+            entry["post_training"] = post_training
+        return entry | {"runtimes": runtimes}, operators
 
     def _verified(self, name: str, kind: str, content: bytes) -> tuple[dict[str, Any], dict[str, int]]:
-        """Figures per runtime and the operators."""
+        """Figures per runtime, and operators."""
         integer = kind in ("int8", "ptq")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.tflite"
             path.write_bytes(content)
-            ops = verify.check_integer(path) if integer else verify.operators(path)
-            told = ", ".join(f"{count} {op}" for op, count in ops.items())
-            self.echo(f"{name}: {len(content):,} bytes; operators {told}")
-            figures = self._checked(path, *verify.litert_logits(path, self.val.faces))
-            if self.other_python is None:
-                figures["tflite-runtime"] = "not run"
-            else:
-                figures |= self._elsewhere(path, self.other_python, integer)
-        return figures, ops
+            operators = verify.check_integer(path) if integer else verify.operators(path)
+            listed = ", ".join(f"{count} {operator}" for operator, count in operators.items())
+            _logger.info(f"{name}: {len(content):,} bytes; operators {listed}")
+            figures = self._checked(path, *verify.litert_logits(path, self.split.faces))
+            figures |= self._in_tflite_runtime(path, integer)
+        return figures, operators
 
-    def _elsewhere(self, path: Path, python: Path, integer: bool) -> dict[str, Any]:
-        """tflite-runtime's figures. What is not integer need not run there: it is too old for some of it."""
+    def _in_tflite_runtime(self, path: Path, integer: bool) -> dict[str, Any]:
+        """tflite-runtime's figures. A model in float need not run there: version 2.14 is too old for some operators."""
+        python = self.options.tflite_runtime_python
+        if python is None:
+            return {"tflite-runtime": "not run"}
         try:
-            runtime, logits = verify.tflite_runtime_logits(python, path, self.val.faces)
+            runtime, logits = verify.tflite_runtime_logits(python, path, self.split.faces)
         except ModelError as error:
             if integer:
                 raise
-            self.echo(f"{error}; written all the same, for comparison")
+            _logger.warning(f"{error}; written nevertheless, for comparison")
             return {"tflite-runtime": "cannot run it"}
         return self._checked(path, runtime, logits)
 
     def _checked(self, path: Path, runtime: str, logits: NDArray[np.float32]) -> dict[str, Any]:
-        found = self._compared(runtime, logits)
-        verify.check_answers(path, runtime, found, self.limits)
-        return {runtime: found}
+        figures = self._compare(runtime, logits)
+        verify.check_answers(path, runtime, figures, self.options)
+        return {runtime: figures}
 
-    def _compared(self, runtime: str, logits: NDArray[np.float32]) -> dict[str, Any]:
-        found = verify.compare(logits, self.reference, self.val)
-        self.echo(
-            f"{runtime}: accuracy {found['accuracy']:.4f}, {found['drop_points']:+.2f} points lost, "
-            f"{100 * found['agreement']:.1f} % agree with float"
+    def _compare(self, runtime: str, logits: NDArray[np.float32]) -> dict[str, Any]:
+        figures = verify.compare(logits, self.reference, self.split)
+        _logger.info(
+            f"{runtime}: accuracy {figures['accuracy']:.4f}, drop {figures['drop_points']:.2f} percentage points, "
+            f"{100 * figures['agreement']:.1f} % agreement with the float model"
         )
-        return found
+        return figures
+
+
+def open_evaluator(network: FloatNetwork, split: Split, options: VerificationOptions) -> Evaluator:
+    """Make the evaluator of a float network, whose logits it computes.
+
+    Args:
+        network: The float network, not yet folded.
+        split: The faces and labels to measure on.
+        options: Thresholds, and the Python interpreter with tflite-runtime; None runs nothing there.
+
+    Returns:
+        The evaluator.
+    """
+    reference = predict_logits(network.model, split.faces)
+    accuracy = np.mean(reference.argmax(axis=1) == split.labels)
+    _logger.info(f"{network.architecture}: float accuracy on val {accuracy:.4f}")
+    return Evaluator(split, reference, options)

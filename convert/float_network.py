@@ -1,4 +1,4 @@
-"""Where the float network comes from: a name, a run folder, or a file."""
+"""The float network to convert, from a name, a run folder or a file, rebuilt in tf_keras."""
 
 from __future__ import annotations
 
@@ -17,69 +17,92 @@ from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.networks import open_network
 from fer_edge.train.weights import assemble, read_half
 
-ALIKE = 1e-3
-"""By what part of the largest logit two Kerases may differ about the same weights."""
+TOLERANCE = 1e-3
+"""By what share of the largest logit Keras 3 and tf_keras may differ with the same weights."""
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """A float network in tf_keras, the architecture's name, its file with its sha256, what is known of its training."""
+class FloatNetwork:
+    """A trained float network in tf_keras.
 
-    name: str
+    Attributes:
+        architecture: The architecture's name, one of MODEL_NAMES.
+        path: The file that it came from.
+        model: The functional tf_keras model, (N, 96, 96, 3) float32 in [-1, 1] to (N, 7) logits.
+        training: What the run's metrics.json says of its training; empty where there is none.
+        sha256: The file's sha256.
+    """
+
+    architecture: str
     path: Path
     model: Any
     training: dict[str, Any]
-    digest: str = ""
+    sha256: str = ""
+
+    def companion(self, suffix: str) -> Path:
+        """A file of its own beside the network's: `float.npz` has `float_finetuned.npz`."""
+        return self.path.with_name(f"{self.path.stem}_{suffix}")
 
 
-def open_source(what: str, runs: Path) -> Source:
-    """NAME (runs/NAME), a run folder, a .keras file, or a .npz file of weights or of a checkpoint.
+def open_float_network(name: str, runs: Path) -> FloatNetwork:
+    """Open a float network.
 
-    Raises ModelError where there is no such network, or the file holds another one.
+    Args:
+        name: An architecture's name (for RUNS/NAME), a run folder, a .keras file, or a .npz file of weights or of a
+            training checkpoint.
+        runs: The folder of the run folders.
+
+    Returns:
+        The network in tf_keras.
+
+    Raises:
+        ModelError: There is no such network, or the file holds another one than the devices run.
     """
-    spec = parse_model_spec(what, FLOAT_KINDS, runs)
+    spec = parse_model_spec(name, FLOAT_KINDS, runs)
     path = spec.path
     if not path.is_file():
         raise ModelError(f"{path}: no such file; train the network first with 'fer-edge train'")
-    name, model = _from_keras(path) if spec.kind == "keras" else _from_arrays(path)
-    if name not in MODEL_NAMES:
-        raise ModelError(f"{path} holds {name}, which no device runs; expected one of {', '.join(MODEL_NAMES)}")
-    return Source(name, path, model, _training(path.parent / "metrics.json"), sha256(path))
+    architecture, model = _from_keras(path) if spec.kind == "keras" else _from_arrays(path)
+    if architecture not in MODEL_NAMES:
+        raise ModelError(f"{path} is a {architecture}, which no device runs; expected one of {', '.join(MODEL_NAMES)}")
+    return FloatNetwork(architecture, path, model, _training(path.parent / "metrics.json"), sha256(path))
 
 
 def _from_keras(path: Path) -> tuple[str, Any]:
-    """A Keras 3 file: tf_keras cannot read it, but takes its weights in the same order.
+    """The network of a Keras 3 file, which tf_keras cannot read; it takes the weights in the same order.
 
-    The graph is the one that is defined here today; ModelError where the file's says something else with them.
+    The architecture is the one defined in this version. Raises ModelError where the stored model computes something
+    else with these weights.
     """
     stored = open_network(path)
     model = assemble(stored.name, stored.get_weights(), path, tf_keras, int(stored.input_shape[1]))
     views = np.random.default_rng(0).uniform(-1, 1, (4, *stored.input_shape[1:])).astype(np.float32)
-    said, says = (np.asarray(each.predict(views, verbose=0)) for each in (stored, model))
-    if np.abs(said - says).max() > ALIKE * max(1.0, float(np.abs(said).max())):
-        raise ModelError(f"{path} is a {stored.name} of another definition than today's; train it with this version")
+    expected, logits = (np.asarray(each.predict(views, verbose=0)) for each in (stored, model))
+    if np.abs(expected - logits).max() > TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise ModelError(f"{path} is a {stored.name} of another definition than this version's; train it again")
     return stored.name, model
 
 
 def _from_arrays(path: Path) -> tuple[str, Any]:
-    """Weights alone, as save_half left them, or the best ones of a training checkpoint."""
+    """Weights alone, as save_half wrote them, or the best weights of a training checkpoint."""
     checkpoint = _checkpoint(path)
-    name, values = checkpoint if checkpoint else read_half(path)
-    return name, assemble(name, values, path, tf_keras)
+    architecture, weights = checkpoint if checkpoint else read_half(path)
+    return architecture, assemble(architecture, weights, path, tf_keras)
 
 
 def _checkpoint(path: Path) -> tuple[str, list[Any]] | None:
-    """The network and best weights of a training checkpoint; None where it is none."""
+    """Architecture and best weights of a training checkpoint; None where the file is none."""
     arrays = read_arrays(path, "weights or a checkpoint that training wrote")
     try:
-        name = str(json.loads(arrays["about"].tobytes())["name"])
+        architecture = str(json.loads(arrays["about"].tobytes())["name"])
     except (KeyError, TypeError, ValueError):
         return None  # read_half says what it is instead
     group = "best/" if "best/00000" in arrays else "weights/"
-    return name, [arrays[key] for key in sorted(arrays) if key.startswith(group)]
+    return architecture, [arrays[key] for key in sorted(arrays) if key.startswith(group)]
 
 
 def _training(metrics: Path) -> dict[str, Any]:
+    """What a run's metrics.json says of the training."""
     try:
         stored = json.loads(metrics.read_text("utf-8"))
     except (OSError, ValueError):

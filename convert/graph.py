@@ -1,4 +1,4 @@
-"""A network rebuilt as the integer graph will have it, so that every int8 tensor is some layer's output."""
+"""A network rebuilt like the integer graph, so that every int8 tensor is the output of a layer."""
 
 from __future__ import annotations
 
@@ -7,53 +7,68 @@ from typing import Any
 
 import tf_keras
 
-from fer_edge.convert.equalize import producer
 from fer_edge.edge.errors import ModelError
 
 IMAGE = "image_int8"
-"""The layer that stands for the quantized input."""
+"""The name of the layer whose output is the quantized input."""
 
-KNOWN = (
+SUPPORTED_LAYERS = (
     "Activation", "Add", "BatchNormalization", "Borders", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout",
     "GlobalAveragePooling2D", "InputLayer", "Multiply", "ReLU", "ZeroPadding2D",
 )  # fmt: skip
 
 
 class FrozenNorm(tf_keras.layers.BatchNormalization):
-    """Batch norm with its statistics held: a per-channel gain and offset that still train.
+    """Batch norm with frozen statistics: a gain and an offset per channel, which still train.
 
-    Statistics gathered from fake-quantized batches lag behind the weights and made fine-tuning worse than none.
+    With statistics from fake-quantized batches, which lag behind the weights, fine-tuning was worse than none.
     """
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        """(N, H, W, C) to the same shape, with the stored statistics in training too."""
+        """(N, H, W, C) to the same shape, in training too with the stored statistics."""
         return super().call(inputs, training=False)
 
 
-def unfold(model: Any) -> Any:
-    """The same function from tf_keras layers of one integer operation each, without dropout.
+def decompose(model: Any) -> Any:
+    """Rebuild a network from layers of one integer operation each, without dropout.
 
-    swish becomes sigmoid and Multiply and a fused sigmoid a layer of its own, as TFLite computes them: each
-    intermediate result is a tensor of 8 bits that wants a range. Raises ModelError for a layer that has no rule here.
+    swish becomes a sigmoid and a Multiply, and a fused sigmoid becomes a layer of its own, as TFLite computes them:
+    each intermediate result is an 8-bit tensor that needs a range.
+
+    Args:
+        model: A functional tf_keras model.
+
+    Returns:
+        A new tf_keras model that computes the same function.
+
+    Raises:
+        ModelError: A layer or an activation has no rule here.
     """
     for layer in model.layers:
-        if layer.__class__.__name__ not in KNOWN:
-            raise ModelError(f"layer {layer.name} is a {layer.__class__.__name__}; convert knows {', '.join(KNOWN)}")
-    return replay(model, _unfolded)
+        kind = layer.__class__.__name__
+        if kind not in SUPPORTED_LAYERS:
+            raise ModelError(f"layer {layer.name} is a {kind}; expected one of {', '.join(SUPPORTED_LAYERS)}")
+    return rebuild(model, _decompose_layer)
 
 
-def rewrap(model: Any, wrap: Callable[[Any], Any]) -> Any:
-    """A copy of an unfolded model, every layer but the input put through wrap(layer with its weights)."""
-    return replay(model, lambda layer, inputs: _call(wrap(copied(layer)), inputs))
+def wrap_layers(model: Any, wrap: Callable[[Any], Any]) -> Any:
+    """A copy of a decomposed model in which every layer but the input is wrap(its copy)."""
+    return rebuild(model, lambda layer, inputs: _call(wrap(copy_layer(layer)), inputs))
+
+
+def producer(tensor: Any) -> Any:
+    """The layer whose output a functional tensor is, in Keras 3 or tf_keras."""
+    history = tensor._keras_history
+    return getattr(history, "layer", None) or history.operation
 
 
 def consumers(layer: Any) -> list[Any]:
-    """The layers that read a layer's output."""
+    """The layers that take a layer's output."""
     return [node.outbound_layer for node in layer._outbound_nodes]
 
 
-def copied(layer: Any, **changes: Any) -> Any:
-    """A new layer of the same configuration, built and with the same weights."""
+def copy_layer(layer: Any, **changes: Any) -> Any:
+    """A new layer with the same configuration, except for the changes, and the same weights."""
     kind = FrozenNorm if layer.__class__.__name__ == "BatchNormalization" else layer.__class__
     new = kind.from_config({**layer.get_config(), **changes})
     if layer.weights:
@@ -62,8 +77,17 @@ def copied(layer: Any, **changes: Any) -> Any:
     return new
 
 
-def replay(model: Any, emit: Callable[[Any, list[Any]], Any], shape: tuple[int, ...] | None = None) -> Any:
-    """A new model of what emit(layer, its inputs) makes of every layer but the input, which may get another shape."""
+def rebuild(model: Any, emit: Callable[[Any, list[Any]], Any], shape: tuple[int, ...] | None = None) -> Any:
+    """Rebuild a functional tf_keras model layer by layer.
+
+    Args:
+        model: The model to rebuild.
+        emit: Called with each layer but the input and its inputs' tensors in the new model; returns its output tensor.
+        shape: The new input shape without the batch axis; None keeps it.
+
+    Returns:
+        The new model.
+    """
     tensors: dict[str, Any] = {}
     for layer in model.layers:
         if layer.__class__.__name__ == "InputLayer":
@@ -74,7 +98,8 @@ def replay(model: Any, emit: Callable[[Any, list[Any]], Any], shape: tuple[int, 
     return tf_keras.Model(image, tensors[model.layers[-1].name], name=model.name)
 
 
-def _unfolded(layer: Any, inputs: list[Any]) -> Any:
+def _decompose_layer(layer: Any, inputs: list[Any]) -> Any:
+    """The output of a layer in the decomposed model."""
     kind, layers = layer.__class__.__name__, tf_keras.layers
     activation = getattr(getattr(layer, "activation", None), "__name__", "")
     if producer(inputs[0]).__class__.__name__ == "InputLayer":
@@ -82,14 +107,14 @@ def _unfolded(layer: Any, inputs: list[Any]) -> Any:
     if kind == "Dropout":
         return inputs[0]
     if kind == "Conv2D" and activation == "sigmoid":
-        x = copied(layer, activation="linear")(inputs[0])
+        x = copy_layer(layer, activation="linear")(inputs[0])
         return layers.Activation("sigmoid", name=f"{layer.name}_sigmoid")(x)
     if kind == "Activation" and activation in ("swish", "silu"):
         gate = layers.Activation("sigmoid", name=f"{layer.name}_sigmoid")(inputs[0])
         return layers.Multiply(name=layer.name)([inputs[0], gate])
     if activation not in ("", "linear", "relu", "sigmoid"):
-        raise ModelError(f"layer {layer.name} has the activation {activation}; convert knows relu, sigmoid and swish")
-    return _call(copied(layer), inputs)
+        raise ModelError(f"layer {layer.name} has the activation {activation}; expected relu, sigmoid or swish")
+    return _call(copy_layer(layer), inputs)
 
 
 def _call(layer: Any, inputs: list[Any]) -> Any:

@@ -1,9 +1,9 @@
-"""TFLite metadata: what a .tflite file says of itself to Netron, MediaPipe, Android Studio and `unzip -l`.
+"""TFLite metadata: description and labels inside a .tflite file, for Netron, MediaPipe, Android Studio and `unzip -l`.
 
-A flatbuffer of the public schema metadata_schema.fbs lies in the model as a buffer named TFLITE_METADATA, and the files
-it names lie behind the model in a zip archive (https://ai.google.dev/edge/litert/models/metadata). The tables are
-numbered here as that schema numbers their fields: the libraries that know them by name, tflite-support and mediapipe,
-are no longer made for this Python or bring a second OpenCV.
+The model holds a flatbuffer of the public schema metadata_schema.fbs in a buffer named TFLITE_METADATA; the files that
+it refers to follow the model in a zip archive (https://ai.google.dev/edge/litert/models/metadata). Fields are given
+here by their number in that schema: tflite-support and mediapipe, which know their names, are no longer built for this
+Python or install a second OpenCV.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -18,19 +20,21 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fer_edge.edge.device.version import package_version
-from fer_edge.edge.tflite.card import ModelCard
+from fer_edge.edge.expression.classifier import TFLiteClassifier
+from fer_edge.edge.files import write_bytes
+from fer_edge.edge.tflite.card import ModelCard, find_card, sha256, write_card
 from fer_edge.edge.tflite.labels import LABELS_FILE
 from fer_edge.edge.types import EMOTIONS
 
-NAME = b"TFLITE_METADATA"
-ABOUT = (
+BUFFER_NAME = b"TFLITE_METADATA"
+DESCRIPTION = (
     "What expression a face shows: seven logits, whose softmax are the scores. How a face looks to people who labelled "
     "pictures, not what a person feels; in the European Union not for work or education (Regulation (EU) 2024/1689, "
     "Art. 5(1)(f))."
 )
 
 Table = Mapping[int, Any]
-"""A table's fields by number: text, a numpy scalar, a table, or a sequence of tables or floats."""
+"""A flatbuffer table: by field number a text, a numpy scalar, a table, or a sequence of tables or floats."""
 
 TENSOR_AXIS_LABELS = np.int8(2)
 IMAGE_PROPERTIES = np.uint8(2)
@@ -38,36 +42,65 @@ NORMALIZATION = np.uint8(1)
 RGB, GRAYSCALE = np.int8(1), np.int8(2)
 
 
-def labelled(content: bytes, name: str, licence: str = ModelCard.licence) -> bytes:
-    """A .tflite file with its metadata and labels, in place of any it had; tensors and graph are as they were.
+def label_file(model: Path, out: Path) -> Path:
+    """Write a copy of a .tflite file with metadata and labels, and its card with the new sha256.
 
-    The result is the same bytes for the same arguments.
+    Args:
+        model: The .tflite file of a classifier.
+        out: The folder to write to; may be the file's own.
+
+    Returns:
+        The labelled file's path.
+
+    Raises:
+        ModelError: The file is no classifier, carries other labels, or differs from its card.
+    """
+    card = find_card(model)
+    TFLiteClassifier(model)
+    path = out / model.name
+    write_bytes(path, add_metadata(model.read_bytes(), model.stem, card.licence if card else ModelCard.licence))
+    if card:
+        size = {"bytes": path.stat().st_size} if "bytes" in card.conversion else {}
+        write_card(path, replace(card, sha256=sha256(path), conversion=card.conversion | size))
+    return path
+
+
+def add_metadata(content: bytes, name: str, licence: str = ModelCard.licence) -> bytes:
+    """Put metadata and labels into a .tflite file, in place of any that it has.
+
+    Args:
+        content: The .tflite file.
+        name: The model's name.
+        licence: Its licence.
+
+    Returns:
+        The file with metadata, tensors and graph unchanged; the same bytes for the same arguments.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
-    about = {2: [_image(graph.tensors[graph.inputs[0]])], 3: [_emotion()]}
-    whole = {0: name, 1: ABOUT, 2: package_version(), 3: [about], 4: "fer-edge", 5: licence, 7: "1.0.0"}
+    subgraph = {2: [_image(graph.tensors[graph.inputs[0]])], 3: [_emotion()]}
+    root = {0: name, 1: DESCRIPTION, 2: package_version(), 3: [subgraph], 4: "fer-edge", 5: licence, 7: "1.0.0"}
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(_flatbuffer(whole, b"M001"), np.uint8)
-    known = {bytes(entry.name): entry for entry in model.metadata or []}
-    if NAME in known:
-        model.buffers[known[NAME].buffer] = buffer
+    buffer.data = np.frombuffer(_flatbuffer(root, b"M001"), np.uint8)
+    entries = {bytes(entry.name): entry for entry in model.metadata or []}
+    if BUFFER_NAME in entries:
+        model.buffers[entries[BUFFER_NAME].buffer] = buffer
     else:
         entry = schema.MetadataT()
-        entry.name, entry.buffer = NAME, len(model.buffers)
+        entry.name, entry.buffer = BUFFER_NAME, len(model.buffers)
         model.metadata = [*(model.metadata or []), entry]
         model.buffers.append(buffer)
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), b"TFL3")
     file = io.BytesIO(builder.Output())
     with zipfile.ZipFile(file, "a") as archive:
-        # ZipInfo is dated 1980: the same bytes every time
+        # ZipInfo is dated 1980: always the same bytes
         archive.writestr(zipfile.ZipInfo(LABELS_FILE), "\n".join(EMOTIONS) + "\n")
     return file.getvalue()
 
 
 def _image(image: Any) -> Table:
-    """The table TensorMetadata of the input."""
+    """The input's TensorMetadata table."""
     _, height, width, channels = image.shape
     gray = "gray" if channels == 1 else "gray, the same in all three channels"
     quantized = "" if image.type == schema.TensorType.FLOAT32 else "; then the tensor's scale and zero point"
@@ -83,7 +116,7 @@ def _image(image: Any) -> Table:
 
 
 def _emotion() -> Table:
-    """The table TensorMetadata of the output."""
+    """The output's TensorMetadata table."""
     labels = {0: LABELS_FILE, 1: "The classes in the order of the output.", 2: TENSOR_AXIS_LABELS, 3: "en"}
     return {0: "emotion", 1: f"One logit each for {', '.join(EMOTIONS)}; their softmax are the scores.", 6: [labels]}
 
@@ -95,12 +128,12 @@ def _flatbuffer(root: Table, identifier: bytes) -> bytes:
 
 
 def _table(builder: Any, fields: Table) -> int:
-    """The table's offset. What it refers to is written first, as a flatbuffer wants it."""
-    inside = {slot: _offset(builder, value) for slot, value in fields.items() if not isinstance(value, np.generic)}
+    """Write a table, after what it refers to, and return its offset."""
+    offsets = {slot: _offset(builder, value) for slot, value in fields.items() if not isinstance(value, np.generic)}
     builder.StartObject(max(fields) + 1)
     for slot, value in fields.items():
-        if slot in inside:
-            builder.PrependUOffsetTRelativeSlot(slot, inside[slot], 0)
+        if slot in offsets:
+            builder.PrependUOffsetTRelativeSlot(slot, offsets[slot], 0)
         else:
             getattr(builder, f"Prepend{value.dtype.name.capitalize()}Slot")(slot, value.item(), 0)
     return int(builder.EndObject())

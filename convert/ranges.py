@@ -1,4 +1,4 @@
-"""What range each int8 tensor covers: the one that loses least on real faces, found from histograms."""
+"""Calibration: the range of each int8 tensor that loses least on real faces, found from histograms."""
 
 from __future__ import annotations
 
@@ -10,50 +10,51 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
-from fer_edge.convert.equalize import producer
 from fer_edge.convert.fold import BORDERS
-from fer_edge.convert.graph import IMAGE, consumers
+from fer_edge.convert.graph import IMAGE, consumers, producer
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.terminal import track
 
 Range = tuple[float, float]
-Follow = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Activation = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
+BATCH = 32
 BINS = 2048
 IMAGE_RANGE: Range = (-1.0, 127 / 128)
-"""Scale 1/128, zero point 0. With [-1, 1] every gray value would fall half-way between two steps."""
+"""Scale 1/128, zero point 0. With [-1, 1] every gray value would lie half-way between two steps."""
 
 SIGMOID_RANGE: Range = (0.0, 255 / 256)
-"""TFLite's LOGISTIC has this output scale and no other."""
+"""The only output scale of TFLite's LOGISTIC."""
 
-_SILENT = {"InputLayer", "ZeroPadding2D"}
-_FOLDED = {"Conv2D": "FrozenNorm", "DepthwiseConv2D": "FrozenNorm", "FrozenNorm": "ReLU"}
+_NO_OUTPUT = {"InputLayer", "ZeroPadding2D"}
+_FOLDED_INTO = {"Conv2D": "FrozenNorm", "DepthwiseConv2D": "FrozenNorm", "FrozenNorm": "ReLU"}
 
 
 def quantized_layers(model: Any) -> list[Any]:
-    """The layers of an unfolded model whose output is an int8 tensor of its own in the TFLite graph.
+    """The layers of a decomposed model whose output is an int8 tensor of its own in the TFLite graph.
 
     A convolution's result before its batch norm, and a batch norm's before its ReLU, never exist there.
     """
-    return [layer for layer in model.layers if layer.__class__.__name__ not in _SILENT and not _is_folded(layer)]
+    return [layer for layer in model.layers if layer.__class__.__name__ not in _NO_OUTPUT and not _is_folded(layer)]
 
 
 def _is_folded(layer: Any) -> bool:
     readers = [reader.__class__.__name__ for reader in consumers(layer)]
-    return readers == [_FOLDED.get(layer.__class__.__name__)]
+    return readers == [_FOLDED_INTO.get(layer.__class__.__name__)]
 
 
-def calibrate(
-    model: Any,
-    faces: NDArray[np.uint8],
-    *,
-    clip: bool = True,
-    batch: int = 32,
-) -> dict[str, Range]:
-    """Layer name to (low, high) for every int8 tensor of an unfolded float model, from (N, 48, 48) uint8 faces.
+def calibrate(model: Any, faces: NDArray[np.uint8]) -> dict[str, Range]:
+    """Find the range of every int8 tensor.
 
-    Two passes: extremes, then histograms of 2,048 bins. clip narrows a range where the squared error of 8-bit
-    rounding falls by more than clipping adds; the logits keep their extremes. Both ends always enclose 0.
+    Two passes: extremes, then histograms of 2,048 bins. A range is clipped where the squared error of 8-bit rounding
+    falls by more than clipping adds; the logits keep their extremes. Every range contains 0.
+
+    Args:
+        model: A decomposed float model.
+        faces: (N, 48, 48) uint8 faces.
+
+    Returns:
+        (low, high) by layer name.
     """
     fixed = {IMAGE: IMAGE_RANGE, BORDERS: IMAGE_RANGE}
     fixed |= {
@@ -61,101 +62,134 @@ def calibrate(
         for layer in model.layers
         if layer.__class__.__name__ == "Activation" and layer.activation.__name__ == "sigmoid"
     }
-    open_layers = [layer for layer in quantized_layers(model) if layer.name not in fixed]
-    taps = tf_keras.Model(model.input, [layer.output for layer in open_layers])
-    shape = model.input_shape[2:]
-    starts = range(0, len(faces), batch)
-
-    @tf.function(autograph=False)
-    def extremes(views: Any) -> Any:
-        outputs = taps(views, training=False)
-        return tf.stack([tf.reduce_min(x) for x in outputs]), tf.stack([tf.reduce_max(x) for x in outputs])
-
-    @tf.function(autograph=False)
-    def counts(views: Any, low: Any, high: Any) -> Any:
-        outputs = taps(views, training=False)
-        return tf.stack([tf.histogram_fixed_width(x, [low[i], high[i]], BINS, tf.int32) for i, x in enumerate(outputs)])
-
-    low, high = np.zeros(len(open_layers), np.float32), np.full(len(open_layers), 1e-6, np.float32)
-    for start in track(starts, "ranges: extremes", len(starts)):
-        small, large = extremes(network_input(faces[start : start + batch], *shape))
-        low, high = np.minimum(low, small.numpy()), np.maximum(high, large.numpy())
-    found = np.zeros((len(open_layers), BINS), np.int64)
-    for start in track(starts, "ranges: histograms", len(starts)):
-        found += counts(network_input(faces[start : start + batch], *shape), low, high).numpy()
-
+    layers = [layer for layer in quantized_layers(model) if layer.name not in fixed]
+    outputs = tf_keras.Model(model.input, [layer.output for layer in layers])
+    low, high = _extremes(outputs, faces)
+    counts = _histograms(outputs, faces, low, high)
     logits = model.layers[-1].name
     ranges = fixed | {
-        layer.name: narrowed(found[i], float(low[i]), float(high[i]), _follow(layer))
-        if clip and layer.name != logits
-        else (float(low[i]), float(high[i]))
-        for i, layer in enumerate(open_layers)
+        layer.name: (float(low[i]), float(high[i]))
+        if layer.name == logits
+        else clipped_range(counts[i], float(low[i]), float(high[i]), _next_activation(layer))
+        for i, layer in enumerate(layers)
     }
-    for layer in open_layers:
+    for layer in layers:
         if layer.__class__.__name__ == "GlobalAveragePooling2D":
-            ranges[layer.name] = pooled(ranges[producer(layer.input).name], ranges[layer.name])
+            ranges[layer.name] = pooling_range(ranges[producer(layer.input).name], ranges[layer.name])
     return ranges
 
 
-def pooled(before: Range, wanted: Range) -> Range:
-    """The range of a mean over pixels: at least the wanted one, its scale the input's divided by a whole number.
+def _extremes(outputs: Any, faces: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The smallest and largest value of each output, (L,) each; 0 lies between them."""
 
-    TFLite's built-in MEAN truncates zero_point * input_scale / output_scale to an integer: any other ratio shifts
-    every mean by up to one step, and tflite-runtime (which has no XNNPACK for int8) answers other than LiteRT.
+    @tf.function(autograph=False)
+    def extremes(views: Any) -> Any:
+        tensors = outputs(views, training=False)
+        return tf.stack([tf.reduce_min(x) for x in tensors]), tf.stack([tf.reduce_max(x) for x in tensors])
+
+    count = len(outputs.outputs)
+    low, high = np.zeros(count, np.float32), np.full(count, 1e-6, np.float32)
+    starts = range(0, len(faces), BATCH)
+    for start in track(starts, "calibrating: extremes", len(starts)):
+        smallest, largest = extremes(network_input(faces[start : start + BATCH], *outputs.input_shape[2:]))
+        low, high = np.minimum(low, smallest.numpy()), np.maximum(high, largest.numpy())
+    return low, high
+
+
+def _histograms(
+    outputs: Any, faces: NDArray[np.uint8], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """(L, BINS) values per bin of equal width over [low, high]."""
+
+    @tf.function(autograph=False)
+    def histograms(views: Any, low: Any, high: Any) -> Any:
+        tensors = outputs(views, training=False)
+        return tf.stack([tf.histogram_fixed_width(x, [low[i], high[i]], BINS, tf.int32) for i, x in enumerate(tensors)])
+
+    counts = np.zeros((len(low), BINS), np.int64)
+    starts = range(0, len(faces), BATCH)
+    for start in track(starts, "calibrating: histograms", len(starts)):
+        counts += histograms(network_input(faces[start : start + BATCH], *outputs.input_shape[2:]), low, high).numpy()
+    return counts
+
+
+def pooling_range(before: Range, measured: Range) -> Range:
+    """The range of a mean over pixels, whose scale is the input's divided by a whole number.
+
+    TFLite's built-in MEAN truncates zero_point * input_scale / output_scale to an integer: with any other ratio every
+    mean shifts by up to one step, and tflite-runtime (which has no XNNPACK for int8) answers differently from LiteRT.
+
+    Args:
+        before: The input's range.
+        measured: The range that the mean should have at least.
+
+    Returns:
+        The (low, high) to use.
     """
     scale = (before[1] - before[0]) / 255
-    finer = max(1, int(scale * 255 / (wanted[1] - wanted[0])))
-    step = scale / finer
-    zero = min(255, int(np.ceil(-wanted[0] / step)))
-    if finer > 1 and (255 - zero) * step < wanted[1]:
-        step = scale / (finer - 1)  # rounding the zero point cost the last step at the top
-        zero = min(255, int(np.ceil(-wanted[0] / step)))
+    divisor = max(1, int(scale * 255 / (measured[1] - measured[0])))
+    step = scale / divisor
+    zero = min(255, int(np.ceil(-measured[0] / step)))
+    if divisor > 1 and (255 - zero) * step < measured[1]:
+        step = scale / (divisor - 1)  # rounding the zero point cost the last step at the top
+        zero = min(255, int(np.ceil(-measured[0] / step)))
     return -zero * step, (255 - zero) * step
 
 
-def narrowed(
-    counts: NDArray[np.int64], low: float, high: float, follow: Follow | None = None, steps: int = 40
+def clipped_range(
+    counts: NDArray[np.int64], low: float, high: float, activation: Activation | None = None, steps: int = 40
 ) -> Range:
-    """The (low, high) inside the given one with the least squared error of 8-bit rounding and clipping.
+    """Find the range with the least squared error of 8-bit rounding and clipping.
 
-    counts: (BINS,) values per bin of equal width over [low, high]. Each end is tried at `steps` places from its full
-    length down to a twentieth, in turns. follow: the function that reads the tensor, behind which the error is
-    taken: a swish has nothing left to tell below -8, though batch norms reach -40 there.
+    Both ends are tried in turns, at `steps` places from their full length down to a twentieth.
+
+    Args:
+        counts: (BINS,) values per bin of equal width over [low, high].
+        low: The smallest value.
+        high: The largest value.
+        activation: The function that reads the tensor; the error is measured after it. A swish is practically 0 below
+            -8, though batch norms reach -40 before it.
+        steps: Places per end.
+
+    Returns:
+        (low, high) inside the given range.
     """
     edges = np.linspace(low, high, len(counts) + 1)
     centres = (edges[:-1] + edges[1:]) / 2
     filled = counts > 0
     centres, weights = centres[filled], counts[filled].astype(np.float64)
-    follow = follow or (lambda x: x)
-    exact = follow(centres)
+    activation = activation or (lambda x: x)
+    exact = activation(centres)
 
     def error(a: float, b: float) -> float:
         scale = max((b - a) / 255, 1e-12)
         inside = np.clip(centres, a, b)
-        slope = (follow(inside + scale / 2) - follow(inside - scale / 2)) / scale
-        # a uniform rounding error stands for the exact one: histograms are too coarse to round against
-        return float(np.sum(weights * ((follow(inside) - exact) ** 2 + (slope * scale) ** 2 / 12)))
+        slope = (activation(inside + scale / 2) - activation(inside - scale / 2)) / scale
+        # a uniform rounding error stands for the exact one: the bins are too coarse to round within
+        return float(np.sum(weights * ((activation(inside) - exact) ** 2 + (slope * scale) ** 2 / 12)))
 
-    parts = np.geomspace(1, 0.05, steps)
+    fractions = np.geomspace(1, 0.05, steps)
     best_low, best_high = low, high
     for _ in range(3):
-        best_high = min((high * part for part in parts), key=lambda b: error(best_low, b))
-        best_low = min((low * part for part in parts), key=lambda a: error(a, best_high))
+        best_high = min((high * fraction for fraction in fractions), key=lambda b: error(best_low, b))
+        best_low = min((low * fraction for fraction in fractions), key=lambda a: error(a, best_high))
     return float(best_low), float(best_high)
 
 
-def _follow(layer: Any) -> Follow | None:
-    """What reads a layer's output: swish (a sigmoid and the product with it), a sigmoid, or anything else."""
+def _next_activation(layer: Any) -> Activation | None:
+    """The function that reads a layer's output: swish (a sigmoid and the product with it), a sigmoid, or None."""
     readers = consumers(layer)
     gates = [reader for reader in readers if getattr(getattr(reader, "activation", None), "__name__", "") == "sigmoid"]
     if not gates:
         return None
-    return _swish if len(readers) > 1 else _sigmoid
+    return swish if len(readers) > 1 else sigmoid
 
 
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-x)), without overflow."""
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))))
 
 
-def _swish(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return x * _sigmoid(x)
+def swish(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """x * sigmoid(x)."""
+    return x * sigmoid(x)

@@ -1,17 +1,19 @@
-"""What a converted model must show before it is written: integers throughout, and the float model's answers."""
+"""The checks that a converted file passes before it is written: integers throughout, and the float model's answers."""
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.convert.options import VerificationOptions
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.expression.scores import softmax
@@ -22,33 +24,39 @@ from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.metrics import measure
 
+DEFAULT_TFLITE_PYTHON = Path(".venv-tflite/bin/python")
+"""Where `make test` puts the environment with tflite-runtime."""
 
-@dataclass(frozen=True)
-class Limits:
-    """What int8 may cost. agreement: share of equal top-1 answers, 0..1. drop: percentage points of accuracy."""
-
-    agreement: float = 0.85
-    drop: float = 1.0
+_logger = logging.getLogger(__name__)
 
 
 def operators(path: Path) -> dict[str, int]:
-    """How often each operator occurs in the graph as stored, before any delegate takes it over."""
-    names = (operator.name for operator in open_interpreter(path, xnnpack=False).operators())
-    return dict(sorted(Counter(names).items()))
+    """How often each operator occurs in a file's graph, before any delegate takes it over."""
+    return dict(sorted(Counter(each.name for each in open_interpreter(path, xnnpack=False).operators()).items()))
 
 
 def check_integer(path: Path) -> dict[str, int]:
-    """The operators of a model that is int8 from input to logits; ModelError names what is not."""
+    """Check that a model computes in integers from input to logits.
+
+    Args:
+        path: The .tflite file.
+
+    Returns:
+        How often each operator occurs.
+
+    Raises:
+        ModelError: Input, output or an operator inside is not int8; the message names it.
+    """
     interpreter = open_interpreter(path, xnnpack=False)
-    found = operators(path)
+    counts = operators(path)
     for role, tensor in (("input", interpreter.inputs[0]), ("output", interpreter.outputs[0])):
         if tensor.dtype != np.int8:
             raise ModelError(f"{path.name}: the {role} is {tensor.dtype}, expected int8; nothing was written")
-    islands = {name: count for name, count in found.items() if name in ("QUANTIZE", "DEQUANTIZE")}
-    if islands:
-        what = ", ".join(f"{count} {name}" for name, count in islands.items())
+    conversions = [f"{counts[name]} {name}" for name in ("DEQUANTIZE", "QUANTIZE") if name in counts]
+    if conversions:
         raise ModelError(
-            f"{path.name} has {what} inside, expected none; a layer has no int8 range; nothing was written"
+            f"{path.name} has {', '.join(conversions)} inside, expected none; a layer has no int8 range; "
+            "nothing was written"
         )
     floats = float_operators(interpreter)
     if floats:
@@ -56,7 +64,7 @@ def check_integer(path: Path) -> dict[str, int]:
             f"{path.name} computes {', '.join(floats[:4])} in float ({len(floats)} in all), expected int8; "
             "nothing was written"
         )
-    return found
+    return counts
 
 
 def float_operators(interpreter: Interpreter) -> list[str]:
@@ -71,44 +79,87 @@ def float_operators(interpreter: Interpreter) -> list[str]:
 
 
 def figures(logits: NDArray[np.float32], split: Split) -> dict[str, Any]:
-    """What (N, 7) logits are worth: accuracy, balanced accuracy, calibration error (15 bins), each class's recall."""
-    found = measure(softmax(logits), split.labels)
+    """A card's figures of (N, 7) logits: accuracy, balanced accuracy, calibration error (15 bins), recall per class."""
+    metrics = measure(softmax(logits), split.labels)
     return {
-        "accuracy": round(found.accuracy, 5),
-        "balanced_accuracy": round(found.balanced_accuracy, 5),
-        "ece": round(found.ece, 5),
-        "recall": {name: round(float(recall), 4) for name, recall in zip(EMOTIONS, found.recall, strict=True)},
+        "accuracy": round(metrics.accuracy, 5),
+        "balanced_accuracy": round(metrics.balanced_accuracy, 5),
+        "ece": round(metrics.ece, 5),
+        "recall": {name: round(float(recall), 4) for name, recall in zip(EMOTIONS, metrics.recall, strict=True)},
     }
 
 
 def compare(logits: NDArray[np.float32], reference: NDArray[np.float32], split: Split) -> dict[str, Any]:
-    """The same beside the float model's logits: the points of accuracy lost, and the share of equal top-1 answers."""
+    """A card's figures of logits beside the float model's.
+
+    Args:
+        logits: (N, 7) logits of the converted model.
+        reference: (N, 7) logits of the float model.
+        split: The N faces with their labels.
+
+    Returns:
+        The `figures`, the accuracy drop (`drop_points`, percentage points) and the share of equal top-1 answers
+        (`agreement`, 0..1).
+    """
     answers, expected = logits.argmax(axis=1), reference.argmax(axis=1)
-    right, before = (float(np.mean(each == split.labels)) for each in (answers, expected))
+    accuracy, float_accuracy = (float(np.mean(each == split.labels)) for each in (answers, expected))
     return figures(logits, split) | {
-        "drop_points": round(100 * (before - right), 3),
+        "drop_points": round(100 * (float_accuracy - accuracy), 3),
         "agreement": round(float(np.mean(answers == expected)), 5),
     }
 
 
-def check_answers(path: Path, runtime: str, figures: dict[str, Any], limits: Limits) -> None:
-    """ModelError where a runtime's figures (see compare) are outside the limits."""
-    if figures["agreement"] < limits.agreement:
+def check_answers(path: Path, runtime: str, figures: dict[str, Any], options: VerificationOptions) -> None:
+    """Check a runtime's figures, as `compare` makes them, against the thresholds. Raises ModelError."""
+    if figures["agreement"] < options.min_agreement:
         raise ModelError(
-            f"{path.name} agrees with the float model on {100 * figures['agreement']:.1f} % in {runtime}, expected "
-            f"{100 * limits.agreement:.1f} % (--min-agreement); fine-tune longer (--epochs); nothing was written"
+            f"{path.name} agrees with the float model on {100 * figures['agreement']:.1f} % in {runtime}, expected at "
+            f"least {100 * options.min_agreement:.1f} % (--min-agreement); fine-tune longer (--epochs); "
+            "nothing was written"
         )
-    if figures["drop_points"] > limits.drop:
+    if figures["drop_points"] > options.max_drop:
         raise ModelError(
-            f"{path.name} loses {figures['drop_points']:.2f} points in {runtime}, expected at most "
-            f"{limits.drop:.2f} (--max-drop); fine-tune longer (--epochs); nothing was written"
+            f"{path.name} loses {figures['drop_points']:.2f} percentage points of accuracy in {runtime}, expected at "
+            f"most {options.max_drop:.2f} (--max-drop); fine-tune longer (--epochs); nothing was written"
         )
 
 
 def litert_logits(path: Path, faces: NDArray[np.uint8]) -> tuple[str, NDArray[np.float32]]:
-    """The runtime's name and version, and (N, 7) logits of (N, 48, 48) uint8 faces, as the device computes them."""
+    """Run a .tflite file in the installed runtime, as the device does.
+
+    Args:
+        path: The .tflite file.
+        faces: (N, 48, 48) uint8 gray faces.
+
+    Returns:
+        The runtime's name and version, and (N, 7) float32 logits.
+    """
     classifier = TFLiteClassifier(path, threads=1)
     return classifier.runtime, classifier.logits(faces)
+
+
+def with_tflite_python(options: VerificationOptions) -> VerificationOptions:
+    """Look for the Python interpreter with tflite-runtime, and check it before hours of fine-tuning.
+
+    Args:
+        options: The options as given; where they name no interpreter, DEFAULT_TFLITE_PYTHON is taken if it exists.
+
+    Returns:
+        The options with the interpreter, or with None where there is none.
+
+    Raises:
+        ModelError: The named interpreter does not exist, or cannot import tflite-runtime.
+    """
+    python = options.tflite_runtime_python
+    if python is not None and not python.is_file():
+        raise ModelError(f"--tflite-runtime-python {python}: no such file; expected a Python with tflite-runtime")
+    if python is None and DEFAULT_TFLITE_PYTHON.is_file():
+        python = DEFAULT_TFLITE_PYTHON
+    if python is None:
+        _logger.info("no .venv-tflite here: not verified in tflite-runtime (see --tflite-runtime-python)")
+    else:
+        _run(python, "-c", "import numpy, tflite_runtime.interpreter")
+    return replace(options, tflite_runtime_python=python)
 
 
 _SCRIPT = """
@@ -124,33 +175,41 @@ np.save(sys.argv[3], out); print(importlib.metadata.version("tflite-runtime"))
 """
 
 
-def check_other_runtime(python: Path) -> None:
-    """ModelError where that Python cannot import tflite-runtime."""
-    _run(python, "-c", "import numpy, tflite_runtime.interpreter")
-
-
 def tflite_runtime_logits(python: Path, path: Path, faces: NDArray[np.uint8]) -> tuple[str, NDArray[np.float32]]:
-    """The same from tflite-runtime in an environment of its own (it needs numpy < 2): python is that interpreter."""
+    """Run a .tflite file in tflite-runtime, which needs an environment of its own (numpy < 2).
+
+    Args:
+        python: The Python interpreter of that environment.
+        path: The .tflite file.
+        faces: (N, 48, 48) uint8 gray faces.
+
+    Returns:
+        The runtime's name and version, and (N, 7) float32 logits.
+
+    Raises:
+        ModelError: The interpreter cannot be run, or tflite-runtime refuses the file.
+    """
     model = open_interpreter(path)
     table, output = gray_table(model.inputs[0]), model.outputs[0]
     side = model.inputs[0].shape[1]
     with tempfile.TemporaryDirectory() as folder:
         inputs, outputs = Path(folder) / "in.npy", Path(folder) / "out.npy"
         np.save(inputs, np.stack([table[prepare(face, side)] for face in faces]))
-        told = _run(python, "-c", _SCRIPT, str(path), str(inputs), str(outputs))
+        printed = _run(python, "-c", _SCRIPT, str(path), str(inputs), str(outputs))
         integers = np.load(outputs)
     logits = integers.astype(np.float32)
     if output.scale:
         logits = (logits - np.float32(output.zero_point)) * np.float32(output.scale)
-    return f"tflite-runtime {told.strip().splitlines()[-1]}, 1 thread", logits
+    return f"tflite-runtime {printed.strip().splitlines()[-1]}, 1 thread", logits
 
 
 def _run(python: Path, *arguments: str) -> str:
+    """What a Python interpreter prints to stdout."""
     try:
-        finished = subprocess.run([str(python), *arguments], capture_output=True, text=True, check=False)
+        process = subprocess.run([str(python), *arguments], capture_output=True, text=True, check=False)
     except OSError as error:
         raise ModelError(f"{python} cannot be run: {error.strerror}; expected a Python with tflite-runtime") from None
-    if finished.returncode:
-        why = (finished.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ModelError(f"tflite-runtime in {python} failed: {why}; expected tflite-runtime with numpy < 2")
-    return finished.stdout
+    if process.returncode:
+        reason = (process.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ModelError(f"tflite-runtime in {python} failed: {reason}; expected tflite-runtime with numpy < 2")
+    return process.stdout

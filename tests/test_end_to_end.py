@@ -18,7 +18,8 @@ pytestmark = pytest.mark.tensorflow
 
 
 def test_csv_to_prediction(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:
-    words = ["--data", synthetic_csv, "--out", tmp_path, "--epochs", 1, "--steps", 2, "--batch-size", 8, "--limit", 16]
+    words = ["--data", synthetic_csv, "--out", tmp_path, "--calibration-samples", 16]
+    words += ["--epochs", 1, "--steps-per-epoch", 2, "--batch-size", 8]
     anything = ["--min-agreement", 0, "--max-drop", 100]
     done = subprocess.run(command("convert", finished_run, *words, *anything), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

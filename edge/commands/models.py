@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from fer_edge.edge.config.click_options import json_option
+from fer_edge.edge.config.lazy_group import LazyGroup
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble_config import read_ensemble
@@ -21,10 +22,24 @@ from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import read_labels
 from fer_edge.models import FOLDER
 
+CONVERT_COMMANDS = {
+    "label": ("fer_edge.convert.commands.models:label", "Write labels and description into .tflite files."),
+    "measure": (
+        "fer_edge.convert.commands.models:measure",
+        "Measure an int8 file beside its float network, for its card.",
+    ),
+    "onnx": ("fer_edge.convert.commands.models:onnx", "Convert .tflite files to ONNX, verified."),
+    "sensitivity": (
+        "fer_edge.convert.commands.models:sensitivity",
+        "List the layers of a float network that int8 hurts most.",
+    ),
+}
+"""Commands for network authors, which the room `convert` has; it is imported when one of them is called."""
 
-@click.group()
+
+@click.group(cls=LazyGroup, lazy=CONVERT_COMMANDS)
 def models() -> None:
-    """List, show and verify the models."""
+    """List, show, verify, label and measure models, or convert them to ONNX."""
 
 
 @models.command("list")

@@ -134,6 +134,21 @@ def checked_card(model: Path) -> ModelCard:
     return card
 
 
+def find_card(model: Path) -> ModelCard | None:
+    """The checked card of a model that may have none.
+
+    Args:
+        model: The .tflite file.
+
+    Returns:
+        The card, or None where there is no file beside the model.
+
+    Raises:
+        ModelError: The card is malformed, or describes another file.
+    """
+    return checked_card(model) if card_path(model).exists() else None
+
+
 def write_card(model: Path, card: ModelCard) -> Path:
     """Write the card beside the model, complete or not at all; returns its path."""
     return write_json(card_path(model), asdict(card))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import lzma
 import os
 from dataclasses import replace
@@ -15,18 +16,18 @@ import tf_keras
 from click.testing import CliRunner
 from networks import coarse_faces, tiny_network, unsettle
 
-from fer_edge.convert import conversion, verify
-from fer_edge.convert import evaluator as judge
-from fer_edge.convert.conversion import Job, convert, measure
-from fer_edge.convert.export import export_float, export_int8, export_post_training
-from fer_edge.convert.finetune import Tuning
-from fer_edge.convert.float_network import Source, open_source
-from fer_edge.convert.fold import folded
-from fer_edge.convert.graph import unfold
-from fer_edge.convert.onnx import onnx_bytes, onnx_logits
-from fer_edge.convert.quantization import fake_quantized, quantizers
+from fer_edge.convert import conversion, evaluator, student, verify
+from fer_edge.convert.conversion import convert, measure
+from fer_edge.convert.evaluator import Evaluator
+from fer_edge.convert.fake_quantization import fake_quantize, quantizers
+from fer_edge.convert.float_network import FloatNetwork, open_float_network
+from fer_edge.convert.fold import fold_input
+from fer_edge.convert.graph import decompose
+from fer_edge.convert.onnx_export import onnx_bytes, onnx_logits
+from fer_edge.convert.options import ConversionOptions, TuningOptions, VerificationOptions
 from fer_edge.convert.ranges import calibrate
-from fer_edge.convert.sensitivity import sensitivity
+from fer_edge.convert.sensitivity import analyse_sensitivity, report_sensitivity
+from fer_edge.convert.tflite_export import export_float, export_int8, export_post_training
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
@@ -59,8 +60,8 @@ def tiny():
 
 @pytest.fixture(scope="module")
 def fake(tiny):
-    unfolded = unfold(folded(tiny))
-    return fake_quantized(unfolded, calibrate(unfolded, coarse_faces()))
+    decomposed = decompose(fold_input(tiny))
+    return fake_quantize(decomposed, calibrate(decomposed, coarse_faces()))
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +135,9 @@ def test_a_float_model_is_refused(float_file):
 
 def test_a_float_island_is_refused(tiny, tmp_path):
     """The same network with one layer that lost its range."""
-    unfolded = unfold(tiny)
-    ranges = calibrate(unfolded, coarse_faces(8))
-    holed = fake_quantized(unfolded, ranges)
+    decomposed = decompose(tiny)
+    ranges = calibrate(decomposed, coarse_faces(8))
+    holed = fake_quantize(decomposed, ranges)
     layer = next(layer for layer in holed.layers if layer.name == "quant_add" or "add" in layer.name)
     layer._output_quantizers = []
     path = tmp_path / "holed.tflite"
@@ -152,21 +153,26 @@ def test_low_agreement_and_a_large_drop_are_refused():
     assert (figures["accuracy"], figures["drop_points"], figures["agreement"]) == (0.75, 25.0, 0.75)
     assert figures["balanced_accuracy"] == 0.75 and figures["recall"]["happy"] == 0 and figures["recall"]["angry"] == 1
     with pytest.raises(ModelError, match=r"agrees with the float model on 75\.0 %"):
-        verify.check_answers(Path("x.tflite"), "LiteRT", figures, verify.Limits(0.85, 50.0))
-    with pytest.raises(ModelError, match=r"loses 25\.00 points"):
-        verify.check_answers(Path("x.tflite"), "LiteRT", figures, verify.Limits(0.5, 1.0))
-    verify.check_answers(Path("x.tflite"), "LiteRT", figures, verify.Limits(0.75, 25.0))
+        verify.check_answers(Path("x.tflite"), "LiteRT", figures, VerificationOptions(0.85, 50.0))
+    with pytest.raises(ModelError, match=r"loses 25\.00 percentage points"):
+        verify.check_answers(Path("x.tflite"), "LiteRT", figures, VerificationOptions(0.5, 1.0))
+    verify.check_answers(Path("x.tflite"), "LiteRT", figures, VerificationOptions(0.75, 25.0))
 
 
 # --- the whole way ---------------------------------------------------------------------------------------------
 
 
+LENIENT = VerificationOptions(0.0, 100.0)
+IMPOSSIBLE = VerificationOptions(1.01, 100.0)
+
+
 def test_convert_writes_a_model_and_a_card_that_fit(tiny, tmp_path):
-    source = Source("tiny", tmp_path / "run" / "float.npz", tiny_network(), {"recipe": "none"})
+    network = FloatNetwork("tiny", tmp_path / "run" / "float.npz", tiny_network(), {"recipe": "none"})
     out = tmp_path / "models"
-    job = Job(tuning=Tuning(epochs=1, batch_size=8, steps=2), limits=verify.Limits(0.0, 100.0), limit=16, onnx=True)
-    ((path, card),) = convert(source, _data(tiny), job, out, echo=lambda _: None)
-    assert sorted(file.name for file in out.iterdir()) == ["tiny_int8.json", "tiny_int8.onnx", "tiny_int8.tflite"]
+    conversion = ConversionOptions(out, calibration_samples=16)
+    tuning = TuningOptions(epochs=1, batch_size=8, steps_per_epoch=2)
+    ((path, card),) = convert(network, _data(tiny), conversion, tuning, LENIENT)
+    assert sorted(file.name for file in out.iterdir()) == ["tiny_int8.json", "tiny_int8.tflite"]
     assert checked_card(path) == card
     assert read_labels(path) == EMOTIONS
     (figures,) = (value for key, value in card.accuracy["runtimes"].items() if key.startswith("LiteRT"))
@@ -178,74 +184,84 @@ def test_convert_writes_a_model_and_a_card_that_fit(tiny, tmp_path):
     assert card.conversion["operators"]["CONV_2D"] == 6
     assert len(card.conversion["history"]) == 2
     assert card.conversion["resumed"] is False
-    assert card.conversion["onnx"]["file"] == "tiny_int8.onnx"
+    assert card.conversion["tuning"]["steps_per_epoch"] == 2
+    assert card.conversion["thresholds"] == {"min_agreement": 0.0, "max_drop": 100.0}
 
 
-def test_a_file_is_measured_anew_beside_its_network(tiny, int8_file, tmp_path):
+def test_an_onnx_file_of_the_previous_model_is_reported(tiny, tmp_path, messages):
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    (tmp_path / "tiny_float32.onnx").write_bytes(b"old")
+    convert(network, _data(tiny), ConversionOptions(tmp_path, float32=True), TuningOptions(), LENIENT)
+    assert "fer-edge models onnx" in messages[-1]
+
+
+def test_a_file_is_measured_again_beside_its_network(tiny, int8_file, tmp_path):
     path = tmp_path / int8_file.name
     path.write_bytes(int8_file.read_bytes())
     card = ModelCard("tiny_int8", "tiny", sha256(path), colour="gray", date="2020-02-02")
     write_card(path, card)
-    source = Source("tiny", tmp_path / "float.npz", tiny_network(), {})
-    job = Job(limits=verify.Limits(0.5, 50.0), limit=16)
-    _, found = measure(path, source, _data(tiny), job, echo=lambda _: None)
-    assert replace(found, accuracy={}) == card and checked_card(path) == found
-    assert found.accuracy["post_training"]["agreement"] > 0.5 and found.accuracy["float"]["accuracy"] == 1
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    conversion = ConversionOptions(calibration_samples=16)
+    measured = measure(path, network, _data(tiny), conversion, VerificationOptions(0.5, 50.0))
+    assert replace(measured, accuracy={}) == card and checked_card(path) == measured
+    assert measured.accuracy["post_training"]["agreement"] > 0.5 and measured.accuracy["float"]["accuracy"] == 1
     with pytest.raises(ModelError, match="agrees with the float model"):
-        measure(path, source, _data(tiny), replace(job, limits=verify.Limits(1.01, 50.0)), echo=lambda _: None)
+        measure(path, network, _data(tiny), conversion, IMPOSSIBLE)
     with pytest.raises(ModelError, match="int8 of tiny; expected int8 of other"):
-        measure(path, replace(source, name="other"), _data(tiny), job, echo=lambda _: None)
-    assert checked_card(path) == found
+        measure(path, replace(network, architecture="other"), _data(tiny), conversion, LENIENT)
+    assert checked_card(path) == measured
 
 
-def test_what_cannot_be_quantized_after_training_is_still_fine_tuned(tiny, monkeypatch):
+def test_what_cannot_be_quantized_after_training_is_still_fine_tuned(tiny, monkeypatch, messages):
     def refuse(model, faces):
         raise ModelError("TensorFlow's converter refused the model: no")
 
-    monkeypatch.setattr(judge, "export_post_training", refuse)
-    split, told = _data(tiny).split("val"), []
-    found = judge.Judge(split, predict_logits(tiny, split.faces), verify.Limits(), None, told.append)
-    assert found.post_training(tiny, split.faces) is None and "refused the model: no; nothing to compare" in told[-1]
+    monkeypatch.setattr(evaluator, "export_post_training", refuse)
+    split = _data(tiny).split("val")
+    lenient = Evaluator(split, predict_logits(tiny, split.faces), LENIENT)
+    assert lenient.post_training(tiny, split.faces) is None and "refused the model: no" in messages[-1]
 
 
 class Enough(Exception):
-    """What was asked has been seen."""
+    """Raised by a stand-in once it has its arguments."""
 
 
 @pytest.mark.parametrize("kind", ["int8", "ptq"])
-def test_nothing_is_fitted_to_what_it_is_judged_by(tiny, tmp_path, monkeypatch, kind):
+def test_nothing_is_fitted_to_the_split_that_verifies_it(tiny, tmp_path, monkeypatch, kind):
     """Ranges and fine-tuning come from the train split, whose faces are of another brightness."""
-    seen = {}
+    faces_of = {}
 
-    def calibrated(model, faces, **_):
-        seen["ranges"] = faces
+    def calibrate(model, faces):
+        faces_of["ranges"] = faces
         return {}
 
-    def compared(model, faces):
-        seen["post_training"] = faces
+    def export_for_comparison(model, faces):
+        faces_of["post_training"] = faces
         return export_post_training(model, faces)
 
-    def tuned(student, teacher, train, val, *_, **__):
-        seen["train"], seen["val"] = train.faces, val.faces
+    def finetune(student, teacher, dataset, *_):
+        faces_of["train"], faces_of["val"] = dataset.split("train").faces, dataset.split("val").faces
         raise Enough
 
-    def exported(model, faces):
-        seen["ranges"] = faces
+    def export(model, faces):
+        faces_of["ranges"] = faces
         raise Enough
 
-    monkeypatch.setattr(conversion, "calibrate", calibrated)
-    monkeypatch.setattr(conversion, "fake_quantized", lambda teacher, ranges: teacher)
-    monkeypatch.setattr(conversion, "finetune", tuned)
-    monkeypatch.setattr(conversion, "export_post_training", exported)
-    monkeypatch.setattr(judge, "export_post_training", compared)
+    monkeypatch.setattr(student, "calibrate", calibrate)
+    monkeypatch.setattr(student, "fake_quantize", lambda teacher, ranges: teacher)
+    monkeypatch.setattr(conversion, "finetune", finetune)
+    monkeypatch.setattr(conversion, "export_post_training", export)
+    monkeypatch.setattr(evaluator, "export_post_training", export_for_comparison)
     dark, light = (Split(np.full((6, 48, 48), shade, np.uint8), np.arange(6)) for shade in (10, 200))
-    source = Source("tiny", tmp_path / "float.npz", tiny_network(), {})
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    dataset = Dataset(Path("made"), {"train": dark, "val": light})
+    options = ConversionOptions(tmp_path / "out", ptq=kind == "ptq", calibration_samples=4)
     with pytest.raises(Enough):
-        convert(source, Dataset(Path("made"), {"train": dark, "val": light}), Job((kind,), limit=4), tmp_path / "out")
-    assert (seen["ranges"] == 10).all() and len(seen["ranges"]) == 4
+        convert(network, dataset, options, TuningOptions(), VerificationOptions())
+    assert (faces_of["ranges"] == 10).all() and len(faces_of["ranges"]) == 4
     if kind == "int8":
-        assert (seen["train"] == 10).all() and (seen["val"] == 200).all()
-        assert (seen["post_training"] == 10).all()
+        assert (faces_of["train"] == 10).all() and (faces_of["val"] == 200).all()
+        assert (faces_of["post_training"] == 10).all()
 
 
 def test_int8_stays_int8_in_onnx(int8_file):
@@ -259,28 +275,26 @@ def test_int8_stays_int8_in_onnx(int8_file):
 
 
 def test_convert_writes_nothing_where_verification_fails(tiny, tmp_path):
-    source = Source("tiny", tmp_path / "float.npz", tiny_network(), {})
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
     out = tmp_path / "models"
     with pytest.raises(ModelError, match="agrees with the float model"):
-        convert(source, _data(tiny), Job(("ptq",), limits=verify.Limits(1.01, 100.0)), out, echo=lambda _: None)
+        convert(network, _data(tiny), ConversionOptions(out, ptq=True), TuningOptions(), IMPOSSIBLE)
     assert not out.exists()
 
 
 def test_only_integer_models_must_run_in_an_older_runtime(tiny, tmp_path):
     """A stand-in for tflite-runtime that imports but loads nothing, as version 2.14 does with dynamic models."""
-    old = tmp_path / "python"
-    old.write_text('#!/bin/sh\ncase "$2" in import\\ numpy*) exit 0;; esac\necho "Registration failed." >&2\nexit 1\n')
-    old.chmod(0o755)
-    source = Source("tiny", tmp_path / "float.npz", tiny_network(), {})
-    limits = verify.Limits(0.0, 100.0)
-    ((path, card),) = convert(
-        source, _data(tiny), Job(("dynamic",), limits=limits, other_python=old), tmp_path / "a", echo=lambda _: None
-    )
+    python = tmp_path / "python"
+    lines = ["#!/bin/sh", 'case "$2" in import\\ numpy*) exit 0;; esac', 'echo "Registration failed." >&2', "exit 1"]
+    python.write_text("\n".join(lines))
+    python.chmod(0o755)
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    verification = verify.with_tflite_python(replace(LENIENT, tflite_runtime_python=python))
+    data, tuning = _data(tiny), TuningOptions()
+    ((path, card),) = convert(network, data, ConversionOptions(tmp_path / "a", dynamic=True), tuning, verification)
     assert path.exists() and card.accuracy["runtimes"]["tflite-runtime"] == "cannot run it"
     with pytest.raises(ModelError, match="Registration failed"):
-        convert(
-            source, _data(tiny), Job(("ptq",), limits=limits, other_python=old), tmp_path / "b", echo=lambda _: None
-        )
+        convert(network, data, ConversionOptions(tmp_path / "b", ptq=True), tuning, verification)
     assert not (tmp_path / "b").exists()
 
 
@@ -289,10 +303,10 @@ def test_a_run_is_found_by_name_folder_and_file(tmp_path):
     run.mkdir()
     model = architectures.build("mobilenet_v2", tf_keras)
     save_half(model, run / "float.npz")
-    for what in ("mobilenet_v2", str(run), str(run / "float.npz")):
-        found = open_source(what, tmp_path)
-        assert found.name == "mobilenet_v2"
-    np.testing.assert_allclose(found.model.get_weights()[0], model.get_weights()[0], rtol=1e-3, atol=1e-4)
+    for name in ("mobilenet_v2", str(run), str(run / "float.npz")):
+        network = open_float_network(name, tmp_path)
+        assert network.architecture == "mobilenet_v2"
+    np.testing.assert_allclose(network.model.get_weights()[0], model.get_weights()[0], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("stride", [32, 16])
@@ -302,10 +316,10 @@ def test_a_network_of_another_definition_is_refused(tmp_path, stride):
     defined = keras.Model(inputs, head(keras, backbone(keras, inputs, output_stride=stride)), name="mobilenet_v2")
     unsettle(defined).save(tmp_path / "float.keras")
     if stride == 32:
-        assert open_source(str(tmp_path), tmp_path).name == "mobilenet_v2"
+        assert open_float_network(str(tmp_path), tmp_path).architecture == "mobilenet_v2"
         return
     with pytest.raises(ModelError, match="another definition"):
-        open_source(str(tmp_path), tmp_path)
+        open_float_network(str(tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -327,15 +341,26 @@ def test_the_command_says_in_one_line_what_is_wrong(what, expected, tmp_path):
 
 
 def test_sensitivity_names_the_layer_that_hurts() -> None:
-    """A range that cuts an output to a sliver costs more than any other, and the switches are put back."""
-    model = unfold(unsettle(architectures.build("mobilenet_v2", tf_keras, SIZE)))
+    """A range that cuts an output to a sliver hurts more than any other, and all quantizers are switched on again."""
+    model = decompose(unsettle(architectures.build("mobilenet_v2", tf_keras, SIZE)))
     faces = np.random.default_rng(4).integers(0, 256, (8, 48, 48), np.uint8)
     ranges = calibrate(model, faces)
-    victim = "head_pool"  # all the logits know comes through it
+    victim = "head_pool"  # all that the logits know comes through it
     low, high = ranges[victim]
-    student = fake_quantized(model, ranges | {victim: (low / 1000, high / 1000)})
-    together, costs = sensitivity(student, faces)
-    assert (costs[0].layer, costs[0].what) == (victim, "output")
-    assert all(cost.divergence > -1e-6 for cost in costs) and together.divergence > costs[1].divergence
-    assert {cost.what for cost in costs} == {"weights", "output"}
+    student = fake_quantize(model, ranges | {victim: (low / 1000, high / 1000)})
+    together, tensors = analyse_sensitivity(student, faces)
+    assert (tensors[0].layer, tensors[0].tensor) == (victim, "output")
+    assert all(each.divergence > -1e-6 for each in tensors) and together.divergence > tensors[1].divergence
+    assert {each.tensor for each in tensors} == {"weights", "output"}
     assert all(quantizer.active for quantizer in quantizers(student).values())
+
+
+def test_the_sensitivity_report_lies_beside_the_network(tiny, tmp_path) -> None:
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    options = ConversionOptions(calibration_samples=8)
+    path, table = report_sensitivity(network, _data(tiny).split("train"), options)
+    rows = list(csv.DictReader(path.open()))
+    assert path == tmp_path / "float_sensitivity.csv" and rows[0]["layer"] in table and "(all)" in table
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    with pytest.raises(ModelError, match=r"float_finetuned\.npz: no such file"):
+        report_sensitivity(network, _data(tiny).split("train"), options, finetuned=True)

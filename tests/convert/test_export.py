@@ -1,4 +1,4 @@
-"""What others read: labels inside the .tflite file, and ONNX that answers as it does."""
+"""Files for other programs: labels inside the .tflite file, and ONNX files with the same answers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_edge.convert import metadata, verify
-from fer_edge.convert.dynamic_shape import any_shape
-from fer_edge.convert.tflite_file import label, made_faces
+from fer_edge.convert import verify
+from fer_edge.convert.dynamic_shape import allow_any_shape
+from fer_edge.convert.metadata import add_metadata, label_file
+from fer_edge.convert.onnx_export import synthetic_faces
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
@@ -57,28 +58,28 @@ def with_labels(model: Path, text: str, method: int = zipfile.ZIP_STORED) -> Pat
 
 def test_a_labelled_file_is_a_zip_archive_and_answers_as_before(copied: Path) -> None:
     plain = copied.read_bytes()
-    before = TFLiteClassifier(copied).logits(made_faces(8))
+    before = TFLiteClassifier(copied).logits(synthetic_faces(8))
     assert read_labels(copied) is None
-    label(copied, copied.parent)
+    label_file(copied, copied.parent)
     with zipfile.ZipFile(copied) as archive:
         assert archive.read("labels.txt").decode().split() == list(EMOTIONS)
         assert archive.testzip() is None
     assert read_labels(copied) == EMOTIONS
     assert checked_card(copied).labels == EMOTIONS
-    assert np.array_equal(TFLiteClassifier(copied).logits(made_faces(8)), before)
-    assert copied.read_bytes() == metadata.labelled(copied.read_bytes(), "tiny") == metadata.labelled(plain, "tiny")
+    assert np.array_equal(TFLiteClassifier(copied).logits(synthetic_faces(8)), before)
+    assert copied.read_bytes() == add_metadata(copied.read_bytes(), "tiny") == add_metadata(plain, "tiny")
 
 
 def test_the_other_runtime_loads_a_labelled_file_too(tiny: Path, copied: Path, tflite_python: Path) -> None:
-    label(copied, copied.parent)
-    one, other = (verify.tflite_runtime_logits(tflite_python, path, made_faces(4))[1] for path in (tiny, copied))
+    label_file(copied, copied.parent)
+    one, other = (verify.tflite_runtime_logits(tflite_python, path, synthetic_faces(4))[1] for path in (tiny, copied))
     assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("variant", ["short", "back"])
 def test_the_shipped_detectors_take_any_shape(variant: str) -> None:
     content = (FOLDER / "face" / f"blazeface_{variant}.tflite").read_bytes()
-    assert any_shape(content) == content
+    assert allow_any_shape(content) == content
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     options = [operator.builtinOptions for graph in model.subgraphs for operator in graph.operators]
     shapes = [list(each.newShape) for each in options if isinstance(each, schema.ReshapeOptionsT)]
@@ -103,7 +104,7 @@ def text(table: Any, slot: int) -> str:
 
 def test_the_metadata_follows_the_schema(tiny: Path) -> None:
     """Read by field numbers of metadata_schema.fbs; tflite-support 0.4.4 reads the same."""
-    model = schema.ModelT.InitFromPackedBuf(metadata.labelled(tiny.read_bytes(), "quarters", "some licence"), 0)
+    model = schema.ModelT.InitFromPackedBuf(add_metadata(tiny.read_bytes(), "quarters", "some licence"), 0)
     (entry,) = (each for each in model.metadata if each.name == b"TFLITE_METADATA")
     content = bytes(model.buffers[entry.buffer].data)
     assert content[4:8] == b"M001"
@@ -144,7 +145,7 @@ def test_a_damaged_archive_is_one_line(
 
 def test_the_command_labels_a_file_and_its_card_fits(copied: Path) -> None:
     old = checked_card(copied).sha256
-    done = CliRunner().invoke(main, ["convert", str(copied), "--labels"])
+    done = CliRunner().invoke(main, ["models", "label", str(copied)])
     assert done.exit_code == 0, done.output
     assert checked_card(copied).sha256 != old
     shown = json.loads(CliRunner().invoke(main, ["models", "show", str(copied)]).stdout)
@@ -160,9 +161,9 @@ def twin(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("onnx")
     shutil.copy(card_path(tiny), folder)
     model = Path(shutil.copy(tiny, folder))
-    done = CliRunner().invoke(main, ["convert", str(model), "--onnx"])
+    done = CliRunner().invoke(main, ["models", "onnx", str(model)])
     assert done.exit_code == 0, done.output
-    assert "answers as the .tflite file on 100.0 % of 100 faces" in done.stdout
+    assert "on 100.0 % of 100 faces" in done.stdout
     return model.with_suffix(".onnx")
 
 
@@ -182,27 +183,27 @@ def test_a_finished_file_becomes_onnx_without_data(twin: Path) -> None:
 def test_the_pages_example_runs(twin: Path, tmp_path: Path) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     shutil.copy(twin, tmp_path / "mobilenet_v2_int8.onnx")
-    cv2.imwrite(str(tmp_path / "face.png"), made_faces(1)[0])
+    cv2.imwrite(str(tmp_path / "face.png"), synthetic_faces(1)[0])
     done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    scores = TFLiteClassifier(twin.with_suffix(".tflite")).logits(made_faces(1))[0]
+    scores = TFLiteClassifier(twin.with_suffix(".tflite")).logits(synthetic_faces(1))[0]
     assert done.stdout.split()[0] == EMOTIONS[scores.argmax()]
 
 
 def test_onnx_that_answers_otherwise_is_not_written(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fer_edge.convert import onnx
+    from fer_edge.convert import onnx_export
 
-    monkeypatch.setattr(onnx, "FLOAT", onnx.Limits(1.01, 0))
+    monkeypatch.setattr(onnx_export, "FLOAT_TOLERANCE", onnx_export.Tolerance(1.01, 0))
     before = card_path(copied).read_text()
-    done = CliRunner().invoke(main, ["convert", str(copied), "--onnx"])
+    done = CliRunner().invoke(main, ["models", "onnx", str(copied)])
     assert done.exit_code == 2
-    assert "answers as tiny.tflite on 100.0 %" in done.stderr.splitlines()[-1]
+    assert "tiny.tflite on 100.0 %" in done.stderr.splitlines()[-1]
     assert not copied.with_suffix(".onnx").exists()
     assert card_path(copied).read_text() == before
 
 
 def test_what_cannot_be_onnx_is_one_line(copied: Path) -> None:
-    from fer_edge.convert import onnx
+    from fer_edge.convert import onnx_export
 
     graph = schema.ModelT.InitFromPackedBuf(copied.read_bytes(), 0)
     pool = next(each for each in graph.operatorCodes if each.builtinCode == schema.BuiltinOperator.AVERAGE_POOL_2D)
@@ -211,29 +212,25 @@ def test_what_cannot_be_onnx_is_one_line(copied: Path) -> None:
     builder.Finish(graph.Pack(builder), b"TFL3")
     copied.write_bytes(builder.Output())
     TFLiteClassifier(copied)
-    with pytest.raises(ModelError, match=r"cannot be made ONNX by tf2onnx: .*; no ONNX file was written"):
-        onnx.onnx_bytes(copied, "none")
+    with pytest.raises(ModelError, match=r"tf2onnx cannot convert .*; no ONNX file was written"):
+        onnx_export.onnx_bytes(copied, "none")
 
 
-@pytest.mark.parametrize("words", [["model.tflite"], ["model.tflite", "--float32"], ["none.tflite", "--onnx"]])
-def test_what_is_asked_of_a_finished_file_must_be_said(copied: Path, words: list[str]) -> None:
-    copied.rename(copied.with_name("model.tflite"))
-    done = CliRunner().invoke(main, ["convert", str(copied.with_name(words[0])), *words[1:]])
-    assert done.exit_code == 2
-    assert re.search("expected (--onnx, --labels or --measure|a .tflite file)", done.stderr.splitlines()[-1])
+def test_a_tflite_file_is_no_float_network(copied: Path) -> None:
+    done = CliRunner().invoke(main, ["convert", str(copied), "--data", "none.csv"])
+    assert done.exit_code == 2 and "is converted already" in done.stderr.splitlines()[-1]
 
 
-def test_measured_figures_go_where_the_file_lies(copied: Path) -> None:
-    words = ["convert", str(copied), "--measure", "x.npz", "--data", "y.csv", "--out", "elsewhere"]
-    done = CliRunner().invoke(main, words)
-    assert done.exit_code == 2 and "leave --out away" in done.stderr.splitlines()[-1]
+def test_a_missing_file_is_one_line() -> None:
+    done = CliRunner().invoke(main, ["models", "onnx", "none.tflite"])
+    assert done.exit_code == 2 and "none.tflite: no such file" in done.stderr.splitlines()[-1]
 
 
 def test_a_missing_extra_is_one_line(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "fer_edge.convert.onnx", raising=False)
-    monkeypatch.delattr("fer_edge.convert.onnx", raising=False)
+    monkeypatch.delitem(sys.modules, "fer_edge.convert.onnx_export", raising=False)
+    monkeypatch.delattr("fer_edge.convert.onnx_export", raising=False)
     monkeypatch.setitem(sys.modules, "tf2onnx.convert", None)
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    done = CliRunner().invoke(main, ["convert", str(copied), "--onnx"])
+    done = CliRunner().invoke(main, ["models", "onnx", str(copied)])
     assert done.exit_code == 2
-    assert done.stderr.splitlines()[-1].endswith("this command needs tf2onnx: pip install 'fer-edge[onnx]'")
+    assert done.stderr.splitlines()[-1].startswith("fer-edge: this command needs tf2onnx: ")

@@ -1,4 +1,4 @@
-"""What is done to a network before it is quantized: it is equalized, folded and unfolded, and its ranges measured."""
+"""Preparation for quantization: equalizing, folding, decomposing and calibrating."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import tf_keras
 from networks import coarse_faces, tiny_network, unsettle
 
 from fer_edge.convert.equalize import DEPTHWISE_PEAK, equalize
-from fer_edge.convert.fold import folded
-from fer_edge.convert.graph import unfold
-from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, _swish, calibrate, narrowed, pooled
+from fer_edge.convert.fold import fold_input
+from fer_edge.convert.graph import decompose
+from fer_edge.convert.ranges import IMAGE_RANGE, SIGMOID_RANGE, calibrate, clipped_range, pooling_range, swish
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.preprocess import FACE_SIZE, normalize
@@ -32,15 +32,15 @@ def seeded() -> None:
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
-def test_equalizing_and_unfolding_keep_the_function(name):
+def test_equalizing_and_decomposing_keep_the_function(name):
     model = unsettle(architectures.build(name, tf_keras, SIZE))
     before = predict_logits(model, coarse_faces(4))
     tolerance = 1e-4 * max(1.0, float(np.abs(before).max()))
     assert equalize(model) == sum(layer.__class__.__name__ == "BatchNormalization" for layer in model.layers)
     np.testing.assert_allclose(predict_logits(model, coarse_faces(4)), before, atol=tolerance)
-    unfolded = unfold(model)
-    np.testing.assert_allclose(predict_logits(unfolded, coarse_faces(4)), before, atol=tolerance)
-    assert not any(layer.__class__.__name__ == "Dropout" for layer in unfolded.layers)
+    decomposed = decompose(model)
+    np.testing.assert_allclose(predict_logits(decomposed, coarse_faces(4)), before, atol=tolerance)
+    assert not any(layer.__class__.__name__ == "Dropout" for layer in decomposed.layers)
 
 
 def test_equalized_depthwise_channels_have_one_peak_and_no_negative_gain():
@@ -82,7 +82,7 @@ def test_the_folded_input_is_the_same_function_borders_too(name):
     faces = np.random.default_rng(5).integers(0, 256, (3, 48, 48), np.uint8)
     upscaled = tf_keras.layers.UpSampling2D(2, interpolation="bilinear")(normalize(faces))
     stem = next(layer for layer in model.layers if layer.__class__.__name__ == "BatchNormalization").name
-    small = folded(model)
+    small = fold_input(model)
     assert small.input_shape == (None, FACE_SIZE, FACE_SIZE, 1)
     for layer in (stem, "head_logits"):
         expected, found = (
@@ -97,21 +97,21 @@ def test_what_cannot_be_folded_says_so():
     inputs = layers.Input((96, 96, 3))
     for net in (tiny_network(32), tf_keras.Model(inputs, layers.Conv2D(4, 5, strides=2)(inputs))):
         with pytest.raises(ModelError, match="--no-fold"):
-            folded(net)
+            fold_input(net)
 
 
-# --- unfold, ranges --------------------------------------------------------------------------------------------
+# --- decompose, ranges --------------------------------------------------------------------------------------------
 
 
 def test_an_unknown_layer_is_named():
     inputs = tf_keras.layers.Input((8, 8, 3))
     model = tf_keras.Model(inputs, tf_keras.layers.MaxPooling2D(name="pool")(inputs))
     with pytest.raises(ModelError, match="pool is a MaxPooling2D"):
-        unfold(model)
+        decompose(model)
 
 
 def test_ranges_enclose_zero_and_fixed_ones_are_fixed():
-    ranges = calibrate(unfold(tiny_network()), coarse_faces())
+    ranges = calibrate(decompose(tiny_network()), coarse_faces())
     assert all(low <= 0 < high for low, high in ranges.values())
     assert ranges["image_int8"] == IMAGE_RANGE
     assert ranges["a_se_expand_sigmoid"] == ranges["swish_sigmoid"] == SIGMOID_RANGE
@@ -121,24 +121,24 @@ def test_ranges_cut_a_lone_outlier_but_keep_an_even_spread():
     bulk = np.zeros(2048, np.int64)
     bulk[:205] = 100_000  # [0, 10) of [0, 100]
     bulk[-1] = 1
-    low, high = narrowed(bulk, 0.0, 100.0)
+    low, high = clipped_range(bulk, 0.0, 100.0)
     assert low == 0 and high < 50
-    assert narrowed(np.full(2048, 1000), -3.0, 5.0) == (-3.0, 5.0)
+    assert clipped_range(np.full(2048, 1000), -3.0, 5.0) == (-3.0, 5.0)
 
 
 def test_what_swish_cannot_tell_apart_is_cut_off() -> None:
     """Below about -8 a swish is 0: values down to -40 before it are no reason for coarse steps everywhere."""
     even = np.full(2048, 1000)
-    low, high = narrowed(even, -40.0, 20.0, _swish)
+    low, high = clipped_range(even, -40.0, 20.0, swish)
     assert -10 < low < -3 and high > 18
-    assert narrowed(even, -40.0, 20.0)[0] < -35
+    assert clipped_range(even, -40.0, 20.0)[0] < -35
 
 
 @pytest.mark.parametrize(
-    ("before", "wanted"), [((0.0, 6.0), (0.0, 2.7)), ((-0.278, 9.0), (-0.1, 1.3)), ((0.0, 1.0), (0.0, 1.0))]
+    ("before", "measured"), [((0.0, 6.0), (0.0, 2.7)), ((-0.278, 9.0), (-0.1, 1.3)), ((0.0, 1.0), (0.0, 1.0))]
 )
-def test_the_scale_of_a_mean_divides_its_inputs(before, wanted):
-    low, high = pooled(before, wanted)
+def test_the_scale_of_a_mean_divides_its_inputs(before, measured):
+    low, high = pooling_range(before, measured)
     ratio = (before[1] - before[0]) / (high - low)
     assert ratio == pytest.approx(round(ratio)) and round(ratio) >= 1
-    assert low <= wanted[0] and high >= wanted[1] - 1e-9
+    assert low <= measured[0] and high >= measured[1] - 1e-9

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from fer_edge.convert.conversion import _resume
+from fer_edge.convert.checkpoint import Checkpoint
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Split
@@ -65,7 +65,7 @@ def test_arrays_are_one_line(tmp_path: Path, network: keras.Model, damage: Calla
         lambda: read_arrays(weights, "arrays"),
         lambda: read_half(weights),
         lambda: read_logits(logits, FACES),
-        lambda: _resume(network, weights, "", print),
+        lambda: Checkpoint(weights, "").restore(network),
     ):
         with pytest.raises(FerEdgeError) as caught:
             read()

@@ -14,8 +14,7 @@ import pytest
 from click.testing import CliRunner
 from training import SHORT, synthetic_rows
 
-from fer_edge.convert.conversion import _resume
-from fer_edge.convert.finetune import _keep
+from fer_edge.convert.checkpoint import Checkpoint
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.train.checkpoint import RunIdentity, TrainingState, read_checkpoint, run_identity, write_checkpoint
@@ -173,8 +172,8 @@ def test_missing_teachers_and_votes_are_named(csv: Path, tmp_path: Path, option:
 def test_a_fine_tuning_goes_on_from_its_own_weights_alone(tmp_path: Path) -> None:
     network, path = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]), tmp_path / "float_finetuned.npz"
     tuned = [np.full(value.shape, 2.0) for value in network.get_weights()]
-    _keep(path, tuned, "this one's", print)
+    Checkpoint(path, "this one's").save(tuned)
     with pytest.raises(FerEdgeError, match="other weights"):
-        _resume(network, path, "another's", print)
-    _resume(network, path, "this one's", print)
+        Checkpoint(path, "another's").restore(network)
+    Checkpoint(path, "this one's").restore(network)
     assert all(np.array_equal(one, other) for one, other in zip(network.get_weights(), tuned, strict=True))

@@ -1,4 +1,4 @@
-"""Keras models to TFLite flatbuffers, always for a batch of 1: a free batch adds SHAPE and STRIDED_SLICE."""
+"""TFLite files from Keras models, always for a batch size of 1: a variable one adds SHAPE and STRIDED_SLICE."""
 
 from __future__ import annotations
 
@@ -9,14 +9,24 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from fer_edge.convert.quantization import only
+from fer_edge.convert.fake_quantization import active_quantizers
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.preprocess import network_input
 
 
 def export_int8(fake_quantized: Any) -> bytes:
-    """A fake-quantized model to full int8: int8 in, int8 logits out."""
-    with only(fake_quantized, lambda key: key[1] == "output"):  # the converter rounds the weights itself
+    """Export a fake-quantized model as an int8 .tflite file.
+
+    Args:
+        fake_quantized: The model, as `fake_quantize` makes it.
+
+    Returns:
+        The file: int8 input, int8 logits.
+
+    Raises:
+        ModelError: TensorFlow's converter refuses the model.
+    """
+    with active_quantizers(fake_quantized, lambda key: key[1] == "output"):  # the converter rounds the weights itself
         converter = _converter(fake_quantized)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
@@ -25,7 +35,18 @@ def export_int8(fake_quantized: Any) -> bytes:
 
 
 def export_post_training(model: Any, faces: NDArray[np.uint8]) -> bytes:
-    """A float model to full int8 with TFLite's own calibration on (N, 48, 48) uint8 faces."""
+    """Export a float model as an int8 .tflite file with TFLite's own post-training quantization.
+
+    Args:
+        model: The float tf_keras model.
+        faces: (N, 48, 48) uint8 faces to calibrate on.
+
+    Returns:
+        The file: int8 input, int8 logits.
+
+    Raises:
+        ModelError: TensorFlow's converter refuses the model.
+    """
     shape = model.input_shape[2:]
 
     def representative() -> Iterator[list[NDArray[np.float32]]]:
@@ -42,7 +63,18 @@ def export_post_training(model: Any, faces: NDArray[np.uint8]) -> bytes:
 
 
 def export_float(model: Any, kind: str) -> bytes:
-    """A float model to 'float32', 'float16' (half-size weights) or 'dynamic' (int8 weights, float activations)."""
+    """Export a float model as a .tflite file with float32 input and logits.
+
+    Args:
+        model: The float tf_keras model.
+        kind: `float32`, `float16` (half-precision weights) or `dynamic` (int8 weights, float activations).
+
+    Returns:
+        The file.
+
+    Raises:
+        ModelError: TensorFlow's converter refuses the model.
+    """
     converter = _converter(model)
     if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -65,5 +97,5 @@ def _convert(converter: Any) -> bytes:
     try:
         return bytes(converter.convert())
     except Exception as error:  # the converter raises ConverterError, ValueError and RuntimeError
-        what = str(error).strip().splitlines()[0][:200]
-        raise ModelError(f"TensorFlow's converter refused the model: {what}") from None
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError(f"TensorFlow's converter refused the model: {reason}") from None

@@ -1,0 +1,1 @@
+"""The commands `convert` and, of the group `models`, label, measure, onnx and sensitivity."""

@@ -1,0 +1,22 @@
+"""What the commands that convert and measure print."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fer_edge.edge.tflite.card import ModelCard
+
+
+def quiet_tensorflow() -> None:
+    """Keep TensorFlow's information and warnings off stderr; to be called before TensorFlow is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def accuracy_line(path: Path, card: ModelCard) -> str:
+    """One line on the accuracy of a file in the first runtime of its card, beside its float network's."""
+    figures, float_figures = next(iter(card.accuracy["runtimes"].values())), card.accuracy["float"]
+    return (
+        f"{path}: {100 * figures['accuracy']:.2f} % on val (float {100 * float_figures['accuracy']:.2f} %), "
+        f"{100 * figures['agreement']:.1f} % agreement"
+    )

@@ -1,0 +1,75 @@
+"""What `fer-edge convert` and the `fer-edge models` commands for network authors may set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_edge.edge.types import option
+
+KINDS = ("ptq", "float32", "float16", "dynamic")
+"""Exports other than the fine-tuned int8 file, which is made where none of them is chosen."""
+
+
+@dataclass(frozen=True)
+class ConversionOptions:
+    """What to export from a float network, and how its quantization is prepared."""
+
+    out: Path = option(Path("models"), "Folder for the model and its card.", metavar="FOLDER")
+    ptq: bool = option(False, "Quantize after training only (PTQ), without fine-tuning.")
+    float32: bool = option(False, "Export in float32, for comparison (instead of int8).")
+    float16: bool = option(False, "Export with half-precision weights (instead of int8).")
+    dynamic: bool = option(False, "Export with int8 weights and float activations (instead of int8).")
+    fold: bool = option(True, "Fold grayscale and upscaling into the first convolution.")
+    calibration_samples: int = option(512, "Training faces to calibrate ranges on.", metavar="N", minimum=1)
+    seed: int = option(1, "Random seed of calibration sample, shuffling and augmentation.", metavar="N")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The exports to make: `int8`, or those of KINDS that are chosen."""
+        return tuple(kind for kind in KINDS if getattr(self, kind)) or ("int8",)
+
+
+@dataclass(frozen=True)
+class TuningOptions:
+    """How long and how the fake-quantized network is fine-tuned."""
+
+    epochs: int = option(1, "Epochs of quantization-aware fine-tuning.", metavar="N", minimum=0)
+    # a short ramp, then half a cosine to 0
+    learning_rate: float = option(1e-4, "Peak learning rate (Adam).", metavar="RATE", minimum=0, open_minimum=True)
+    batch_size: int = option(64, "Faces per step.", metavar="N", minimum=1)
+    steps_per_epoch: int | None = option(
+        None,
+        "Maximum number of steps per epoch.",
+        metavar="N",
+        minimum=1,
+        show_default="the whole train split",
+        example=500,
+    )
+    distill: float = option(
+        0.7,
+        "Weight of the distillation loss (divergence from the float model), 0 to 1.",
+        metavar="WEIGHT",
+        minimum=0,
+        maximum=1,
+    )
+    label_smoothing: float = option(0.1, "Share of a label spread over all classes.", minimum=0, maximum=1, cli=False)
+    resume: bool = option(False, "Start from the best weights of the last fine-tuning of this network.")
+
+
+@dataclass(frozen=True)
+class VerificationOptions:
+    """What a file must show before it is written, and where it is run."""
+
+    min_agreement: float = option(
+        0.85, "Minimum top-1 agreement with the float model, 0 to 1.", metavar="SHARE", minimum=0, maximum=1
+    )
+    max_drop: float = option(1.0, "Maximum accuracy drop on the val split, percentage points.", metavar="POINTS")
+    tflite_runtime_python: Path | None = option(
+        None,
+        "Python interpreter with tflite-runtime and numpy < 2, to verify in that runtime too.",
+        metavar="PATH",
+        envvar="FER_EDGE_TFLITE_PYTHON",
+        show_default=".venv-tflite/bin/python if present",
+        example=".venv-tflite/bin/python",
+    )
