@@ -57,6 +57,6 @@ def _command_lines(root: click.Context, words: tuple[str, ...]) -> list[str]:
 def _line(effective: EffectiveValue) -> str:
     """A key with its value and where that comes from; a comment where there is no value."""
     if not effective.is_set:
-        return f"#{effective.key} is not set"
+        return f"#{effective.key} is not set{': ' if effective.origin else ''}{effective.origin}"
     text = '"…"' if effective.secret else redact(as_toml(effective.value))
     return f"{effective.key} = {text}  # {effective.origin}"

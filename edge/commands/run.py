@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 
 from fer_edge.edge.commands.limits import LimitOptions, limited_frames, page_stays, stop_after
+from fer_edge.edge.commands.outputs import Outputs, refuse_overwriting_source
 from fer_edge.edge.commands.prefetch import Prefetch
-from fer_edge.edge.commands.run_outputs import Outputs, open_page, open_sinks, refuse_overwriting_source
+from fer_edge.edge.commands.run_outputs import open_page, open_sinks
 from fer_edge.edge.commands.signals import GracefulShutdown
 from fer_edge.edge.config.click_options import Option, SectionedCommand, options_from
 from fer_edge.edge.config.file import overruled

@@ -6,69 +6,23 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from fer_edge.edge.config.click_options import flag, info_of
+from fer_edge.edge.commands.outputs import Outputs, check_outputs
 from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import file_identity
 from fer_edge.edge.sinks import Sink
-from fer_edge.edge.sinks.mqtt.options import MqttOptions
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
 from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.terminal import shows_status_line
 from fer_edge.edge.types import EMOTIONS, Source
-from fer_edge.edge.web.options import WebOptions
 
 if TYPE_CHECKING:
     from fer_edge.edge.sinks.line_writer import Rotation
     from fer_edge.edge.web.sink import WebSink
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The options that decide which sinks a run has."""
-
-    files: OutputOptions
-    events: EventOptions
-    web: WebOptions
-    mqtt: MqttOptions
-
-    def stored(self) -> tuple[str, ...]:
-        """What the run keeps on this device, in words."""
-        descriptions = []
-        for options in (self.files, self.events):
-            for each in fields(options):
-                value = getattr(options, each.name)
-                if info_of(each).stores and value and value != "-":
-                    descriptions.append(f"{info_of(each).stores} ({Path(value).name})")
-        return tuple(descriptions)
-
-
-def refuse_overwriting_source(source: str | None, files: OutputOptions) -> None:
-    """Check that no output is a file that is read.
-
-    Args:
-        source: What --source names: a file, a folder of pictures, or neither.
-        files: The outputs.
-
-    Raises:
-        SinkError: An output would overwrite the source, or a picture in its folder.
-    """
-    source = source or ""
-    originals = [each.path for each in os.scandir(source)] if os.path.isdir(source) else [source]
-    known = {file_identity(each) for each in originals} - {None}
-    for name in ("jsonl", "csv", "save_video", "save_picture"):
-        path = getattr(files, name)
-        if path not in (None, "-") and file_identity(path) in known:
-            raise SinkError(f"{flag(name)}: {path} is what --source reads; give another name")
 
 
 def open_page(
@@ -115,26 +69,13 @@ def open_sinks(closing: ExitStack, source: Source, model: str, outputs: Outputs)
         SinkError: An output cannot be written or reached, or does not fit the source.
         click.UsageError: Options do not fit each other.
     """
-    _check(source, outputs)
+    check_outputs(source, outputs)
     sinks = []
     files, displays = _files(source, outputs.files), _displays(source, outputs.files)
     for sink in chain(files, _events(outputs.events), _broker(source, model, outputs), displays):
         closing.callback(sink.close)
         sinks.append(sink)
     return sinks
-
-
-def _check(source: Source, outputs: Outputs) -> None:
-    files, events = outputs.files, outputs.events
-    values = {"snapshot_dir": events.snapshot_dir, "on": events.on, "mqtt": outputs.mqtt.mqtt}
-    flags = [flag(name) for name, value in values.items() if value]
-    if flags and not source.continuous:
-        why = "no emotion begins or ends in single pictures; give a camera, a stream or a video"
-        raise SinkError(f"{', '.join(flags)}: {why}")
-    if files.rotate_mb and not files.csv and files.jsonl in (None, "-"):
-        raise click.UsageError("--rotate-mb needs a file: --jsonl PATH or --csv PATH")
-    if events.snapshot_on and not events.snapshot_dir:
-        raise click.UsageError("--snapshot-on needs --snapshot-dir DIR")
 
 
 def _files(source: Source, options: OutputOptions) -> Iterator[Sink]:

@@ -22,7 +22,8 @@ class EffectiveValue:
     Attributes:
         key: The option's key in the file.
         value: The value; None or an empty tuple where it is not set.
-        origin: The environment variable's name, the file's path, or "default".
+        origin: The environment variable's name, the file's path, or "default"; where there is no value, what happens
+            then, which may be empty.
         secret: Whether the value is never shown.
     """
 
@@ -92,4 +93,7 @@ def _value_of(
             raise ConfigError(bad_variable(error) or str(error)) from None
     if str(option.name) in in_file:
         return in_file[str(option.name)], str(path)
-    return default(option), "default"
+    value = default(option)
+    if value is None and isinstance(option.show_default, str):
+        return None, option.show_default
+    return value, "" if value is None else "default"

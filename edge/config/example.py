@@ -89,11 +89,12 @@ def _table(name: str, command: click.Command) -> Iterator[str]:
 def _limits(option: click.Option) -> str:
     """A sentence with what a value must be, beyond its kind."""
     if isinstance(option.type, click.Choice):
-        return f"One of {', '.join(map(str, option.type.choices))}."
+        names = ", ".join(map(str, option.type.choices))
+        return "" if names in (option.help or "") else f"One of {names}."
     if isinstance(option.type, click.IntRange | click.FloatRange):
         kind = option.type
-        low = "" if kind.min is None else f"{'more than' if kind.min_open else 'at least'} {kind.min:g}"
-        high = "" if kind.max is None else f"{'less than' if kind.max_open else 'at most'} {kind.max:g}"
+        low = "" if kind.min is None else f"{'more than' if kind.min_open else 'at least'} {kind.min:.10g}"
+        high = "" if kind.max is None else f"{'less than' if kind.max_open else 'at most'} {kind.max:.10g}"
         limits = " and ".join(filter(None, (low, high)))
         return f"{limits.capitalize()}." if limits else ""
     return ""

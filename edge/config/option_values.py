@@ -63,10 +63,10 @@ def default(option: click.Option) -> Any:
         option: The option.
 
     Returns:
-        The value, False for a flag without one; None where the option has none.
+        The value, False for a flag that is declared without one; None where the option has none.
     """
     value = option.default() if callable(option.default) else option.default
-    if isinstance(value, _PLAIN):
+    if value is None or isinstance(value, _PLAIN):
         return value
     return False if option.is_flag and isinstance(option.type, click.types.BoolParamType) else None
 

@@ -18,6 +18,7 @@ from network_camera import PORTRAIT
 from fer_edge.edge.cli import COMMANDS, main, missing_dependency
 from fer_edge.edge.commands.run import run
 from fer_edge.edge.config.click_types import FloatRange
+from fer_edge.edge.config.example import DEVICE_COMMANDS
 from fer_edge.edge.config.option_values import options
 from fer_edge.edge.device.installation import install_extra
 from fer_edge.models import FOLDER
@@ -39,6 +40,18 @@ def test_every_command_has_help_that_agrees_with_the_listing(name: str) -> None:
     assert command is not None
     if COMMANDS[name][0].startswith("fer_edge.edge."):
         assert command.get_short_help_str(limit=200).rstrip(".") == COMMANDS[name][1].rstrip(".")
+
+
+@pytest.mark.parametrize("name", DEVICE_COMMANDS)
+def test_values_in_the_devices_help_have_names(name: str) -> None:
+    """SECONDS and not FLOAT RANGE; the range stands behind the sentence."""
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    inner = command.commands if isinstance(command, click.Group) else {"": command}
+    for words in inner:
+        text = CliRunner().invoke(main, [name, *([words] if words else []), "--help"], terminal_width=80).output
+        assert not re.search(r"^ +-.* (INTEGER|FLOAT|TEXT|RANGE)\b", text, re.MULTILINE), text
+        assert max(map(len, text.splitlines())) <= 80
 
 
 def test_runs_options_stand_under_headings_in_one_column() -> None:

@@ -79,6 +79,7 @@ def test_a_run_takes_the_file_and_flags_win(tmp_path: Path) -> None:
         ("jsonl = '-'", ("--source", str(PORTRAIT), "--show", "text")),
         ("show = 'text'", ("--source", str(PORTRAIT), "--jsonl", "-")),
         ("early-exit = false", ("--source", str(PORTRAIT), "--show", "none", "--latency-budget", "9000")),
+        ("rotate = 90", ("--source", str(PORTRAIT), "--show", "none")),
         ("latency-budget = 9", ("--source", str(PORTRAIT), "--show", "none", "--no-early-exit")),
     ],
 )

@@ -171,6 +171,11 @@ def test_no_bad_variable_tells_a_password(text: str) -> None:
         assert "s3cret" not in one_line(fer_edge(*command, FER_EDGE_RUN_ON=text))
 
 
+def test_what_is_not_set_says_what_happens_then() -> None:
+    assert "#camera is not set: 0 without --source\n" in fer_edge("config", "run").stdout
+    assert re.search(r"^#network is not set: .+$", fer_edge("config", "service", "install").stdout, re.MULTILINE)
+
+
 def test_secrets_are_masked() -> None:
     environ = {"FER_EDGE_WEB_TOKEN": "s3cret", "FER_EDGE_RUN_MQTT": "mqtt://u:s3cret@broker/home"}
     shown = fer_edge("config", "run", **environ).stdout
