@@ -58,6 +58,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if "\npytestmark = pytest.mark.tensorflow\n" in collection_path.read_text("utf-8") else None
 
 
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    """A folder with copies of the shipped models, their cards and the ensemble's file."""
+    for file in (*FOLDER.glob("*.tflite"), *FOLDER.glob("*.json")):
+        shutil.copy(file, tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def synthetic_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "fer2013.csv"

@@ -1,4 +1,4 @@
-"""The pipeline's own doings: order, one classifier call, stage times."""
+"""The pipeline: order of faces, one classifier call per frame, stage times and counters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FRAME = Frame(np.random.default_rng(0).integers(0, 255, (160, 200, 3), np.uint8)
 
 
 class Clock:
-    """Stands still but where somebody spends time."""
+    """Advances only when a part of the pipeline says so."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class FixedDetector:
-    """Takes a second where it has a clock."""
+    """Finds the same boxes in every frame; takes a second of its clock."""
 
     description = "fixed"
 
@@ -48,7 +48,7 @@ class FixedDetector:
 
 
 class CountingClassifier:
-    """Says emotion number i for the i-th crop, and keeps what it was given; takes two seconds where it has a clock."""
+    """Scores emotion i for the i-th crop and records the crops; takes two seconds of its clock."""
 
     description = "counting"
 

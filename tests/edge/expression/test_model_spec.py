@@ -48,6 +48,6 @@ def test_a_run_folder_stands_for_its_float_network(tmp_path: Path) -> None:
         ("", ("tflite",), "expected mobilenet_v2"),
     ],
 )
-def test_what_is_no_model_is_told_what_is_expected(text: str, accept: tuple, expected: str) -> None:
+def test_the_error_lists_what_is_accepted(text: str, accept: tuple, expected: str) -> None:
     with pytest.raises(ModelError, match=expected):
         parse_model_spec(text, accept)

@@ -1,4 +1,4 @@
-"""Scores kept while a face looks the same: what is asked again, when, and how late a change is seen."""
+"""The score cache: when a face is classified again, and how soon a change shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FACE = np.clip(RNG.normal(120, 50, (6, 6)).repeat(8, axis=0).repeat(8, axis=1), 
 
 
 class Counting:
-    """Answers with the number of the call, in thousandths, and keeps what it was given."""
+    """Scores with the number of the call, in thousandths; records its crops."""
 
     description = "counting"
 
@@ -36,52 +36,52 @@ def noisy() -> np.ndarray:
     return np.clip(FACE + RNG.normal(0, 2, FACE.shape), 0, 255).astype(np.uint8)
 
 
-def known(classifier: Counting, *faces: np.ndarray) -> ScoreCache:
-    """A memory that is sure of tracks 1, 2 …, at 0 s."""
-    memory = ScoreCache()
+def filled_cache(classifier: Counting, *faces: np.ndarray) -> ScoreCache:
+    """A cache with confirmed scores of tracks 1, 2 …, at 0 s."""
+    cache = ScoreCache()
     for _ in range(2):
-        memory.scores(classifier, range(1, len(faces) + 1), np.stack(faces), 0.0)
+        cache.scores(classifier, range(1, len(faces) + 1), np.stack(faces), 0.0)
     classifier.calls.clear()
-    return memory
+    return cache
 
 
-def test_a_face_that_looks_the_same_is_asked_about_once() -> None:
-    """And once more, to be sure of it."""
-    memory, classifier = ScoreCache(), Counting()
-    scores = [memory.scores(classifier, [1], noisy()[None], index / 100) for index in range(15)]
+def test_an_unchanged_face_is_classified_once() -> None:
+    """And once more, to confirm the scores."""
+    cache, classifier = ScoreCache(), Counting()
+    scores = [cache.scores(classifier, [1], noisy()[None], index / 100) for index in range(15)]
     assert len(classifier.calls) == 2 and all(np.array_equal(each, scores[1]) for each in scores[1:])
 
 
 def test_a_corner_of_the_mouth_is_enough() -> None:
-    memory = known(classifier := Counting(), FACE)
+    cache = filled_cache(classifier := Counting(), FACE)
     moved = FACE.copy()
     moved[36:42, 28:36] = 255 - moved[36:42, 28:36]
-    memory.scores(classifier, [1], moved[None], 0.04)
+    cache.scores(classifier, [1], moved[None], 0.04)
     assert len(classifier.calls) == 1
 
 
-def test_what_changes_slowly_is_seen_too() -> None:
+def test_slow_changes_add_up() -> None:
     """No frame differs enough from the one before."""
-    memory = known(classifier := Counting(), FACE)
+    cache = filled_cache(classifier := Counting(), FACE)
     for index in range(15):
-        memory.scores(classifier, [1], other(2 * index)[None], index / 100)
+        cache.scores(classifier, [1], other(2 * index)[None], index / 100)
     assert 2 <= len(classifier.calls) < 10
 
 
 @pytest.mark.parametrize("later", [MAX_AGE, 5.0, -1.0])
-def test_old_news_is_asked_for_again(later: float) -> None:
-    memory = known(classifier := Counting(), FACE)
-    memory.scores(classifier, [1], FACE[None], later)
+def test_old_scores_are_not_reused(later: float) -> None:
+    cache = filled_cache(classifier := Counting(), FACE)
+    cache.scores(classifier, [1], FACE[None], later)
     assert len(classifier.calls) == 1
 
 
-def test_only_who_changed_is_asked_about_and_everybody_gets_his_own() -> None:
-    memory = known(classifier := Counting(), FACE, other(40))
-    scores = memory.scores(classifier, [3, 2, 1], np.stack([other(-40), other(40), noisy()]), 0.04)
+def test_only_changed_faces_are_classified() -> None:
+    cache = filled_cache(classifier := Counting(), FACE, other(40))
+    scores = cache.scores(classifier, [3, 2, 1], np.stack([other(-40), other(40), noisy()]), 0.04)
     assert scores[:, 0].tolist() == pytest.approx([0.001, 0.002, 0.002])
     assert [len(call) for call in classifier.calls] == [1]
-    memory.retain([2])
-    memory.scores(classifier, [1, 2], np.stack([FACE, other(40)]), 0.08)
+    cache.retain([2])
+    cache.scores(classifier, [1, 2], np.stack([FACE, other(40)]), 0.08)
     assert [len(call) for call in classifier.calls] == [1, 1]
 
 
@@ -95,42 +95,42 @@ class Still:
 
 
 class ByLight:
-    """Sees emotion 3 in a light face, 5 in a dark one; keeps how many it was asked about."""
+    """Scores emotion 3 for a light face, 5 for a dark one; counts the faces."""
 
     description = "by light"
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.faces = 0
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:
-        self.asked += len(crops)
+        self.faces += len(crops)
         return np.eye(7, dtype=np.float32)[[3 if crop.mean() > 128 else 5 for crop in crops]]
 
 
-@pytest.mark.parametrize("unchanged", [0.0, 0.13])
-def test_a_step_is_as_soon_seen_with_memory_as_without(unchanged: float) -> None:
-    """The frame of the change still shows the old answer, the next one the new, whole."""
+@pytest.mark.parametrize("threshold", [0.0, 0.13])
+def test_a_step_shows_as_soon_with_the_cache_as_without(threshold: float) -> None:
+    """The frame of the change still has the old scores, the next one the new ones in full."""
     texture = RNG.integers(0, 100, (240, 240, 3), np.uint8)
-    pipeline = Pipeline(Still(), classifier := ByLight(), Tracker(), Smoother(0.3), ScoreCache(unchanged))
+    pipeline = Pipeline(Still(), classifier := ByLight(), Tracker(), Smoother(0.3), ScoreCache(threshold))
     shown = [
         pipeline.process(Frame(texture + np.uint8(150 if index >= 20 else 0), index, index / 30))[0].scores.argmax()
         for index in range(24)
     ]
     assert shown == [5] * 21 + [3] * 3
-    assert classifier.asked == 24 if not unchanged else classifier.asked <= 10
+    assert classifier.faces == 24 if not threshold else classifier.faces <= 10
 
 
 class Slipping(ByLight):
-    """Is wrong once."""
+    """Makes one mistake."""
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:
         scores = super().__call__(crops)
-        return np.roll(scores, 1, axis=1) if self.asked == 5 else scores
+        return np.roll(scores, 1, axis=1) if self.faces == 5 else scores
 
 
-def test_a_slip_of_the_network_is_not_shown() -> None:
-    """Nor kept, so that it seems to be said twice."""
+def test_a_single_mistake_does_not_show() -> None:
+    """Nor is it cached, which would look like two frames that agree."""
     texture = RNG.integers(0, 100, (240, 240, 3), np.uint8)
     pipeline = Pipeline(Still(), classifier := Slipping(), Tracker(), Smoother(0.3), ScoreCache(0.13))
     shown = [pipeline.process(Frame(texture, index, index / 25))[0].scores.argmax() for index in range(40)]
-    assert set(shown) == {5} and classifier.asked > 5
+    assert set(shown) == {5} and classifier.faces > 5

@@ -1,4 +1,4 @@
-"""stderr while a model opens: the runtime's notices are kept away, everybody else's lines are not."""
+"""stderr while a model opens: the runtime's notices are filtered, all other lines get through."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import pytest
 from fer_edge.models import FOLDER
 
 
-def test_what_others_say_while_a_model_opens_is_not_lost() -> None:
-    """Its own notices are; the network of a detector opens while a run is under way."""
+def test_lines_of_other_threads_are_not_lost() -> None:
+    """The runtime's notices are; a detector opens its model while a run is in progress."""
     program = f"""
 import os, threading
 from fer_edge.edge.tflite.interpreter import open_interpreter
 opened = threading.Event()
-def talk():
+def write_lines():
     count = 0
     while not opened.is_set() or count < 200:
         os.write(2, b"line %d\\n" % count)
         count += 1
     print(count)
-talking = threading.Thread(target=talk)
-talking.start()
+writer = threading.Thread(target=write_lines)
+writer.start()
 for _ in range(5):
     open_interpreter({str(FOLDER / "mobilenet_v2_int8.tflite")!r})
 opened.set()
-talking.join()
+writer.join()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -38,11 +38,11 @@ LATE = """
 import os
 from fer_edge.edge.tflite.stderr_filter import filter_notices
 with filter_notices():
-    under_way = os.dup(2)  # what a write holds that another thread has begun
-os.write(under_way, b"late\\n")
+    unfinished = os.dup(2)  # what the unfinished write of another thread holds
+os.write(unfinished, b"late\\n")
 """
 
-AT_ONCE = f"""
+SIMULTANEOUS = f"""
 import os, threading
 from fer_edge.edge.tflite.interpreter import open_interpreter
 def open_some():
@@ -55,7 +55,7 @@ os.write(2, b"late\\n")
 """
 
 
-@pytest.mark.parametrize("program", [LATE, AT_ONCE], ids=["a write under way", "models that open at once"])
+@pytest.mark.parametrize("program", [LATE, SIMULTANEOUS], ids=["unfinished write", "models that open at the same time"])
 def test_stderr_is_not_lost_to(program: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "late\n")

@@ -1,0 +1,69 @@
+"""Model cards: what they record, and how a missing, malformed or foreign one is reported."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fer_edge.edge.cli import main
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.ensemble import open_classifier
+from fer_edge.edge.expression.model_spec import MODEL_NAMES
+from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card, write_card
+from fer_edge.models import FOLDER
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_a_card_says_what_its_model_is_for_and_what_not(name: str) -> None:
+    stored = json.loads(card_path(FOLDER / f"{name}_int8.tflite").read_text("utf-8"))
+    assert (stored["intended_use"], stored["limits"]) == (ModelCard.intended_use, ModelCard.limits)
+    shown = json.loads(CliRunner().invoke(main, ["models", "show", name]).stdout)
+    assert "Not for decisions about people" in shown["intended_use"]
+    assert all(each in shown["limits"] for each in ("ethnic groups", "unmeasured", "2024/1689, Art. 5(1)(f)"))
+
+
+def test_an_altered_file_is_reported_in_one_line(model_folder: Path) -> None:
+    path = model_folder / "mobilenet_v2_int8.tflite"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    result = CliRunner().invoke(main, ["models", "verify", str(path)])
+    assert result.exit_code == 2 and "not the file its card describes" in result.output
+    with pytest.raises(ModelError, match="sha256"):
+        open_classifier(str(model_folder / "ensemble.json"))
+
+
+def test_model_needs_its_card(model_folder: Path) -> None:
+    path = model_folder / "mobilenet_v2_int8.tflite"
+    card = checked_card(path)
+    write_card(path, replace(card, labels=tuple(reversed(card.labels))))
+    with pytest.raises(ModelError, match="labels"):
+        open_classifier(str(path))
+    card_path(path).write_text("{")
+    with pytest.raises(ModelError, match="cannot be read as a model card"):
+        open_classifier(str(path))
+    card_path(path).unlink()
+    with pytest.raises(ModelError, match="no card"):
+        open_classifier(str(path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": 5},
+        {"labels": [1, 2]},
+        {"pixel_range": None},
+        {"pixel_range": [0, "1"]},
+        {"sha256": None},
+        {"accuracy": []},
+    ],
+)
+def test_a_malformed_card_is_reported_in_one_line(model_folder: Path, change: dict[str, object]) -> None:
+    path = card_path(model_folder / "mobilenet_v2_int8.tflite")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ModelError, match=rf"is no model card; expected .*{next(iter(change))}"):
+        checked_card(model_folder / "mobilenet_v2_int8.tflite")

@@ -1,0 +1,28 @@
+"""The interpreter on the shipped models and on files that are no models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.tflite.interpreter import open_interpreter
+from fer_edge.models import FOLDER
+
+
+def test_the_graph_of_a_shipped_model_is_listed() -> None:
+    model = open_interpreter(FOLDER / "mobilenet_v2_int8.tflite", xnnpack=False)
+    tensors, operators = model.tensors(), model.operators()
+    assert tensors[model.inputs[0].index] == model.inputs[0] and model.inputs[0].scales == (model.inputs[0].scale,)
+    assert model.inputs[0].index in operators[0].inputs and model.outputs[0].index in operators[-1].outputs
+    kernel = next(tensors[operator.inputs[1]] for operator in operators if operator.name == "CONV_2D")
+    assert len(kernel.scales) == kernel.shape[0] > 1 and kernel.scale == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model at all", b"\0\0\0\0TFL3" + bytes(64)])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.tflite"
+    path.write_bytes(content)
+    with pytest.raises(ModelError):
+        open_interpreter(path)
