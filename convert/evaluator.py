@@ -18,7 +18,7 @@ from fer_edge.convert.tflite_export import export_post_training
 from fer_edge.edge.device.host_info import describe_machine
 from fer_edge.edge.errors import ModelError
 from fer_edge.train.data.splits import Split
-from fer_edge.train.loop import predict_logits
+from fer_edge.train.networks import predict_logits
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy")
 """Packages whose versions belong to a conversion's figures."""

@@ -32,7 +32,7 @@ from fer_edge.edge.terminal import configure_logging
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Split
-from fer_edge.train.loop import predict_logits
+from fer_edge.train.networks import predict_logits
 
 TURNS, CALLS = 20, 10
 CALIBRATION_SAMPLES = 512

@@ -31,9 +31,9 @@ def augmented_batches(training_set: TrainingSet, size: int, recipe: Recipe, epoc
 
     def make(step: int) -> Batch:
         rng = np.random.default_rng([recipe.seed, epoch, step])
-        chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        views = augment(training_set.faces[chosen], size, recipe, rng)
-        batch = Batch(views, training_set.targets[chosen], training_set.weights[chosen])
+        indices = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+        views = augment(training_set.faces[indices], size, recipe, rng)
+        batch = Batch(views, training_set.targets[indices], training_set.weights[indices])
         return mixup(batch, recipe.mixup, rng) if recipe.mixup else batch
 
     workers = max(1, min(8, (os.cpu_count() or 2) // 2))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.train import architectures
 from fer_edge.train.averaging import averaged_weights
@@ -27,6 +24,7 @@ from fer_edge.train.checkpoint import (
 )
 from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.fused_batch_norm import training_keras
+from fer_edge.train.networks import dtype_policy, predict_logits
 from fer_edge.train.optimization import compile_model, learning_rate, update_plateau
 from fer_edge.train.recipes import Phase, Recipe
 from fer_edge.train.training_run import TrainingRun
@@ -70,36 +68,6 @@ def fit(
     network = architectures.build(run.network, keras)
     network.set_weights(trainer.best_weights())
     return network, trainer.state
-
-
-@contextmanager
-def dtype_policy(policy: str) -> Iterator[None]:
-    """Layers that are built inside the block compute by this Keras policy; weights stay float32."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def predict_logits(model: Any, faces: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:
-    """Run a Keras model on faces, at its own input size and channels.
-
-    Args:
-        model: A Keras model to logits (N, 7).
-        faces: (N, 48, 48) uint8 gray.
-        batch: Faces per call.
-
-    Returns:
-        (N, 7) float32 logits.
-    """
-    shape = model.input_shape[2:]
-    parts = [
-        np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(network_input(faces[i : i + batch], *shape))))
-        for i in range(0, len(faces), batch)
-    ]
-    return np.concatenate(parts).astype(np.float32)
 
 
 def validate(model: Any, val: Split) -> dict[str, float]:

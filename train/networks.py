@@ -1,14 +1,20 @@
-"""Open a model of either kind, float Keras or TFLite; Keras is imported for the former only."""
+"""Open and run models of either kind, float Keras or TFLite; Keras is imported for the former only."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import read_temperature
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
+from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.evaluation.predictions import LogitsFunction
 
@@ -27,8 +33,6 @@ def open_logits(spec: str, threads: int = 2) -> LogitsFunction:
     model = parse_model_spec(spec, ("tflite", *FLOAT_KINDS))
     if model.kind == "tflite":
         return open_member(model.path, threads)[0].logits
-    from fer_edge.train.loop import predict_logits
-
     network = open_network(model.path)
     return lambda faces: predict_logits(network, faces)
 
@@ -67,6 +71,40 @@ def open_network(path: Path) -> Any:
     if not pictures or outputs != (None, len(EMOTIONS)):
         raise ModelError(f"{path} maps {inputs} to {outputs}; expected pictures (None, S, S, 3) to logits (None, 7)")
     return network
+
+
+@contextmanager
+def dtype_policy(policy: str) -> Iterator[None]:
+    """Layers that are built inside the block compute by this Keras policy; weights stay float32."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def predict_logits(model: Any, faces: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:
+    """Run a Keras model on faces, at its own input size and channels.
+
+    Args:
+        model: A Keras model to logits (N, 7).
+        faces: (N, 48, 48) uint8 gray.
+        batch: Faces per call.
+
+    Returns:
+        (N, 7) float32 logits.
+    """
+    import keras
+
+    shape = model.input_shape[2:]
+    parts = [
+        np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(network_input(faces[i : i + batch], *shape))))
+        for i in range(0, len(faces), batch)
+    ]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def temperature(spec: str) -> float:

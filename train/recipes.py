@@ -30,10 +30,16 @@ class Phase:
 
 
 def _field(
-    default: Any, help: str, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+    default: Any,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    metavar: str | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
     """A field whose default is shown in the help text, although the command line leaves it to the named recipe."""
-    return option(default, help, minimum=low, maximum=high, choices=choices, show_default=str(default))
+    return option(default, help, minimum=low, maximum=high, metavar=metavar, choices=choices, show_default=str(default))
 
 
 @dataclass(frozen=True)
@@ -42,22 +48,22 @@ class Recipe:
 
     name: str = option("best", "Name of the recipe.", cli=False)
     # 1000 * seed has to fit into 32 bits (loop._seed_dropout)
-    seed: int = _field(1, "Random seed of augmentation, dropout and the order of pictures.", 0, 4_000_000)
-    batch_size: int = _field(64, "Pictures per step.", 1)
+    seed: int = _field(1, "Random seed of augmentation, dropout and the order of pictures.", 0, 4_000_000, metavar="N")
+    batch_size: int = _field(64, "Pictures per step.", 1, metavar="PICTURES")
     # bfloat16 is twice as fast for dense convolutions where the processor has AMX, slower for depthwise ones
     precision: str = _field("float32", "Precision of the network's arithmetic.", choices=("float32", "mixed_bfloat16"))
     # phase 1: the head alone, the backbone frozen; five halvings need 32 pixels
-    warmup_epochs: int = _field(1, "Epochs of the warm-up: head only, backbone frozen.", 0)
-    warmup_rate: float = _field(1e-3, "Learning rate of the warm-up.", 0)
-    warmup_size: int = _field(64, "Input size of the warm-up, pixels.", 32, 512)
+    warmup_epochs: int = _field(1, "Epochs of the warm-up: head only, backbone frozen.", 0, metavar="EPOCHS")
+    warmup_rate: float = _field(1e-3, "Learning rate of the warm-up.", 0, metavar="RATE")
+    warmup_size: int = _field(64, "Input size of the warm-up, pixels.", 32, 512, metavar="PIXELS")
     # phase 2: every layer on smaller pictures (1.8 times cheaper); then at full size, the top blocks, then every layer
-    small_epochs: int = _field(0, "Epochs of all layers on small pictures.", 0)
-    small_rate: float = _field(8e-4, "Learning rate on small pictures.", 0)
-    small_size: int = _field(72, "Input size of small pictures, pixels.", 32, 512)
-    top_epochs: int = _field(6, "Epochs of the top blocks, at full size.", 0)
-    top_rate: float = _field(8e-4, "Learning rate of the top blocks.", 0)
-    full_epochs: int = _field(2, "Epochs of all layers, at full size.", 0)
-    full_rate: float = _field(8e-4, "Learning rate of all layers, at full size.", 0)
+    small_epochs: int = _field(0, "Epochs of all layers on small pictures.", 0, metavar="EPOCHS")
+    small_rate: float = _field(8e-4, "Learning rate on small pictures.", 0, metavar="RATE")
+    small_size: int = _field(72, "Input size of small pictures, pixels.", 32, 512, metavar="PIXELS")
+    top_epochs: int = _field(6, "Epochs of the top blocks, at full size.", 0, metavar="EPOCHS")
+    top_rate: float = _field(8e-4, "Learning rate of the top blocks.", 0, metavar="RATE")
+    full_epochs: int = _field(2, "Epochs of all layers, at full size.", 0, metavar="EPOCHS")
+    full_rate: float = _field(8e-4, "Learning rate of all layers, at full size.", 0, metavar="RATE")
     schedule: str = _field(
         "cosine",
         "Learning rate schedule: half a cosine over all phases after the warm-up, or constant.",
@@ -65,9 +71,14 @@ class Recipe:
     )
     optimizer: str = _field("adamw", "Optimizer; sgd has Nesterov momentum of 0.9.", choices=("adamw", "adam", "sgd"))
     weight_decay: float = _field(
-        0.01, "Decoupled weight decay of adamw and sgd, as a fraction per step, times the learning rate.", 0
+        0.01,
+        "Decoupled weight decay of adamw and sgd, as a fraction per step, times the learning rate.",
+        0,
+        metavar="FRACTION",
     )
-    label_smoothing: float = _field(0.1, "Label smoothing: share of the target spread over all classes.", 0, 1)
+    label_smoothing: float = _field(
+        0.1, "Label smoothing: share of the target spread over all classes.", 0, 1, metavar="SHARE"
+    )
     class_weights: str = _field(
         "sqrt",
         "Loss weight of a class: 1/frequency (balanced), its square root (sqrt) or 1 (none).",
@@ -75,33 +86,48 @@ class Recipe:
     )
     # ReduceLROnPlateau and EarlyStopping watch the validation loss
     plateau_patience: int = _field(
-        3, "Epochs without a lower validation loss before the learning rate is reduced (ReduceLROnPlateau).", 1
+        3,
+        "Epochs without a lower validation loss before the learning rate is reduced (ReduceLROnPlateau).",
+        1,
+        metavar="EPOCHS",
     )
-    plateau_factor: float = _field(0.3, "Factor of the learning rate on a plateau.", 0, 1)
-    stop_patience: int = _field(8, "Epochs without a lower validation loss before a phase stops (early stopping).", 1)
+    plateau_factor: float = _field(0.3, "Factor of the learning rate on a plateau.", 0, 1, metavar="FACTOR")
+    stop_patience: int = _field(
+        8, "Epochs without a lower validation loss before a phase stops (early stopping).", 1, metavar="EPOCHS"
+    )
     keep: str = _field(
         "accuracy",
         "Select the epoch with the highest validation accuracy or the lowest validation loss.",
         choices=("accuracy", "loss"),
     )
     # augmentation, of the training split only
-    flip: float = _field(0.5, "Probability of a horizontal flip.", 0, 1)
-    rotation: float = _field(12.0, "Largest rotation, degrees, either way.", 0, 180)
+    flip: float = _field(0.5, "Probability of a horizontal flip.", 0, 1, metavar="PROBABILITY")
+    rotation: float = _field(12.0, "Largest rotation, degrees, either way.", 0, 180, metavar="DEGREES")
     # at 1 a face is a point
-    zoom: float = _field(0.12, "Largest zoom in or out, as a fraction.", 0, 0.9)
-    shift: float = _field(0.08, "Largest shift, as a fraction of the side, either way.", 0, 1)
-    contrast: float = _field(0.2, "Largest change of contrast, as a fraction, either way.", 0, 1)
-    brightness: float = _field(15.0, "Largest change of brightness, gray levels, either way.", 0, 255)
-    gamma: float = _field(0.0, "Largest change of the logarithm of gamma, either way.", 0, 5)
-    noise: float = _field(0.0, "Largest standard deviation of Gaussian noise, gray levels.", 0, 255)
-    erase: float = _field(0.0, "Probability of random erasing.", 0, 1)
-    mixup: float = _field(0.0, "Mixup's alpha, of the Beta distribution of the mixing ratio; 0 is off.", 0)
+    zoom: float = _field(0.12, "Largest zoom in or out, as a fraction.", 0, 0.9, metavar="FRACTION")
+    shift: float = _field(0.08, "Largest shift, as a fraction of the side, either way.", 0, 1, metavar="FRACTION")
+    contrast: float = _field(0.2, "Largest change of contrast, as a fraction, either way.", 0, 1, metavar="FRACTION")
+    brightness: float = _field(15.0, "Largest change of brightness, gray levels, either way.", 0, 255, metavar="LEVELS")
+    gamma: float = _field(0.0, "Largest change of the logarithm of gamma, either way.", 0, 5, metavar="LOG")
+    noise: float = _field(0.0, "Largest standard deviation of Gaussian noise, gray levels.", 0, 255, metavar="LEVELS")
+    erase: float = _field(0.0, "Probability of random erasing.", 0, 1, metavar="PROBABILITY")
+    mixup: float = _field(
+        0.0, "Mixup's alpha, of the Beta distribution of the mixing ratio; 0 turns it off.", 0, metavar="ALPHA"
+    )
     # at 1 the average stays where it began
-    ema: float = _field(0.0, "Momentum of the exponential moving average (EMA) of the weights; 0 is off.", 0, 0.99999)
-    # what is learnt besides the label
-    votes_share: float = _field(0.3, "Share of FER+'s votes in the target, with --ferplus.", 0, 1)
-    teacher_share: float = _field(0.7, "Weight of the distillation loss, with --teacher.", 0, 1)
-    teacher_temperature: float = _field(2.0, "Distillation temperature, of teachers and student.", 0.01, 100)
+    ema: float = _field(
+        0.0,
+        "Momentum of the exponential moving average (EMA) of the weights; 0 turns it off.",
+        0,
+        0.99999,
+        metavar="MOMENTUM",
+    )
+    # what is learned besides the label
+    votes_share: float = _field(0.3, "Share of FER+'s votes in the target, with --ferplus.", 0, 1, metavar="SHARE")
+    teacher_share: float = _field(0.7, "Weight of the distillation loss, with --teacher.", 0, 1, metavar="WEIGHT")
+    teacher_temperature: float = _field(
+        2.0, "Distillation temperature, of teachers and student.", 0.01, 100, metavar="T"
+    )
     teacher_views: str = _field(
         "plain",
         "Run the teachers once on each plain picture, or on every augmented view that the student sees.",
@@ -111,8 +137,10 @@ class Recipe:
         "float32", "Precision of the teachers' arithmetic on augmented views.", choices=("float32", "mixed_bfloat16")
     )
     # cross-validated teachers: each is trained without one fold, on whose faces alone its logits are used
-    folds: int = _field(0, "Cross-validation folds of the train split, one of which is held out; 0 is off.", 0)
-    fold: int = _field(0, "Index of the held-out fold, from 0.", 0)
+    folds: int = _field(
+        0, "Cross-validation folds of the train split, one of which is held out; 0 turns it off.", 0, metavar="N"
+    )
+    fold: int = _field(0, "Index of the held-out fold, from 0.", 0, metavar="INDEX")
 
     def phases(self, full_size: int = INPUT_SIZE) -> tuple[Phase, ...]:
         """The phases in order, without those of no epochs; top and full train at the network's own size."""

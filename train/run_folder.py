@@ -18,7 +18,7 @@ from fer_edge.train.checkpoint import CHECKPOINT, TrainingState
 from fer_edge.train.data.splits import Dataset, Split, fingerprint
 from fer_edge.train.evaluation import report
 from fer_edge.train.evaluation.metrics import Metrics, measure
-from fer_edge.train.loop import predict_logits
+from fer_edge.train.networks import predict_logits
 from fer_edge.train.teachers import LOGITS_FILE, read_logits, write_logits
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.training_targets import SoftTargets

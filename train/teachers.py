@@ -18,7 +18,7 @@ from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Split, fingerprint
 from fer_edge.train.evaluation.predictions import collect_logits
-from fer_edge.train.networks import open_logits, open_network
+from fer_edge.train.networks import dtype_policy, open_logits, open_network
 from fer_edge.train.training_targets import Teacher, in_fold
 
 LOGITS_FILE = "teacher_logits.npz"
@@ -82,8 +82,6 @@ def open_teachers(specs: Sequence[str], precision: str) -> tuple[Teacher, list[s
         ModelError: A teacher is missing or cannot be loaded.
     """
     import keras
-
-    from fer_edge.train.loop import dtype_policy
 
     _check_existence(specs)
     for spec in specs:

@@ -39,7 +39,7 @@ from fer_edge.train import architectures
 from fer_edge.train.architectures.layers import head
 from fer_edge.train.architectures.mobilenet_v2 import backbone
 from fer_edge.train.data.splits import Dataset, Split
-from fer_edge.train.loop import predict_logits
+from fer_edge.train.networks import predict_logits
 from fer_edge.train.weights import save_half
 
 pytestmark = pytest.mark.tensorflow

@@ -15,7 +15,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.preprocess import FACE_SIZE, normalize
 from fer_edge.train import architectures
-from fer_edge.train.loop import predict_logits
+from fer_edge.train.networks import predict_logits
 
 pytestmark = pytest.mark.tensorflow
 

@@ -55,8 +55,8 @@ def test_help_describes_every_field_with_its_default_and_values() -> None:
     for each in fields(Recipe):
         if each.name != "name":
             _, _, text = page.partition(f"{flag(each.name)} ")
-            assert re.match(r"(INTEGER RANGE|FLOAT RANGE|\[[\w|]+\]) [A-Z][^\[]+\. \[default: ", text), each.name
-    assert re.search(r"--rotation FLOAT RANGE [^\[]+\[default: \(12\.0\); 0<=x<=180\]", page)
+            assert re.match(r"([A-Z]+|\[[\w|]+\]) [A-Z][^\[]+\. \[default: ", text), each.name
+    assert re.search(r"--rotation DEGREES [^\[]+\[default: \(12\.0\); 0<=x<=180\]", page)
     assert re.search(r"--optimizer \[adamw\|adam\|sgd\] [^\[]+\[default: \(adamw\)\]", page)
 
 

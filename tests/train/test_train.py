@@ -24,7 +24,7 @@ from fer_edge.train import architectures, loop
 from fer_edge.train.augment import augment
 from fer_edge.train.data.loading import load
 from fer_edge.train.fused_batch_norm import training_keras
-from fer_edge.train.networks import open_network
+from fer_edge.train.networks import open_network, predict_logits
 from fer_edge.train.recipes import RECIPES, Recipe, make_recipe
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.training_targets import class_weights
@@ -64,9 +64,9 @@ def test_saved_models_agree(finished_run: Path, synthetic_csv: Path) -> None:
     older = keras.models.load_model(finished_run / "float.h5", compile=False)
     half = architectures.build("mobilenet_v2", keras)
     load_half(half, finished_run / "float.npz")
-    logits = loop.predict_logits(saved, faces)
-    assert np.allclose(loop.predict_logits(older, faces), logits, atol=1e-5)
-    assert np.allclose(loop.predict_logits(half, faces), logits, atol=0.02 * (1 + np.abs(logits).max()))
+    logits = predict_logits(saved, faces)
+    assert np.allclose(predict_logits(older, faces), logits, atol=1e-5)
+    assert np.allclose(predict_logits(half, faces), logits, atol=0.02 * (1 + np.abs(logits).max()))
 
 
 def test_killed_run_resumes_with_the_same_history(synthetic_csv: Path, finished_run: Path, tmp_path: Path) -> None:

@@ -27,13 +27,21 @@ class EnsembleOptions:
     )
     balance: float = option(
         0.0,
-        "Favour rare classes by their frequency in the train split, to this negative power; 0 is off.",
+        "Strength in favour of rare classes, as a power of their inverse frequency in the train split; 0 turns it off.",
+        metavar="STRENGTH",
         minimum=0,
         maximum=1,
     )
     max_drop: float = option(
-        100 * MAX_DROP, "Maximum accuracy drop of early exit, percentage points.", minimum=0, maximum=100
+        100 * MAX_DROP,
+        "Maximum accuracy drop of early exit, percentage points.",
+        metavar="POINTS",
+        minimum=0,
+        maximum=100,
     )
     partitions: int = option(
-        1, "Random partitions into five folds over which the cross-validated metrics are averaged.", minimum=1
+        1,
+        "Random partitions into five folds over which the cross-validated metrics are averaged.",
+        metavar="N",
+        minimum=1,
     )

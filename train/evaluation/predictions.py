@@ -80,7 +80,7 @@ def early_exit(
         (N, 7) float32 probabilities and (N,) int64 models per face.
     """
     return run_cascade(
-        lambda member, chosen: views[member][0, chosen],
+        lambda member, faces: views[member][0, faces],
         views[0].shape[1],
         np.asarray(weights, np.float32),
         cascade.temperatures,
