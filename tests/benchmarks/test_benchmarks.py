@@ -81,15 +81,15 @@ def test_a_missing_model_is_one_line(synthetic_csv: Path) -> None:
 # --- latency -----------------------------------------------------------------------------------------------------
 
 
-def test_latency_keeps_the_phases_apart(tiny: Path, tmp_path: Path) -> None:
+def test_latency_reports_each_phase(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "latency.json"
     done = run("latency", tiny, tiny, "--threads", "1,2", "--runs", "23", "--warmup", "2", "--out", out)
     assert done.exit_code == 0, done.output
     rows = json.loads(out.read_text())["rows"]
     assert [row["threads"] for row in rows] == [1, 1, 2, 2]
     for row in rows:
-        whole = row["classifier"]
-        assert 0 < whole["min"] <= whole["p50"] <= whole["p90"] <= whole["p99"]
+        ms = row["classifier"]
+        assert 0 < ms["min"] <= ms["p50"] <= ms["p90"] <= ms["p99"]
         assert row["open"] > 0
         assert row["first"] > 0
         assert row["peak_mib"] > 0
@@ -134,13 +134,13 @@ def test_latency_is_measured_on_one_to_four_threads(
 
 
 @pytest.mark.parametrize("threads", ["0", "1,", "two", "1,-2"])
-def test_latency_refuses_thread_counts_that_are_none(threads: str, tiny: Path) -> None:
+def test_latency_refuses_invalid_thread_counts(threads: str, tiny: Path) -> None:
     done = run("latency", tiny, "--threads", threads)
     assert done.exit_code == 2
     assert "whole numbers above 0" in done.stderr
 
 
-def test_peak_memory_is_the_fresh_processs_own(tiny: Path) -> None:
+def test_peak_memory_is_that_of_the_new_process(tiny: Path) -> None:
     ballast = np.ones(16 * 2**20, np.uint8)  # 16 MiB that a child would inherit as ru_maxrss
     small = latency.in_new_process(str(tiny), 1)["peak_mib"]
     ballast = np.ones(192 * 2**20, np.uint8)
@@ -186,18 +186,18 @@ def raspberry(tmp_path: Path) -> Path:
 
 
 def test_facts_of_a_raspberry_pi(raspberry: Path) -> None:
-    found = machine.facts(raspberry)
-    assert found["model"] == "Raspberry Pi 4 Model B Rev 1.4"
-    assert found["cpu"] == "Cortex-A72"
-    assert found["memory_mib"] == 3884360 // 1024
-    assert found["os"] == "Debian GNU/Linux 12 (bookworm)"
-    assert (found["governor"], found["mhz"], found["max_mhz"]) == ("ondemand", 600.0, 1800.0)
-    assert (found["celsius"], found["load"]) == (48.7, 0.52)
-    assert record.slug(found["model"]) == "raspberry-pi-4-model-b-rev-1-4"
+    facts = machine.facts(raspberry)
+    assert facts["model"] == "Raspberry Pi 4 Model B Rev 1.4"
+    assert facts["cpu"] == "Cortex-A72"
+    assert facts["memory_mib"] == 3884360 // 1024
+    assert facts["os"] == "Debian GNU/Linux 12 (bookworm)"
+    assert (facts["governor"], facts["mhz"], facts["max_mhz"]) == ("ondemand", 600.0, 1800.0)
+    assert (facts["celsius"], facts["load"]) == (48.7, 0.52)
+    assert record.slug(facts["model"]) == "raspberry-pi-4-model-b-rev-1-4"
     assert record.slug("Intel(R) Core(TM) i7-9999") == "intel-core-i7-9999"
 
 
-def test_a_frequency_without_a_governor_is_the_kernels_own(raspberry: Path) -> None:
+def test_without_a_governor_the_frequency_is_that_of_cpuinfo(raspberry: Path) -> None:
     (raspberry / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq").unlink()
     (raspberry / "proc/cpuinfo").write_text(
         "processor\t: 0\ncpu MHz\t\t: 2000.25\n\nprocessor\t: 1\ncpu MHz\t\t: 3000\n"
@@ -205,12 +205,12 @@ def test_a_frequency_without_a_governor_is_the_kernels_own(raspberry: Path) -> N
     assert machine.condition(raspberry)["mhz"] == 2500.1
 
 
-def test_facts_of_a_machine_that_tells_nothing(tmp_path: Path) -> None:
-    found = machine.facts(tmp_path)
-    assert found["model"] is None
-    assert found["celsius"] is None
-    assert found["python"]
-    json.dumps(found)
+def test_facts_of_a_machine_without_sensors(tmp_path: Path) -> None:
+    facts = machine.facts(tmp_path)
+    assert facts["model"] is None
+    assert facts["celsius"] is None
+    assert facts["python"]
+    json.dumps(facts)
 
 
 # --- the commands ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Benchmarks of wholes: frames from capture to sink, other packages beside ours, and processes from their start."""
+"""End-to-end benchmarks: frames from capture to sink, other packages, and processes from start to exit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from measuring import run
 from fer_edge.benchmarks import peers
 from fer_edge.benchmarks.fixtures.clips import NOISE, PORTRAIT, write_clip
 from fer_edge.benchmarks.peer_process import open_peer, share_packages
-from fer_edge.benchmarks.report import ms_per_frame
+from fer_edge.benchmarks.report_figures import ms_per_frame
 from fer_edge.benchmarks.results_io import record
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.expression.ensemble_config import EnsembleConfig, read_ensemble, write_ensemble
@@ -44,8 +44,8 @@ def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
     assert row["models"][first]["p50"] > 0 and 0 < row["outside_models"] < 1
     assert row["camera"]["processed"] + row["camera"]["dropped"] <= 4 * 30
     assert row["rate"] > 0 and row["cpu_seconds"] > 0 and row["peak_mib"] > 0
-    drawn = sum(ms_per_frame(row, name) for name in (*row["models"], "fuse"))
-    assert drawn == pytest.approx(row["stages"]["classify"]["mean"], abs=0.01)
+    bar_length = sum(ms_per_frame(row, name) for name in (*row["models"], "fuse"))
+    assert bar_length == pytest.approx(row["stages"]["classify"]["mean"], abs=0.01)
     assert f"| {row['models_per_face']:.2f} | {100 * row['outside_models']:.0f} % |" in run("table", out).stdout
     (window,) = row["sustained"]  # one, however short the run
     assert window["ms"]["count"] > 0 and window["ms"]["p50"] <= window["ms"]["p99"]
@@ -62,7 +62,7 @@ def test_a_clip_keeps_its_noise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("--sizes", "640"), ("--sizes", "10x10"), ("--faces", "0"), ("--faces", "x")])
-def test_pipeline_refuses_what_is_no_clip(words: tuple[str, str]) -> None:
+def test_pipeline_refuses_invalid_clips(words: tuple[str, str]) -> None:
     done = run("pipeline", *words)
     assert done.exit_code == 2 and "expected" in done.stderr
 
@@ -70,7 +70,7 @@ def test_pipeline_refuses_what_is_no_clip(words: tuple[str, str]) -> None:
 # --- peers -------------------------------------------------------------------------------------------------------
 
 
-def test_peers_takes_turns_on_one_core(
+def test_peers_measures_every_model_on_one_core(
     tiny: Path, synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our own rows, without the gigabytes of the others; files are looked at as the shipped models are."""
@@ -84,8 +84,8 @@ def test_peers_takes_turns_on_one_core(
     rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
     assert list(rows) == ["run", "ensemble", "mobilenet_v2", "tiny", "ensemble (float32)"]
     part = load(synthetic_csv).split("val")
-    answers = open_classifier()(part.faces[:8]).argmax(axis=1)
-    assert rows["ensemble"]["accuracy"] == round(float((answers == part.labels[:8]).mean()), 5)
+    predictions = open_classifier()(part.faces[:8]).argmax(axis=1)
+    assert rows["ensemble"]["accuracy"] == round(float((predictions == part.labels[:8]).mean()), 5)
     for name, row in rows.items():
         assert row["faces_found"] == 1 and row["first_ms"] > 0 and row["peak_mib"] > 0
         assert name == "run" or 0 < row["classifier"]["p50"] < row["frame"]["p50"]
@@ -94,9 +94,9 @@ def test_peers_takes_turns_on_one_core(
         low, high = row["ratio_interval"]
         assert len(row["rounds"]) == peers.ROUNDS and low <= row["ratio"] <= high
     assert "classifier" not in rows["run"] and rows["run"]["ratio_interval"] == [1, 1]
-    told = run("table", out).stdout
-    assert re.search(r"^\| run \| fer-edge \|.*\| 1\.0 \| – \|", told, re.MULTILINE)
-    assert re.search(r"^\| ensemble \(float32\) \|.*\| [\d.]+ \([\d.]+–[\d.]+\) \| \d", told, re.MULTILINE)
+    tables = run("table", out).stdout
+    assert re.search(r"^\| run \| fer-edge \|.*\| 1\.0 \| – \|", tables, re.MULTILINE)
+    assert re.search(r"^\| ensemble \(float32\) \|.*\| [\d.]+ \([\d.]+–[\d.]+\) \| \d", tables, re.MULTILINE)
 
 
 def test_an_environment_shares_this_ones_packages(tmp_path: Path) -> None:
@@ -106,10 +106,10 @@ def test_an_environment_shares_this_ones_packages(tmp_path: Path) -> None:
     (own,) = tmp_path.glob("lib/python*/site-packages")
     (own / "cv2.py").write_text("")
     share_packages(python)
-    told = subprocess.run(
+    process = subprocess.run(
         [python, "-c", "import cv2, numpy; print(cv2.__file__, numpy.__file__)"], capture_output=True, text=True
     )
-    assert told.stdout.split() == [str(own / "cv2.py"), np.__file__], told.stderr
+    assert process.stdout.split() == [str(own / "cv2.py"), np.__file__], process.stderr
 
 
 def test_a_peer_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
@@ -122,18 +122,19 @@ def test_a_peer_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_start_is_measured_beside_bare_imports_and_a_headless_run(tmp_path: Path) -> None:
+def test_start_is_compared_with_imports_alone(tmp_path: Path) -> None:
     out = tmp_path / "start.json"
     done = run("start", "mobilenet_v2", "--runs", "3", "--frames", "10", "--out", out)
     assert done.exit_code == 0, done.output
-    bare, ours, whole = json.loads(out.read_text())["rows"]
-    assert bare["model"].startswith("import cv2") and bare["ratio"] == 1 and "sha256" not in bare
-    assert ours["ratio"] == pytest.approx(ours["ms"]["p50"] / bare["ms"]["p50"], abs=1e-3)
-    assert whole["model"] == "run, headless, 10 frames" and whole["rate"] > 0 and whole["sha256"] == ours["sha256"]
-    assert bare["peak_mib"] < ours["peak_mib"] < whole["peak_mib"]  # of itself, not of what started it
-    told = run("table", out).stdout
-    assert re.search(r"^\| import cv2.*\| 1\.00 \| – \| \d+ MiB \|$", told, re.MULTILINE)
-    assert f"| {whole['rate']:.0f} | {whole['peak_mib']:.0f} MiB |" in told
+    imports, predict, headless = json.loads(out.read_text())["rows"]
+    assert imports["model"].startswith("import cv2") and imports["ratio"] == 1 and "sha256" not in imports
+    assert predict["ratio"] == pytest.approx(predict["ms"]["p50"] / imports["ms"]["p50"], abs=1e-3)
+    assert headless["model"] == "run, headless, 10 frames" and headless["sha256"] == predict["sha256"]
+    assert headless["rate"] > 0
+    assert imports["peak_mib"] < predict["peak_mib"] < headless["peak_mib"]  # of the process alone
+    tables = run("table", out).stdout
+    assert re.search(r"^\| import cv2.*\| 1\.00 \| – \| \d+ MiB \|$", tables, re.MULTILINE)
+    assert f"| {headless['rate']:.0f} | {headless['peak_mib']:.0f} MiB |" in tables
     again = run("compare", out, out)
     assert again.exit_code == 0, again.output
     assert again.stdout.count("1.00x [") == 3

@@ -1,4 +1,4 @@
-"""Where a network's time goes, on the shipped networks."""
+"""Time per kind of layer, on the shipped networks."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ CONTENT = (FOLDER / "se_mobilenet_v2_int8.tflite").read_bytes()
 
 
 @pytest.mark.parametrize("count", [1, 4, 30, len(list(operators(CONTENT)))])
-def test_a_piece_computes_what_the_network_computes_there(count: int, tmp_path: Path) -> None:
-    (tmp_path / "piece.tflite").write_bytes(truncate(CONTENT, count))
-    piece = open_interpreter(tmp_path / "piece.tflite", xnnpack=False)
-    (tensor,) = piece.inputs
+def test_a_truncated_network_computes_the_same_tensor(count: int, tmp_path: Path) -> None:
+    (tmp_path / "truncated.tflite").write_bytes(truncate(CONTENT, count))
+    truncated = open_interpreter(tmp_path / "truncated.tflite", xnnpack=False)
+    (tensor,) = truncated.inputs
     face = np.random.default_rng(0).integers(-128, 128, tensor.shape).astype(tensor.dtype)
-    whole = runtime().module.Interpreter(
+    network = runtime().module.Interpreter(
         model_content=CONTENT,
         experimental_preserve_all_tensors=True,
         experimental_op_resolver_type=runtime().module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
-    whole.allocate_tensors()
-    whole.set_tensor(whole.get_input_details()[0]["index"], face)
-    whole.invoke()
-    np.testing.assert_array_equal(piece.run(face)[0], whole.get_tensor(piece.outputs[0].index))
-    assert list(piece.outputs[0].shape) == list(operators(CONTENT))[count - 1]["shape"]
+    network.allocate_tensors()
+    network.set_tensor(network.get_input_details()[0]["index"], face)
+    network.invoke()
+    np.testing.assert_array_equal(truncated.run(face)[0], network.get_tensor(truncated.outputs[0].index))
+    assert list(truncated.outputs[0].shape) == list(operators(CONTENT))[count - 1]["shape"]
 
 
 @pytest.mark.slow
@@ -42,11 +42,12 @@ def test_every_operator_is_of_one_kind_and_its_time_counted(tmp_path: Path) -> N
     (row,) = json.loads((tmp_path / "layers.json").read_text())["rows"]
     assert list(row["kinds"]) == list(KINDS)
     of_kind = {kind: [layer["ms"] for layer in row["layers"] if layer["kind"] == kind] for kind in KINDS}
-    for kind, found in row["kinds"].items():
-        assert (found["operators"], found["ms"]) == (len(of_kind[kind]), pytest.approx(sum(of_kind[kind]), abs=0.01))
+    for kind, figures in row["kinds"].items():
+        assert figures["operators"] == len(of_kind[kind])
+        assert figures["ms"] == pytest.approx(sum(of_kind[kind]), abs=0.01)
     assert sum(map(len, of_kind.values())) == len(row["layers"])
     assert len(of_kind["depthwise convolution"]) == 17  # of its blocks (Sandler et al. 2018, table 2)
-    assert row["ms"] == pytest.approx(sum(found["ms"] for found in row["kinds"].values()), abs=0.01)
+    assert row["ms"] == pytest.approx(sum(each["ms"] for each in row["kinds"].values()), abs=0.01)
     (line,) = [line for line in run("table", tmp_path / "layers.json").stdout.splitlines() if "| mobilenet_v2" in line]
     assert line.count("%") == len(KINDS)
 

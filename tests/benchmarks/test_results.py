@@ -1,4 +1,4 @@
-"""Result files: compared, drawn on one page, made into tables, and true of what ships."""
+"""Result files: comparison, report, tables, and whether they match the shipped files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from measuring import result, run
 
-from fer_edge.benchmarks import compare, report, table
+from fer_edge.benchmarks import compare, report, report_figures, table
 from fer_edge.benchmarks.results_io import record
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.tables import accuracy
@@ -28,9 +28,9 @@ ROOT = FOLDER.parent
 def test_compare_pairs_accuracy_by_picture(tmp_path: Path) -> None:
     paths = [tmp_path / "old.json", tmp_path / "new.json"]
     for path, right in zip(paths, ("1" * 60 + "0" * 40, "0" * 5 + "1" * 75 + "0" * 20), strict=True):
-        kept = result()
-        kept["rows"][0] |= {"correct": right, "predictions": "3" + right[1:], "accuracy": right.count("1") / 100}
-        path.write_text(json.dumps(kept))
+        stored = result()
+        stored["rows"][0] |= {"correct": right, "predictions": "3" + right[1:], "accuracy": right.count("1") / 100}
+        path.write_text(json.dumps(stored))
     done = run("compare", *paths)
     assert done.exit_code == 0, done.output
     assert "+15.00 [" in done.stdout and "20 gained, 5 lost, p = 0.004, 76.00 % same predictions" in done.stdout
@@ -71,7 +71,7 @@ def test_sign_test(gained: int, lost: int, expected: float) -> None:
     assert compare.sign_test(gained, lost) == pytest.approx(expected)
 
 
-def test_turns_that_were_shared_are_drawn_together() -> None:
+def test_shared_rounds_are_resampled_together() -> None:
     """A machine that slows down by half slows both: their ratio is as sure as ever, unless they took other turns."""
     drifting = np.linspace(1, 1.5, 10)
     assert ratio_interval(2 * drifting, drifting, paired=True) == (2, 2)
@@ -85,16 +85,16 @@ def test_turns_that_were_shared_are_drawn_together() -> None:
 # --- report ------------------------------------------------------------------------------------------------------
 
 
-def test_a_report_needs_nothing_but_itself(tiny: Path, synthetic_csv: Path, tmp_path: Path) -> None:
-    """Tables, pictures and the commands of real results, in one file that loads nothing."""
-    made = [
+def test_a_report_is_self_contained(tiny: Path, synthetic_csv: Path, tmp_path: Path) -> None:
+    """Tables, figures and commands of real results, in one file that loads nothing else."""
+    commands = [
         ("accuracy", tiny, "--data", synthetic_csv),
         ("latency", tiny, "--threads", "1", "--runs", "10", "--warmup", "1"),
         ("layers", "mobilenet_v2", "--rounds", "1"),
         ("pipeline", "--faces", "1", "--sizes", "320x240", "--frames", "6", "--minutes", "0.001"),
     ]
-    paths = [tmp_path / f"{words[0]}.json" for words in made]
-    for words, path in zip(made, paths, strict=True):
+    paths = [tmp_path / f"{words[0]}.json" for words in commands]
+    for words, path in zip(commands, paths, strict=True):
         assert run(*words, "--out", path).exit_code == 0
     done = run("report", *paths, "--out", tmp_path / "report.html")
     assert done.exit_code == 0, done.output
@@ -111,7 +111,7 @@ def test_accuracy_and_latency_are_of_one_runtime() -> None:
     slow = {"model": "m", "runtime": "tflite-runtime 2.14.0", "threads": 1, "classifier": {"p50": 60.0}}
     fast = slow | {"runtime": "LiteRT 9.9", "classifier": {"p50": 4.0}}
     for rows in ([fast, slow], [slow, fast]):
-        assert report.accuracy_at([result(), result("latency", rows=rows)]) == {"m": (4.0, 50.0)}
+        assert report_figures.accuracy_and_latency([result(), result("latency", rows=rows)]) == {"m": (4.0, 50.0)}
 
 
 # --- tables ------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def test_accuracy_table(tmp_path: Path) -> None:
     ]
 
 
-def test_recall_table_counts_what_goes_wrong() -> None:
+def test_recall_table_counts_confusions() -> None:
     """Of 11 fears none is taken for surprise; of 11 surprises none for fear; 11 are neutral and 10 are called so."""
     row = result()["rows"][0]
     row["confusion"][EMOTIONS.index("surprise")][EMOTIONS.index("fear")] = 11  # now half of 22
@@ -137,11 +137,11 @@ def test_recall_table_counts_what_goes_wrong() -> None:
     assert last == "| m |" + " 25.0 % |" * 7 + " 0.91 | 0.0 % | 50.0 % |"
 
 
-def test_what_int8_costs_stands_in_the_cards() -> None:
+def test_cost_of_int8_is_read_from_the_cards() -> None:
     """Three rows a network; a line above of the machine, once where it is the same for all."""
     figures = {"accuracy": 0.7, "balanced_accuracy": 0.6, "ece": 0.05}
     host = result()["machine"]
-    found = {
+    accuracy_of_card = {
         "split": "val",
         "pictures": 9,
         "machine": host,
@@ -149,7 +149,7 @@ def test_what_int8_costs_stands_in_the_cards() -> None:
         "post_training": figures | {"agreement": 0.9},
     }
     runtimes = {"LiteRT 9.9, 1 thread": figures | {"accuracy": 0.71, "agreement": 0.95}, "tflite-runtime": "not run"}
-    cards = [ModelCard("x", name, "0", accuracy=found | {"runtimes": runtimes}) for name in ("a", "b")]
+    cards = [ModelCard("x", name, "0", accuracy=accuracy_of_card | {"runtimes": runtimes}) for name in ("a", "b")]
     lines = accuracy.quantization(cards).splitlines()
     assert lines[0] == (
         "LiteRT 9.9, split `val`, 9 pictures; "
@@ -218,7 +218,7 @@ def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "not JSON", '{"kind": "accuracy", "machine": {}, "rows": []}'])
-def test_what_is_no_result_is_refused(content: str, tmp_path: Path) -> None:
+def test_an_invalid_result_file_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(content)
     done = run("table", path)
@@ -259,7 +259,7 @@ def test_results_are_of_the_shipped_files() -> None:
                     assert sha256(FOLDER / name) == digest, f"{path.name} has another {name}: run its command again"
 
 
-def test_what_an_ensemble_is_includes_how_it_is_fused(tmp_path: Path) -> None:
+def test_identity_of_an_ensemble_includes_its_fusion(tmp_path: Path) -> None:
     for path in (FOLDER / name for name in (*record.identity("ensemble")["sha256"], "mobilenet_v2_int8.json")):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     for card in FOLDER.glob("*_int8.json"):

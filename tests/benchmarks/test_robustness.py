@@ -56,11 +56,11 @@ def test_the_command_measures_and_draws(tiny: Path, synthetic_csv: Path, tmp_pat
     (row,) = result["rows"]
     assert result["before"].keys() == result["after"].keys() >= {"celsius", "governor", "load"}
     assert row["degraded"].keys() == DEGRADATIONS.keys()
-    assert all(len(found) == 5 for found in row["degraded"].values())
+    assert all(len(accuracies) == 5 for accuracies in row["degraded"].values())
     assert cv2.imread(str(plot)) is not None
-    shown = CliRunner().invoke(main, ["bench", "table", str(out)])
-    assert shown.exit_code == 0 and "| tiny, under |" in shown.output
-    assert f"| brightness | gray levels | {100 * row['degraded']['brightness'][0]:.1f} % (20) |" in shown.output
+    tables = CliRunner().invoke(main, ["bench", "table", str(out)])
+    assert tables.exit_code == 0 and "| tiny, under |" in tables.output
+    assert f"| brightness | gray levels | {100 * row['degraded']['brightness'][0]:.1f} % (20) |" in tables.output
 
 
 @pytest.mark.slow
@@ -76,5 +76,5 @@ def test_early_exit_is_measured_too(synthetic_csv: Path, tmp_path: Path) -> None
         (DEGRADATIONS["blur"](part.faces[:3], 2), row["early_exit"]["degraded"]["blur"][-1]),
     ):
         assert accuracy == pytest.approx(np.mean(early_exit(faces).argmax(axis=1) == part.labels[:3]), abs=1e-5)
-    shown = CliRunner().invoke(main, ["bench", "table", str(out)])
-    assert "| ensemble, under |" in shown.output and "| ensemble with early exit, under |" in shown.output
+    tables = CliRunner().invoke(main, ["bench", "table", str(out)])
+    assert "| ensemble, under |" in tables.output and "| ensemble with early exit, under |" in tables.output
