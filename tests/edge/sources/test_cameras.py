@@ -17,10 +17,10 @@ from typing import Any
 import cv2
 import pytest
 from click.testing import CliRunner
+from fake_picamera2 import Picamera2, install_fake_picamera2
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from standins import Picamera2, install
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.sources import v4l2
@@ -329,7 +329,7 @@ def invoke_cameras(*arguments: str) -> Any:
 
 
 def test_cameras_of_libcamera_are_invoke_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch)
+    install_fake_picamera2(monkeypatch)
     lines = invoke_cameras().stdout.splitlines()
     at = lines.index("--camera picamera2:0  imx708 (/base/soc/i2c0mux/i2c@1/imx708@1a, rotated 180)")
     assert lines[at + 1] == "  SRGGB10_CSI2P: 1536x864 at 120.13, 2304x1296 at 56.03"
@@ -339,7 +339,7 @@ def test_cameras_of_libcamera_are_invoke_cameras(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_busy_camera_of_libcamera_is_listed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    picamera2 = install(monkeypatch)
+    picamera2 = install_fake_picamera2(monkeypatch)
     with picamera2(0):
         assert "  Failed to acquire camera: Device or resource busy" in invoke_cameras().stdout.splitlines()
     assert isinstance(picamera2(0), Picamera2)  # closed after the listing

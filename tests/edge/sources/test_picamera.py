@@ -1,4 +1,4 @@
-"""A Raspberry Pi's camera module, by stand-ins for its libraries."""
+"""A Raspberry Pi's camera module, with fakes of picamera2 and libcamera."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from standins import Picamera2, install, scene
+from fake_picamera2 import Picamera2, gradient, install_fake_picamera2
 from waiting import until
 
 from fer_edge.edge.errors import SourceError
@@ -17,38 +17,38 @@ from fer_edge.edge.sources.picamera import MIN_SMALL_SIDE, small_size
 
 @pytest.fixture
 def picamera2(monkeypatch: pytest.MonkeyPatch) -> type[Picamera2]:
-    return install(monkeypatch)
+    return install_fake_picamera2(monkeypatch)
 
 
-@pytest.mark.parametrize("lacks", [(), ("RGB888",)])
+@pytest.mark.parametrize("unsupported", [(), ("RGB888",)])
 @pytest.mark.parametrize("camera", ["picamera2", "picamera2:0", "0"])
-def test_picamera(picamera2: type[Picamera2], lacks: tuple[str, ...], camera: str) -> None:
+def test_picamera(picamera2: type[Picamera2], unsupported: tuple[str, ...], camera: str) -> None:
     """Camera 0 falls through to libcamera where V4L2 has none; XRGB8888 where RGB888 does not start."""
     if camera == "0" and Path("/dev/video0").exists():
         pytest.skip("this computer has a camera 0")
-    picamera2.lacks = lacks
+    picamera2.unsupported = unsupported
     with open_source(SourceOptions(camera=camera, width=642, height=480)) as source:
-        (opened,) = picamera2.alive
+        (opened,) = picamera2.open_cameras
         frame = next(iter(source))
-    assert (frame.pixels == scene(642, 480)).all()  # a copy: the camera has written there since
+    assert (frame.pixels == gradient(642, 480)).all()  # a copy: the camera has written there since
     assert frame.pixels.flags.c_contiguous
     assert frame.small is None
     assert "imx708, 642x480, 30 fps" in source.name
-    until(lambda: not picamera2.alive)
-    assert opened.lent == 0
+    until(lambda: not picamera2.open_cameras)
+    assert opened.buffers_in_use == 0
 
 
 @pytest.mark.parametrize(("rotate", "mirror"), [(r, m) for r in (0, 90, 180, 270) for m in (False, True)])
-@pytest.mark.parametrize("stubborn", [False, True])
-def test_picamera_rotates(picamera2: type[Picamera2], rotate: int, mirror: bool, stubborn: bool) -> None:
+@pytest.mark.parametrize("refuses_flips", [False, True])
+def test_picamera_rotates(picamera2: type[Picamera2], rotate: int, mirror: bool, refuses_flips: bool) -> None:
     """By the image processor where it can, else while copying; the small stream with it."""
-    picamera2.stubborn = stubborn
-    picamera2.lacks = () if mirror else ("RGB888",)
+    picamera2.refuses_flips = refuses_flips
+    picamera2.unsupported = () if mirror else ("RGB888",)
     with open_source(
         SourceOptions(camera="picamera2", width=1440, height=1080, rotate=rotate, mirror=mirror)
     ) as source:
         frame = next(iter(source))
-    rotated = np.rot90(scene(1440, 1080), -rotate // 90)
+    rotated = np.rot90(gradient(1440, 1080), -rotate // 90)
     assert (frame.pixels == (rotated[:, ::-1] if mirror else rotated)).all()
     assert frame.small is not None
     assert frame.small.shape[:2] == ((360, 270) if rotate in (90, 270) else (270, 360))
@@ -61,7 +61,7 @@ def test_picamera_negotiates_the_rate(picamera2: type[Picamera2]) -> None:
     with open_source(SourceOptions(camera="picamera2", fps=10)) as source:
         assert source.fps == pytest.approx(10)
         assert "10 fps)" in source.name
-    until(lambda: not picamera2.alive)
+    until(lambda: not picamera2.open_cameras)
     with open_source(SourceOptions(camera="picamera2", fps=100)) as source:
         assert "56 fps instead of 100" in source.name
 
@@ -69,16 +69,16 @@ def test_picamera_negotiates_the_rate(picamera2: type[Picamera2]) -> None:
 @pytest.mark.parametrize("granted", ["BGR888", "XBGR8888"])
 def test_picamera_that_grants_another_channel_order(picamera2: type[Picamera2], granted: str) -> None:
     """libcamera grants a format that the pipeline has in place of the requested one, without an error."""
-    picamera2.instead = granted
+    picamera2.granted_format = granted
     with open_source(SourceOptions(camera="picamera2", width=642, height=480, mirror=True)) as source:
-        assert (next(iter(source)).pixels == scene(642, 480)[:, ::-1]).all()
+        assert (next(iter(source)).pixels == gradient(642, 480)[:, ::-1]).all()
 
 
 def test_picamera_without_a_colour_format_is_an_error(picamera2: type[Picamera2]) -> None:
-    picamera2.instead = "YUYV"
+    picamera2.granted_format = "YUYV"
     with pytest.raises(SourceError, match="RGB888: it gives YUYV; expected RGB888, XRGB8888, BGR888, XBGR8888"):
         open_source(camera="picamera2")
-    assert not picamera2.alive
+    assert not picamera2.open_cameras
 
 
 def test_picamera_that_another_program_uses(picamera2: type[Picamera2]) -> None:
@@ -89,7 +89,7 @@ def test_picamera_that_another_program_uses(picamera2: type[Picamera2]) -> None:
 
 
 def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
-    picamera2.usb = True
+    picamera2.single_stream = True
     with open_source(SourceOptions(camera="picamera2", width=1920, height=1080, fps=5)) as source:
         frame = next(iter(source))
     assert frame.pixels.shape == (1080, 1920, 3)
@@ -108,11 +108,11 @@ def test_picamera_that_stops_giving_pictures(picamera2: type[Picamera2]) -> None
 
 
 def test_picamera_that_does_not_start(picamera2: type[Picamera2]) -> None:
-    picamera2.lacks = ("RGB888", "XRGB8888")
+    picamera2.unsupported = ("RGB888", "XRGB8888")
     with pytest.raises(SourceError, match=r"RGB888: Failed to start camera: Invalid argument; XRGB8888") as raised:
         open_source(camera="picamera2")
     assert "\n" not in str(raised.value)
-    assert not picamera2.alive
+    assert not picamera2.open_cameras
     with pytest.raises(SourceError, match="there is no camera 1; libcamera sees 1"):
         open_source(camera="picamera2:1")
 

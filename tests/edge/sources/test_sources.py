@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from standins import scene
+from fake_picamera2 import gradient
 from waiting import LIMIT
 
 from fer_edge.edge.errors import SourceError
@@ -291,7 +291,7 @@ def test_device_that_is_no_camera(tmp_path: Path, capfd: pytest.CaptureFixture[s
 @pytest.mark.parametrize("shape", [(480, 640), (720, 1280)])
 @pytest.mark.parametrize(("rotate", "mirror"), [(r, m) for r in (0, 90, 180, 270) for m in (False, True)])
 def test_pictures_are_rotated_exactly(tmp_path: Path, shape: tuple[int, int], rotate: int, mirror: bool) -> None:
-    pixels = scene(shape[1], shape[0])
+    pixels = gradient(shape[1], shape[0])
     cv2.imwrite(str(tmp_path / "p.png"), pixels)
     with open_source(SourceOptions(source=str(tmp_path / "p.png"), rotate=rotate, mirror=mirror)) as source:
         (frame,) = source

@@ -1,7 +1,7 @@
-"""Stand-ins for the parts of picamera2 0.3 and libcamera that PiCamera uses.
+"""Fakes of picamera2 0.3 and libcamera, with the parts that PiCamera uses.
 
-Names, arguments and defaults are picamera2's: configurations are checked as strictly, buffers are few and must be
-returned, rows are padded, and a stopped camera gives no picture.
+Names, arguments and defaults are those of picamera2's own code: a configuration is checked as strictly, buffers are few
+and must be released, rows are padded, a stopped camera gives nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 PADDING = 32
-"""Bytes of which a row in memory is a multiple."""
+"""Bytes of which the length of a row in memory is a multiple."""
 
 CHANNELS = {"RGB888": 3, "BGR888": 3, "XRGB8888": 4, "XBGR8888": 4, "YUYV": 2}
-"""Bytes of a pixel; B, G, R in memory where the name begins with R or XR."""
+"""Bytes per pixel; B, G, R in memory where the name begins with R or XR."""
 
 
 @dataclass
@@ -36,20 +36,20 @@ class Picamera2:
     """picamera2.Picamera2 with an imx708; every test has a class of its own.
 
     Attributes:
-        lacks: Formats that fail at start.
-        instead: A format that is granted in place of the requested one.
-        stubborn: Whether flips are refused.
+        unsupported: Formats that fail at start.
+        granted_format: The format that is granted, whatever was requested.
+        refuses_flips: Whether no flip is granted.
         silent: Whether no picture comes.
-        usb: Whether there is only one stream.
-        alive: Open cameras.
-        lent: Buffers that were not returned yet.
+        single_stream: Whether the camera has one stream only, as a USB camera has.
+        open_cameras: The cameras that are open now.
+        buffers_in_use: Number of buffers that were not released yet.
     """
 
-    lacks: tuple[str, ...] = ()
-    instead: str | None = None
-    stubborn = silent = usb = False
-    alive: list[Picamera2]
-    lent = 0
+    unsupported: tuple[str, ...] = ()
+    granted_format: str | None = None
+    refuses_flips = silent = single_stream = False
+    open_cameras: list[Picamera2]
+    buffers_in_use = 0
 
     @staticmethod
     def global_camera_info() -> list[dict[str, Any]]:
@@ -58,10 +58,10 @@ class Picamera2:
         ]
 
     def __init__(self, camera_num: int = 0) -> None:
-        if self.alive:
+        if self.open_cameras:
             cause = RuntimeError("Failed to acquire camera: Device or resource busy")
             raise RuntimeError("Camera __init__ sequence did not complete.") from cause
-        self.alive.append(self)
+        self.open_cameras.append(self)
         self._configuration: dict[str, Any] | None = None
         self._started = False
 
@@ -73,7 +73,7 @@ class Picamera2:
 
     @property
     def camera_controls(self) -> dict[str, tuple[Any, Any, Any]]:
-        return {} if self.usb else {"FrameDurationLimits": (17857, 220417486, 33333)}
+        return {} if self.single_stream else {"FrameDurationLimits": (17857, 220417486, 33333)}
 
     @property
     def sensor_modes(self) -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ class Picamera2:
         buffer_count: int = 6,
         controls: dict[str, Any] = {},  # noqa: B006
     ) -> dict[str, Any]:
-        if not self.usb:
+        if not self.single_stream:
             controls = {"FrameDurationLimits": (33333, 33333)} | controls
         return {
             "main": {"format": "XBGR8888", "size": (1280, 720)} | main,
@@ -108,15 +108,15 @@ class Picamera2:
             width, height = given[name]["size"]
             if width % 2 or height % 2:
                 raise RuntimeError("width and height should be even")
-            layout = self.instead if name == "main" and self.instead else given[name]["format"]
+            layout = self.granted_format if name == "main" and self.granted_format else given[name]["format"]
             stride = (CHANNELS.get(layout, 1) * width + PADDING) // PADDING * PADDING
             given[name] = given[name] | {"format": layout, "stride": stride}
         if given["lores"] is not None:
-            if self.usb:
+            if self.single_stream:
                 raise RuntimeError("Invalid camera configuration")
             if any(a > b for a, b in zip(given["lores"]["size"], given["main"]["size"], strict=True)):
                 raise RuntimeError("lores stream dimensions may not exceed main stream")
-        if self.stubborn:
+        if self.refuses_flips:
             given["transform"] = Transform()
         self._configuration = given
 
@@ -125,15 +125,15 @@ class Picamera2:
         return self._configuration
 
     def start(self) -> None:
-        if self.camera_configuration()["main"]["format"] in self.lacks:
+        if self.camera_configuration()["main"]["format"] in self.unsupported:
             raise RuntimeError("Failed to start camera:\nInvalid argument")
         self._started = True
 
     def capture_request(self, wait: float | bool | None = None) -> CompletedRequest:
-        if self.silent or self.lent >= self.camera_configuration()["buffer_count"]:
+        if self.silent or self.buffers_in_use >= self.camera_configuration()["buffer_count"]:
             Future[None]().result(timeout=wait)
         time.sleep(0.002)
-        self.lent += 1
+        self.buffers_in_use += 1
         return CompletedRequest(self)
 
     def stop(self) -> None:
@@ -141,8 +141,8 @@ class Picamera2:
 
     def close(self) -> None:
         self.stop()
-        if self in self.alive:
-            self.alive.remove(self)
+        if self in self.open_cameras:
+            self.open_cameras.remove(self)
 
 
 class CompletedRequest:
@@ -163,14 +163,14 @@ class CompletedRequest:
             return rows
         channels = CHANNELS[config["format"]]
         pixels = np.full((height, width, channels), 255, np.uint8)
-        bgr = scene(width, height)[:: -1 if transform.vflip else 1, :: -1 if transform.hflip else 1]
+        bgr = gradient(width, height)[:: -1 if transform.vflip else 1, :: -1 if transform.hflip else 1]
         pixels[..., :3] = bgr if "RGB" in config["format"] else bgr[..., ::-1]
         rows[:, : width * channels] = pixels.reshape(height, -1)
         return rows
 
     def release(self) -> None:
-        assert self.camera.lent > 0
-        self.camera.lent -= 1
+        assert self.camera.buffers_in_use > 0
+        self.camera.buffers_in_use -= 1
 
 
 class MappedArray:
@@ -193,15 +193,15 @@ class MappedArray:
             self.array = None
 
 
-def scene(width: int, height: int) -> np.ndarray:
-    """(height, width, 3) BGR, the same in no two corners."""
+def gradient(width: int, height: int) -> np.ndarray:
+    """(height, width, 3) BGR that differs in all corners."""
     down, across = np.mgrid[:height, :width]
     return np.stack([across % 251, down % 251, (across + 2 * down) % 251], axis=-1).astype(np.uint8)
 
 
-def install(monkeypatch: pytest.MonkeyPatch) -> type[Picamera2]:
-    """Make `import picamera2` and `import libcamera` find the stand-ins; returns this test's own class."""
-    camera = type("Picamera2", (Picamera2,), {"alive": []})
+def install_fake_picamera2(monkeypatch: pytest.MonkeyPatch) -> type[Picamera2]:
+    """Make `import picamera2` and `import libcamera` find the fakes; returns this test's own class."""
+    camera = type("Picamera2", (Picamera2,), {"open_cameras": []})
     for name, content in (
         ("picamera2", {"Picamera2": camera, "MappedArray": MappedArray}),
         ("libcamera", {"Transform": Transform}),
