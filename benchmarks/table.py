@@ -13,10 +13,9 @@ import click
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.results_io.tables import accuracy, end_to_end, latency
 from fer_edge.benchmarks.results_io.tables.summary import summary
-from fer_edge.edge.expression.model_spec import MODEL_NAMES
+from fer_edge.edge.expression.model_spec import MODEL_NAMES, parse_model_spec
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.tflite.card import read_card
-from fer_edge.models import FOLDER
 
 _MARKER = re.compile(r"(<!-- table:([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
@@ -47,7 +46,7 @@ def published() -> dict[str, str]:
     Returns:
         Markdown by table name.
     """
-    files = (FOLDER / f"{name}_int8.tflite" for name in MODEL_NAMES)
+    files = (parse_model_spec(name).path for name in MODEL_NAMES)
     cards = [card for card in map(read_card, filter(Path.is_file, files)) if "post_training" in card.accuracy]
     rendered = tables(sorted(RESULTS.glob("*.json")))
     return rendered | ({"quantization": accuracy.quantization(cards)} if cards else {})

@@ -53,11 +53,12 @@ def open_network(path: Path) -> Any:
 
     from fer_edge.train.weights import assemble, read_half
 
-    path = parse_model_spec(str(path), FLOAT_KINDS).path
+    spec = parse_model_spec(str(path), FLOAT_KINDS)
+    path = spec.path
     if not path.is_file():
         raise ModelError(f"{path}: no such model; expected a .keras or .npz file as 'fer-edge train' writes it")
     try:
-        if path.suffix == ".npz":
+        if spec.kind == "npz":
             name, values = read_half(path)
             return assemble(name, values, path, keras)
         network = keras.models.load_model(path, compile=False)

@@ -15,7 +15,13 @@ from fer_edge.benchmarks.results_io.machine import facts
 from fer_edge.edge.config.option_values import as_words, options
 from fer_edge.edge.errors import FerEdgeError, ModelError
 from fer_edge.edge.expression.ensemble import member_files, open_classifier
-from fer_edge.edge.expression.model_spec import MODEL_NAMES, parse_model_spec, shipped_models
+from fer_edge.edge.expression.model_spec import (
+    ENSEMBLE_FILE,
+    ENSEMBLE_NAME,
+    MODEL_NAMES,
+    parse_model_spec,
+    shipped_models,
+)
 from fer_edge.edge.files import write_json
 from fer_edge.edge.tflite.card import read_card, sha256
 from fer_edge.models import FOLDER
@@ -63,8 +69,8 @@ def default_models() -> tuple[str, ...]:
     """
     present = {model.text for model in shipped_models()}
     specs = [name for name in MODEL_NAMES if name in present]
-    if (FOLDER / "ensemble.json").is_file():
-        specs.append("ensemble")
+    if ENSEMBLE_FILE.is_file():
+        specs.append(ENSEMBLE_NAME)
     if not specs:
         raise ModelError(f"{FOLDER} holds no model; name a .tflite file, or make one with 'fer-edge convert'")
     return tuple(specs)

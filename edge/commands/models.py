@@ -14,13 +14,12 @@ from fer_edge.edge.config.lazy_group import LazyGroup
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble_config import read_ensemble
-from fer_edge.edge.expression.model_spec import parse_model_spec, shipped_models
+from fer_edge.edge.expression.model_spec import ENSEMBLE_FILE, parse_model_spec, shipped_models
 from fer_edge.edge.faces.blazeface import Variant, verify_blazeface
 from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.tflite.card import read_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import read_labels
-from fer_edge.models import FOLDER
 
 CONVERT_COMMANDS = {
     "label": ("fer_edge.convert.commands.models:label", "Write labels and description into .tflite files."),
@@ -55,8 +54,8 @@ def list_models(as_json: bool) -> None:
         accuracy = f"{100 * measured[0]['accuracy']:.2f} %" if measured else "not measured"
         size = path.stat().st_size / 1e6
         click.echo(f"{card.architecture:18} {card.quantization:5} {size:5.2f} MB   validation {accuracy}")
-    if (FOLDER / "ensemble.json").exists():
-        config = read_ensemble(FOLDER / "ensemble.json")
+    if ENSEMBLE_FILE.exists():
+        config = read_ensemble(ENSEMBLE_FILE)
         click.echo(f"{'ensemble':18} of {len(config.members)} members, temperature {config.temperature:.3f}")
 
 
@@ -88,7 +87,7 @@ def verify(names: tuple[str, ...]) -> None:
             failures += 1
             click.echo(f"FAIL  {error}", err=True)
     if not names:
-        read_ensemble(FOLDER / "ensemble.json")
+        read_ensemble(ENSEMBLE_FILE)
     if failures:
         raise SystemExit(2)
 

@@ -138,14 +138,13 @@ def tensorflow(machine: Machine) -> CheckResult:
 
 MODELS = """
 from fer_edge.edge.expression.ensemble_config import read_ensemble
-from fer_edge.edge.expression.model_spec import shipped_models
+from fer_edge.edge.expression.model_spec import ENSEMBLE_FILE, shipped_models
 from fer_edge.edge.faces.blazeface import verify_blazeface
 from fer_edge.edge.faces.detector import VARIANTS
 from fer_edge.edge.tflite.card import checked_card
-from fer_edge.models import FOLDER
 models = [checked_card(model.path) for model in shipped_models()]
 detectors = [verify_blazeface(variant) for variant in VARIANTS.values()]
-read_ensemble(FOLDER / "ensemble.json")
+read_ensemble(ENSEMBLE_FILE)
 print(len(models), "expression models and", len(detectors), "face detectors")
 """
 

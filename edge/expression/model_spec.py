@@ -14,7 +14,7 @@ from fer_edge.models import FOLDER
 MODEL_NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
 """The shipped models; their architectures in `train` have the same names."""
 
-ENSEMBLE_NAME = "ensemble"
+ENSEMBLE_NAME, ENSEMBLE_FILE = "ensemble", FOLDER / "ensemble.json"
 """The shipped ensemble of them."""
 
 ModelKind = Literal["ensemble", "tflite", "keras", "npz"]
@@ -79,7 +79,7 @@ def shipped_models() -> list[ModelSpec]:
 def _parse(text: str, accept: Sequence[ModelKind], runs: Path | None) -> ModelSpec | None:
     path = Path(text)
     if text == ENSEMBLE_NAME and "ensemble" in accept:
-        return ModelSpec(text, "ensemble", FOLDER / "ensemble.json")
+        return ModelSpec(text, "ensemble", ENSEMBLE_FILE)
     if text in MODEL_NAMES and runs is not None:
         path = _run_file(runs / text)
     elif text in MODEL_NAMES and "tflite" in accept:
