@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from fer_edge.edge.device.environment import TENSORFLOW, set_environment_defaults
 from fer_edge.edge.tflite.card import ModelCard
 
 
 def quiet_tensorflow() -> None:
     """Keep TensorFlow's information and warnings off stderr; to be called before TensorFlow is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    set_environment_defaults(TENSORFLOW)
 
 
 def accuracy_line(path: Path, card: ModelCard) -> str:
