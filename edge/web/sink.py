@@ -89,7 +89,9 @@ class WebSink:
 
 
 def _server(app: AuthMiddleware) -> uvicorn.Server:
-    logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # its errors are for developers, not for stderr
+    logger = logging.getLogger("uvicorn")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # its messages are for developers; without a handler they go to stderr
     return uvicorn.Server(
         uvicorn.Config(
             app,
