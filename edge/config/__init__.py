@@ -1,1 +1,1 @@
-"""fer-edge.toml: where it is found, how it is checked, an example to start from."""
+"""Options from the command line, the environment and fer-edge.toml: how they are declared, checked and listed."""

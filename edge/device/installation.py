@@ -145,8 +145,8 @@ def _requirements(requires: Sequence[str], extra: str | None) -> list[str]:
     chosen = []
     for each in requires:
         requirement, _, marker = (part.strip() for part in each.partition(";"))
-        found = EXTRA.search(marker)
-        if (found[1] if found else None) == extra:
+        match = EXTRA.search(marker)
+        if (match[1] if match else None) == extra:
             rest = EXTRA.sub("", marker)
             chosen.append(f"{requirement}; {rest}" if rest else requirement)
     return chosen

@@ -101,10 +101,10 @@ def run_python(machine: Machine, *words: str) -> ProcessResult:
     """
     command = [sys.executable, *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=dict(machine.environ), timeout=TIMEOUT)
+        process = subprocess.run(command, capture_output=True, text=True, env=dict(machine.environ), timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         return ProcessResult(1, "", f"did not end within {TIMEOUT} s")
-    return ProcessResult(done.returncode, done.stdout.strip(), done.stderr)
+    return ProcessResult(process.returncode, process.stdout.strip(), process.stderr)
 
 
 def run_check(check: Callable[[Machine], CheckResult], machine: Machine) -> CheckResult:

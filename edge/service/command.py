@@ -129,7 +129,7 @@ def uninstall(manager: ServiceManager) -> None:
 
 
 def _enable(manager: ServiceManager, start: bool) -> str:
-    """Enable the service, start it where that is asked for and possible, and describe the outcome in one line."""
+    """Enable the service, start it where possible unless --no-start, and describe the outcome in one line."""
     if manager.is_reachable():
         manager.systemctl("daemon-reload")
     manager.systemctl("enable", NAME)

@@ -72,11 +72,11 @@ class ServiceManager:
         Raises:
             ServiceError: systemctl is missing, fails, or does not answer in time.
         """
-        done = self._run(*words)
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise ServiceError(f"'{' '.join(done.args)}' failed: {lines[-1].rstrip('.')}; fix that and try again")
-        return done.stdout.strip()
+        process = self._run(*words)
+        if process.returncode:
+            lines = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
+            raise ServiceError(f"'{' '.join(process.args)}' failed: {lines[-1].rstrip('.')}; fix that and try again")
+        return process.stdout.strip()
 
     def enabled_state(self) -> str:
         """Whether the service is enabled, in systemd's word ('enabled', 'disabled' …); 'unknown' where it has none."""

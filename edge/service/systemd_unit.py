@@ -1,4 +1,4 @@
-"""The text of the systemd unit: the command, and every permission that it does not need taken away.
+"""The text of the systemd unit: the command, without any permission that it does not need.
 
 Directives: systemd.service(5), systemd.exec(5), systemd.resource-control(5). `systemd-analyze security` grades it.
 """

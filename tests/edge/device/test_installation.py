@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import subprocess
 import sys
 import venv
-from importlib.metadata import requires
+import zipfile
 from pathlib import Path
 
+import click
 import pytest
 
 from fer_edge.edge.device.installation import (
@@ -19,6 +22,7 @@ from fer_edge.edge.device.installation import (
     pip_install,
     restore_models,
 )
+from fer_edge.edge.device.version import package_version
 from fer_edge.models import FOLDER
 
 ROOT = FOLDER.parent
@@ -33,23 +37,30 @@ print(json.dumps([place.name, module.restore_models(), *extras]))
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty virtual environment with pip."""
+def environment(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
+    """A virtual environment with pip and the wheel alone."""
     folder = tmp_path_factory.mktemp("environment") / "venv"
     venv.create(folder, symlinks=True, with_pip=True)
+    install = [folder / "bin" / "pip", "install", "--quiet", "--no-deps", wheel]
+    subprocess.run(install, check=True, capture_output=True)
     return folder
 
 
-def report(environment: Path, source: Path, *options: str, folder: Path | None = None) -> list[str]:
-    """What an environment with fer-edge from this source says of itself."""
-    python = environment / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", *options, source]
-    subprocess.run(install, check=True, capture_output=True)
-    done = subprocess.run(
-        [python, "-P", "-c", REPORT], capture_output=True, text=True, check=True, cwd=folder or environment
-    )
+def report(environment: Path, folder: Path) -> list[str]:
+    """What the environment's fer-edge reports of its installation, in this working folder."""
+    command = [environment / "bin" / "python", "-P", "-c", REPORT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     lines: list[str] = json.loads(done.stdout)
     return lines
+
+
+def requirements(wheel: Path, extra: str) -> set[str]:
+    """An extra's requirements in a wheel's metadata, those without an extra where the name is empty."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        lines = archive.read(name).decode().splitlines()
+    pairs = [line.removeprefix("Requires-Dist: ").split("; ") for line in lines if line.startswith("Requires-Dist: ")]
+    return {pair[0] for pair in pairs if pair[1:] == ([f'extra == "{extra}"'] if extra else [])}
 
 
 def packages(command: str) -> set[str]:
@@ -57,27 +68,49 @@ def packages(command: str) -> set[str]:
     return set(shlex.split(command.partition(" install ")[2]))
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_names_requirements(environment: Path, wheel: Path) -> None:
-    name, restore, train, web, runtime = report(environment, wheel)
+    name, restore, train, web, runtime = report(environment, environment)
     assert name == f"installed from {wheel.as_uri()}"
     assert packages(restore) == {"--force-reinstall", "--no-deps", wheel.as_uri()}
-    declared = [(each.partition(";")[0].strip(), each) for each in requires("fer-edge") or ()]
-    assert packages(train) == {each for each, whole in declared if '"train"' in whole}
-    assert packages(web) == {each for each, whole in declared if '"web"' in whole}
-    assert packages(runtime) == {each for each, whole in declared if "extra" not in whole}
+    assert packages(train) == requirements(wheel, "train")
+    assert packages(web) == requirements(wheel, "web")
+    assert packages(runtime) == requirements(wheel, "")
     assert train.startswith("bin/pip install ")
     assert not [word for command in (train, web, runtime) for word in packages(command) if word.startswith("fer-edge")]
 
 
-def test_a_copy_of_the_repository_names_the_repository(environment: Path, tmp_path: Path, wheel: Path) -> None:
+@pytest.mark.slow
+def test_the_command_of_an_installed_wheel(environment: Path, tmp_path: Path) -> None:
+    """Its version has no revision, and what it lacks is named; the dependencies are those of the tests."""
+    (own,) = environment.glob("lib/python*/site-packages")
+    (own / "dependencies.pth").write_text(f"{Path(click.__file__).parents[1]}\n")
+    (tmp_path / "keras.py").write_text("raise ModuleNotFoundError('No module named keras', name='keras')\n")
+
+    def fer_edge(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [environment / "bin" / "python", "-P", "-m", "fer_edge.edge.cli", *words]
+        environ = os.environ | {"PYTHONPATH": str(tmp_path)}
+        return subprocess.run(command, capture_output=True, text=True, cwd=environment, env=environ)
+
+    assert fer_edge("--version").stdout == f"fer-edge {package_version()}\n"
+    done = fer_edge("train", "mobilenet_v2", "--data", "x.csv")
+    assert done.returncode == 2
+    assert done.stderr.startswith("fer-edge: this command needs Keras: bin/pip install ")
+    assert "fer-edge" not in packages(done.stderr) and {"h5py", "keras"} <= {
+        re.split("[<>=]", word)[0] for word in packages(done.stderr)
+    }
+
+
+@pytest.mark.slow
+def test_an_installed_copy_of_the_repository_names_the_repository(environment: Path, tmp_path: Path) -> None:
     """Installed without -e: pip's record names the folder."""
-    report(environment, wheel)
     (record,) = environment.glob("lib/python*/site-packages/fer_edge-*.dist-info/direct_url.json")
+    original = record.read_text()
     record.write_text(json.dumps({"url": ROOT.as_uri(), "dir_info": {}}))
-    done = subprocess.run(
-        [environment / "bin" / "python", "-P", "-c", REPORT], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    name, restore, train, *_ = json.loads(done.stdout)
+    try:
+        name, restore, train, *_ = report(environment, tmp_path)
+    finally:
+        record.write_text(original)
     assert name == f"installed from {ROOT}"
     assert packages(train) == {f"{ROOT}[train]"}
     assert packages(restore) == {"--force-reinstall", "--no-deps", str(ROOT)}
