@@ -1,4 +1,4 @@
-"""Face recognizers' weights, written here in TensorFlow.js' format with random values, as starting weights."""
+"""Initial weights from face recognizers, written here in TensorFlow.js' format with random values."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def write(folder: Path, arrays: dict[str, NDArray[Any]], model: bool) -> Path:
 
 
 @pytest.mark.parametrize("name", ["mobilenet", "face_resnet"])
-def test_a_recognizer_computes_what_it_did(name: str, tmp_path: Path) -> None:
+def test_a_recognizer_computes_the_same_function(name: str, tmp_path: Path) -> None:
     model = architectures.build(name, keras, SIDE)
     layers = [each for each in model.layers if "conv" in type(each).__name__.lower()]
     kernels = [each.get_weights()[0] for each in layers]
     path = write(tmp_path, faceres(kernels) if name == "mobilenet" else dlib(kernels), model=name == "mobilenet")
     arrays, views = read(path), network_input(FACES[:4], SIDE)
     answers = []
-    for faces in (FACES[:20], FACES[20:]):  # whatever the statistics were measured on
+    for faces in (FACES[:20], FACES[20:]):  # on whichever faces the statistics are measured
         initialize(name, model, str(path), keras, faces)
         inner = keras.Model(model.input, [layers[0].output, model.get_layer("head_pool").output])
         answers.append([np.asarray(each) for each in inner(views)])
@@ -100,7 +100,7 @@ def test_a_recognizer_computes_what_it_did(name: str, tmp_path: Path) -> None:
     assert np.allclose(answers[0][0][:, 10, 10], expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
-def test_facenet_sees_what_it_saw(tmp_path: Path) -> None:
+def test_facenet_computes_the_same_function(tmp_path: Path) -> None:
     name, side, faces = "inception_resnet_v1", 75, np.repeat(FACES[:1], 2, axis=0)  # one picture's statistics
     model = architectures.build(name, keras, side)
     for layer in model.layers:

@@ -1,4 +1,4 @@
-"""Numbers of a recipe that no run can have are refused before it has a folder."""
+"""Recipes: ranges and choices, which are checked before a run has a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.config.click_options import flag, info_of
 from fer_edge.edge.errors import DataError
 from fer_edge.train.architectures import ARCHITECTURES
+from fer_edge.train.data.loading import load
 from fer_edge.train.recipes import RECIPES, Recipe, make_recipe
+from fer_edge.train.training_targets import class_weights
 
 
 @pytest.mark.tensorflow
@@ -64,3 +66,18 @@ def test_a_fold_is_one_of_the_folds() -> None:
     assert replace(make_recipe("best", "vgg"), folds=2, fold=1) == make_recipe("best", "vgg", folds=2, fold=1)
     with pytest.raises(DataError, match="expected 0 to 1, with 2 folds"):
         make_recipe("best", "vgg", folds=2, fold=2)
+
+
+def test_recipes_have_their_phases_and_refuse_unknown_values() -> None:
+    assert next((p.name, p.epochs, p.rate) for p in RECIPES["seed"].phases()) == ("warmup", 20, 1e-3)
+    assert RECIPES["seed"].phases()[-1].rate == 1e-5
+    with pytest.raises(DataError, match="schedule"):
+        make_recipe("best", "mobilenet_v2", schedule="sometimes")
+    with pytest.raises(DataError, match="no epochs"):
+        make_recipe("best", "mobilenet_v2", warmup_epochs=0, small_epochs=0, top_epochs=0, full_epochs=0)
+
+
+def test_class_weights_leave_the_mean_at_one(synthetic_csv: Path) -> None:
+    train = load(synthetic_csv).split("train")
+    for kind in ("none", "sqrt", "balanced"):
+        assert class_weights(train, kind)[train.labels].mean() == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""What a run leaves where the disk is full."""
+"""Writing a run folder on a full disk."""
 
 from __future__ import annotations
 

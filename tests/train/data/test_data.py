@@ -1,4 +1,4 @@
-"""The CSV and folder readers: every spelling that is around, and every way to be wrong."""
+"""The CSV and folder readers: known spellings of names and columns, and every kind of damage."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from training import csv_row, synthetic_rows
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError, SinkError
 from fer_edge.train.data import class_folders as folders
-from fer_edge.train.data import fer2013, splits
 from fer_edge.train.data import loading as data
+from fer_edge.train.data import splits
 
 FACE = np.arange(48 * 48).reshape(48, 48) % 256
 
@@ -57,7 +57,7 @@ def test_icml_header_and_column_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("row", "message"),
     [
         (csv_row(3, FACE[:40], "Training"), "1920 pixels, expected 2304"),
         (csv_row(3, FACE + 1, "Training"), "pixel values from 1 to 256"),
@@ -70,12 +70,12 @@ def test_icml_header_and_column_order(tmp_path: Path) -> None:
         ("3,1 2 3", "2 columns"),
     ],
 )
-def test_bad_row_is_named_and_can_be_skipped(tmp_path: Path, messages: list[str], row: str, says: str) -> None:
+def test_bad_row_is_named_and_can_be_skipped(tmp_path: Path, messages: list[str], row: str, message: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_text("\n".join(["emotion,pixels,Usage", csv_row(0, FACE, "Training"), row]) + "\n")
     with pytest.raises(DataError, match="row 3") as caught:
         data.load(path)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     for _ in ("parsed", "cached"):
         skipped = data.load(path, skip_bad=True)
         assert (len(skipped.split("train")), skipped.skipped) == (1, 1)
@@ -84,9 +84,11 @@ def test_bad_row_is_named_and_can_be_skipped(tmp_path: Path, messages: list[str]
 
 @given(arrays(np.uint8, (48, 48)), st.integers(0, 6))
 @settings(max_examples=20)
-def test_every_row_survives(face: np.ndarray, label: int) -> None:
-    parsed, emotion, usage = fer2013._parse_row(csv_row(label, face, "PrivateTest").encode() + b"\n", [0, 1, 2])
-    assert np.array_equal(parsed, face) and (emotion, usage) == (label, 2)
+def test_every_row_is_parsed_exactly(tmp_path_factory: pytest.TempPathFactory, face: np.ndarray, label: int) -> None:
+    path = tmp_path_factory.mktemp("row") / "fer2013.csv"
+    path.write_text(f"emotion,pixels,Usage\n{csv_row(label, face, 'PrivateTest')}\n")
+    test = data.load(path).split("test")
+    assert np.array_equal(test.faces, [face]) and test.labels.tolist() == [label]
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"emotion,pixels,Usage\n", bytes(range(256))])
@@ -106,7 +108,7 @@ def test_damaged_archive(synthetic_csv: Path, tmp_path: Path, kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["gz", "zip"])
-def test_flipped_bits_and_secrets_are_one_line(synthetic_csv: Path, tmp_path: Path, kind: str) -> None:
+def test_flipped_bits_and_encryption_are_one_line(synthetic_csv: Path, tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"fer2013.csv.{kind}"
     if kind == "gz":
         content = bytearray(gzip.compress(synthetic_csv.read_bytes()))
