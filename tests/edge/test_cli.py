@@ -58,23 +58,23 @@ def test_runs_options_stand_under_headings_in_one_column() -> None:
     """Each once, as without headings, and none outside."""
     text = CliRunner().invoke(main, ["run", "--help"], prog_name="fer-edge").output
     sections = re.findall(r"^(\w[\w ]+):\n((?: .*\n)+)", text, re.MULTILINE)
-    told = {heading: re.findall(r"^  (?:-\w, )?(--[\w-]+)", lines, re.MULTILINE) for heading, lines in sections}
-    assert list(told)[:3] == ["Camera or source", "Pipeline", "Outputs"]
-    assert list(chain(*told.values())) == [f"--{key}" for key in options(run)] + ["--help"]
+    flags = {heading: re.findall(r"^  (?:-\w, )?(--[\w-]+)", lines, re.MULTILINE) for heading, lines in sections}
+    assert list(flags)[:3] == ["Camera or source", "Pipeline", "Outputs"]
+    assert list(chain(*flags.values())) == [f"--{key}" for key in options(run)] + ["--help"]
     columns = {
         len(match[1]) for match in re.finditer(r"^(  -\S.*?  +)(?=\S)", text, re.MULTILINE) if len(match[1]) < 35
     }
     assert columns == {34}
 
 
-def test_a_number_without_limits_tells_of_none() -> None:
+def test_a_number_without_limits_shows_none() -> None:
     @click.command()
     @click.option("--drop", type=FloatRange(), help="Points.")
     @click.option("--rate", type=FloatRange(0), help="A second.")
     def some() -> None: ...
 
-    told = CliRunner().invoke(some, ["--help"]).output
-    assert "Points.\n" in told and "A second.  [x>=0]\n" in told
+    output = CliRunner().invoke(some, ["--help"]).output
+    assert "Points.\n" in output and "A second.  [x>=0]\n" in output
     example = CliRunner().invoke(main, ["config", "--example", "convert"]).output
     assert not [line for line in example.splitlines() if line.endswith(" .")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fer_edge.edge.config.click_options import options_from
+from fer_edge.edge.config.click_options import json_option, options_from
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.class_folders import write_folders
 from fer_edge.train.data.loading import load
@@ -23,7 +23,7 @@ def data() -> None:
 @data.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @options_from(DataOptions, only=("skip_bad",))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@json_option("Print one JSON object instead of a table.")
 def info(path: Path, data_options: DataOptions, as_json: bool) -> None:
     """Count the pictures per class and split of PATH.
 

@@ -87,7 +87,7 @@ def test_cut_clip_keeps_its_results_and_exits_2(clip: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--camera", "99"), "camera 99 gives no pictures: V4L2: /dev/video99 does not exist"),
         (("--camera", "/dev/video99"), "/dev/video99 does not exist"),
@@ -98,12 +98,12 @@ def test_cut_clip_keeps_its_results_and_exits_2(clip: Path, tmp_path: Path) -> N
         (("--source", PORTRAIT, "--detector", "no_such_detector"), "no_such_detector"),
     ],
 )
-def test_mistakes_cost_one_line(mistake: Callable[..., str], words: tuple[str | Path, ...], told: str) -> None:
-    assert told in mistake("run", *words)
+def test_mistakes_cost_one_line(mistake: Callable[..., str], words: tuple[str | Path, ...], message: str) -> None:
+    assert message in mistake("run", *words)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--save-video", "/no/such/folder/v.mp4"), "not a writable folder"),
         (("--save-video", "v.mkv"), ".mp4 or .avi"),
@@ -113,9 +113,9 @@ def test_mistakes_cost_one_line(mistake: Callable[..., str], words: tuple[str | 
     ],
 )
 def test_outputs_that_cannot_be_cost_one_line(
-    mistake: Callable[..., str], clip: Path, words: tuple[str, str], told: str
+    mistake: Callable[..., str], clip: Path, words: tuple[str, str], message: str
 ) -> None:
-    assert told in mistake("run", "--source", clip, *words)
+    assert message in mistake("run", "--source", clip, *words)
 
 
 @pytest.mark.parametrize("option", ["--jsonl", "--csv", "--save-video", "--save-picture"])
@@ -129,8 +129,8 @@ def test_no_source_is_overwritten(
     photo.write_bytes(cv2.imencode(".png", scene(0))[1].tobytes())
     link.symlink_to("photo.png" if source == "." else source)
     before = film.read_bytes(), photo.read_bytes()
-    told = mistake("run", "--source", tmp_path / source, option, link)
-    assert told == f"fer-edge: {option}: {link} is what --source reads; give another name"
+    line = mistake("run", "--source", tmp_path / source, option, link)
+    assert line == f"fer-edge: {option}: {link} is what --source reads; give another name"
     assert (film.read_bytes(), photo.read_bytes()) == before
 
 
@@ -141,7 +141,7 @@ def test_a_mistake_costs_one_line_in_a_process_of_its_own() -> None:
     assert line.startswith("fer-edge: http://127.0.0.1:9/ cannot be opened as a stream")
 
 
-def test_full_disk_under_stdout_is_told(clip: Path) -> None:
+def test_full_disk_under_stdout_is_one_line(clip: Path) -> None:
     with open("/dev/full", "w") as full:
         command = [*RUN, "--source", str(clip), "--jsonl", "-"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=LIMIT)

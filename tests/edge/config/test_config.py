@@ -1,4 +1,4 @@
-"""fer-edge.toml: found, checked, overridden by flags, and told; by real processes where it matters."""
+"""fer-edge.toml: found, checked, overridden by flags, printed; by real processes where it matters."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[run]\ntreads = 2", "[run] treads is not an option of 'fer-edge run'; did you mean threads?"),
         (
@@ -125,11 +125,11 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
         ("[run]\na = 1\na = 2", "is not TOML: "),
     ],
 )
-def test_mistakes_cost_one_line_with_file_table_and_key(tmp_path: Path, text: str, told: str) -> None:
+def test_mistakes_cost_one_line_with_file_table_and_key(tmp_path: Path, text: str, message: str) -> None:
     path = written(tmp_path / "x", text)
     line = one_line(fer_edge("--config", path, "run", "--source", PORTRAIT))
     assert line.startswith(f"fer-edge: {path}")
-    assert told in line
+    assert message in line
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_mistakes_cost_one_line_with_file_table_and_key(tmp_path: Path, text: st
         "web-token = 's3cret'\nweb-token = 's3cret'",
     ],
 )
-def test_no_password_is_told(tmp_path: Path, text: str) -> None:
+def test_no_password_is_repeated(tmp_path: Path, text: str) -> None:
     """These lines go into the journal."""
     line = one_line(fer_edge("--config", written(tmp_path / "x", text), "run", "--source", PORTRAIT))
     assert not re.search(r"s3cret|53\.|pw", line)
@@ -243,7 +243,7 @@ def test_lists_pairs_counts_and_what_is_required(tmp_path: Path) -> None:
         "home": Path("/x"),
         "required": "r",
     }
-    for wrong, told in (
+    for wrong, message in (
         ("word = 'a'", "expected a list, as"),
         ("on = ['a', 'b']", "expected a list, as"),
         ("pair = ['a']", "expected a list of 2 values"),
@@ -251,7 +251,7 @@ def test_lists_pairs_counts_and_what_is_required(tmp_path: Path) -> None:
         ("verbose = true", "expected a whole number"),
     ):
         path.write_text(f"[every]\n{wrong}\n")
-        assert told in one_line(fer_edge("every"))
+        assert message in one_line(fer_edge("every"))
 
 
 AWKWARD = st.text(st.sampled_from("a0 \"'\\\n\t\r\0\x7f\x85\u2028é😀[]{}=#.,"), max_size=8)
@@ -263,15 +263,15 @@ def test_values_are_written_as_toml_reads_them(value: Any) -> None:
     assert tomllib.loads(f"x = {as_toml(value)}")["x"] == value
 
 
-def test_config_tells_the_file_and_the_effective_values(tmp_path: Path) -> None:
+def test_config_prints_the_file_and_the_effective_values(tmp_path: Path) -> None:
     path = written(tmp_path / "x", "[run]\nthreads = 1\n[models.list]\njson = true\n")
     assert fer_edge("--config", path, "config").stdout == f"{path}: [run], [models.list]\n"
-    shown = fer_edge("--config", path, "config", "run").stdout
-    values = tomllib.loads(shown)["run"]
+    output = fer_edge("--config", path, "config", "run").stdout
+    values = tomllib.loads(output)["run"]
     assert values["threads"] == 1
     assert values["detect-every"] == 4
     assert values["quiet"] is False
-    assert "detect-every = 4  # default" in shown
+    assert "detect-every = 4  # default" in output
     assert tomllib.loads(fer_edge("config", "models", "list").stdout) == {"models": {"list": {"json": False}}}
     assert "no configuration file" in fer_edge("config", "run").stdout or config.places()[2].is_file()
 
@@ -326,13 +326,13 @@ def test_each_line_of_the_example_is_taken_by_its_option(tmp_path: Path, words: 
 
 def test_the_examples_values_are_some_that_one_might_want() -> None:
     """Of what has no built-in value; none is left empty, and a token is nobody else's."""
-    shown = {key: value for _, key, value in sampled()}
+    values = {key: value for _, key, value in sampled()}
     bare = {
         key
         for name in ("run", "predict", "cameras")
         for key, option in options(cast(click.Command, main.get_command(click.Context(main), name))).items()
         if default(option) is None
     }
-    assert not [key for key in shown if shown[key] in ("", [], 1) and key in bare]
-    assert (shown["width"], shown["height"], shown["latency-budget"]) == (640, 480, 4)
-    assert len(shown["web-token"]) >= 32 and shown["web-token"] != dict(line[1:] for line in sampled())["web-token"]
+    assert not [key for key in values if values[key] in ("", [], 1) and key in bare]
+    assert (values["width"], values["height"], values["latency-budget"]) == (640, 480, 4)
+    assert len(values["web-token"]) >= 32 and values["web-token"] != dict(line[1:] for line in sampled())["web-token"]

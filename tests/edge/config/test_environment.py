@@ -93,9 +93,9 @@ def test_the_line_goes_before_the_environment_and_that_before_the_file(
     assert received(monkeypatch, *words, **environ)[name] == from_line
     assert received(monkeypatch, *words)[name] == from_line
     assert received(monkeypatch, **{variable: ""})[name] == places["file"][1], "an empty variable is not set"
-    shown = fer_edge("config", "run", **environ).stdout
-    assert tomllib.loads(shown)["run"][key] == places["environment"][2]
-    assert re.search(rf"^{key} = .*  # {variable}$", shown, re.MULTILINE)
+    output = fer_edge("config", "run", **environ).stdout
+    assert tomllib.loads(output)["run"][key] == places["environment"][2]
+    assert re.search(rf"^{key} = .*  # {variable}$", output, re.MULTILINE)
     Path(NAME).unlink()
     assert received(monkeypatch, **environ)[name] == places["environment"][1]
     assert received(monkeypatch)[name] == default
@@ -120,8 +120,8 @@ def test_the_first_place_that_has_a_value_gives_it(
 def test_the_configuration_file_may_come_from_the_environment(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("[run]\nthreads = 7\n")
     Path(NAME).write_text("[run]\nthreads = 5\n")
-    shown = fer_edge("config", "run", FER_EDGE_CONFIG="other.toml").stdout
-    assert shown.startswith("# other.toml\n") and "threads = 7  # other.toml\n" in shown
+    output = fer_edge("config", "run", FER_EDGE_CONFIG="other.toml").stdout
+    assert output.startswith("# other.toml\n") and "threads = 7  # other.toml\n" in output
     assert "threads = 5" in fer_edge("--config", NAME, "config", "run", FER_EDGE_CONFIG="other.toml").stdout
     assert "threads = 5" in fer_edge("config", "run", FER_EDGE_CONFIG="").stdout
     assert "no such file" in one_line(fer_edge("run", FER_EDGE_CONFIG="nowhere.toml"))
@@ -165,7 +165,7 @@ def test_a_bad_value_on_the_command_line_is_not_the_variables_fault() -> None:
 @pytest.mark.parametrize(
     "text", ["glum 'curl -u u:s3cret h'", "happy curl s3cret x", "happy 'curl s3cret", "happy s3cret -u"]
 )
-def test_no_bad_variable_tells_a_password(text: str) -> None:
+def test_no_password_of_a_bad_variable_is_repeated(text: str) -> None:
     """These lines go into the journal."""
     for command in (("run", "--source", PORTRAIT), ("config", "run")):
         assert "s3cret" not in one_line(fer_edge(*command, FER_EDGE_RUN_ON=text))
@@ -178,10 +178,10 @@ def test_what_is_not_set_says_what_happens_then() -> None:
 
 def test_secrets_are_masked() -> None:
     environ = {"FER_EDGE_WEB_TOKEN": "s3cret", "FER_EDGE_RUN_MQTT": "mqtt://u:s3cret@broker/home"}
-    shown = fer_edge("config", "run", **environ).stdout
-    assert "s3cret" not in shown
-    assert 'web-token = "…"  # FER_EDGE_WEB_TOKEN\n' in shown
-    assert "broker/home" in shown
+    output = fer_edge("config", "run", **environ).stdout
+    assert "s3cret" not in output
+    assert 'web-token = "…"  # FER_EDGE_WEB_TOKEN\n' in output
+    assert "broker/home" in output
 
 
 def test_a_variable_named_version_is_not_the_option(monkeypatch: pytest.MonkeyPatch) -> None:

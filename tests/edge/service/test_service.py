@@ -84,7 +84,7 @@ def test_a_home_is_hidden_but_for_what_is_needed() -> None:
     assert "BindPaths=/home/x/out" in Unit(RUN, TOML, writable=(Path("/home/x/out"),)).text()
 
 
-def test_what_tells_of_throttling_is_allowed_by_its_nodes() -> None:
+def test_the_nodes_that_report_throttling_are_allowed() -> None:
     """Raspberry Pi's are misc devices, whose names are in no list of majors: char-NAME matches nothing."""
     text = UNITS["offline"].text()
     for node in ("vcio", "vcio_gencmd", "vchiq"):
@@ -106,15 +106,15 @@ AWKWARD = "/srv/a b:'\"\\\\%$x"
 
 
 def test_systemd_reads_awkward_paths_as_they_are(tmp_path: Path) -> None:
-    """What it has read it tells when asked for all, and of a configuration when it refuses it: here for the dots."""
-    made = Unit(
+    """Its debug log repeats what it has read, and a configuration's path where it refuses it, here for the dots."""
+    built = Unit(
         ("/usr/bin/env", AWKWARD),
         Path(f"{AWKWARD}/../x.toml"),
         (Path(f"/home{AWKWARD}"),),
         (Path(AWKWARD), Path(f"/root{AWKWARD}")),
     )
     path = tmp_path / NAME
-    path.write_text(made.text())
+    path.write_text(built.text())
     done = analyze("verify", "--man=no", path, SYSTEMD_LOG_LEVEL="debug")
     read = [line.strip() for line in done.stdout.splitlines()]
     assert f'Credential source "{AWKWARD}/../x.toml" not valid' in done.stderr
@@ -145,7 +145,7 @@ def test_a_dollar_is_doubled_in_the_command_alone() -> None:
     }
 
 
-def test_installed_told_and_uninstalled(tmp_path: Path) -> None:
+def test_install_status_and_uninstall(tmp_path: Path) -> None:
     """Below another root, where systemctl enables and disables by files."""
     root = tmp_path / "card"
     done = fer_edge("service", "install", "--root", root)
@@ -157,15 +157,15 @@ def test_installed_told_and_uninstalled(tmp_path: Path) -> None:
     assert f"ExecStart={sys.executable} -P -m fer_edge.edge.cli --config %d/fer-edge.toml run\n" in place.read_text()
     assert "LoadCredential=fer-edge.toml:/etc/fer-edge/fer-edge.toml\n" in place.read_text()
     assert (root / "etc/systemd/system/multi-user.target.wants" / NAME).is_symlink()
-    told = fer_edge("service", "status", "--root", root)
-    assert told.exit_code == 0
-    assert [line.split(":")[0] for line in told.stdout.splitlines()] == [
+    status = fer_edge("service", "status", "--root", root)
+    assert status.exit_code == 0
+    assert [line.split(":")[0] for line in status.stdout.splitlines()] == [
         "installed",
         "configuration",
         "enabled",
         "active",
     ]
-    assert "enabled: enabled" in told.stdout
+    assert "enabled: enabled" in status.stdout
     config.write_text("[run]\ntreads = 1\n")
     assert "did you mean threads?" in fer_edge("service", "status", "--root", root).stdout
     config.write_text("[run]\nsource = 'rtsp://camera/1'\n")
@@ -200,7 +200,7 @@ def test_nothing_is_written_where_something_is_wrong(tmp_path: Path, monkeypatch
     two_lines = tmp_path / "x\nExecStartPre=true"
     two_lines.touch()
     before = os.listdir(tmp_path)
-    for words, told in (
+    for words, message in (
         (("--config", wrong, "service", "install", "--user"), "did you mean threads?"),
         (("service", "install", "--root", tmp_path / "card", "--run-as", "nobody-at-all"), "there is no such user"),
         (("--config", two_lines, "service", "install", "--user"), "holds a line break"),
@@ -212,7 +212,7 @@ def test_nothing_is_written_where_something_is_wrong(tmp_path: Path, monkeypatch
     ):
         done = fer_edge(*words)
         assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
-        assert told in done.stderr
+        assert message in done.stderr
     assert os.listdir(tmp_path) == before
     monkeypatch.setenv("PATH", "/nowhere")
     done = fer_edge("service", "install", "--root", tmp_path / "card")
@@ -235,7 +235,7 @@ def broken(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "message"),
     [
         ("echo a >&2; echo No such bus >&2; exit 1", "enable fer-edge.service' failed: No such bus"),
         ("exit 4", "failed: exit code 4"),
@@ -244,14 +244,14 @@ def broken(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     ],
 )
 def test_a_refusal_of_systemds_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
 ) -> None:
     monkeypatch.setattr(manager, "TIMEOUT", 0.2 if "sleep" in script else LIMIT)
     monkeypatch.setattr(manager.ServiceManager, "is_reachable", lambda self: "restart" in script)
     broken(tmp_path, monkeypatch, f'case "$*" in *version*) echo systemd 252; exit;; esac\n{script}')
     done = fer_edge("service", "install", "--user")
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1), done.output
-    assert told in done.stderr
+    assert message in done.stderr
     assert "start" not in done.stdout.splitlines()[-1]
 
 
@@ -271,7 +271,7 @@ def test_a_mounted_card_may_be_named_from_where_one_stands(tmp_path: Path) -> No
     assert f"{CONFIGURED}/etc/fer-edge/fer-edge.toml\n" in (tmp_path / "card/etc/systemd/system" / NAME).read_text()
 
 
-def test_a_users_service_that_needs_a_network_later_is_told_of(tmp_path: Path) -> None:
+def test_a_users_service_that_needs_a_network_later_is_reported(tmp_path: Path) -> None:
     assert fer_edge("service", "install", "--user").exit_code == 0
     (tmp_path / "user/fer-edge/fer-edge.toml").write_text("[run]\nweb = '8080'\n")
     assert "needs a network, which the unit does not allow" in fer_edge("service", "status", "--user").stdout
@@ -304,8 +304,8 @@ def test_the_file_of_the_working_folder_is_the_services(tmp_path: Path) -> None:
     """As it is every command's that is called there; the service keeps to it wherever it runs."""
     example = fer_edge("config", "--example").stdout
     (tmp_path / "fer-edge.toml").write_text(example)
-    told = fer_edge("service", "install", "--user", "--no-start").stdout
-    assert f"config: {tmp_path}/fer-edge.toml; after a change: systemctl --user restart fer-edge\n" in told
+    output = fer_edge("service", "install", "--user", "--no-start").stdout
+    assert f"config: {tmp_path}/fer-edge.toml; after a change: systemctl --user restart fer-edge\n" in output
     assert f"--config {tmp_path}/fer-edge.toml run\n" in (tmp_path / "user/systemd/user" / NAME).read_text()
     assert not (tmp_path / "user/fer-edge").exists()
 
