@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 
-from fer_edge.edge.config.click_types import FloatRange, ShellTuple
+from fer_edge.edge.config.click_types import FloatRange, ShellText, ShellTuple
 from fer_edge.edge.types import OptionInfo
 
 COLUMN = 30
@@ -216,7 +216,9 @@ def _repeatable_type(kind: Any, info: OptionInfo) -> click.ParamType[Any]:
     """The type of one value of `tuple[str, ...]` or `tuple[tuple[str, str], ...]`; choices are for its first part."""
     first, *rest = get_args(kind) or (kind,)
     types = [_click_type(first, info), *(_click_type(each, replace(info, choices=())) for each in rest)]
-    return ShellTuple(types) if rest else types[0]
+    if rest:
+        return ShellTuple(types)
+    return ShellText() if isinstance(types[0], click.types.StringParamType) else types[0]
 
 
 def _click_type(kind: Any, info: OptionInfo) -> click.ParamType[Any]:

@@ -37,6 +37,24 @@ class FloatRange(click.FloatRange):
         return number
 
 
+class ShellText(click.types.StringParamType):
+    """The texts of a repeatable option; an environment variable holds them quoted as for a shell."""
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Split an environment variable's value, such as FER_EDGE_TRAIN_TEACHER="runs/vgg 'my runs/resnet'".
+
+        Args:
+            rv: The variable's value.
+
+        Returns:
+            The words.
+
+        Raises:
+            click.BadParameter: A quotation is not closed.
+        """
+        return shell_words(rv)
+
+
 class ShellTuple(click.Tuple):
     """Several values of one option; an environment variable holds them quoted as for a shell."""
 
@@ -53,12 +71,17 @@ class ShellTuple(click.Tuple):
             click.BadParameter: A quotation is not closed, or the number of words does not fit. The value is left out of
                 the message, as it may hold a password.
         """
-        try:
-            words = shlex.split(rv)
-        except ValueError as error:
-            raise click.BadParameter(f"{str(error).lower()}; words are quoted as for a shell") from None
+        words = shell_words(rv)
         if len(words) % len(self.types):
             raise click.BadParameter(
                 f"expected words in groups of {len(self.types)}, quoted as for a shell; got {len(words)}"
             )
         return words
+
+
+def shell_words(text: str) -> list[str]:
+    """Split a text as a shell would; click's BadParameter, without the text, where a quotation is not closed."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{str(error).lower()}; words are quoted as for a shell") from None

@@ -117,6 +117,22 @@ def test_the_first_place_that_has_a_value_gives_it(
     assert threads == next(value for value in (line, variable or None, file, 2) if value is not None)
 
 
+@pytest.mark.parametrize(
+    ("file", "environ", "words"),
+    [
+        ("camera = 99", {"FER_EDGE_RUN_SOURCE": str(PORTRAIT)}, ()),
+        ("", {"FER_EDGE_RUN_CAMERA": "99"}, ("--source", str(PORTRAIT))),
+        ("latency-budget = 9", {"FER_EDGE_RUN_EARLY_EXIT": "no"}, ("--source", str(PORTRAIT))),
+    ],
+)
+def test_of_options_that_exclude_each_other_the_weaker_place_gives_way(
+    file: str, environ: dict[str, str], words: tuple[str, ...]
+) -> None:
+    Path(NAME).write_text(f"[run]\n{file}\n")
+    done = fer_edge("run", "--show", "none", *words, **environ)
+    assert done.exit_code == 0, done.output
+
+
 def test_the_configuration_file_may_come_from_the_environment(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("[run]\nthreads = 7\n")
     Path(NAME).write_text("[run]\nthreads = 5\n")
