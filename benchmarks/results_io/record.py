@@ -49,12 +49,16 @@ class RecordedCommand(click.Command):
 
 
 def command_line() -> str:
-    """The running command line, with the options that come from the configuration file written out."""
+    """The running command line, with the options that come from the environment or the file written out."""
     ctx = click.get_current_context()
     words = ["fer-edge", "bench", str(ctx.info_name), *ctx.meta["fer_edge.arguments"]]
     for option in options(ctx.command).values():
-        if ctx.default_map and ctx.get_parameter_source(str(option.name)) is ParameterSource.DEFAULT_MAP:
-            words += as_words(option, ctx.default_map[option.name])
+        name = str(option.name)
+        source = ctx.get_parameter_source(name)
+        if source is ParameterSource.DEFAULT_MAP and ctx.default_map:
+            words += as_words(option, ctx.default_map[name])
+        elif source is ParameterSource.ENVIRONMENT:
+            words += as_words(option, ctx.params[name] if option.is_flag else option.value_from_envvar(ctx))
     return shlex.join(words)
 
 

@@ -155,6 +155,18 @@ def test_summary_is_exact_on_a_known_series() -> None:
     assert timing.summary(series) == {"p50": 50.0, "p90": 90.0, "p99": 99.0, "mean": 50.0, **spread}
 
 
+def test_the_recorded_command_line_has_what_came_from_the_environment(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "latency.json"
+    for name, value in {"THREADS": "1,2", "WARMUP": "1", "RUNS": "12"}.items():
+        monkeypatch.setenv(f"FER_EDGE_BENCH_LATENCY_{name}", value)
+    done = run("latency", tiny, "--runs", "10", "--out", out)
+    assert done.exit_code == 0, done.output
+    command = json.loads(out.read_text())["command"]
+    assert command == f"fer-edge bench latency {tiny} --runs 10 --out {out} --threads 1,2 --warmup 1"
+
+
 def test_timed_counts_its_calls() -> None:
     calls: list[int] = []
     times = timing.timed(lambda: calls.append(1), 5)
