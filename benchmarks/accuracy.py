@@ -37,7 +37,7 @@ def accuracy(
     pipeline_options: PipelineOptions,
     flip: bool,
     limit: int | None,
-    pythons: tuple[str, ...],
+    python: tuple[str, ...],
     out: Path | None,
 ) -> None:
     """Measure accuracy, balanced accuracy and calibration of MODELs (default: the shipped ones and the ensemble)."""
@@ -45,13 +45,13 @@ def accuracy(
     part, described = load_split(data_options, limit)
     before = condition()
     rows = [row for spec in specs for row in model_rows(spec, part, threads, flip)]
-    for python in pythons:
+    for executable in python:
         data = ["--data", str(data_options.data), "--split", data_options.split]
         words = ["accuracy", *specs, *data, "--threads", str(threads)]
         words += ["--skip-bad"] if data_options.skip_bad else []
         words += ["--flip"] if flip else []
         words += ["--limit", str(limit)] if limit else []
-        rows += rows_from(python, words)
+        rows += rows_from(executable, words)
     path = write("accuracy", {"data": described, "before": before, "after": condition(), "rows": rows}, out)
     for row in rows:
         click.echo(f"{row_label(row):28} {row['runtime']:24} {100 * row['accuracy']:6.2f} %")

@@ -51,7 +51,6 @@ class Method(NamedTuple):
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "--faces",
-    "counts",
     default="1,2,4,8,16",
     metavar="N,N…",
     callback=comma_separated(count, "numbers"),
@@ -62,7 +61,7 @@ class Method(NamedTuple):
 )
 @click.option("--runs", type=click.IntRange(ROUNDS), default=50, metavar="N", help="Timed calls of each method.")
 @result_file
-def batching(models: tuple[str, ...], counts: tuple[int, ...], threads: int, runs: int, out: Path | None) -> None:
+def batching(models: tuple[str, ...], faces: tuple[int, ...], threads: int, runs: int, out: Path | None) -> None:
     """Measure how fast MODELs (default: the shipped ones and the ensemble) run on several faces at once.
 
     Methods: one face per invocation, all faces in one invocation, and an ensemble's members in parallel.
@@ -71,8 +70,8 @@ def batching(models: tuple[str, ...], counts: tuple[int, ...], threads: int, run
     before, rows = condition(), []
     for spec in track(specs, "models", len(specs)):
         described = identity(spec)
-        for faces in counts:
-            rows += [{**described, **row} for row in _measure(spec, faces, threads, runs)]
+        for number in faces:
+            rows += [{**described, **row} for row in _measure(spec, number, threads, runs)]
     here = f"{runtime().name} {runtime().version}"
     body = {"runs": runs, "runtime": here, "before": before, "after": condition(), "rows": rows}
     path = write("batching", body, out)

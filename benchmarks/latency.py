@@ -70,7 +70,7 @@ def latency(
     runs: int,
     warmup: int,
     picture: Path | None,
-    pythons: tuple[str, ...],
+    python: tuple[str, ...],
     out: Path | None,
 ) -> None:
     """Measure milliseconds per face of MODELs (default: the shipped ones and the ensemble).
@@ -82,10 +82,10 @@ def latency(
     frame = _read(picture) if picture else None
     before = condition()
     rows = [row for number in threads for row in _measure(specs, number, runs, warmup, frame)]
-    for python in pythons:
+    for executable in python:
         words = ["latency", *specs, "--threads", ",".join(map(str, threads)), "--runs", str(runs)]
         words += ["--warmup", str(warmup), *(("--picture", str(picture)) if picture else ())]
-        rows += rows_from(python, words)
+        rows += rows_from(executable, words)
     for row in rows:
         row |= _ratio(row, next(each for each in rows if each["threads"] == row["threads"]))
     body = {"runs": runs, "warmup": warmup, "before": before, "after": condition(), "rows": rows}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,10 +16,9 @@ from fer_edge.benchmarks.results_io.record import ResultError
 
 
 def python_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the repeatable option `--python`, passed as `pythons`."""
+    """Add the repeatable option `--python`."""
     return click.option(
         "--python",
-        "pythons",
         multiple=True,
         metavar="PATH",
         help="Python of another environment, with another TFLite runtime, to measure with too. Repeatable.",
@@ -40,9 +40,13 @@ def rows_from(python: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
-        command = [python, "-m", "fer_edge.edge.cli", "bench", *arguments, "--out", str(out)]
+        # its options are all in the arguments: a --python that came from the file or the environment would not end
+        command = [python, "-m", "fer_edge.edge.cli", "--config", os.devnull, "bench", *arguments, "--out", str(out)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_EDGE_")}
         try:
-            process = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            process = subprocess.run(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+            )
         except OSError as error:
             raise ResultError(f"--python {python} cannot be run: {error.strerror}; expected a Python's path") from None
         if process.returncode:

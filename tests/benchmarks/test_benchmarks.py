@@ -72,6 +72,19 @@ def test_another_environment_that_fails_is_one_line(
     assert not out.exists()
 
 
+def test_another_environment_does_not_measure_yet_another_one(
+    tiny: Path, synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes from the environment or the file here must not come a second time there, --python least of all."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\necho $* > {tmp_path}/words\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("FER_EDGE_BENCH_ACCURACY_PYTHON", str(python))
+    assert run("accuracy", tiny, "--data", synthetic_csv).exit_code == 2
+    assert "FER_EDGE_BENCH" not in (tmp_path / "environment").read_text()
+    assert f"--config {os.devnull} bench accuracy" in (tmp_path / "words").read_text()
+
+
 def test_a_missing_model_is_one_line(synthetic_csv: Path) -> None:
     done = run("accuracy", "no/such.tflite", "--data", synthetic_csv)
     assert done.exit_code == 2
