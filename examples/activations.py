@@ -21,8 +21,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.latency import noise, timed
+from fer_edge.benchmarks.latency import noise
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
+from fer_edge.benchmarks.timing import timed
 from fer_edge.convert.conversion import sample_faces
 from fer_edge.convert.float_network import open_float_network
 from fer_edge.convert.tflite_export import export_post_training

@@ -80,7 +80,7 @@ def test_another_environment_does_not_measure_yet_another_one(
     python.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\necho $* > {tmp_path}/words\nexit 1\n")
     python.chmod(0o755)
     monkeypatch.setenv("FER_EDGE_BENCH_ACCURACY_PYTHON", str(python))
-    assert run("accuracy", tiny, "--data", synthetic_csv).exit_code == 2
+    assert run("accuracy", tiny, "--data", synthetic_csv, "--out", tmp_path / "accuracy.json").exit_code == 2
     assert "FER_EDGE_BENCH" not in (tmp_path / "environment").read_text()
     assert f"--config {os.devnull} bench accuracy" in (tmp_path / "words").read_text()
 
