@@ -138,7 +138,7 @@ def mistake(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
 
-    def told(*words: object) -> str:
+    def error_line(*words: object) -> str:
         done = CliRunner().invoke(main, [str(word) for word in words])
         noise = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("INFO: ")]  # TFLite's
         assert (done.exit_code, done.stdout, noise) == (2, "", []), done.stderr
@@ -146,7 +146,7 @@ def mistake(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         assert line.startswith("fer-edge: ")
         return line
 
-    return told
+    return error_line
 
 
 @pytest.fixture
