@@ -62,6 +62,7 @@ _EXTRAS = {
     "uvicorn": ("uvicorn", "web"),
     "prometheus_client": ("prometheus-client", "web"),
 }
+"""By import name, a package's own name and the extra that installs it."""
 
 
 class _Main(LazyGroup):
