@@ -73,7 +73,7 @@ class TFLiteClassifier:
 
     @property
     def output_step(self) -> float:
-        """The difference of two logits that are one int8 step apart; 0 for float models."""
+        """The logits' quantization step; 0 for float models."""
         return self.output.scale
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -76,7 +76,7 @@ def _problem(config: EnsembleConfig) -> str | None:
     if not len(config.members) == len(config.weights) == len(config.member_temperatures) > 0:
         return "expected as many weights and temperatures as members, and at least one"
     if len(config.offsets) != len(EMOTIONS):
-        return f"expected {len(EMOTIONS)} offsets, one per class, found {len(config.offsets)}"
+        return f"expected {len(EMOTIONS)} offsets, one per class, not {len(config.offsets)}"
     if not all(map(math.isfinite, (*config.weights, *temperatures, *config.offsets))):
         return "expected finite weights, temperatures and offsets"
     if min(config.weights) <= 0 or abs(sum(config.weights) - 1) > 1e-3:  # a file's digits are rounded

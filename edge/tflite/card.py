@@ -88,8 +88,8 @@ def read_card(model: Path) -> ModelCard:
         raise ModelError(f"{model} has no card; expected {path} beside it, as 'fer-edge convert' writes it") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read as a model card: {error}") from None
-    known = {item.name for item in fields(ModelCard)}
-    if not isinstance(stored, dict) or not {"name", "architecture", "sha256", "labels"} <= stored.keys() <= known:
+    field_names = {item.name for item in fields(ModelCard)}
+    if not isinstance(stored, dict) or not {"name", "architecture", "sha256", "labels"} <= stored.keys() <= field_names:
         raise ModelError(f"{path} is no model card; expected the fields that 'fer-edge convert' writes")
     for name, value in stored.items():
         if not _fits(name, value):

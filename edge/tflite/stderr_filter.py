@@ -1,4 +1,4 @@
-"""The TFLite runtime's own notices kept off stderr while a model opens."""
+"""Keeps the TFLite runtime's own notices off stderr while a model opens."""
 
 from __future__ import annotations
 

@@ -324,7 +324,7 @@ def test_a_network_of_another_definition_is_refused(tmp_path, stride):
 
 @pytest.mark.parametrize(
     ("what", "expected"),
-    [("mobilenet_v2", "fer-edge train"), ("here.txt", "no such file"), ("bad.npz", "no .npz file")],
+    [("mobilenet_v2", "fer-edge train"), ("here.txt", "here.txt'; expected mobilenet_v2"), ("bad.npz", "no .npz file")],
 )
 def test_the_command_says_in_one_line_what_is_wrong(what, expected, tmp_path):
     data = tmp_path / "fer.csv.xz"

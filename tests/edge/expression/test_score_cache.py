@@ -112,11 +112,11 @@ def test_a_step_shows_as_soon_with_the_cache_as_without(threshold: float) -> Non
     """The frame of the change still has the old scores, the next one the new ones in full."""
     texture = RNG.integers(0, 100, (240, 240, 3), np.uint8)
     pipeline = Pipeline(Still(), classifier := ByLight(), Tracker(), Smoother(0.3), ScoreCache(threshold))
-    shown = [
+    emotions = [
         pipeline.process(Frame(texture + np.uint8(150 if index >= 20 else 0), index, index / 30))[0].scores.argmax()
         for index in range(24)
     ]
-    assert shown == [5] * 21 + [3] * 3
+    assert emotions == [5] * 21 + [3] * 3
     assert classifier.faces == 24 if not threshold else classifier.faces <= 10
 
 
@@ -132,5 +132,5 @@ def test_a_single_mistake_does_not_show() -> None:
     """Nor is it cached, which would look like two frames that agree."""
     texture = RNG.integers(0, 100, (240, 240, 3), np.uint8)
     pipeline = Pipeline(Still(), classifier := Slipping(), Tracker(), Smoother(0.3), ScoreCache(0.13))
-    shown = [pipeline.process(Frame(texture, index, index / 25))[0].scores.argmax() for index in range(40)]
-    assert set(shown) == {5} and classifier.faces > 5
+    emotions = [pipeline.process(Frame(texture, index, index / 25))[0].scores.argmax() for index in range(40)]
+    assert set(emotions) == {5} and classifier.faces > 5

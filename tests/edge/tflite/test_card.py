@@ -21,9 +21,9 @@ from fer_edge.models import FOLDER
 def test_a_card_says_what_its_model_is_for_and_what_not(name: str) -> None:
     stored = json.loads(card_path(FOLDER / f"{name}_int8.tflite").read_text("utf-8"))
     assert (stored["intended_use"], stored["limits"]) == (ModelCard.intended_use, ModelCard.limits)
-    shown = json.loads(CliRunner().invoke(main, ["models", "show", name]).stdout)
-    assert "Not for decisions about people" in shown["intended_use"]
-    assert all(each in shown["limits"] for each in ("ethnic groups", "unmeasured", "2024/1689, Art. 5(1)(f)"))
+    card = json.loads(CliRunner().invoke(main, ["models", "show", name]).stdout)
+    assert "Not for decisions about people" in card["intended_use"]
+    assert all(each in card["limits"] for each in ("ethnic groups", "unmeasured", "2024/1689, Art. 5(1)(f)"))
 
 
 def test_an_altered_file_is_reported_in_one_line(model_folder: Path) -> None:
