@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.commands.run import run
+from fer_edge.edge.config.click_options import environment_variable
 from fer_edge.edge.config.file import NAME
-from fer_edge.edge.config.option_values import as_toml
+from fer_edge.edge.config.option_values import as_toml, options
 from fer_edge.models import FOLDER
 
 PORTRAIT = FOLDER.parent / "benchmarks" / "astronaut.jpg"
@@ -205,11 +207,23 @@ def test_a_variable_named_version_is_not_the_option(monkeypatch: pytest.MonkeyPa
     assert fer_edge("config", "--example", "run", FER_EDGE_VERSION="1").stdout.startswith(f"# {NAME}")
 
 
-def test_every_option_of_the_devices_commands_is_named_in_the_environment_as_on_the_line() -> None:
-    group = click.Context(main)
-    for name in ("run", "predict"):
-        command = main.get_command(group, name)
+def commands(context: click.Context) -> Iterator[click.Context]:
+    """The context of every command below this one."""
+    if not isinstance(context.command, click.Group):
+        yield context
+        return
+    for name in context.command.list_commands(context):
+        command = context.command.get_command(context, name)
         assert command is not None
-        for option in command.params:
-            if isinstance(option, click.Option) and not option.is_eager:
-                assert max(option.opts, key=len)[2:].replace("-", "_") == option.name
+        yield from commands(click.Context(command, context, name))
+
+
+def test_every_option_is_named_in_the_environment_as_on_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the function's parameter is called."""
+    for context in commands(click.Context(main, info_name="fer-edge", **main.context_settings)):
+        for key, option in options(context.command).items():
+            name = f"{context.auto_envvar_prefix}_{key}".upper().replace("-", "_")
+            assert name.startswith("FER_EDGE_")
+            with monkeypatch.context() as patch:
+                patch.setenv(name, "x")
+                assert environment_variable(option, context) == name
