@@ -1,4 +1,4 @@
-"""One conversion, from the float network to the verified .tflite file and its card, in the order things happen."""
+"""Conversion, from the float network to the verified .tflite file and its card, step by step."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Export:
-    """A .tflite file before verification: fine-tuning's rows per epoch, and the post-training figures beside them."""
+    """A .tflite file before verification, fine-tuning's rows per epoch, and post-training quantization's figures."""
 
     content: bytes
     history: list[dict[str, float]] = field(default_factory=list)
@@ -92,7 +92,7 @@ def measure(
     conversion: ConversionOptions,
     verification: VerificationOptions,
 ) -> ModelCard:
-    """Measure a converted int8 file again beside its float network, and write the figures into its card.
+    """Measure a converted int8 file against its float network again, and write the figures into its card.
 
     Args:
         model: The .tflite file with its card.

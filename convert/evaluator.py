@@ -1,4 +1,4 @@
-"""Accuracy of converted files beside their float network, in each runtime, for the verification and the card."""
+"""Accuracy of converted files, compared with their float network in each runtime, for verification and card."""
 
 from __future__ import annotations
 

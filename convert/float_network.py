@@ -40,7 +40,7 @@ class FloatNetwork:
     sha256: str = ""
 
     def companion(self, suffix: str) -> Path:
-        """A file of its own beside the network's: `float.npz` has `float_finetuned.npz`."""
+        """The path of a file that belongs to the network's: `float_finetuned.npz` in the folder of `float.npz`."""
         return self.path.with_name(f"{self.path.stem}_{suffix}")
 
 

@@ -54,7 +54,7 @@ INT8_TOLERANCE = Tolerance(0.9, 0.25)
 def export_onnx(model: Path, faces: NDArray[np.uint8], out: Path) -> tuple[Path, dict[str, Any]]:
     """Make an ONNX file from a .tflite file, verify it, write it and record it in the card.
 
-    The card is left alone where the ONNX file does not lie beside it.
+    The card is left alone if the ONNX file goes to another folder.
 
     Args:
         model: The .tflite file of a classifier.

@@ -1,4 +1,4 @@
-"""The checks that a converted file passes before it is written: integers throughout, and the float model's answers."""
+"""Checks that a converted file must pass before it is written: int8 throughout, and the float model's answers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def figures(logits: NDArray[np.float32], split: Split) -> dict[str, Any]:
 
 
 def compare(logits: NDArray[np.float32], reference: NDArray[np.float32], split: Split) -> dict[str, Any]:
-    """A card's figures of logits beside the float model's.
+    """A card's figures of logits, compared with the float model's.
 
     Args:
         logits: (N, 7) logits of the converted model.

@@ -71,7 +71,7 @@ def measure(
     conversion_options: ConversionOptions,
     verification_options: VerificationOptions,
 ) -> None:
-    """Measure FILE, a converted int8 .tflite file, beside its float network, and update its card.
+    """Measure FILE, a converted int8 .tflite file, against its float network, and update its card.
 
     The card gets the accuracy on the val split of the float network, of its post-training quantization, and of FILE in
     each runtime. If FILE fails its verification, the card stays as it is.
@@ -144,8 +144,8 @@ def sensitivity(
 ) -> None:
     """List the layers of a float network that int8 quantization hurts most.
 
-    Each tensor is rounded alone. All of them go to a CSV file beside the network's (float.npz has
-    float_sensitivity.csv). NAME is a run in --runs; PATH is a run folder, a .keras or a .npz file.
+    Each tensor is rounded alone. The full list goes to a CSV file in the network's folder (float_sensitivity.csv for
+    float.npz). NAME is a run in --runs; PATH is a run folder, a .keras or a .npz file.
     """
     quiet_tensorflow()
     from fer_edge.convert.float_network import open_float_network

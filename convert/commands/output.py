@@ -14,7 +14,7 @@ def quiet_tensorflow() -> None:
 
 
 def accuracy_line(path: Path, card: ModelCard) -> str:
-    """One line on the accuracy of a file in the first runtime of its card, beside its float network's."""
+    """One line with the accuracy of a file in the first runtime of its card, and that of its float network."""
     figures, float_figures = next(iter(card.accuracy["runtimes"].values())), card.accuracy["float"]
     return (
         f"{path}: {100 * figures['accuracy']:.2f} % on val (float {100 * float_figures['accuracy']:.2f} %), "

@@ -25,7 +25,7 @@ CONVERT_COMMANDS = {
     "label": ("fer_edge.convert.commands.models:label", "Write labels and description into .tflite files."),
     "measure": (
         "fer_edge.convert.commands.models:measure",
-        "Measure an int8 file beside its float network, for its card.",
+        "Measure an int8 file against its float network, for its card.",
     ),
     "onnx": ("fer_edge.convert.commands.models:onnx", "Convert .tflite files to ONNX, verified."),
     "sensitivity": (
@@ -33,7 +33,7 @@ CONVERT_COMMANDS = {
         "List the layers of a float network that int8 hurts most.",
     ),
 }
-"""Commands for network authors, which the room `convert` has; it is imported when one of them is called."""
+"""Commands for network authors from the room `convert`, which is imported only when one of them is called."""
 
 
 @click.group(cls=LazyGroup, lazy=CONVERT_COMMANDS)

@@ -1,4 +1,4 @@
-"""Conversion of a small network, the whole way: integer files, and refusals that write nothing."""
+"""Conversion of a small network: export, verification, cards, and failures that write nothing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SIZE = 32
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """Weights are drawn as they were the last time."""
+    """The same random weights in every run."""
     tf_keras.utils.set_random_seed(2)
 
 
@@ -79,10 +79,10 @@ def float_file(tiny, tmp_path_factory):
 
 
 def _data(model, count=24):
-    """A data set that the float model has all right, so that drop and agreement say the same."""
+    """A data set that the float model classifies without an error, so that drop and agreement are the same."""
     faces = coarse_faces(count)
     labels = predict_logits(model, faces).argmax(axis=1).astype(np.int64)
-    return Dataset(Path("made"), {"train": Split(faces, labels), "val": Split(faces, labels)})
+    return Dataset(Path("synthetic"), {"train": Split(faces, labels), "val": Split(faces, labels)})
 
 
 # --- the int8 file ---------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_convolution_weights_have_a_scale_per_channel(int8_file):
 
 
 def test_the_file_gives_what_the_fake_quantized_model_gives(fake, int8_file):
-    """Each layer may round a half the other way: one step each, which the few layers behind it carry on."""
+    """Each layer may round a half the other way: one step per layer, which the few layers after it pass on."""
     classifier = TFLiteClassifier(int8_file, xnnpack=False)
     steps = np.abs(classifier.logits(coarse_faces()) - predict_logits(fake, coarse_faces())) / classifier.output_step
     assert steps.mean() < 1 and steps.max() <= 4
@@ -134,7 +134,7 @@ def test_a_float_model_is_refused(float_file):
 
 
 def test_a_float_island_is_refused(tiny, tmp_path):
-    """The same network with one layer that lost its range."""
+    """The same network with a layer without a range."""
     decomposed = decompose(tiny)
     ranges = calibrate(decomposed, coarse_faces(8))
     holed = fake_quantize(decomposed, ranges)
@@ -166,7 +166,7 @@ LENIENT = VerificationOptions(0.0, 100.0)
 IMPOSSIBLE = VerificationOptions(1.01, 100.0)
 
 
-def test_convert_writes_a_model_and_a_card_that_fit(tiny, tmp_path):
+def test_convert_writes_a_model_with_a_matching_card(tiny, tmp_path):
     network = FloatNetwork("tiny", tmp_path / "run" / "float.npz", tiny_network(), {"recipe": "none"})
     out = tmp_path / "models"
     conversion = ConversionOptions(out, calibration_samples=16)
@@ -195,7 +195,7 @@ def test_an_onnx_file_of_the_previous_model_is_reported(tiny, tmp_path, messages
     assert "fer-edge models onnx" in messages[-1]
 
 
-def test_a_file_is_measured_again_beside_its_network(tiny, int8_file, tmp_path):
+def test_a_file_is_measured_again_against_its_network(tiny, int8_file, tmp_path):
     path = tmp_path / int8_file.name
     path.write_bytes(int8_file.read_bytes())
     card = ModelCard("tiny_int8", "tiny", sha256(path), colour="gray", date="2020-02-02")
@@ -254,7 +254,7 @@ def test_nothing_is_fitted_to_the_split_that_verifies_it(tiny, tmp_path, monkeyp
     monkeypatch.setattr(evaluator, "export_post_training", export_for_comparison)
     dark, light = (Split(np.full((6, 48, 48), shade, np.uint8), np.arange(6)) for shade in (10, 200))
     network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
-    dataset = Dataset(Path("made"), {"train": dark, "val": light})
+    dataset = Dataset(Path("synthetic"), {"train": dark, "val": light})
     options = ConversionOptions(tmp_path / "out", ptq=kind == "ptq", calibration_samples=4)
     with pytest.raises(Enough):
         convert(network, dataset, options, TuningOptions(), VerificationOptions())
@@ -311,7 +311,7 @@ def test_a_run_is_found_by_name_folder_and_file(tmp_path):
 
 @pytest.mark.parametrize("stride", [32, 16])
 def test_a_network_of_another_definition_is_refused(tmp_path, stride):
-    """Its weights have the shapes of today's, and mean something else."""
+    """Its weights have the shapes of this version's, and another meaning."""
     inputs = keras.layers.Input((64, 64, 3))
     defined = keras.Model(inputs, head(keras, backbone(keras, inputs, output_stride=stride)), name="mobilenet_v2")
     unsettle(defined).save(tmp_path / "float.keras")
@@ -323,16 +323,16 @@ def test_a_network_of_another_definition_is_refused(tmp_path, stride):
 
 
 @pytest.mark.parametrize(
-    ("what", "expected"),
-    [("mobilenet_v2", "fer-edge train"), ("here.txt", "here.txt'; expected mobilenet_v2"), ("bad.npz", "no .npz file")],
+    ("name", "expected"),
+    [("mobilenet_v2", "fer-edge train"), ("here.txt", "expected mobilenet_v2"), ("bad.npz", "no .npz file")],
 )
-def test_the_command_says_in_one_line_what_is_wrong(what, expected, tmp_path):
+def test_a_mistake_is_reported_in_one_line(name, expected, tmp_path):
     data = tmp_path / "fer.csv.xz"
     pixels = " ".join(["7"] * 48 * 48)
     rows = [f"{label},{pixels},{usage}" for label in (0, 1) for usage in ("Training", "PublicTest")]
     data.write_bytes(lzma.compress("\n".join(["emotion,pixels,Usage", *rows]).encode()))
     (tmp_path / "bad.npz").write_bytes(b"nothing")
-    path = what if what == "mobilenet_v2" else str(tmp_path / what)
+    path = name if name == "mobilenet_v2" else str(tmp_path / name)
     arguments = ["convert", path, "--data", str(data), "--runs", str(tmp_path), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
@@ -355,7 +355,7 @@ def test_sensitivity_names_the_layer_that_hurts() -> None:
     assert all(quantizer.active for quantizer in quantizers(student).values())
 
 
-def test_the_sensitivity_report_lies_beside_the_network(tiny, tmp_path) -> None:
+def test_the_sensitivity_report_lies_in_the_folder_of_the_network(tiny, tmp_path) -> None:
     network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
     options = ConversionOptions(calibration_samples=8)
     path, table = report_sensitivity(network, _data(tiny).split("train"), options)
@@ -364,3 +364,41 @@ def test_the_sensitivity_report_lies_beside_the_network(tiny, tmp_path) -> None:
     network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
     with pytest.raises(ModelError, match=r"float_finetuned\.npz: no such file"):
         report_sensitivity(network, _data(tiny).split("train"), options, finetuned=True)
+
+
+def test_the_commands_pass_their_options_on(tmp_path, synthetic_csv, monkeypatch) -> None:
+    calls = {}
+    network = FloatNetwork("mobilenet_v2", tmp_path / "float.npz", None, {})
+    figures = {"accuracy": 0.5, "agreement": 0.9}
+    card = ModelCard("a", "mobilenet_v2", "0", accuracy={"float": figures, "runtimes": {"LiteRT": figures}})
+    monkeypatch.setattr("fer_edge.convert.float_network.open_float_network", lambda name, runs: network)
+
+    def report(*values, finetuned):
+        calls["sensitivity"] = (*values, finetuned)
+        return tmp_path / "float_sensitivity.csv", "the table"
+
+    def measure(*values):
+        calls["measure"] = values
+        return card
+
+    def convert(*values):
+        calls["convert"] = values
+        return [(tmp_path / "a.tflite", card)]
+
+    monkeypatch.setattr("fer_edge.convert.sensitivity.report_sensitivity", report)
+    monkeypatch.setattr("fer_edge.convert.conversion.measure", measure)
+    monkeypatch.setattr("fer_edge.convert.conversion.convert", convert)
+    words = ["--data", str(synthetic_csv), "--calibration-samples", "7", "--no-fold"]
+    for command in (
+        ["models", "sensitivity", "mobilenet_v2", "--finetuned"],
+        ["models", "measure", "a.tflite", "--float", "x.npz", "--min-agreement", "0.5"],
+        ["convert", "mobilenet_v2", "--learning-rate", "0.1", "--float16", "--dynamic"],
+    ):
+        done = CliRunner().invoke(main, [*command, *words])
+        assert done.exit_code == 0, done.output
+    prepared = ConversionOptions(fold=False, calibration_samples=7)
+    assert (calls["sensitivity"][0], *calls["sensitivity"][2:]) == (network, prepared, True)
+    path, _, _, conversion, verification = calls["measure"]
+    assert (path, conversion, verification.min_agreement) == (Path("a.tflite"), prepared, 0.5)
+    _, _, conversion, tuning, _ = calls["convert"]
+    assert (conversion.kinds, tuning.learning_rate) == (("float16", "dynamic"), 0.1)
