@@ -23,9 +23,8 @@ from fer_edge.convert.student import prepare_student
 from fer_edge.convert.tflite_export import export_float, export_int8, export_post_training
 from fer_edge.edge.device.host_info import package_versions
 from fer_edge.edge.device.version import git_revision
-from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files import write_bytes
-from fer_edge.edge.tflite.card import ModelCard, checked_card, write_card
+from fer_edge.edge.tflite.card import ModelCard, write_card
 from fer_edge.train.data.splits import Dataset, Split, fingerprint
 
 _logger = logging.getLogger(__name__)
@@ -83,43 +82,6 @@ def convert(
     evaluator = open_evaluator(network, dataset.split("val"), verification)
     job = _Job(as_exported(network, conversion), dataset, conversion, tuning, evaluator)
     return [_convert_kind(job, kind) for kind in conversion.kinds]
-
-
-def measure(
-    model: Path,
-    network: FloatNetwork,
-    dataset: Dataset,
-    conversion: ConversionOptions,
-    verification: VerificationOptions,
-) -> ModelCard:
-    """Measure a converted int8 file against its float network again, and write the figures into its card.
-
-    Args:
-        model: The .tflite file with its card.
-        network: The float network that it was made from.
-        dataset: Post-training quantization is calibrated on its train split, accuracy is measured on its val split.
-        conversion: How the comparison with post-training quantization is prepared.
-        verification: What the file must show before the card is written.
-
-    Returns:
-        The new card; nothing but `accuracy` differs from the old one.
-
-    Raises:
-        ModelError: The file differs from its card, is of another network, or is outside the thresholds.
-    """
-    card = checked_card(model)
-    if (card.architecture, card.quantization) != (network.architecture, "int8"):
-        raise ModelError(
-            f"{model} is {card.quantization} of {card.architecture}; expected int8 of {network.architecture}, "
-            f"like {network.path}"
-        )
-    evaluator = open_evaluator(network, dataset.split("val"), verification)
-    faces = sample_faces(dataset.split("train"), conversion.calibration_samples, conversion.seed)
-    post_training = evaluator.post_training(as_exported(network, conversion).model, faces)
-    accuracy, _ = evaluator.accuracy(model.stem, "int8", model.read_bytes(), post_training)
-    card = replace(card, accuracy=accuracy)
-    write_card(model, card)
-    return card
 
 
 def sample_faces(split: Split, count: int, seed: int) -> NDArray[np.uint8]:

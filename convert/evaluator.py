@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fer_edge.convert import verify
 from fer_edge.convert.float_network import FloatNetwork
 from fer_edge.convert.options import VerificationOptions
+from fer_edge.convert.runtimes import litert_logits, tflite_runtime_logits
 from fer_edge.convert.tflite_export import export_post_training
 from fer_edge.edge.device.host_info import describe_machine
 from fer_edge.edge.errors import ModelError
@@ -58,7 +59,7 @@ class Evaluator:
             except ModelError as error:
                 _logger.warning(f"{error}; nothing to compare with")
                 return None
-            runtime, logits = verify.litert_logits(path, self.split.faces)
+            runtime, logits = litert_logits(path, self.split.faces)
         return {"runtime": runtime, **self._compare(runtime, logits)}
 
     def accuracy(
@@ -83,7 +84,7 @@ class Evaluator:
             "split": "val",
             "pictures": len(self.split),
             "machine": describe_machine(PACKAGES),
-            "float": verify.figures(self.reference, self.split),
+            "float": verify.accuracy_figures(self.reference, self.split),
         }
         if post_training:
             entry["post_training"] = post_training
@@ -98,7 +99,7 @@ class Evaluator:
             operators = verify.check_integer(path) if integer else verify.operators(path)
             listed = ", ".join(f"{count} {operator}" for operator, count in operators.items())
             _logger.info(f"{name}: {len(content):,} bytes; operators {listed}")
-            figures = self._checked(path, *verify.litert_logits(path, self.split.faces))
+            figures = self._checked(path, *litert_logits(path, self.split.faces))
             figures |= self._in_tflite_runtime(path, integer)
         return figures, operators
 
@@ -108,7 +109,7 @@ class Evaluator:
         if python is None:
             return {"tflite-runtime": "not run"}
         try:
-            runtime, logits = verify.tflite_runtime_logits(python, path, self.split.faces)
+            runtime, logits = tflite_runtime_logits(python, path, self.split.faces)
         except ModelError as error:
             if integer:
                 raise
@@ -117,11 +118,13 @@ class Evaluator:
         return self._checked(path, runtime, logits)
 
     def _checked(self, path: Path, runtime: str, logits: NDArray[np.float32]) -> dict[str, Any]:
+        """A runtime's figures by its name. Raises ModelError where they are outside the thresholds."""
         figures = self._compare(runtime, logits)
         verify.check_answers(path, runtime, figures, self.options)
         return {runtime: figures}
 
     def _compare(self, runtime: str, logits: NDArray[np.float32]) -> dict[str, Any]:
+        """A runtime's figures, which are logged too."""
         figures = verify.compare(logits, self.reference, self.split)
         _logger.info(
             f"{runtime}: accuracy {figures['accuracy']:.4f}, drop {figures['drop_points']:.2f} percentage points, "

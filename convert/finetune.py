@@ -61,17 +61,12 @@ def finetune(
     best = student.get_weights()
     for epoch in range(tuning.epochs):
         start = time.monotonic()
-        losses: list[float] = []
-        with progress_bar(f"fine-tuning epoch {epoch + 1}", steps) as bar:
-            for views, labels in _batches(train, student.input_shape[2:], tuning, seed, epoch, steps):
-                step = epoch * steps + len(losses)
-                optimizer.learning_rate.assign(_learning_rate(tuning, step, steps * tuning.epochs))
-                losses.append(float(train_step(views, labels)))
-                bar.set_postfix_str(f"loss {np.mean(losses[-50:]):.3f}", refresh=False)
-                bar.update()
+        rates = [_learning_rate(tuning, epoch * steps + step, steps * tuning.epochs) for step in range(steps)]
+        batches = _batches(train, student.input_shape[2:], tuning, seed, epoch, steps)
+        loss = _train_epoch(f"fine-tuning epoch {epoch + 1}", batches, rates, optimizer, train_step)
         row = {
             "epoch": float(epoch + 1),
-            "loss": round(float(np.mean(losses)), 5),
+            "loss": round(loss, 5),
             "val_accuracy": accuracy(),
             "seconds": round(time.monotonic() - start, 1),
         }
@@ -85,6 +80,24 @@ def finetune(
         )
     student.set_weights(best)
     return rows
+
+
+def _train_epoch(
+    label: str,
+    batches: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]],
+    rates: list[float],
+    optimizer: Any,
+    train_step: Callable[[Any, Any], Any],
+) -> float:
+    """Train on batches at one learning rate each; returns the mean loss."""
+    losses: list[float] = []
+    with progress_bar(label, len(rates)) as bar:
+        for (views, labels), rate in zip(batches, rates, strict=True):
+            optimizer.learning_rate.assign(rate)
+            losses.append(float(train_step(views, labels)))
+            bar.set_postfix_str(f"loss {np.mean(losses[-50:]):.3f}", refresh=False)
+            bar.update()
+    return float(np.mean(losses))
 
 
 def _train_step(student: Any, teacher: Any, optimizer: Any, tuning: TuningOptions) -> Callable[[Any, Any], Any]:

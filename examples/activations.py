@@ -26,8 +26,8 @@ from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.timing import timed
 from fer_edge.convert.conversion import sample_faces
 from fer_edge.convert.float_network import open_float_network
+from fer_edge.convert.runtimes import litert_logits
 from fer_edge.convert.tflite_export import export_post_training
-from fer_edge.convert.verify import litert_logits
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.terminal import configure_logging
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter

@@ -41,7 +41,7 @@ def convert(
     quiet_tensorflow()
     from fer_edge.convert.conversion import convert as convert_network
     from fer_edge.convert.float_network import open_float_network
-    from fer_edge.convert.verify import with_tflite_python
+    from fer_edge.convert.runtimes import with_tflite_python
 
     verification = with_tflite_python(verification_options)
     dataset = data_options.load()

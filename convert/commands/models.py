@@ -77,9 +77,9 @@ def measure(
     each runtime. If FILE fails its verification, the card stays as it is.
     """
     quiet_tensorflow()
-    from fer_edge.convert.conversion import measure as measure_file
     from fer_edge.convert.float_network import open_float_network
-    from fer_edge.convert.verify import with_tflite_python
+    from fer_edge.convert.measurement import measure as measure_file
+    from fer_edge.convert.runtimes import with_tflite_python
 
     verification = with_tflite_python(verification_options)
     dataset = data_options.load()

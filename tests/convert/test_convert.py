@@ -17,15 +17,17 @@ from click.testing import CliRunner
 from networks import coarse_faces, tiny_network, unsettle
 
 from fer_edge.convert import conversion, evaluator, student, verify
-from fer_edge.convert.conversion import convert, measure
+from fer_edge.convert.conversion import convert
 from fer_edge.convert.evaluator import Evaluator
 from fer_edge.convert.fake_quantization import fake_quantize, quantizers
 from fer_edge.convert.float_network import FloatNetwork, open_float_network
 from fer_edge.convert.fold import fold_input
 from fer_edge.convert.graph import decompose
+from fer_edge.convert.measurement import measure
 from fer_edge.convert.onnx_export import onnx_bytes, onnx_logits
 from fer_edge.convert.options import ConversionOptions, TuningOptions, VerificationOptions
 from fer_edge.convert.ranges import calibrate
+from fer_edge.convert.runtimes import with_tflite_python
 from fer_edge.convert.sensitivity import analyse_sensitivity, report_sensitivity
 from fer_edge.convert.tflite_export import export_float, export_int8, export_post_training
 from fer_edge.edge.cli import main
@@ -289,7 +291,7 @@ def test_only_integer_models_must_run_in_an_older_runtime(tiny, tmp_path):
     python.write_text("\n".join(lines))
     python.chmod(0o755)
     network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
-    verification = verify.with_tflite_python(replace(LENIENT, tflite_runtime_python=python))
+    verification = with_tflite_python(replace(LENIENT, tflite_runtime_python=python))
     data, tuning = _data(tiny), TuningOptions()
     ((path, card),) = convert(network, data, ConversionOptions(tmp_path / "a", dynamic=True), tuning, verification)
     assert path.exists() and card.accuracy["runtimes"]["tflite-runtime"] == "cannot run it"
@@ -386,7 +388,7 @@ def test_the_commands_pass_their_options_on(tmp_path, synthetic_csv, monkeypatch
         return [(tmp_path / "a.tflite", card)]
 
     monkeypatch.setattr("fer_edge.convert.sensitivity.report_sensitivity", report)
-    monkeypatch.setattr("fer_edge.convert.conversion.measure", measure)
+    monkeypatch.setattr("fer_edge.convert.measurement.measure", measure)
     monkeypatch.setattr("fer_edge.convert.conversion.convert", convert)
     words = ["--data", str(synthetic_csv), "--calibration-samples", "7", "--no-fold"]
     for command in (

@@ -21,10 +21,10 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_edge.convert import verify
 from fer_edge.convert.dynamic_shape import allow_any_shape
 from fer_edge.convert.metadata import add_metadata, label_file
 from fer_edge.convert.onnx_export import synthetic_faces
+from fer_edge.convert.runtimes import tflite_runtime_logits
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
@@ -72,7 +72,7 @@ def test_a_labelled_file_is_a_zip_archive_and_answers_as_before(copied: Path) ->
 
 def test_the_other_runtime_loads_a_labelled_file_too(tiny: Path, copied: Path, tflite_python: Path) -> None:
     label_file(copied, copied.parent)
-    one, other = (verify.tflite_runtime_logits(tflite_python, path, synthetic_faces(4))[1] for path in (tiny, copied))
+    one, other = (tflite_runtime_logits(tflite_python, path, synthetic_faces(4))[1] for path in (tiny, copied))
     assert np.array_equal(one, other)
 
 

@@ -1,0 +1,51 @@
+"""Measure a converted file again, for its card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from fer_edge.convert.conversion import as_exported, sample_faces
+from fer_edge.convert.evaluator import open_evaluator
+from fer_edge.convert.float_network import FloatNetwork
+from fer_edge.convert.options import ConversionOptions, VerificationOptions
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.tflite.card import ModelCard, checked_card, write_card
+from fer_edge.train.data.splits import Dataset
+
+
+def measure(
+    model: Path,
+    network: FloatNetwork,
+    dataset: Dataset,
+    conversion: ConversionOptions,
+    verification: VerificationOptions,
+) -> ModelCard:
+    """Measure a converted int8 file against its float network again, and write the figures into its card.
+
+    Args:
+        model: The .tflite file with its card.
+        network: The float network that it was made from.
+        dataset: Post-training quantization is calibrated on its train split, accuracy is measured on its val split.
+        conversion: How the comparison with post-training quantization is prepared.
+        verification: What the file must show before the card is written.
+
+    Returns:
+        The new card; nothing but `accuracy` differs from the old one.
+
+    Raises:
+        ModelError: The file differs from its card, is of another network, or is outside the thresholds.
+    """
+    card = checked_card(model)
+    if (card.architecture, card.quantization) != (network.architecture, "int8"):
+        raise ModelError(
+            f"{model} is {card.quantization} of {card.architecture}; expected int8 of {network.architecture}, "
+            f"like {network.path}"
+        )
+    evaluator = open_evaluator(network, dataset.split("val"), verification)
+    faces = sample_faces(dataset.split("train"), conversion.calibration_samples, conversion.seed)
+    post_training = evaluator.post_training(as_exported(network, conversion).model, faces)
+    accuracy, _ = evaluator.accuracy(model.stem, "int8", model.read_bytes(), post_training)
+    card = replace(card, accuracy=accuracy)
+    write_card(model, card)
+    return card
