@@ -35,18 +35,18 @@ from fer_edge.models import FOLDER
 
 pytestmark = pytest.mark.tensorflow
 
-PAGE = FOLDER.parent / "docs" / "export.md"
+EXPORT_PAGE = FOLDER.parent / "docs" / "export.md"
 
 
 @pytest.fixture
-def copied(tiny: Path, tmp_path: Path) -> Path:
+def model_copy(tiny: Path, tmp_path: Path) -> Path:
     """The tiny float model and its card, in a folder of their own."""
     shutil.copy(card_path(tiny), tmp_path)
     return Path(shutil.copy(tiny, tmp_path))
 
 
 def with_labels(model: Path, text: str, method: int = zipfile.ZIP_STORED) -> Path:
-    """The file as others would have labelled it."""
+    """The file with labels as other tools write them."""
     with zipfile.ZipFile(model, "a", method) as archive:
         archive.writestr("readme.txt", "first")
         archive.writestr("labels.txt", text)
@@ -56,23 +56,23 @@ def with_labels(model: Path, text: str, method: int = zipfile.ZIP_STORED) -> Pat
 # --- labels ----------------------------------------------------------------------------------------------------
 
 
-def test_a_labelled_file_is_a_zip_archive_and_answers_as_before(copied: Path) -> None:
-    plain = copied.read_bytes()
-    before = TFLiteClassifier(copied).logits(synthetic_faces(8))
-    assert read_labels(copied) is None
-    label_file(copied, copied.parent)
-    with zipfile.ZipFile(copied) as archive:
+def test_a_labelled_file_is_a_zip_archive_with_the_same_answers(model_copy: Path) -> None:
+    plain = model_copy.read_bytes()
+    before = TFLiteClassifier(model_copy).logits(synthetic_faces(8))
+    assert read_labels(model_copy) is None
+    label_file(model_copy, model_copy.parent)
+    with zipfile.ZipFile(model_copy) as archive:
         assert archive.read("labels.txt").decode().split() == list(EMOTIONS)
         assert archive.testzip() is None
-    assert read_labels(copied) == EMOTIONS
-    assert checked_card(copied).labels == EMOTIONS
-    assert np.array_equal(TFLiteClassifier(copied).logits(synthetic_faces(8)), before)
-    assert copied.read_bytes() == add_metadata(copied.read_bytes(), "tiny") == add_metadata(plain, "tiny")
+    assert read_labels(model_copy) == EMOTIONS
+    assert checked_card(model_copy).labels == EMOTIONS
+    assert np.array_equal(TFLiteClassifier(model_copy).logits(synthetic_faces(8)), before)
+    assert model_copy.read_bytes() == add_metadata(model_copy.read_bytes(), "tiny") == add_metadata(plain, "tiny")
 
 
-def test_the_other_runtime_loads_a_labelled_file_too(tiny: Path, copied: Path, tflite_python: Path) -> None:
-    label_file(copied, copied.parent)
-    one, other = (tflite_runtime_logits(tflite_python, path, synthetic_faces(4))[1] for path in (tiny, copied))
+def test_the_other_runtime_loads_a_labelled_file_too(tiny: Path, model_copy: Path, tflite_python: Path) -> None:
+    label_file(model_copy, model_copy.parent)
+    one, other = (tflite_runtime_logits(tflite_python, path, synthetic_faces(4))[1] for path in (tiny, model_copy))
     assert np.array_equal(one, other)
 
 
@@ -87,7 +87,7 @@ def test_the_shipped_detectors_take_any_shape(variant: str) -> None:
 
 
 def field(table: Any, slot: int) -> Any:
-    """Where a flatbuffer table has a field, by number; 0 where it has none."""
+    """The offset of a flatbuffer table's field, by number; 0 where it has none."""
     return table.Offset(4 + 2 * slot)
 
 
@@ -143,12 +143,12 @@ def test_a_damaged_archive_is_one_line(
         read_labels(path)
 
 
-def test_the_command_labels_a_file_and_its_card_fits(copied: Path) -> None:
-    old = checked_card(copied).sha256
-    done = CliRunner().invoke(main, ["models", "label", str(copied)])
+def test_the_command_labels_a_file_and_its_card_fits(model_copy: Path) -> None:
+    old = checked_card(model_copy).sha256
+    done = CliRunner().invoke(main, ["models", "label", str(model_copy)])
     assert done.exit_code == 0, done.output
-    assert checked_card(copied).sha256 != old
-    shown = json.loads(CliRunner().invoke(main, ["models", "show", str(copied)]).stdout)
+    assert checked_card(model_copy).sha256 != old
+    shown = json.loads(CliRunner().invoke(main, ["models", "show", str(model_copy)]).stdout)
     assert shown["labels_inside"] == list(EMOTIONS)
 
 
@@ -156,8 +156,8 @@ def test_the_command_labels_a_file_and_its_card_fits(copied: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def twin(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny float model as ONNX, by the command; its card beside it."""
+def onnx_file(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny float model as ONNX, made by the command; model and card are in its folder."""
     folder = tmp_path_factory.mktemp("onnx")
     shutil.copy(card_path(tiny), folder)
     model = Path(shutil.copy(tiny, folder))
@@ -167,57 +167,57 @@ def twin(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model.with_suffix(".onnx")
 
 
-def test_a_finished_file_becomes_onnx_without_data(twin: Path) -> None:
+def test_onnx_needs_no_data_set(onnx_file: Path) -> None:
     import onnx
 
-    proto = onnx.load(twin)
+    proto = onnx.load(onnx_file)
     properties = {each.key: each.value for each in proto.metadata_props}
     assert properties["labels"].split(",") == list(EMOTIONS)
     assert properties["input_range"] == "-1,1" and "Apache-2.0" in properties["model_license"]
     assert [each.name for each in (*proto.graph.input, *proto.graph.output)] == ["image", "logits"]
-    noted = checked_card(twin.with_suffix(".tflite")).conversion["onnx"]
-    assert (noted["file"], noted["bytes"]) == (twin.name, twin.stat().st_size)
-    assert noted["largest_difference"] < 1e-3
+    entry = checked_card(onnx_file.with_suffix(".tflite")).conversion["onnx"]
+    assert (entry["file"], entry["bytes"]) == (onnx_file.name, onnx_file.stat().st_size)
+    assert entry["largest_difference"] < 1e-3
 
 
-def test_the_pages_example_runs(twin: Path, tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    shutil.copy(twin, tmp_path / "mobilenet_v2_int8.onnx")
+def test_the_example_in_the_docs_runs(onnx_file: Path, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", EXPORT_PAGE.read_text("utf-8"), re.DOTALL)
+    shutil.copy(onnx_file, tmp_path / "mobilenet_v2_int8.onnx")
     cv2.imwrite(str(tmp_path / "face.png"), synthetic_faces(1)[0])
     done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    scores = TFLiteClassifier(twin.with_suffix(".tflite")).logits(synthetic_faces(1))[0]
+    scores = TFLiteClassifier(onnx_file.with_suffix(".tflite")).logits(synthetic_faces(1))[0]
     assert done.stdout.split()[0] == EMOTIONS[scores.argmax()]
 
 
-def test_onnx_that_answers_otherwise_is_not_written(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_onnx_file_with_other_answers_is_not_written(model_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fer_edge.convert import onnx_export
 
     monkeypatch.setattr(onnx_export, "FLOAT_TOLERANCE", onnx_export.Tolerance(1.01, 0))
-    before = card_path(copied).read_text()
-    done = CliRunner().invoke(main, ["models", "onnx", str(copied)])
+    before = card_path(model_copy).read_text()
+    done = CliRunner().invoke(main, ["models", "onnx", str(model_copy)])
     assert done.exit_code == 2
     assert "tiny.tflite on 100.0 %" in done.stderr.splitlines()[-1]
-    assert not copied.with_suffix(".onnx").exists()
-    assert card_path(copied).read_text() == before
+    assert not model_copy.with_suffix(".onnx").exists()
+    assert card_path(model_copy).read_text() == before
 
 
-def test_what_cannot_be_onnx_is_one_line(copied: Path) -> None:
+def test_a_failed_onnx_conversion_is_one_line(model_copy: Path) -> None:
     from fer_edge.convert import onnx_export
 
-    graph = schema.ModelT.InitFromPackedBuf(copied.read_bytes(), 0)
+    graph = schema.ModelT.InitFromPackedBuf(model_copy.read_bytes(), 0)
     pool = next(each for each in graph.operatorCodes if each.builtinCode == schema.BuiltinOperator.AVERAGE_POOL_2D)
     pool.builtinCode = pool.deprecatedBuiltinCode = schema.BuiltinOperator.L2_POOL_2D  # tf2onnx knows none such
     builder = flatbuffers.Builder(1024)
     builder.Finish(graph.Pack(builder), b"TFL3")
-    copied.write_bytes(builder.Output())
-    TFLiteClassifier(copied)
+    model_copy.write_bytes(builder.Output())
+    TFLiteClassifier(model_copy)
     with pytest.raises(ModelError, match=r"tf2onnx cannot convert .*; no ONNX file was written"):
-        onnx_export.onnx_bytes(copied, "none")
+        onnx_export.onnx_bytes(model_copy, "none")
 
 
-def test_a_tflite_file_is_no_float_network(copied: Path) -> None:
-    done = CliRunner().invoke(main, ["convert", str(copied), "--data", "none.csv"])
+def test_a_tflite_file_is_no_float_network(model_copy: Path) -> None:
+    done = CliRunner().invoke(main, ["convert", str(model_copy), "--data", "none.csv"])
     assert done.exit_code == 2 and "is converted already" in done.stderr.splitlines()[-1]
 
 
@@ -226,11 +226,11 @@ def test_a_missing_file_is_one_line() -> None:
     assert done.exit_code == 2 and "none.tflite: no such file" in done.stderr.splitlines()[-1]
 
 
-def test_a_missing_extra_is_one_line(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_one_line(model_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "fer_edge.convert.onnx_export", raising=False)
     monkeypatch.delattr("fer_edge.convert.onnx_export", raising=False)
     monkeypatch.setitem(sys.modules, "tf2onnx.convert", None)
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    done = CliRunner().invoke(main, ["models", "onnx", str(copied)])
+    done = CliRunner().invoke(main, ["models", "onnx", str(model_copy)])
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].startswith("fer-edge: this command needs tf2onnx: ")

@@ -24,7 +24,7 @@ SIZE = 32
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """Weights are drawn as they were the last time."""
+    """The same random weights in every run."""
     tf_keras.utils.set_random_seed(2)
 
 
@@ -77,7 +77,7 @@ def test_equalizing_takes_keras_3_too():
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_the_folded_input_is_the_same_function_borders_too(name):
-    """Beside exact bilinear upscaling, not OpenCV's, which rounds to whole gray levels."""
+    """Compared with exact bilinear upscaling, not with OpenCV's, which rounds to whole gray levels."""
     model = unsettle(architectures.build(name, tf_keras))
     faces = np.random.default_rng(5).integers(0, 256, (3, 48, 48), np.uint8)
     upscaled = tf_keras.layers.UpSampling2D(2, interpolation="bilinear")(normalize(faces))
@@ -92,7 +92,7 @@ def test_the_folded_input_is_the_same_function_borders_too(name):
         np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
 
 
-def test_what_cannot_be_folded_says_so():
+def test_a_network_that_cannot_be_folded_is_refused():
     layers = tf_keras.layers
     inputs = layers.Input((96, 96, 3))
     for net in (tiny_network(32), tf_keras.Model(inputs, layers.Conv2D(4, 5, strides=2)(inputs))):
@@ -126,8 +126,8 @@ def test_ranges_cut_a_lone_outlier_but_keep_an_even_spread():
     assert clipped_range(np.full(2048, 1000), -3.0, 5.0) == (-3.0, 5.0)
 
 
-def test_what_swish_cannot_tell_apart_is_cut_off() -> None:
-    """Below about -8 a swish is 0: values down to -40 before it are no reason for coarse steps everywhere."""
+def test_a_range_is_clipped_where_swish_is_flat() -> None:
+    """Below about -8 a swish is 0: values down to -40 before it are no reason for coarser steps."""
     even = np.full(2048, 1000)
     low, high = clipped_range(even, -40.0, 20.0, swish)
     assert -10 < low < -3 and high > 18
