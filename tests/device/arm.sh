@@ -100,9 +100,10 @@ done
 echo "== $suite, cortex-a72: other commands"
 arm cortex-a72 $python tests/device/check_arm.py use || status=1
 echo "== $suite, cortex-a72: tests"
-arm cortex-a72 $python -m pip install --quiet --editable . pytest hypothesis
-tests=(tests/edge/{test_preprocess,faces/test_{crop,patch_follower,tracker},expression/test_smoother,tflite/test_models,commands/test_predict,device/test_thermal}.py)
-arm cortex-a72 $python -m pytest --quiet -p no:cacheprovider "${tests[@]}" || status=1
+arm cortex-a72 $python -m pip install --quiet --editable . pytest pytest-timeout hypothesis
+tests=(tests/edge/{faces/test_{crop,patch_follower,tracker},expression/test_{classifier,ensemble,smoother}}.py
+    tests/edge/{test_preprocess,tflite/test_{card,interpreter,quantize},commands/test_predict,device/test_thermal}.py)
+arm cortex-a72 $python -m pytest --quiet -p no:cacheprovider -m 'not tensorflow and not slow' "${tests[@]}" || status=1
 
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 if [[ $suite == bookworm && -e $place/given/tflite-runtime.json ]]; then
