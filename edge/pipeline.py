@@ -6,20 +6,21 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
-from fer_edge.edge.expression.score_cache import CACHE_THRESHOLD, ScoreCache
-from fer_edge.edge.expression.smoother import TIME_CONSTANT, Smoother
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
-from fer_edge.edge.faces.patch_follower import DETECT_EVERY, PatchFollower
-from fer_edge.edge.faces.tracker import Tracker
 from fer_edge.edge.types import STAGES, Face, Frame, Prediction, option
+
+if TYPE_CHECKING:
+    from fer_edge.edge.expression.score_cache import ScoreCache
+    from fer_edge.edge.expression.smoother import Smoother
+    from fer_edge.edge.faces.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,16 @@ class PipelineOptions:
         metavar="DETECTOR",
     )
     detect_every: int = option(
-        DETECT_EVERY,
+        4,
         "Frames between face detections; faces are tracked in between, and the interval grows in a still scene.",
         metavar="FRAMES",
         minimum=1,
     )
     smooth: float = option(
-        TIME_CONSTANT, "Time constant of score smoothing, seconds; 0 turns it off.", metavar="SECONDS", minimum=0
+        0.3, "Time constant of score smoothing, seconds; 0 turns it off.", metavar="SECONDS", minimum=0
     )
     cache_threshold: float = option(
-        CACHE_THRESHOLD,
+        0.13,
         "Reuse a track's scores while its crop changes by less than this share of its contrast; 0 turns it off.",
         metavar="SHARE",
         minimum=0,
@@ -84,6 +85,16 @@ class Adjustable(Protocol):
 
     def set_load(self, level: int) -> str:
         """Set the load level, 0 for all the work, and describe in words what it means."""
+        ...
+
+
+@runtime_checkable
+class Intermittent(Protocol):
+    """A detector that does not run on every frame."""
+
+    @property
+    def detections(self) -> int:
+        """Number of frames on which it has run."""
         ...
 
 
@@ -125,7 +136,7 @@ class Pipeline:
     @property
     def detections(self) -> int:
         """Number of frames so far in which the face detector ran; in the others faces were tracked by their patches."""
-        return self.detector.detections if isinstance(self.detector, PatchFollower) else self.frames
+        return self.detector.detections if isinstance(self.detector, Intermittent) else self.frames
 
     def process(self, frame: Frame) -> list[Prediction]:
         """Find and score the faces in a frame; the faces that are not cached are classified in one call.
@@ -223,5 +234,11 @@ def open_pipeline(
     detector = open_detector(options.detector, options.threads)
     if not continuous:
         return Pipeline(detector, classifier)
+    # here: single pictures need none of them, and `predict` would wait for their import
+    from fer_edge.edge.expression.score_cache import ScoreCache
+    from fer_edge.edge.expression.smoother import Smoother
+    from fer_edge.edge.faces.patch_follower import PatchFollower
+    from fer_edge.edge.faces.tracker import Tracker
+
     follower = PatchFollower(detector, options.detect_every)
     return Pipeline(follower, classifier, Tracker(), Smoother(options.smooth), ScoreCache(options.cache_threshold))

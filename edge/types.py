@@ -135,7 +135,7 @@ class Source(Protocol):
         """Release the device, file or connection; closing twice does no harm."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # each generated method takes its time at every start
 class OptionInfo:
     """What the command line, the configuration file and the documentation need of an option, beside its default.
 

@@ -19,9 +19,7 @@ from fer_edge.edge.files import file_identity
 from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.sinks import OutputClosed, guard_stdout
-from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonLines, face_record
-from fer_edge.edge.sinks.picture import write_picture
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.sources.pictures import list_pictures, read_pictures
@@ -156,6 +154,9 @@ class _Album:
         self._used: set[Path] = set()
 
     def add(self, path: Path, frame: Frame, predictions: list[Prediction]) -> None:
+        from fer_edge.edge.sinks.draw import annotate
+        from fer_edge.edge.sinks.picture import write_picture
+
         place, number = self._folder / f"{path.stem}.png", 1
         # a/1.jpg and b/1.jpg have one name; this folder's own 1.png may be an original
         while place in self._used or file_identity(place) in self._originals:

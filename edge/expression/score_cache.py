@@ -13,16 +13,6 @@ from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.scores import total_variation
 from fer_edge.edge.expression.smoother import AGREEMENT_DISTANCE
 
-CACHE_THRESHOLD = 0.13
-"""Default largest difference of a crop from the one that was classified, in standard deviations of its gray values.
-
-It is the difference in the worst cell of a 6x6 grid, so that a moved corner of the mouth is not averaged away. Measured
-with `fer-edge bench score-cache --data fer2013.csv` on 4000 pairs made from 1000 of PublicTest's pictures (some shift,
-rotation, scale, brightness and noise): where they differ by less, the ensemble's scores are 0.015 apart (total
-variation, mean), and 2 answers of 100 change, half of them between classes less than 0.035 apart; beyond 0.5 they are
-0.04 apart and 6 of 100.
-"""
-
 MAX_AGE = 0.2
 """Seconds after which a face is classified again even if its crop has not changed."""
 
@@ -57,10 +47,17 @@ class ScoreCache:
     without the cache.
 
     Attributes:
-        threshold: Largest difference of a crop from the one that was classified, see `CACHE_THRESHOLD`; 0 is off.
+        threshold: Largest difference of a crop from the one that was classified, in standard deviations of its gray
+            values; 0 is off. It is the difference in the worst cell of a 6x6 grid, so that a moved corner of the mouth
+            is not averaged away.
+
+    The default of `PipelineOptions.cache_threshold`, 0.13, was measured with `fer-edge bench score-cache --data
+    fer2013.csv` on 4000 pairs made from 1000 of PublicTest's pictures (some shift, rotation, scale, brightness and
+    noise): where they differ by less, the ensemble's scores are 0.015 apart (total variation, mean), and 2 answers of
+    100 change, half of them between classes less than 0.035 apart; beyond 0.5 they are 0.04 apart and 6 of 100.
     """
 
-    def __init__(self, threshold: float = CACHE_THRESHOLD) -> None:
+    def __init__(self, threshold: float) -> None:
         self.threshold = threshold
         self._entries: dict[int, _Entry] = {}
 

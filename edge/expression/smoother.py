@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.expression.scores import total_variation
 
-TIME_CONSTANT = 0.3
-"""Default time constant in seconds, after which a step has reached 63 %; larger steps jump, see `CHANGE_DISTANCE`."""
-
 CHANGE_DISTANCE = 0.5
 """Total variation distance, 0..1, of the new scores from the smoothed ones that counts as another expression."""
 
@@ -34,10 +31,10 @@ class Smoother:
     So flicker is smoothed, and a sudden smile shows one frame late, but at once in full.
 
     Attributes:
-        time_constant: Time constant of the filter in seconds; 0 is off.
+        time_constant: Seconds after which a step has reached 63 %, unless it jumps (see `CHANGE_DISTANCE`); 0 is off.
     """
 
-    def __init__(self, time_constant: float = TIME_CONSTANT) -> None:
+    def __init__(self, time_constant: float) -> None:
         self.time_constant = time_constant
         self._states: dict[int, _State] = {}
 

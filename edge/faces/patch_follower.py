@@ -36,9 +36,6 @@ OpenCV correlates a window of 48 pixels in half the time of one of 44.
 MIN_CORRELATION = 0.6
 """Correlation, -1..1, below which a face counts as lost. A still face stays above 0.95, another one is below 0.4."""
 
-DETECT_EVERY = 4
-"""Frames between detections."""
-
 MAX_INTERVAL_FACTOR = 4
 """The detector interval doubles with each detection that changes nothing, up to this many times its length …"""
 
@@ -80,7 +77,7 @@ class PatchFollower:
         detections: Number of frames on which the detector has run.
     """
 
-    def __init__(self, detector: Detector, interval: int = DETECT_EVERY) -> None:
+    def __init__(self, detector: Detector, interval: int) -> None:
         self.detector, self.interval = detector, interval
         self.detections = 0
         self._base_interval = interval

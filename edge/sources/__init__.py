@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fer_edge.edge.errors import SourceError, redact
-from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.types import Source
+
+if TYPE_CHECKING:
+    from fer_edge.edge.sources.options import SourceOptions
 
 
 def open_source(
@@ -30,6 +33,7 @@ def open_source(
     """
     from fer_edge.edge.sources.capture import quiet_opencv
     from fer_edge.edge.sources.live_sources import LiveSourceFactory
+    from fer_edge.edge.sources.options import SourceOptions
 
     options = options or SourceOptions()
     if camera is not None:

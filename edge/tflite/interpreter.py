@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
@@ -74,7 +75,10 @@ class Runtime:
 
     @cached_property
     def version(self) -> str:
-        """The package's version; looked up on first use, because importlib.metadata is slow to import."""
+        """The package's version: as the module has it, else from its metadata, whose import takes 30 ms."""
+        own = getattr(sys.modules.get(self.module.__name__.partition(".")[0]), "__version__", None)
+        if own:
+            return str(own)
         from importlib.metadata import PackageNotFoundError, version
 
         try:

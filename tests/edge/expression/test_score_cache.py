@@ -8,9 +8,10 @@ import pytest
 from fer_edge.edge.expression.score_cache import MAX_AGE, ScoreCache
 from fer_edge.edge.expression.smoother import Smoother
 from fer_edge.edge.faces.tracker import Tracker
-from fer_edge.edge.pipeline import Pipeline
+from fer_edge.edge.pipeline import Pipeline, PipelineOptions
 from fer_edge.edge.types import Box, Face, Frame
 
+THRESHOLD = PipelineOptions().cache_threshold
 RNG = np.random.default_rng(0)
 FACE = np.clip(RNG.normal(120, 50, (6, 6)).repeat(8, axis=0).repeat(8, axis=1), 0, 255).astype(np.uint8)
 
@@ -38,7 +39,7 @@ def noisy() -> np.ndarray:
 
 def filled_cache(classifier: Counting, *faces: np.ndarray) -> ScoreCache:
     """A cache with confirmed scores of tracks 1, 2 …, at 0 s."""
-    cache = ScoreCache()
+    cache = ScoreCache(THRESHOLD)
     for _ in range(2):
         cache.scores(classifier, range(1, len(faces) + 1), np.stack(faces), 0.0)
     classifier.calls.clear()
@@ -47,7 +48,7 @@ def filled_cache(classifier: Counting, *faces: np.ndarray) -> ScoreCache:
 
 def test_an_unchanged_face_is_classified_once() -> None:
     """And once more, to confirm the scores."""
-    cache, classifier = ScoreCache(), Counting()
+    cache, classifier = ScoreCache(THRESHOLD), Counting()
     scores = [cache.scores(classifier, [1], noisy()[None], index / 100) for index in range(15)]
     assert len(classifier.calls) == 2 and all(np.array_equal(each, scores[1]) for each in scores[1:])
 
