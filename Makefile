@@ -92,7 +92,7 @@ $(VENV_LOWEST)/ready: setup.cfg
 	@$(PYTHON) -m venv --clear $(VENV_LOWEST)
 	@$(VENV_LOWEST)/bin/python $(PIP) uv
 	@$(UV) pip install --resolution lowest-direct --editable '.[web,mqtt]'
-	@$(UV) pip freeze --exclude-editable > $(VENV_LOWEST)/lowest.txt
+	@$(UV) pip freeze --exclude-editable | grep -vE '^(pip|setuptools|uv)==' > $(VENV_LOWEST)/lowest.txt
 	@$(UV) pip install --constraint $(VENV_LOWEST)/lowest.txt --editable '.[dev]'
 	@touch $@
 
