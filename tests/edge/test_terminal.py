@@ -84,6 +84,7 @@ def test_the_status_line_is_overwritten_in_place(clip: Path) -> None:
     assert "20 frames" in output
 
 
+@pytest.mark.slow
 def test_no_color_and_dumb_terminals(clip: Path) -> None:
     output = on_terminal("--source", clip, "--show", "none", NO_COLOR="1")
     assert STATUS.search(output)
@@ -91,6 +92,7 @@ def test_no_color_and_dumb_terminals(clip: Path) -> None:
     assert "\x1b" not in on_terminal("--source", clip, "--show", "none", TERM="dumb")
 
 
+@pytest.mark.slow
 def test_a_disconnected_source_is_shown_in_the_status_line() -> None:
     """The run is ended as soon as it is shown."""
     with ExitStack() as camera:
@@ -108,6 +110,7 @@ def test_a_disconnected_source_is_shown_in_the_status_line() -> None:
         on_terminal("--source", address, "--show", "none", "--reconnect-timeout", str(LIMIT), watch=watch)
 
 
+@pytest.mark.slow
 def test_many_pictures_are_counted(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg"):
         shutil.copy(PORTRAIT, tmp_path / name)
@@ -119,6 +122,7 @@ def test_many_pictures_are_counted(tmp_path: Path) -> None:
     assert " of 3 pictures\r" not in on_terminal(tmp_path, command=["predict"], code=2, TERM="dumb")
 
 
+@pytest.mark.slow
 def test_long_work_on_data_has_a_bar(synthetic_csv: Path, tmp_path: Path) -> None:
     header, *rows = synthetic_csv.read_text().splitlines()
     path = tmp_path / "long.csv"
@@ -164,11 +168,13 @@ def test_a_narrow_terminal_gets_a_line_that_fits(clip: Path) -> None:
     assert all(len(COLOUR.sub("", line).strip("\r").removeprefix("\x1b[K")) < 20 for line in lines)
 
 
+@pytest.mark.slow
 def test_quiet_and_verbose(clip: Path) -> None:
     assert on_terminal("--source", clip, "--show", "none", "--quiet") == ""
     assert "versions: Python" in on_terminal("--source", clip, "--show", "none", "-v")
 
 
+@pytest.mark.slow
 def test_no_terminal_no_status(clip: Path) -> None:
     command = [sys.executable, "-m", "fer_edge.edge.cli", "run", "--source", str(clip), "--show", "text"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -170,6 +170,7 @@ def test_reader_that_has_seen_enough(clip: Path) -> None:
     assert "BrokenPipe" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "suffix"), [(signal.SIGINT, ".mp4"), (signal.SIGTERM, ".avi"), (signal.SIGHUP, ".mp4")]
 )
@@ -202,6 +203,7 @@ def fell_silent(lines: Path) -> bool:
     return any(json.loads(line)["frame"] % COUNTS["/silent"] == COUNTS["/silent"] - 1 for line in whole)
 
 
+@pytest.mark.slow
 def test_signal_while_nothing_comes(camera: str, tmp_path: Path) -> None:
     lines = tmp_path / "o.jsonl"
     process = start("--source", f"{camera}silent", "--jsonl", lines)

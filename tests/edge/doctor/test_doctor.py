@@ -24,6 +24,7 @@ from fer_edge.models import FOLDER
 ROOT = FOLDER.parent
 
 
+@pytest.mark.slow
 def test_this_machine_passes_and_json_agrees() -> None:
     """By a real process; a machine that runs the tests can run the models."""
     done = subprocess.run(
@@ -126,6 +127,7 @@ def package_with(root: Path, damaged: str) -> Machine:
     return Machine(environ=os.environ | {"PYTHONPATH": str(root)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", ["mobilenet_v2_int8.tflite", "face/blazeface_back.tflite"])
 def test_a_damaged_file_fails_and_is_named(tmp_path: Path, damaged: str) -> None:
     """The detector's too: nothing is recognized where no face is found."""

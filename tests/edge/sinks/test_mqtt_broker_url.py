@@ -25,6 +25,7 @@ levels = st.text(st.characters(codec="utf-8", exclude_characters="+#/", exclude_
 hosts = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?(\.[a-z]{2,5})?", fullmatch=True) | st.just("fe80::1")
 
 
+@pytest.mark.slow
 @given(
     hosts,
     st.none() | st.integers(1, 65535),

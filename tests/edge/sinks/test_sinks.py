@@ -239,6 +239,7 @@ sink.close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb")
 def test_window_on_a_display_opens_quietly() -> None:
     read, write = os.pipe()

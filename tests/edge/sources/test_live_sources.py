@@ -132,6 +132,7 @@ def login_address(camera: str) -> str:
     return camera.replace("//", "//user:secret@")
 
 
+@pytest.mark.slow
 def test_stream_is_read_to_its_end(login_address: str) -> None:
     with open_source(SourceOptions(source=f"{login_address}some", frame_timeout=30, reconnect_timeout=0)) as source:
         assert source.live

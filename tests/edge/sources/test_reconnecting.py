@@ -102,6 +102,7 @@ def test_stopping_ends_reconnecting_and_its_thread() -> None:
     until(lambda: f"reader of {source.name}" not in {thread.name for thread in threading.enumerate()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["live", "h264"])
 def test_an_rtsp_password_is_used_and_not_shown(path: str) -> None:
     with serving("rtsp", free_port(), "maker:S3CRET", path=path) as address:

@@ -87,6 +87,7 @@ def test_a_looped_video_is_a_live_source_that_never_ends(tmp_path: Path) -> None
     assert [frame.pixels[:10].mean() for frame in frames] == pytest.approx([5 * (n % 4) for n in numbers], abs=6)
 
 
+@pytest.mark.slow
 def test_a_looped_video_that_is_cut_off_ends_with_an_error(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.avi")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

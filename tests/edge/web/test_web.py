@@ -139,6 +139,7 @@ def test_health(page: WebRun) -> None:
     assert (page.get("/healthz").status_code, page.get("/healthz").text) == (200, "running\n")
 
 
+@pytest.mark.slow
 def test_clients_of_pictures_are_viewers(camera: str) -> None:
     """A player, and a program that fetches one picture after another, as well as a page."""
     with WebRun("--source", camera, "--web", "127.0.0.1:0") as run:
@@ -255,6 +256,7 @@ def test_the_token_is_printed_once(protected: WebRun) -> None:
     assert "".join(protected.errors).count(protected.token) == 1
 
 
+@pytest.mark.slow
 def test_an_own_token_is_required_and_never_printed(camera: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own = 'correct;horse="battery,staple'
     monkeypatch.setenv("FER_EDGE_WEB_TOKEN", own)
@@ -315,6 +317,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_after_a_files_end_the_page_stays_and_outputs_are_complete(clip: Path, tmp_path: Path) -> None:
     outputs = ("--save-video", str(tmp_path / "v.mp4"), "--jsonl", str(tmp_path / "o.jsonl"))
     with WebRun("--source", str(clip), "--web", "127.0.0.1:0", *outputs) as run:
