@@ -14,7 +14,6 @@ import click
 from fer_edge.edge.config.file import UNCONFIGURED, find
 from fer_edge.edge.config.lazy_group import LazyGroup
 from fer_edge.edge.errors import FerEdgeError, redact
-from fer_edge.edge.terminal import configure_logging
 
 COMMANDS = {
     "run": (
@@ -199,6 +198,8 @@ def main(config: Path | None) -> None:
     Every option of a command can also be set in fer-edge.toml or by an environment variable: --camera of 'run' by
     FER_EDGE_RUN_CAMERA.
     """
+    from fer_edge.edge.terminal import configure_logging  # here: help and completion do without logging
+
     configure_logging()
 
 
