@@ -1,13 +1,14 @@
-# make demo    the ensemble on the first camera, or on a short clip where there is none
-# make page    the live page at http://127.0.0.1:8080/, from the same camera or clip, until Ctrl-C; WEB=[HOST:]PORT
-# make test    all tests, in an environment of their own
-# make test-fast  the tests that need no TensorFlow, browser, broker or systemd and are not slow: a minute
+# make demo         run the ensemble on the first camera, or on a short clip where there is none
+# make page         serve the live page at http://127.0.0.1:8080/ from the same, until Ctrl-C; WEB=[HOST:]PORT
+# make test         all tests, in an environment of their own
+# make test-fast    the tests that need no TensorFlow, browser, broker or systemd and are not slow; a minute
 # make test-lowest  the runtime's part of test-fast with the oldest versions that setup.cfg allows
-# make lint    ruff, mypy and codespell
-# make test-device  cameras listed, filmed with, unplugged and plugged in again, libcamera's too, GStreamer, and the
-#                   service under systemd, in two virtual machines; a quarter of an hour
-# make test-arm  what a Raspberry Pi would see, on emulated Arm with Debian 12 and 13, or SUITE=trixie; many minutes
-# make clean   remove what the above made
+# make lint         ruff, mypy and codespell
+# make test-device  V4L2 cameras, unplugging and reconnecting, libcamera, GStreamer and the systemd service, in two
+#                   virtual machines; a quarter of an hour
+# make test-arm     results compared with this computer's, and tests, on emulated 64-bit Arm with Debian 12 and 13, or
+#                   with SUITE=trixie alone; half an hour
+# make clean        remove what the above made
 
 PYTHON ?= python3
 VENV ?= .venv
