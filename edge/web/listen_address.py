@@ -38,8 +38,9 @@ def listen(host: str, port: int) -> socket.socket:
     """
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # asyncio sets TCP_NODELAY only where the protocol is named; else small answers wait for acknowledgements
+        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
     except (OSError, UnicodeError) as error:  # a name with an empty or overlong part is no Unicode host name
         raise SinkError(f"--web {where}: {host} is not an address of this machine ({error})") from None
     try:

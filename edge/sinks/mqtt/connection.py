@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import sys
 import threading
 from contextlib import suppress
@@ -73,6 +74,7 @@ class Connection:
         client.will_set(f"{self._topic}/availability", "offline", qos=1, retain=True)
         client.max_queued_messages_set(MAX_QUEUED_MESSAGES)
         client.reconnect_delay_set(MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY)
+        client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -144,6 +146,11 @@ class Connection:
         stop = threading.Thread(target=self._client.loop_stop, name="mqtt-stop", daemon=True)
         stop.start()
         stop.join(CLOSE_TIMEOUT)
+
+
+def _send_at_once(client: Client, _: Any, connection: Any) -> None:
+    """Disable Nagle's algorithm, which holds a message back until the broker has acknowledged the last."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _ssl_context(ca: Path | None) -> ssl.SSLContext:

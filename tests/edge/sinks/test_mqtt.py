@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -22,6 +23,7 @@ from logs import logged
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from predictions import at, face
+from sockets import peer, sends_at_once
 from waiting import until
 
 from fer_edge.edge.sinks.events import Event
@@ -51,6 +53,19 @@ def sink(port: int, name: str = "cam", user: str | None = None) -> Iterator[Mqtt
             yield connected
         finally:
             connected.close()
+
+
+def test_messages_are_sent_at_once() -> None:
+    """Else a state waits up to 40 ms until the broker has acknowledged the event before it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = Connection(BrokerUrl("127.0.0.1", server.getsockname()[1], "home"), "cam", {})
+        try:
+            broker_end, _ = server.accept()
+            with broker_end, until(lambda: peer(broker_end)) as client:
+                assert broker_end.recv(1) == b"\x10"  # CONNECT
+                assert sends_at_once(client)
+        finally:
+            connection.close()
 
 
 def test_state_and_events(mosquitto: Broker) -> None:

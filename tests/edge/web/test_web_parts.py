@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -14,7 +16,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from network_camera import PORTRAIT
 from prometheus_client.parser import text_string_to_metric_families
+from sockets import peer, sends_at_once
 from starlette.requests import Request
+from waiting import until
 
 from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.errors import SinkError
@@ -27,6 +31,7 @@ from fer_edge.edge.web.history import HISTORY_SECONDS, History
 from fer_edge.edge.web.jpeg import MAX_WIDTH, JpegEncoder
 from fer_edge.edge.web.listen_address import parse_listen_address
 from fer_edge.edge.web.metrics import RunMetrics
+from fer_edge.edge.web.sink import WebSink
 from fer_edge.edge.web.state import RunInfo, seconds_without_frame
 from fer_edge.edge.web.static_files import STATIC
 from fer_edge.edge.web.viewers import RECENT_SECONDS, Viewers
@@ -36,6 +41,14 @@ def prediction(emotion: str) -> Prediction:
     scores = np.full(7, 0.05, np.float32)
     scores[EMOTIONS.index(emotion)] = 0.7
     return Prediction(Face(Box(10, 10, 40, 40), 0.9, track=1), scores)
+
+
+@contextmanager
+def run_info(stats: RunStats) -> Iterator[RunInfo]:
+    thermal = ThermalMonitor(lambda *_: None)
+    with open_source(source=PORTRAIT) as source:
+        yield RunInfo(source, "ensemble", (), stats, thermal)
+    thermal.close()
 
 
 # --- the address ---------------------------------------------------------------------------------------------
@@ -58,6 +71,20 @@ def test_an_address_is_understood_or_refused_in_one_line(text: str) -> None:
 )
 def test_addresses(text: str, address: tuple[str, int]) -> None:
     assert parse_listen_address(text) == address
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0", "[::]:0", "localhost:0"])
+def test_answers_are_sent_at_once(address: str) -> None:
+    """Else headers go, and the body waits up to 40 ms until the client has acknowledged them."""
+    with run_info(RunStats()) as run:
+        page = WebSink(address, "a-good-token", run)
+        try:
+            where = urlsplit(page.link)
+            host = "127.0.0.1" if address == "[::]:0" else where.hostname
+            with socket.create_connection((host, where.port)) as client, until(lambda: peer(client)) as server:
+                assert sends_at_once(server)
+        finally:
+            page.close()
 
 
 def test_the_page_names_no_other_host() -> None:
@@ -158,10 +185,8 @@ def test_a_client_of_pictures_is_a_viewer_for_a_while_and_a_page_is_one_viewer()
 
 @contextmanager
 def run_metrics(stats: RunStats) -> Iterator[RunMetrics]:
-    thermal = ThermalMonitor(lambda *_: None)
-    with open_source(source=PORTRAIT) as source:
-        yield RunMetrics(RunInfo(source, "ensemble", (), stats, thermal), FrameMailbox(), Viewers())
-    thermal.close()
+    with run_info(stats) as run:
+        yield RunMetrics(run, FrameMailbox(), Viewers())
 
 
 def stage_buckets(metrics: RunMetrics, stage: str) -> list[tuple[float, float]]:
