@@ -18,22 +18,71 @@ STAGES: tuple[str, ...] = ("detect", "track", "crop", "classify", "smooth")
 """The stages of the pipeline in order, by which its times are named."""
 
 
+class Picture(Protocol):
+    """A picture that is decoded when it is used, at the resolution that is needed, such as a JPEG from a camera."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the whole picture, pixels."""
+        ...
+
+    def at_width(self, width: int, colour: bool) -> NDArray[np.uint8]:
+        """The picture at this width or more, see `Frame.at_width`; any thread may call it."""
+        ...
+
+    def prepare(self) -> None:
+        """Decode it now as the pictures before it were used, if they were used at all."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A picture from a source.
 
     Attributes:
-        pixels: (H, W, 3) uint8 BGR, or (H, W) uint8 gray.
+        picture: (H, W, 3) uint8 BGR, (H, W) uint8 gray, or a picture that is decoded when it is used.
         index: The frame's number, from 0.
         time: Seconds; since the start of a live source, media time in a file.
         small: The same view in fewer pixels, (h, w, 3) uint8 BGR, large enough for face detection; None unless the
             source provides it at no cost.
     """
 
-    pixels: NDArray[np.uint8]
+    picture: NDArray[np.uint8] | Picture
     index: int = 0
     time: float = 0.0
     small: NDArray[np.uint8] | None = None
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The whole picture: (H, W, 3) uint8 BGR, or (H, W) uint8 gray."""
+        return self.picture if isinstance(self.picture, np.ndarray) else self.picture.at_width(self.size[0], True)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the whole picture, pixels; nothing is decoded for it."""
+        if isinstance(self.picture, np.ndarray):
+            return self.picture.shape[1], self.picture.shape[0]
+        return self.picture.size
+
+    def at_width(self, width: int, colour: bool = True) -> NDArray[np.uint8]:
+        """The picture in no fewer pixels than needed, as far as the source can save work by it.
+
+        Args:
+            width: Width that is needed, pixels.
+            colour: Whether colour is needed.
+
+        Returns:
+            (h, w, 3) uint8 BGR or (h, w) uint8 gray, of the same view, with w >= `width` unless the whole picture has
+            less; where colour is not needed, it may be either.
+        """
+        if not isinstance(self.picture, np.ndarray):
+            return self.picture.at_width(width, colour)
+        return self.picture if self.small is None or self.small.shape[1] < width else self.small
+
+    def prepare(self) -> None:
+        """Decode the picture ahead of its use, as the pictures before it were used."""
+        if not isinstance(self.picture, np.ndarray):
+            self.picture.prepare()
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,11 @@ def face_crop(frame: Frame, face: Face, margin: float = MARGIN) -> NDArray[np.ui
         (48, 48) uint8 gray.
     """
     (x, y), side, angle = place_crop(face, margin)
-    height, width = frame.pixels.shape[:2]
+    whole = frame.size[0]
+    pixels = frame.at_width(math.ceil(whole / max(1.0, side / BLOCK_AVERAGED_SIDE)), colour=False)
+    height, width = pixels.shape[:2]
+    scale = width / whole  # below 1 where the source saves work by it
+    x, y, side = x * scale, y * height / frame.size[1], side * scale
     block = max(1, int(side / BLOCK_AVERAGED_SIDE))
     reduction = side / block / FACE_SIZE
     samples = FACE_SIZE * max(min(2, math.ceil(reduction)), math.ceil(MIN_SAMPLES_PER_PIXEL * reduction))
@@ -107,7 +111,7 @@ def face_crop(frame: Frame, face: Face, margin: float = MARGIN) -> NDArray[np.ui
     corners = to_frame @ np.array([[0, samples, 0, samples], [0, 0, samples, samples], [1, 1, 1, 1]])
     left, right = _pixel_range(corners[0], width, block)
     top, bottom = _pixel_range(corners[1], height, block)
-    gray = to_gray(frame.pixels[top:bottom, left:right])
+    gray = to_gray(pixels[top:bottom, left:right])
     to_frame[:, 2] -= (left, top)
     if block > 1:
         gray, to_frame = _average_blocks(gray, to_frame, block)

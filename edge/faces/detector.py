@@ -127,12 +127,13 @@ class BlazeFaceDetector:
         self.description = description
 
     def detect(self, frame: Frame) -> list[Face]:
-        """Find the faces of a frame, largest first, each with its eyes; in its small picture where it has one."""
-        height, width = frame.pixels.shape[:2]
-        pixels = to_bgr(frame.pixels if frame.small is None else frame.small)
-        x_scale, y_scale = width / pixels.shape[1], height / pixels.shape[0]  # from the small picture to the frame
-        rows = self._network.detect(pixels)
+        """Find the faces of a frame, largest first, each with its eyes, in as few of its pixels as the network sees."""
+        width, height = frame.size
         squares = list_tiles(width, height) if self._tiled else []
+        seen = min(width, height) if squares else max(width, height)  # side of the square that the network sees
+        pixels = to_bgr(frame.at_width(math.ceil(width * self._network.variant.size / seen)))
+        x_scale, y_scale = width / pixels.shape[1], height / pixels.shape[0]  # from these pixels to the frame's
+        rows = self._network.detect(pixels)
         if squares:
             squares = [(int(x / x_scale), int(y / y_scale), int(side / y_scale)) for x, y, side in squares]
             rows = blend(np.concatenate([rows, *(self._detect_in_tile(pixels, *square) for square in squares)]))

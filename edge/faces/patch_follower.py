@@ -83,7 +83,7 @@ class PatchFollower:
         self._base_interval = interval
         self._tracked: list[_TrackedFace] = []
         self._frames_since, self._detection_time, self._interval_factor = 0, 0.0, 1
-        self._frame_shape: tuple[int, ...] = ()
+        self._frame_size = (0, 0)
 
     @property
     def description(self) -> str:
@@ -101,7 +101,7 @@ class PatchFollower:
             Its faces, largest first as of the last detection, in pixels of the frame.
         """
         self._frames_since += 1
-        expected = not self._tracked or frame.pixels.shape != self._frame_shape or self._is_due(frame)
+        expected = not self._tracked or frame.size != self._frame_size or self._is_due(frame)
         if not expected:
             tracked = [_track(frame, face) for face in self._tracked]
             if all(tracked):
@@ -134,7 +134,7 @@ class PatchFollower:
         tracked = [_start_tracking(frame, face, self._tracked) for face in faces]
         # a face that cannot be tracked must be detected in the next frame again
         self._tracked = [face for face in tracked if face] if all(tracked) else []
-        self._frames_since, self._detection_time, self._frame_shape = 0, frame.time, frame.pixels.shape
+        self._frames_since, self._detection_time, self._frame_size = 0, frame.time, frame.size
         return faces
 
 
@@ -198,15 +198,18 @@ def _patch_scale(side: float) -> int:
 def _sample_square(frame: Frame, left: int, top: int, scale: int, count: int) -> NDArray[np.uint8] | None:
     """(count, count) gray means over a square of the frame, whose border is repeated; None where most is outside."""
     side = scale * count
-    for start, length in zip((top, left), frame.pixels.shape, strict=False):
+    for start, length in zip((left, top), frame.size, strict=True):
         if min(length, start + side) - max(0, start) < side / 4:
             return None
     samples = scale if scale <= MAX_SAMPLES else 2
     step, size = scale // samples, samples * count
+    pixels = frame.at_width(-(-frame.size[0] // step), colour=False)
+    shrink = frame.size[0] / pixels.shape[1]  # 1 but for a picture that is decoded at a lower resolution
     # whole steps: every sample is a pixel, and a motion of one step moves them all by one
-    matrix = np.array([[step, 0, left + step // 2], [0, step, top + step // 2]], np.float64)
+    x, y = ((start + step // 2 + 0.5) / shrink - 0.5 for start in (left, top))
+    matrix = np.array([[step / shrink, 0, x], [0, step / shrink, y]], np.float64)
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    square = cv2.warpAffine(frame.pixels, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    square = cv2.warpAffine(pixels, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return downscale(to_gray(np.asarray(square, np.uint8)), (count, count))
 
 

@@ -14,10 +14,14 @@ from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.capture import open_capture, read_pixels
 from fer_edge.edge.sources.capture_request import UNSPECIFIED, CaptureRequest
 from fer_edge.edge.sources.devices import Identity, access_problem, locate, processes_using
+from fer_edge.edge.sources.jpeg_picture import JpegStream
 from fer_edge.edge.types import Frame
 
 DEFAULTS = (640, 480, 30.0)
 """Width, height and frame rate that OpenCV and most cameras start with."""
+
+
+MOTION_JPEG = cv2.VideoWriter.fourcc(*"MJPG")
 
 
 class V4l2Camera(BaseSource):
@@ -50,7 +54,7 @@ class V4l2Camera(BaseSource):
             reason = f"it is in use by {users}" if users else "it may be in use or no camera"
             raise SourceError(f"{path} cannot be opened as a V4L2 camera; {reason}")
         if motion_jpeg:
-            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+            capture.set(cv2.CAP_PROP_FOURCC, MOTION_JPEG)
         for setting, value in (
             (cv2.CAP_PROP_FRAME_WIDTH, request.width),
             (cv2.CAP_PROP_FRAME_HEIGHT, request.height),
@@ -58,18 +62,28 @@ class V4l2Camera(BaseSource):
         ):
             if value is not None:
                 capture.set(setting, value)
+        motion_jpeg = motion_jpeg and capture.get(cv2.CAP_PROP_FOURCC) == MOTION_JPEG
         self._capture, self._path = capture, path
         self.size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         rate = capture.get(cv2.CAP_PROP_FPS)
         self.fps = rate if rate > 0 else None
         self.name = f"{path} (V4L2, {'MJPG, ' if motion_jpeg else ''}{request.describe(self.size, self.fps)})"
+        # OpenCV then hands over the JPEGs as they are, else it decodes every one in full
+        as_jpeg = motion_jpeg and capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+        self._jpegs = JpegStream(self.name) if as_jpeg else None
         self._start = time.monotonic()
+
+    @property
+    def dropped(self) -> int:
+        return self._jpegs.damaged if self._jpegs else 0
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
         while (pixels := read_pixels(self._capture)) is not None:
-            yield Frame(pixels, index, time.monotonic() - self._start)
-            index += 1
+            picture = pixels if self._jpegs is None else self._jpegs.picture(pixels.tobytes())
+            if picture is not None:
+                yield Frame(picture, index, time.monotonic() - self._start)
+                index += 1
         raise SourceError(f"{self._path} {'stopped giving' if index else 'gives no'} pictures; is it still connected?")
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ class NewestFrameReader(SourceWrapper):
     `dropped` counts the frames replaced before anybody took them, from the first `iter` on. Iterating raises
     SourceError when the source fails, or when it gives nothing for `frame_timeout` seconds while it is connected. Only
     the thread touches the source, and it closes it too: releasing a capture under another thread's read crashes OpenCV.
+    While its user is busy with another frame, the thread also decodes the newest one, so that both work in parallel.
     """
 
     def __init__(self, source: Source, frame_timeout: float = 5.0) -> None:
@@ -25,7 +26,7 @@ class NewestFrameReader(SourceWrapper):
         self._frame_timeout = frame_timeout
         self._changed = threading.Condition()
         self._frame: Frame | None = None
-        self._ended = self._closing = False
+        self._ended = self._closing = self._awaited = False
         self._error: SourceError | None = None
         self._thread = threading.Thread(target=self._read, name=f"reader of {self.name}", daemon=True)
         self._thread.start()
@@ -57,7 +58,7 @@ class NewestFrameReader(SourceWrapper):
 
     @property
     def dropped(self) -> int:
-        return self._dropped
+        return self._dropped + self._source.dropped
 
     def __iter__(self) -> Iterator[Frame]:
         with self._changed:
@@ -77,11 +78,13 @@ class NewestFrameReader(SourceWrapper):
 
     def _wait(self) -> None:
         """Under the lock: return with a frame or at the end, or raise after `frame_timeout` seconds of neither."""
+        self._awaited = True
         while not self._changed.wait_for(
             lambda: self._frame is not None or self._ended or self._closing, self._frame_timeout
         ):
             if not self.disconnected:
                 raise SourceError(f"{self.name} gave no picture for {self._frame_timeout:g} s; is it still connected?")
+        self._awaited = False
 
     def _read(self) -> None:
         error: SourceError | None = None
@@ -89,10 +92,12 @@ class NewestFrameReader(SourceWrapper):
             for frame in self._source:
                 with self._changed:
                     self._dropped += self._frame is not None
-                    self._frame = frame
+                    self._frame, awaited = frame, self._awaited
                     self._changed.notify_all()
                     if self._closing:
                         break
+                if not awaited:  # else the thread that waits for it decodes it, just as it needs it
+                    frame.prepare()
         except SourceError as failure:
             error = failure
         except Exception as failure:  # it must reach the thread that waits, which would wait forever

@@ -80,7 +80,7 @@ def state(run: RunInfo, mailbox: FrameMailbox, viewers: int) -> dict[str, Any]:
         "disconnected": round(run.source.disconnected, 1),
         "frame": newest.frame.index if newest else None,
         "time": round(newest.frame.time, 4) if newest else None,
-        "size": [newest.frame.pixels.shape[1], newest.frame.pixels.shape[0]] if newest else None,
+        "size": [*newest.frame.size] if newest else None,
         "faces": [face_record(prediction) for prediction in current_predictions(run, mailbox)],
         "rate": round(rate, 2),
         "frames": run.stats.frames,
