@@ -15,7 +15,7 @@ from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
-from fer_edge.edge.types import STAGES, Face, Frame, Prediction, option
+from fer_edge.edge.types import STAGES, Acceleration, Face, Frame, Prediction, option
 
 if TYPE_CHECKING:
     from fer_edge.edge.expression.score_cache import ScoreCache
@@ -38,6 +38,8 @@ class PipelineOptions:
         cache_threshold: Change of a track's crop, relative to its contrast, below which its scores are reused; 0 is
             off.
         threads: Threads per model.
+        delegate: TFLite external delegate of the networks, LIBRARY[:key=value…]; None for the interpreter alone.
+        accelerator: LiteRT's accelerators for the networks, in order of preference; None for the interpreter.
     """
 
     model: str = option(
@@ -77,6 +79,23 @@ class PipelineOptions:
         minimum=0,
     )
     threads: int = option(2, "Threads per model.", metavar="N", minimum=1)
+    delegate: str | None = option(
+        None,
+        "Library of a TFLite external delegate for all networks, and its options.",
+        metavar="LIBRARY[:KEY=VALUE…]",
+        example="libedgetpu.so.1:device=usb",
+    )
+    accelerator: str | None = option(
+        None,
+        "Run all networks on LiteRT's cpu, gpu or npu; gpu,cpu falls back to the CPU.",
+        metavar="NAME[,NAME…]",
+        example="gpu,cpu",
+    )
+
+    @property
+    def acceleration(self) -> Acceleration:
+        """What runs the networks in place of the interpreter."""
+        return Acceleration(self.delegate, self.accelerator)
 
 
 @runtime_checkable
@@ -221,17 +240,20 @@ def open_pipeline(
         The pipeline, with its models loaded.
 
     Raises:
-        ModelError: A model or detector is unknown, missing or altered, or the latency budget cannot be met.
+        ModelError: A model or detector is unknown, missing or altered, the latency budget cannot be met, or the
+            delegate or accelerator cannot be used.
     """
     options = options or PipelineOptions()
     if model is not None:
         options = replace(options, model=model)
     early_exit = continuous if options.early_exit is None else options.early_exit
     if early_exit or options.latency_budget is not None:
-        classifier: Classifier = open_early_exit(options.model, options.threads, options.latency_budget)
+        classifier: Classifier = open_early_exit(
+            options.model, options.threads, options.latency_budget, options.acceleration
+        )
     else:
-        classifier = open_classifier(options.model, options.threads)
-    detector = open_detector(options.detector, options.threads)
+        classifier = open_classifier(options.model, options.threads, options.acceleration)
+    detector = open_detector(options.detector, options.threads, options.acceleration)
     if not continuous:
         return Pipeline(detector, classifier)
     # here: single pictures need none of them, and `predict` would wait for their import

@@ -184,6 +184,19 @@ class Source(Protocol):
         """Release the device, file or connection; closing twice does no harm."""
 
 
+@dataclass(frozen=True)
+class Acceleration:
+    """What runs the networks in place of the runtime's interpreter on the CPU; at most one of the two.
+
+    Attributes:
+        delegate: A TFLite external delegate with its options, LIBRARY[:key=value…].
+        accelerator: LiteRT's accelerators in order of preference, such as "gpu,cpu".
+    """
+
+    delegate: str | None = None
+    accelerator: str | None = None
+
+
 @dataclass(frozen=True, eq=False, repr=False)  # each generated method takes its time at every start
 class OptionInfo:
     """What the command line, the configuration file and the documentation need of an option, beside its default.

@@ -76,6 +76,18 @@ def synthetic_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def delegate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A TFLite external delegate, which claiming_delegate.c describes."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    library = tmp_path_factory.mktemp("delegate") / "libclaiming.so"
+    source = Path(__file__).parent / "support" / "claiming_delegate.c"
+    subprocess.run([compiler, "-Wall", "-Werror", "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
+
+
+@pytest.fixture(scope="session")
 def tflite_python() -> Path:
     """The Python of an environment with tflite-runtime, which the Makefile makes where there is one for this Python."""
     python = os.environ.get("FER_EDGE_TFLITE_PYTHON")

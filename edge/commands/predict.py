@@ -11,6 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.commands.exclusive_options import one_acceleration
 from fer_edge.edge.config.click_options import Option, options_from
 from fer_edge.edge.errors import SinkError, SourceError
 from fer_edge.edge.expression.classifier import Classifier
@@ -30,7 +31,11 @@ from fer_edge.edge.types import Box, Face, Frame, Prediction
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--faces-cropped", is_flag=True, help="Take each picture for a cropped face, and detect none.")
-@options_from(PipelineOptions, only=("model", "early_exit", "detector", "threads"), defaults={"early_exit": False})
+@options_from(
+    PipelineOptions,
+    only=("model", "early_exit", "detector", "threads", "delegate", "accelerator"),
+    defaults={"early_exit": False},
+)
 @click.option(
     "--jsonl",
     metavar="PATH",
@@ -58,13 +63,15 @@ def predict(
     A picture that cannot be read does not stop the others; the exit code is then 2.
     """
     quiet_opencv()
+    pipeline_options = one_acceleration(pipeline_options)
     pictures = [picture for path in paths for picture in list_pictures(path)]
     originals = {file_identity(picture) for picture in pictures} - {None}
     if jsonl not in (None, "-") and file_identity(jsonl) in originals:
         raise SinkError(f"--jsonl: {jsonl} is one of the pictures; give another name")
     if faces_cropped:
         open_model = open_early_exit if pipeline_options.early_exit else open_classifier
-        process = _whole_picture(open_model(pipeline_options.model, pipeline_options.threads))
+        model, threads, acceleration = pipeline_options.model, pipeline_options.threads, pipeline_options.acceleration
+        process = _whole_picture(open_model(model, threads, acceleration=acceleration))
     else:
         process = open_pipeline(pipeline_options).process
     album = None if save is None else _Album(save, originals)

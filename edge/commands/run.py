@@ -13,13 +13,13 @@ import click
 import cv2
 import numpy as np
 
+from fer_edge.edge.commands.exclusive_options import one_acceleration, overruled_option
 from fer_edge.edge.commands.limits import LimitOptions, limited_frames, page_stays, stop_after
 from fer_edge.edge.commands.outputs import Outputs, refuse_overwriting_source
 from fer_edge.edge.commands.prefetch import Prefetch
 from fer_edge.edge.commands.run_outputs import open_page, open_sinks
 from fer_edge.edge.commands.signals import GracefulShutdown
 from fer_edge.edge.config.click_options import Option, SectionedCommand, options_from
-from fer_edge.edge.config.file import overruled
 from fer_edge.edge.device.thermal import BoardCondition, ThermalMonitor
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.pipeline import Pipeline, PipelineOptions, open_pipeline
@@ -128,25 +128,18 @@ def _resolve(
     Raises UsageError where both come from the same origin.
     """
     if source.camera is not None and source.source is not None:
-        lost = _overruled("camera", "source", "--camera and --source exclude each other")
+        lost = overruled_option("camera", "source", "--camera and --source exclude each other")
         source = replace(source, camera=None) if lost == "camera" else replace(source, source=None)
     if output.jsonl == "-" and output.show == "text":
         why = "--show text and --jsonl - both use stdout; use --show none or --jsonl PATH"
-        lost = _overruled("jsonl", "show", why)
+        lost = overruled_option("jsonl", "show", why)
         output = replace(output, jsonl=None) if lost == "jsonl" else replace(output, show="auto")
     if pipeline.latency_budget is not None and not pipeline.early_exit:
         why = "--latency-budget and --no-early-exit exclude each other"
-        lost = _overruled("latency_budget", "early_exit", why)
+        lost = overruled_option("latency_budget", "early_exit", why)
         no_budget = lost == "latency_budget"
         pipeline = replace(pipeline, latency_budget=None) if no_budget else replace(pipeline, early_exit=True)
-    return source, pipeline, output
-
-
-def _overruled(first: str, second: str, why: str) -> str:
-    lost = overruled(first, second)
-    if lost is None:
-        raise click.UsageError(why)
-    return lost
+    return source, one_acceleration(pipeline), output
 
 
 def throttle(pipeline: Pipeline, level: int, now: BoardCondition) -> None:

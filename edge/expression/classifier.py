@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.preprocess import prepare
 from fer_edge.edge.tflite.card import ModelCard, checked_card
-from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import check_labels
+from fer_edge.edge.tflite.network import open_network
 from fer_edge.edge.tflite.quantize import dequantize, gray_table
-from fer_edge.edge.types import EMOTIONS
+from fer_edge.edge.types import EMOTIONS, Acceleration
 
 
 class Classifier(Protocol):
@@ -43,9 +43,11 @@ class TFLiteClassifier:
         timings: Seconds of each invocation of the interpreter, one per face; None, the default, records nothing.
     """
 
-    def __init__(self, path: Path | str, threads: int = 1, *, xnnpack: bool = True) -> None:
+    def __init__(
+        self, path: Path | str, threads: int = 1, acceleration: Acceleration | None = None, *, xnnpack: bool = True
+    ) -> None:
         self.path = Path(path)
-        self.interpreter = open_interpreter(self.path, threads, xnnpack=xnnpack)
+        self.interpreter = open_network(self.path, threads, acceleration, xnnpack=xnnpack)
         self.input, self.output = self.interpreter.inputs[0], self.interpreter.outputs[0]
         self.timings: list[float] | None = None
         shape = self.input.shape
@@ -68,7 +70,7 @@ class TFLiteClassifier:
 
     @property
     def runtime(self) -> str:
-        """Runtime, version, threads and XNNPACK."""
+        """Runtime, version, threads and what runs the operators."""
         return self.interpreter.description
 
     @property
@@ -96,18 +98,22 @@ class TFLiteClassifier:
         return logits
 
 
-def open_member(path: Path | str, threads: int = 1) -> tuple[TFLiteClassifier, ModelCard]:
+def open_member(
+    path: Path | str, threads: int = 1, acceleration: Acceleration | None = None
+) -> tuple[TFLiteClassifier, ModelCard]:
     """Open a .tflite classifier after checking it against its card.
 
     Args:
         path: The .tflite file, with its card beside it.
         threads: Threads of the interpreter.
+        acceleration: Delegate or accelerator; None for the interpreter alone.
 
     Returns:
         The classifier and its card.
 
     Raises:
-        ModelError: The file or its card is missing, they do not match, or the model is no such classifier.
+        ModelError: The file or its card is missing, they do not match, the model is no such classifier, or what
+            is to accelerate it cannot.
     """
     card = checked_card(Path(path))
-    return TFLiteClassifier(path, threads), card
+    return TFLiteClassifier(path, threads, acceleration), card

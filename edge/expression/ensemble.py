@@ -16,7 +16,7 @@ from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.expression.model_spec import parse_model_spec
 from fer_edge.edge.expression.operating_point import Cascade, OperatingPoint, mean_time, select_point
 from fer_edge.edge.expression.scores import fuse
-from fer_edge.edge.types import EMOTIONS
+from fer_edge.edge.types import EMOTIONS, Acceleration
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -65,7 +65,9 @@ class Ensemble:
 
     @property
     def description(self) -> str:
-        """The members' names and their runtime."""
+        """The members' names and their runtime, for each where they differ."""
+        if len({member.runtime for member in self.members}) > 1:
+            return " + ".join(member.description for member in self.members)
         names = " + ".join(member.name for member in self.members)
         return f"{names} ({self.members[0].runtime})"
 
@@ -111,7 +113,7 @@ class Ensemble:
         return fuse(logits, self.weights, self.temperature, self.offsets)
 
 
-def open_classifier(spec: str = "ensemble", threads: int = 1) -> Ensemble:
+def open_classifier(spec: str = "ensemble", threads: int = 1, acceleration: Acceleration | None = None) -> Ensemble:
     """Open a model or an ensemble without early exit.
 
     With more than one thread the members of an ensemble run in parallel, which gains more than threads within each
@@ -120,21 +122,28 @@ def open_classifier(spec: str = "ensemble", threads: int = 1) -> Ensemble:
     Args:
         spec: A shipped model's name, "ensemble", or the path of a .tflite or ensemble .json file.
         threads: Threads in all.
+        acceleration: Delegate or accelerator; None for the interpreter alone.
 
     Returns:
         The classifier.
 
     Raises:
-        ModelError: A file is missing, has no card, or is not the one that its card describes.
+        ModelError: A file is missing, has no card, or is not the one that its card describes; or what is to accelerate
+            it cannot.
     """
     model = parse_model_spec(spec)
     if model.kind == "ensemble":
-        return _open_ensemble(model.path, threads, max_groups=threads)
-    member, _ = open_member(model.path, threads)
+        return _open_ensemble(model.path, threads, threads, acceleration)
+    member, _ = open_member(model.path, threads, acceleration)
     return Ensemble([member], [1.0], read_temperature(model.path))
 
 
-def open_early_exit(spec: str = "ensemble", threads: int = 1, budget: float | None = None) -> Classifier:
+def open_early_exit(
+    spec: str = "ensemble",
+    threads: int = 1,
+    budget: float | None = None,
+    acceleration: Acceleration | None = None,
+) -> Classifier:
     """Open an ensemble with early exit; a single model or an ensemble without it opens as `open_classifier` does.
 
     Args:
@@ -142,6 +151,7 @@ def open_early_exit(spec: str = "ensemble", threads: int = 1, budget: float | No
         threads: Threads of each model; with early exit they run one after another.
         budget: Mean milliseconds per face that the models may take; the members are timed now, on this machine. None
             for the default operating point.
+        acceleration: As for `open_classifier`.
 
     Returns:
         The classifier.
@@ -155,8 +165,8 @@ def open_early_exit(spec: str = "ensemble", threads: int = 1, budget: float | No
             raise ModelError(
                 f"--latency-budget: {spec} has no early exit; expected ensemble, or what 'fer-edge ensemble fit' wrote"
             )
-        return open_classifier(spec, threads)
-    whole = _open_ensemble(model.path, threads, max_groups=1)
+        return open_classifier(spec, threads, acceleration)
+    whole = _open_ensemble(model.path, threads, 1, acceleration)
     if budget is None:
         return whole.cascade(cascade)
     times = measure_members(whole.members)
@@ -196,7 +206,7 @@ def read_temperature(path: Path) -> float:
     return dict(zip(config.members, config.member_temperatures, strict=True)).get(path.name, 1.0)
 
 
-def _open_ensemble(path: Path, threads: int, max_groups: int) -> Ensemble:
+def _open_ensemble(path: Path, threads: int, max_groups: int, acceleration: Acceleration | None) -> Ensemble:
     """Open an ensemble whose groups share the threads; where some are left over, the first groups have one more."""
     config = read_ensemble(path)
     paths = [path.parent / name for name in config.members]
@@ -204,7 +214,7 @@ def _open_ensemble(path: Path, threads: int, max_groups: int) -> Ensemble:
     members: dict[int, TFLiteClassifier] = {}
     for index, group in enumerate(groups):
         group_threads = threads // len(groups) + (index < threads % len(groups))
-        members |= {member: open_member(paths[member], group_threads)[0] for member in group}
+        members |= {member: open_member(paths[member], group_threads, acceleration)[0] for member in group}
     in_order = [members[member] for member in range(len(paths))]
     return Ensemble(in_order, config.weights, config.temperature, config.offsets, groups)
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.faces.blazeface_decoding import blend, decode, make_anchors
 from fer_edge.edge.preprocess import downscale, normalize
-from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
+from fer_edge.edge.tflite.network import Network, open_network
+from fer_edge.edge.types import Acceleration
 from fer_edge.models import FOLDER
 
 MIN_ASPECT = 0.75
@@ -111,13 +112,15 @@ def letterbox(pixels: NDArray[np.uint8], size: int, side_multiple: int) -> tuple
 class BlazeFace:
     """A BlazeFace network, opened for each input shape when the first picture of that shape comes."""
 
-    def __init__(self, variant: Variant, path: Path, threads: int = 1) -> None:
-        self.variant, self._path, self._threads = variant, path, threads
+    def __init__(
+        self, variant: Variant, path: Path, threads: int = 1, acceleration: Acceleration | None = None
+    ) -> None:
+        self.variant, self._path, self._threads, self._acceleration = variant, path, threads, acceleration
         self._network_for = lru_cache(MAX_OPEN_SHAPES)(self._open)
 
-    def _open(self, height: int, width: int) -> tuple[Interpreter, NDArray[np.float32], bool]:
-        """The interpreter for inputs of that shape, its anchors, and whether boxes are its first output."""
-        interpreter = open_interpreter(self._path, self._threads, shape=(1, height, width, 3))
+    def _open(self, height: int, width: int) -> tuple[Network, NDArray[np.float32], bool]:
+        """The network for inputs of that shape, its anchors, and whether boxes are its first output."""
+        interpreter = open_network(self._path, self._threads, self._acceleration, shape=(1, height, width, 3))
         centres = make_anchors(self.variant.layers, height, width)
         shapes, rows = sorted(output.shape for output in interpreter.outputs), len(centres)
         expected = [(1, rows, 1), (1, rows, 16)]
@@ -166,13 +169,16 @@ def verify_blazeface(variant: Variant, folder: Path = FOLDER / "face") -> tuple[
     return path, actual
 
 
-def open_blazeface(variant: Variant, threads: int = 1, folder: Path = FOLDER / "face") -> BlazeFace:
+def open_blazeface(
+    variant: Variant, threads: int = 1, folder: Path = FOLDER / "face", acceleration: Acceleration | None = None
+) -> BlazeFace:
     """Open a verified network.
 
     Args:
         variant: The network.
         threads: Threads of the interpreter.
         folder: The folder of the file and of faces.json.
+        acceleration: Delegate or accelerator; None for the interpreter alone.
 
     Returns:
         The network, whose interpreters are opened when the first picture comes.
@@ -180,4 +186,4 @@ def open_blazeface(variant: Variant, threads: int = 1, folder: Path = FOLDER / "
     Raises:
         ModelError: The file is missing or altered.
     """
-    return BlazeFace(variant, verify_blazeface(variant, folder)[0], threads)
+    return BlazeFace(variant, verify_blazeface(variant, folder)[0], threads, acceleration)

@@ -14,7 +14,7 @@ from fer_edge.edge.faces.blazeface import BACK_CAMERA, FULL_RANGE, SHORT_RANGE, 
 from fer_edge.edge.faces.blazeface_decoding import blend
 from fer_edge.edge.faces.boxes import make_box, make_eyes, sort_by_size
 from fer_edge.edge.preprocess import FACE_SIZE, to_bgr
-from fer_edge.edge.types import Face, Frame
+from fer_edge.edge.types import Acceleration, Face, Frame
 
 VARIANTS = {"blazeface": BACK_CAMERA, "blazeface-short": SHORT_RANGE, "blazeface-full": FULL_RANGE}
 """`blazeface` is the rear-camera network, with tiles on large frames; the choice was measured once.
@@ -70,12 +70,13 @@ class Detector(Protocol):
         ...
 
 
-def open_detector(spec: str = "blazeface", threads: int = 1) -> Detector:
+def open_detector(spec: str = "blazeface", threads: int = 1, acceleration: Acceleration | None = None) -> Detector:
     """Open a face detector.
 
     Args:
         spec: blazeface, blazeface-short, blazeface-full, yunet:FILE or haar.
         threads: Threads of the BlazeFace network.
+        acceleration: Delegate or accelerator of the BlazeFace network; None for the interpreter alone.
 
     Returns:
         The detector.
@@ -85,7 +86,9 @@ def open_detector(spec: str = "blazeface", threads: int = 1) -> Detector:
     """
     kind, _, argument = spec.partition(":")
     if spec in VARIANTS:
-        return BlazeFaceDetector(open_blazeface(VARIANTS[spec], threads), spec, tiled=spec == "blazeface")
+        return BlazeFaceDetector(
+            open_blazeface(VARIANTS[spec], threads, acceleration=acceleration), spec, tiled=spec == "blazeface"
+        )
     if kind == "yunet":
         from fer_edge.edge.faces.opencv_detectors import YuNetDetector
 

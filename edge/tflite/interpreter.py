@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.tflite.delegate import Delegate, load_delegate
+from fer_edge.edge.tflite.operators import DELEGATE, Operator, count_covered, parts_of
 from fer_edge.edge.tflite.stderr_filter import filter_notices
 
 RUNTIMES = (
@@ -42,21 +44,6 @@ class Tensor:
     scale: float
     zero_point: int
     scales: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Operator:
-    """An operator of a model's graph.
-
-    Attributes:
-        name: Its TFLite name, such as CONV_2D.
-        inputs: Indices of the tensors that it reads.
-        outputs: Indices of the tensors that it writes.
-    """
-
-    name: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -120,16 +107,28 @@ class Interpreter:
         runtime: The TFLite runtime.
         path: The .tflite file.
         threads: Threads of the interpreter.
-        xnnpack: Whether XNNPACK runs the model.
+        xnnpack: Whether XNNPACK runs the model, or what an external delegate leaves of it.
+        delegate: The external delegate's name; None where there is none.
+        delegated: Number of operators that the external delegate runs.
         inputs: The input tensors.
         outputs: The output tensors.
     """
 
-    def __init__(self, path: Path, threads: int, xnnpack: bool, shape: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: int,
+        xnnpack: bool,
+        shape: tuple[int, ...] | None = None,
+        delegate: Delegate | None = None,
+    ) -> None:
         self.runtime = runtime()
         self.path = path
         self.threads = threads
-        options: dict[str, Any] = {"model_content": _read(path), "num_threads": threads}
+        self.delegate = delegate.name if delegate else None
+        self.delegated = 0
+        own_parts = 0
+        options: dict[str, Any] = {"model_content": read_model(path), "num_threads": threads}
         if not xnnpack:
             resolver = self.runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
             options["experimental_op_resolver_type"] = resolver
@@ -139,15 +138,26 @@ class Interpreter:
                 if shape is not None:
                     (first,) = self._interpreter.get_input_details()
                     self._interpreter.resize_tensor_input(first["index"], shape)
+                if delegate is not None:
+                    delegate.apply(self._interpreter)
+                    own_parts = len(parts_of(self.operators()))
+                # XNNPACK joins here, and takes what the delegate has left
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
+            using = f" with {delegate.name}" if delegate else ""
             raise ModelError(
-                f"{path} cannot be loaded by {self.runtime.name}: {reason}; expected a .tflite file"
+                f"{path} cannot be loaded by {self.runtime.name}{using}: {reason}; expected a .tflite file"
             ) from None
-        self.xnnpack = xnnpack and self._delegated()
-        self.inputs = tuple(_tensor(detail) for detail in self._interpreter.get_input_details())
-        self.outputs = tuple(_tensor(detail) for detail in self._interpreter.get_output_details())
+        try:
+            operators = self.operators()
+            parts = parts_of(operators)
+            self.delegated = count_covered(operators, parts[:own_parts])
+            self.xnnpack = xnnpack and len(parts) > own_parts
+        except (AttributeError, KeyError):  # what lists them is no public interface
+            self.xnnpack = xnnpack and self.runtime.xnnpack
+        self.inputs = tuple(tensor_from(detail) for detail in self._interpreter.get_input_details())
+        self.outputs = tuple(tensor_from(detail) for detail in self._interpreter.get_output_details())
         # views of the interpreter's own memory: no copy in, one copy out
         self._in = [self._interpreter.tensor(tensor.index) for tensor in self.inputs]
         self._out = [self._interpreter.tensor(tensor.index) for tensor in self.outputs]
@@ -163,36 +173,51 @@ class Interpreter:
         """
         for view, array in zip(self._in, arrays, strict=True):
             view()[...] = array
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:  # a device was lost
+            raise ModelError(f"{self.path.name} cannot be run: {' '.join(str(error).split())}") from None
         return tuple(view().copy() for view in self._out)
 
     def tensors(self) -> dict[int, Tensor]:
         """List the tensors of the graph, by their index."""
-        return {detail["index"]: _tensor(detail) for detail in self._interpreter.get_tensor_details()}
+        return {detail["index"]: tensor_from(detail) for detail in self._interpreter.get_tensor_details()}
 
     def operators(self) -> list[Operator]:
-        """List the operators in the order in which the runtime executes them; DELEGATE is XNNPACK's part."""
+        """List the operators in the file's order, then a DELEGATE for each part of them that a delegate runs."""
         return [
             Operator(str(detail["op_name"]), tuple(map(int, detail["inputs"])), tuple(map(int, detail["outputs"])))
             for detail in self._interpreter._get_ops_details()
         ]
 
-    def _delegated(self) -> bool:
-        try:
-            return any(operator.name == "DELEGATE" for operator in self.operators())
-        except (AttributeError, KeyError):
-            return self.runtime.xnnpack
-
     @property
     def description(self) -> str:
-        """Runtime, version, threads and whether XNNPACK runs the model, in a few words."""
+        """Runtime, version, threads and what runs the model's operators, in a few words."""
         xnnpack = "with XNNPACK" if self.xnnpack else "without XNNPACK"
         threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}"
-        return f"{self.runtime.name} {self.runtime.version}, {threads}, {xnnpack}"
+        placement = self.placement if self.delegate else xnnpack
+        return f"{self.runtime.name} {self.runtime.version}, {threads}, {placement}"
+
+    @property
+    def placement(self) -> str:
+        """How many of the model's operators each delegate runs, and the runtime's own kernels, in a few words."""
+        operators = self.operators()
+        total = sum(operator.name != DELEGATE for operator in operators)
+        xnnpack = count_covered(operators, parts_of(operators)) - self.delegated
+        counts = {self.delegate or "": self.delegated, "XNNPACK": xnnpack}
+        counts["the runtime's kernels"] = total - sum(counts.values())
+        first, *others = [(name, count) for name, count in counts.items() if name == self.delegate or (name and count)]
+        rest = "".join(f", {count} on {name}" for name, count in others)
+        return f"{first[1]} of {total} operators on {first[0]}{rest}"
 
 
 def open_interpreter(
-    path: Path | str, threads: int = 1, *, xnnpack: bool = True, shape: tuple[int, ...] | None = None
+    path: Path | str,
+    threads: int = 1,
+    *,
+    xnnpack: bool = True,
+    shape: tuple[int, ...] | None = None,
+    delegate: str | None = None,
 ) -> Interpreter:
     """Load a .tflite file.
 
@@ -201,17 +226,20 @@ def open_interpreter(
         threads: Threads of the interpreter.
         xnnpack: Whether XNNPACK may run the model; without it the graph is executed as it is stored.
         shape: Shape of the model's only input; None for the one in the file.
+        delegate: An external delegate, LIBRARY[:key=value…], which goes before XNNPACK.
 
     Returns:
         The interpreter, ready to run.
 
     Raises:
-        ModelError: No runtime is installed, or the file is missing or damaged.
+        ModelError: No runtime is installed, the file is missing or damaged, or the delegate cannot be used.
     """
-    return Interpreter(Path(path), threads, xnnpack, shape)
+    loaded = None if delegate is None else load_delegate(delegate, runtime().module)
+    return Interpreter(Path(path), threads, xnnpack, shape, loaded)
 
 
-def _read(path: Path) -> bytes:
+def read_model(path: Path) -> bytes:
+    """The bytes of a .tflite file. Raises ModelError."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -221,7 +249,8 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _tensor(detail: dict[str, Any]) -> Tensor:
+def tensor_from(detail: dict[str, Any]) -> Tensor:
+    """A tensor from the runtime's description of it."""
     scale, zero_point = detail["quantization"]
     return Tensor(
         name=str(detail["name"]),
