@@ -16,6 +16,7 @@ COMMANDS = {
     "pipeline": ("fer_edge.benchmarks.pipeline:pipeline", "Whole frames stage by stage, from capture to sink."),
     "start": ("fer_edge.benchmarks.start:start", "Whole processes from start to exit."),
     "peers": ("fer_edge.benchmarks.peers:peers", "Other packages on the same clip and faces."),
+    "detection": ("fer_edge.benchmarks.detection.command:detection", "Face detectors on scenes with known faces."),
     "crop": ("fer_edge.benchmarks.crop:crop", "How a data set's pictures frame their faces."),
     "score-cache": ("fer_edge.benchmarks.score_cache:score_cache", "Change of scores when a face hardly changes."),
     "compare": ("fer_edge.benchmarks.compare:compare", "Differences of two results, with 95 % intervals."),

@@ -1,4 +1,4 @@
-"""The 95 % interval of a ratio of two times, from the rounds in which they were measured."""
+"""95 % intervals: of a ratio of two times, from the rounds in which they were measured, and of a share."""
 
 from __future__ import annotations
 
@@ -39,3 +39,21 @@ def ratio_interval(
     ratios = average(np.asarray(numerator)[first], axis=1) / average(np.asarray(denominator)[second], axis=1)
     low, high = np.percentile(ratios, (2.5, 97.5))
     return float(low), float(high)
+
+
+def share_interval(hits: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927), which holds for few and for extreme counts.
+
+    Args:
+        hits: Number of hits.
+        total: Number of trials.
+
+    Returns:
+        Lower and upper end, 0..1.
+    """
+    if not total:
+        return 0.0, 1.0
+    z, share = 1.96, hits / total
+    middle = share + z**2 / (2 * total)
+    half = z * (share * (1 - share) / total + z**2 / (4 * total**2)) ** 0.5
+    return (middle - half) / (1 + z**2 / total), (middle + half) / (1 + z**2 / total)

