@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.tflite.interpreter import Tensor, read_model, runtime, tensor_from
+from fer_edge.edge.tflite.interpreter import Tensor, runtime, tensor_from
+from fer_edge.edge.tflite.mapped_file import check_model
 from fer_edge.edge.tflite.stderr_filter import filter_notices, silence_exit
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ class CompiledNetwork:
     def __init__(self, path: Path, threads: int, accelerator: str, shape: tuple[int, ...] | None = None) -> None:
         self.path, self.threads, self.accelerator = path, threads, accelerator
         api, environment = litert()
-        details = runtime().module.Interpreter(model_content=read_model(path))
+        check_model(path)
+        details = runtime().module.Interpreter(model_path=str(path))
         self._total = len(details._get_ops_details())
         cpu_options = api.CpuOptions(num_threads=threads)
         options = api.Options(api.HardwareAccelerator[accelerator.upper()], cpu_options)

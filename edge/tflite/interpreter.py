@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.tflite.delegate import Delegate, load_delegate
+from fer_edge.edge.tflite.mapped_file import check_model, release_pages
 from fer_edge.edge.tflite.operators import DELEGATE, Operator, count_covered, parts_of
 from fer_edge.edge.tflite.stderr_filter import filter_notices
 
@@ -128,7 +129,8 @@ class Interpreter:
         self.delegate = delegate.name if delegate else None
         self.delegated = 0
         own_parts = 0
-        options: dict[str, Any] = {"model_content": read_model(path), "num_threads": threads}
+        check_model(path)
+        options: dict[str, Any] = {"model_path": str(path), "num_threads": threads}
         if not xnnpack:
             resolver = self.runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
             options["experimental_op_resolver_type"] = resolver
@@ -161,6 +163,7 @@ class Interpreter:
         # views of the interpreter's own memory: no copy in, one copy out
         self._in = [self._interpreter.tensor(tensor.index) for tensor in self.inputs]
         self._out = [self._interpreter.tensor(tensor.index) for tensor in self.outputs]
+        release_pages(path)
 
     def run(self, *arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Run the model once.
@@ -236,17 +239,6 @@ def open_interpreter(
     """
     loaded = None if delegate is None else load_delegate(delegate, runtime().module)
     return Interpreter(Path(path), threads, xnnpack, shape, loaded)
-
-
-def read_model(path: Path) -> bytes:
-    """The bytes of a .tflite file. Raises ModelError."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}; expected a .tflite file") from None
-    if content[4:8] != b"TFL3":
-        raise ModelError(f"{path} is no TFLite model (its identifier is {content[4:8]!r}, expected b'TFL3')")
-    return content
 
 
 def tensor_from(detail: dict[str, Any]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fer_edge.edge.errors import ModelError
@@ -26,3 +27,12 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> N
     path.write_bytes(content)
     with pytest.raises(ModelError):
         open_interpreter(path)
+
+
+def test_a_loaded_model_takes_no_memory_for_its_file() -> None:
+    path = FOLDER / "efficientnet_b0_int8.tflite"
+    model = open_interpreter(path)
+    maps = Path("/proc/self/smaps").read_text().partition(f" {path.resolve()}\n")[2]
+    resident = int(next(line for line in maps.splitlines() if line.startswith("Rss:")).split()[1])
+    assert resident * 1024 < path.stat().st_size / 10
+    assert model.run(np.zeros((1, 48, 48, 1), np.int8))[0].shape == (1, 7)  # and reads it again where it must
