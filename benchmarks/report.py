@@ -28,6 +28,7 @@ TITLES = {
     "start": "Start-up",
     "pipeline": "The whole pipeline",
     "sustained": "Sustained load",
+    "page": "The live page",
     "peers": "Other packages",
 }
 

@@ -120,6 +120,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "start": ("start", end_to_end.start),
     "pipeline": ("pipeline", end_to_end.pipeline),
     "sustained": ("pipeline", end_to_end.sustained),
+    "page": ("page", end_to_end.page),
     "peers": ("peers", end_to_end.peers),
 }
 """By table name, the kind of result it is made from and the function that makes it."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,9 +14,9 @@ from starlette.staticfiles import StaticFiles
 
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.history import HISTORY_SECONDS
-from fer_edge.edge.web.jpeg import JpegEncoder
+from fer_edge.edge.web.jpeg import BOUNDARY, JpegEncoder
 from fer_edge.edge.web.metrics import CONTENT_TYPE, RunMetrics
-from fer_edge.edge.web.state import RunInfo, state, status
+from fer_edge.edge.web.state import RunInfo, SharedState, status, to_json
 from fer_edge.edge.web.static_files import STATIC
 from fer_edge.edge.web.viewers import Viewers
 
@@ -27,9 +25,6 @@ EVENT_INTERVAL = 0.1
 
 IDLE_EVENT_INTERVAL = 1.0
 """Seconds after which an event is sent without a new frame, so that the page knows that the server runs."""
-
-BOUNDARY = "fer-edge-frame"
-"""Separates the pictures of the MJPEG stream, RFC 2046."""
 
 
 class LivePage:
@@ -44,6 +39,7 @@ class LivePage:
     def __init__(self, run: RunInfo, mailbox: FrameMailbox, encoder: JpegEncoder) -> None:
         self._run, self._mailbox, self._encoder = run, mailbox, encoder
         self._viewers = Viewers()
+        self._state = SharedState(run, mailbox, self._viewers)
         self._metrics = RunMetrics(run, mailbox, self._viewers)
 
     def app(self) -> Starlette:
@@ -86,15 +82,13 @@ class LivePage:
                     picture = await self._encoder.after(number)
                     if picture is not None:
                         number = picture.number
-                        length = len(picture.jpeg)
-                        head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
-                        yield head.encode() + picture.jpeg + b"\r\n"
+                        yield picture.part
                 yield f"--{BOUNDARY}--\r\n".encode()
 
         return StreamingResponse(parts(), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
     async def state(self, request: Request) -> Response:
-        return JSONResponse(self._state())
+        return Response(self._state.json(), media_type="application/json")
 
     async def history(self, request: Request) -> Response:
         """The last minutes, second by second."""
@@ -104,20 +98,21 @@ class LivePage:
     async def events(self, request: Request) -> Response:
         """Server-sent events: `state` with new frames, `history` with each second, `stopped` at the end."""
 
-        async def messages() -> AsyncIterator[str]:
+        async def messages() -> AsyncIterator[bytes]:
             number, second = 0, -1
             with self._viewers.viewing(request):
-                yield "retry: 2000\n\n"
+                yield b"retry: 2000\n\n"
                 while not self._mailbox.closing:
                     points = self._mailbox.history.since(second)
                     if points or second == -1:
-                        yield _event("history", {"all": second == -1, "length": HISTORY_SECONDS, "points": points})
+                        history = {"all": second == -1, "length": HISTORY_SECONDS, "points": points}
+                        yield _event(b"history", to_json(history))
                         second = points[-1]["second"] if points else 0
-                    yield _event("state", self._state())
+                    yield _event(b"state", self._state.json())
                     await asyncio.sleep(EVENT_INTERVAL)
                     newest = await self._mailbox.after(number, IDLE_EVENT_INTERVAL)
                     number = newest.number if newest else number
-                yield _event("stopped", {})
+                yield _event(b"stopped", b"{}")
 
         return StreamingResponse(messages(), media_type="text/event-stream")
 
@@ -129,10 +124,7 @@ class LivePage:
         word = status(self._run, self._mailbox)
         return PlainTextResponse(f"{word}\n", 503 if word in ("disconnected", "waiting") else 200)
 
-    def _state(self) -> dict[str, Any]:
-        return state(self._run, self._mailbox, self._viewers.count())
 
-
-def _event(name: str, value: dict[str, Any]) -> str:
+def _event(name: bytes, json: bytes) -> bytes:
     """One server-sent event, https://html.spec.whatwg.org/multipage/server-sent-events.html."""
-    return f"event: {name}\ndata: {json.dumps(value, separators=(',', ':'))}\n\n"
+    return b"event: %b\ndata: %b\n\n" % (name, json)

@@ -7,7 +7,7 @@ import hmac
 import re
 from urllib.parse import urlencode
 
-from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.datastructures import Headers, QueryParams
 from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +27,10 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+NOT_EMBEDDABLE = Headers(SECURITY_HEADERS).raw
+EMBEDDABLE = Headers(SECURITY_HEADERS | {"Cross-Origin-Resource-Policy": "cross-origin"}).raw
+"""The headers as ASGI has them."""
 
 PICTURE_PATHS = frozenset(("/frame.jpg", "/stream.mjpg"))
 """Pages of other origins may embed these with the token in the address: to show them, not to read them."""
@@ -59,11 +63,11 @@ class AuthMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        policy = {"Cross-Origin-Resource-Policy": "cross-origin"} if self._is_embeddable(scope) else {}
+        security = EMBEDDABLE if self._is_embeddable(scope) else NOT_EMBEDDABLE
 
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY_HEADERS | policy)
+                message["headers"] = [*message["headers"], *security]
             await send(message)
 
         response = await self._authorize(scope, receive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -87,15 +88,13 @@ class FrameMailbox:
         Returns:
             The newest such frame; None after `timeout` seconds, or when the program ends.
         """
-        end = monotonic() + timeout
         self._loop = asyncio.get_running_loop()
-        while not self.closing:
-            changed = self._changed
-            self._awaited = True  # before the check, so that a frame that is put meanwhile is noticed
-            if self.newest is not None and self.newest.number != number:
-                return self.newest
-            try:
-                await asyncio.wait_for(changed.wait(), end - monotonic())
-            except TimeoutError:
-                return None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):  # unlike wait_for, makes no task for each call
+                while not self.closing:
+                    changed = self._changed
+                    self._awaited = True  # before the check, so that a frame that is put meanwhile is noticed
+                    if self.newest is not None and self.newest.number != number:
+                        return self.newest
+                    await changed.wait()
         return None

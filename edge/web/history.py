@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -54,4 +55,5 @@ class History:
             of the seven classes in the order of `EMOTIONS`, or None without a face.
         """
         with self._lock:
-            return [point for point in self._points if point["second"] > second]
+            newer = list(takewhile(lambda point: point["second"] > second, reversed(self._points)))
+        return newer[::-1]

@@ -24,8 +24,8 @@ from fer_edge.edge.web.state import RunInfo
 MIN_TOKEN_LENGTH = 8
 """Characters of a token: fewer can be guessed."""
 
-MAX_CONNECTIONS = 100
-"""Further connections are answered with 503."""
+MAX_CONNECTIONS = 200
+"""Further connections are answered with 503; an open page has two, and more while it loads."""
 
 SERVER_TIMEOUT = 10.0
 """Seconds for the server to start, and to end."""

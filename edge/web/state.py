@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from fer_edge.edge.device.thermal import ThermalMonitor
@@ -12,6 +14,10 @@ from fer_edge.edge.sinks.jsonl import face_record
 from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.types import Prediction, Source
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
+from fer_edge.edge.web.viewers import Viewers
+
+MAX_AGE = 0.1
+"""Seconds for which a serialized state is reused while frame, status and viewers stay the same."""
 
 STALE_SECONDS = 10.0
 """Time without a frame after which a run that has not ended is no longer healthy."""
@@ -91,3 +97,30 @@ def state(run: RunInfo, mailbox: FrameMailbox, viewers: int) -> dict[str, Any]:
         "load_level": run.thermal.level,
         "viewers": viewers,
     }
+
+
+class SharedState:
+    """The state as JSON, serialized once for all who ask for it at about the same time.
+
+    It takes as long to make as many answers take to send, and 50 open pages get ten a second each.
+    """
+
+    def __init__(self, run: RunInfo, mailbox: FrameMailbox, viewers: Viewers) -> None:
+        self._run, self._mailbox, self._viewers = run, mailbox, viewers
+        self._key: tuple[object, ...] = ()
+        self._json, self._expires = b"", 0.0
+
+    def json(self) -> bytes:
+        """The state as it is now, or has been within `MAX_AGE`."""
+        run, mailbox, viewers = self._run, self._mailbox, self._viewers.count()
+        key = (mailbox.newest, status(run, mailbox), viewers)
+        now = monotonic()
+        if key != self._key or now > self._expires:
+            self._key, self._expires = key, now + MAX_AGE
+            self._json = to_json(state(run, mailbox, viewers))
+        return self._json
+
+
+def to_json(value: dict[str, Any]) -> bytes:
+    """JSON on one line, in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

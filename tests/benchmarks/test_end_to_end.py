@@ -1,4 +1,4 @@
-"""End-to-end benchmarks: frames from capture to sink, other packages, and processes from start to exit."""
+"""End-to-end benchmarks: frames from capture to sink, other packages, the live page, processes from start to exit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from measuring import run
 
-from fer_edge.benchmarks import peers
+from fer_edge.benchmarks import page, page_viewers, peers
 from fer_edge.benchmarks.fixtures.clips import NOISE, PORTRAIT, write_clip
+from fer_edge.benchmarks.page_connection import Reader
+from fer_edge.benchmarks.page_viewers import Figures, add_pictures
 from fer_edge.benchmarks.peer_process import open_peer, share_packages
 from fer_edge.benchmarks.report_figures import ms_per_frame
 from fer_edge.benchmarks.results_io import record
@@ -116,6 +118,59 @@ def test_a_peer_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
     peer = open_peer("facex", Path(sys.executable), PORTRAIT, 0)
     with pytest.raises(record.ResultError, match="facex failed in its environment: ModuleNotFoundError"), peer:
         pass
+
+
+# --- page --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_page_is_measured_with_viewers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "ROUNDS", 1)
+    monkeypatch.setattr(page_viewers, "WARM_UP", 0.5)
+    out = tmp_path / "page.json"
+    done = run("page", "--viewers", "2", "--seconds", "0.8", "--out", out)
+    assert done.exit_code == 0, done.output
+    alone, pages, players = json.loads(out.read_text())["rows"]
+    assert (alone["viewers"], alone["pictures"]) == (0, 0) and "picture_ms" not in alone
+    for row in (pages, players):
+        assert row["viewers"] == 2 and row["state_ms"]["count"] > 0 and row["frames_per_second"] > 0
+        assert row["picture_ms"]["count"] > 0 and row["behind_ms"]["count"] > 0
+        assert row["server_cpu"] >= 0 and row["client_cpu"] > 0
+    assert pages["event_ms"]["count"] > 0 and "event_ms" not in players
+    tables = run("table", out).stdout
+    assert f"| 2 pages | {pages['state_ms']['p50']:.1f} |" in tables and "| none | " in tables
+
+
+def test_page_refuses_what_is_no_number_of_viewers() -> None:
+    done = run("page", "--viewers", "0")
+    assert done.exit_code == 2 and "expected numbers" in done.stderr
+
+
+def test_skipped_and_late_pictures_are_counted() -> None:
+    """Two viewers of frames 1 to 5: the second misses 2 and 3, and gets 4 and 5 half a second later."""
+    figures = Figures()
+    add_pictures(figures, [[(float(n), n) for n in range(1, 6)], [(1.0, 1), (4.5, 4), (5.5, 5)]], 0.0, 5.2)
+    assert (figures.pictures, figures.skipped) == (7, 2)
+    assert figures.interval == [1000] * 4 + [3500]
+    assert figures.behind == [0, 500]
+
+
+def test_a_client_splits_answers_parts_and_events() -> None:
+    """However they arrive: an answer with a body, one without, and two parts of a stream."""
+    picture = b"\xff\r\n\r\n\xd9"
+    part = b"--b\r\nX-Frame: %d\r\nContent-Length: 6\r\n\r\n" + picture + b"\r\n"
+    sent = (
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1 204 No Content\r\na: b\r\n\r\n" + part % 1 + part % 2
+    )
+    for size in (1, 7, len(sent)):
+        heads: list[bytes] = []
+        reader = Reader(heads.append, b"\r\n\r\n")
+        for start in range(0, len(sent), size):
+            piece = sent[start : start + size]
+            reader.get_buffer(-1)[: len(piece)] = piece
+            reader.buffer_updated(len(piece))
+        assert [head.split(b"\r\n")[0] for head in heads[:2]] == [b"HTTP/1.1 200 OK", b"HTTP/1.1 204 No Content"]
+        assert [re.search(rb"X-Frame: (\d)", head)[1] for head in heads[2:]] == [b"1", b"2"]
 
 
 # --- start -------------------------------------------------------------------------------------------------------

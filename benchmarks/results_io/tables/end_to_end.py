@@ -1,4 +1,4 @@
-"""Tables of whole runs: processes from start to exit, frames from source to sink, other packages."""
+"""Tables of whole runs: processes from start to exit, frames from source to sink, the live page, other packages."""
 
 from __future__ import annotations
 
@@ -99,6 +99,43 @@ def sustained(result: dict[str, Any]) -> str:
 
 def _clip(row: dict[str, Any]) -> str:
     return f"{row['width']}x{row['height']}, {row['faces']} {'face' if row['faces'] == 1 else 'faces'}"
+
+
+def page(result: dict[str, Any]) -> str:
+    """The live page's answers and pictures with several viewers, and their cost."""
+    head = (
+        f"Milliseconds, {result['seconds']:.0f} s each, "
+        f"a clip at {result['rate']:.0f} frames/s, CPU as a share of one core; {machine(result)}"
+    )
+    rows = [
+        (
+            _viewers(row),
+            *_quantiles(row, "state_ms", "p50", "p90", "p99"),
+            *_quantiles(row, "picture_ms", "p50", "p90", "p99"),
+            *_quantiles(row, "behind_ms", "p99"),
+            percent(row["skipped"] / (row["skipped"] + row["pictures"]), 1) if row["pictures"] else "–",
+            percent(row["server_cpu"], 0),
+            percent(row["client_cpu"], 0),
+            f"{row['frames_per_second']:.1f}",
+            str(row["dropped"]),
+        )
+        for row in result["rows"]
+    ]
+    columns = (
+        *("viewers", "state p50", "p90", "p99", "picture interval p50", "p90", "p99", "behind p99", "frames skipped"),
+        *("server CPU", "viewers' CPU", "processed frames/s", "dropped"),
+    )
+    return f"{head}\n\n{markdown(columns, rows)}"
+
+
+def _viewers(row: dict[str, Any]) -> str:
+    number = row["viewers"]
+    return f"{number} {row['client']}{'' if number == 1 else 's'}" if number else "none"
+
+
+def _quantiles(row: dict[str, Any], name: str, *quantiles: str) -> tuple[str, ...]:
+    """Quantiles of a row's times; dashes where it has none."""
+    return tuple(f"{row[name][each]:.1f}" if name in row else "–" for each in quantiles)
 
 
 def peers(result: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -109,6 +110,16 @@ def test_opencv_plays_the_stream(page: WebRun) -> None:
     capture.release()
     assert all(picture.shape == (240, 320, 3) for picture in pictures)
     assert any((pictures[0] != picture).any() for picture in pictures[1:])
+
+
+def test_parts_of_the_stream_have_the_frames_number(page: WebRun) -> None:
+    with httpx.stream("GET", f"{page.url}stream.mjpg", timeout=LIMIT) as answer:
+        received = b""
+        for piece in answer.iter_raw():
+            received += piece
+            if len(numbers := [int(number) for number in re.findall(rb"\r\nX-Frame: (\d+)\r\n", received)]) == 3:
+                break
+    assert numbers == sorted(set(numbers)) and numbers[0] <= page.state()["frames"]
 
 
 def test_events_begin_with_the_history_and_go_on_with_frames(page: WebRun) -> None:
@@ -297,8 +308,11 @@ def test_viewers_that_never_read_do_not_slow_the_run(page: WebRun) -> None:
         times.subtract(before)
         del times["frames"]
         assert times["sinks"] < times.total() / 4, times
-        newest = page.state()["frames"]
-        assert int(page.get("/frame.jpg").headers["X-Frame"]) >= newest - 2  # not one from before
+        number = 0
+        for _ in range(20):
+            newest = page.state()["frames"]
+            number, before = int(page.get("/frame.jpg", params={"after": number}).headers["X-Frame"]), number
+            assert number > before and number >= newest - 2  # not one from before
     finally:
         for each in connections:
             each.close()

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import cv2
@@ -26,9 +27,10 @@ from fer_edge.edge.sinks.colours import COLOURS
 from fer_edge.edge.sinks.run_stats import RUN_STAGES, RunStats
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
+from fer_edge.edge.web import state
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.history import HISTORY_SECONDS, History
-from fer_edge.edge.web.jpeg import MAX_WIDTH, JpegEncoder
+from fer_edge.edge.web.jpeg import MAX_RATE, MAX_WIDTH, JpegEncoder, RateLimit
 from fer_edge.edge.web.listen_address import parse_listen_address
 from fer_edge.edge.web.metrics import RunMetrics
 from fer_edge.edge.web.sink import WebSink
@@ -81,8 +83,11 @@ def test_answers_are_sent_at_once(address: str) -> None:
         try:
             where = urlsplit(page.link)
             host = "127.0.0.1" if address == "[::]:0" else where.hostname
-            with socket.create_connection((host, where.port)) as client, until(lambda: peer(client)) as server:
-                assert sends_at_once(server)
+            with socket.create_connection((host, where.port)) as client:
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert client.recv(1)
+                with until(lambda: peer(client)) as server:
+                    assert sends_at_once(server)
         finally:
             page.close()
 
@@ -121,6 +126,36 @@ def test_a_picture_is_encoded_on_request_once_for_all() -> None:
         encoder.close()
 
     asyncio.run(view())
+
+
+def test_a_state_is_serialized_once_for_all_who_ask_at_about_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(state, "to_json", lambda value: made.append(value) or b"%d" % len(made))
+    mailbox, now = FrameMailbox(), 0.0
+    monkeypatch.setattr(state, "monotonic", lambda: now)
+    with run_info(RunStats()) as run:
+        shared = state.SharedState(run, mailbox, Viewers())
+        assert {shared.json() for _ in range(50)} == {b"1"}
+        mailbox.put(Frame(np.zeros((2, 2, 3), np.uint8), 1), [])
+        assert {shared.json() for _ in range(50)} == {b"2"}
+        now += 2 * state.MAX_AGE
+        assert {shared.json() for _ in range(50)} == {b"3"}
+        mailbox.end()
+        assert shared.json() == b"4"
+
+
+@pytest.mark.parametrize("rate", [25, 30, 60, 120])
+def test_uneven_frames_of_a_camera_are_all_encoded_up_to_a_rate(rate: int) -> None:
+    """Each is late by up to a third of the time to the next."""
+    limit = RateLimit(MAX_RATE)
+    times = np.arange(10 * rate) / rate + np.random.default_rng(0).uniform(0, 1 / 3 / rate, 10 * rate)
+    encoded, now = 0, 0.0
+    for time, after in pairwise(times):
+        if time >= now:
+            now = time + limit.wait(time)
+            encoded += 1
+            assert rate > MAX_RATE or now < after
+    assert encoded == len(times) - 1 if rate < MAX_RATE else 9 * MAX_RATE < encoded <= 10 * MAX_RATE + 1
 
 
 def test_no_frame_is_younger_than_now() -> None:

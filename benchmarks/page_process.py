@@ -1,0 +1,81 @@
+"""A `fer-edge run --web` in a process of its own, on a clip that repeats."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fer_edge.benchmarks.results_io.record import ResultError
+from fer_edge.edge.device.board import read_text
+
+
+@dataclass(frozen=True)
+class PageProcess:
+    """A live page that can be opened.
+
+    Attributes:
+        process: The id of the process that serves it.
+        host: Where it listens.
+        port: Its port.
+        token: What its clients must send.
+    """
+
+    process: int
+    host: str
+    port: int
+    token: str
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the process has used, in user and kernel mode, seconds."""
+        stat = read_text(Path(f"/proc/{self.process}/stat"))
+        if stat is None:
+            raise ResultError("fer-edge run --web has ended during the measurement")
+        times = stat.rpartition(")")[2].split()[11:13]  # utime and stime, proc(5)
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def open_page(clip: Path) -> Iterator[PageProcess]:
+    """Start a run of the ensemble on a clip at its own frame rate, with a page on a free port of loopback.
+
+    Args:
+        clip: A video.
+
+    Yields:
+        The page, ready for clients; its process ends with the block.
+
+    Raises:
+        ResultError: The run ended before the page could be opened.
+    """
+    words = ("run", "--source", str(clip), "--loop", "--model", "ensemble", "--show", "none", "--web", "127.0.0.1:0")
+    token = secrets.token_urlsafe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fer_edge.edge.cli", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "FER_EDGE_WEB_TOKEN": token},
+    )
+    assert process.stderr is not None
+    try:
+        last = "no message"
+        for line in process.stderr:
+            if line.startswith("live page: "):
+                break
+            last = line.strip() or last
+        else:
+            raise ResultError(f"fer-edge run --web failed: {last.removeprefix('fer-edge: ')}")
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the run
+        address = urlsplit(line.split()[-1])
+        yield PageProcess(process.pid, address.hostname or "", address.port or 0, token)
+    finally:
+        process.kill()
+        process.wait()
