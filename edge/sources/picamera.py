@@ -19,13 +19,19 @@ from fer_edge.edge.device.environment import LIBCAMERA, set_environment_defaults
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.capture_request import UNSPECIFIED, CaptureRequest
-from fer_edge.edge.types import Frame
+from fer_edge.edge.sources.dual_picture import DualPicture, flip_picture
+from fer_edge.edge.types import Frame, Picture
 
 FORMATS = ("RGB888", "XRGB8888")
 """Both are B, G, R in memory (libcamera names them by their 24- or 32-bit word); some pipelines lack the first."""
 
-BGR_CHANNELS = dict.fromkeys(FORMATS, slice(0, 3)) | dict.fromkeys(("BGR888", "XBGR8888"), slice(2, None, -1))
-"""Where B, G, R are in a pixel: a pipeline that lacks the requested format may grant another without an error."""
+TO_BGR = {
+    "RGB888": None,
+    "XRGB8888": cv2.COLOR_BGRA2BGR,
+    "BGR888": cv2.COLOR_RGB2BGR,
+    "XBGR8888": cv2.COLOR_RGBA2BGR,
+}
+"""OpenCV's conversions: a pipeline that lacks the requested format may grant another without an error."""
 
 DEFAULT_SIZE = (640, 480)
 """Width and height where none is requested; a sensor's full size would only be scaled down again."""
@@ -36,8 +42,8 @@ BUFFERS = 4
 FRAME_DURATION = "FrameDurationLimits"
 """libcamera's control for the rate: the shortest and the longest time between two pictures, microseconds."""
 
-MIN_SMALL_SIDE = 256
-"""Least shorter side of the second, small stream, pixels: the input size of the face detector."""
+MIN_SMALL_SIDE = 320
+"""Least longer side of the second, small stream, pixels: the input size of the face detector."""
 
 
 class PiCamera(BaseSource):
@@ -75,8 +81,9 @@ class PiCamera(BaseSource):
         self._camera = _open_and_start(picamera2, number, size, request.fps, flips)
         granted = self._camera.camera_configuration()
         self.size: tuple[int, int] = tuple(granted["main"]["size"])
-        self._channels = BGR_CHANNELS[granted["main"]["format"]]
+        self._to_bgr = TO_BGR[granted["main"]["format"]]
         self._small_size: tuple[int, int] | None = tuple(granted["lores"]["size"]) if granted["lores"] else None
+        self._full_range = "Limited" not in str(getattr(granted.get("colour_space"), "range", ""))
         # libcamera may remove a flip from the configuration; it is then done while copying
         transform = granted["transform"]
         self._flips = flips[0] != bool(transform.hflip), flips[1] != bool(transform.vflip)
@@ -89,33 +96,35 @@ class PiCamera(BaseSource):
         index = 0
         while True:
             try:
-                pixels, small = self._capture()
+                picture = self._capture()
             except TimeoutError:
                 raise SourceError(
                     f"{self.name} gave no picture for {self._frame_timeout:g} s; is its cable loose?"
                 ) from None
             except Exception as error:
                 raise SourceError(f"{self.name} stopped giving pictures ({error_text(error)})") from None
-            yield Frame(pixels, index, time.monotonic() - self._start, small)
+            yield Frame(picture, index, time.monotonic() - self._start)
             index += 1
 
-    def _capture(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-        """The next picture and its small one, each copied once out of the camera's buffers, which are then released."""
+    def _capture(self) -> NDArray[np.uint8] | Picture:
+        """The next picture, copied once out of the camera's buffers, which are then released."""
         request = self._camera.capture_request(wait=self._frame_timeout)
         try:
             with self._library.MappedArray(request, "main", write=False) as mapped:
-                pixels = self._flip(mapped.array[..., self._channels])  # (H, W, 3) of (H, W, 3 or 4)
+                pixels = self._copy(mapped.array)  # (H, W, 3) of (H, W, 3 or 4)
             if self._small_size is None:
-                return pixels, None
+                return pixels
             with self._library.MappedArray(request, "lores", write=False) as mapped:
-                padded = cv2.cvtColor(mapped.array, cv2.COLOR_YUV2BGR_I420)  # of (h * 3 / 2, stride), stride >= w
-            return pixels, self._flip(np.asarray(padded[:, : self._small_size[0]], np.uint8))
+                yuv = np.array(mapped.array)  # (h * 3 / 2, stride), stride >= w
+            return DualPicture(pixels, yuv, self._small_size, self._full_range, self._flips)
         finally:
             request.release()
 
-    def _flip(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        x_step, y_step = (-1 if flip else 1 for flip in self._flips)
-        return np.array(pixels[::y_step, ::x_step], order="C")
+    def _copy(self, mapped: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """BGR in memory of its own; OpenCV reorders channels and pixels twenty times faster than numpy copies them."""
+        if self._to_bgr is not None:
+            return flip_picture(np.asarray(cv2.cvtColor(mapped, self._to_bgr), np.uint8), self._flips)
+        return flip_picture(mapped, self._flips) if any(self._flips) else np.array(mapped, order="C")
 
     def close(self) -> None:
         camera, self._camera = self._camera, None
@@ -151,8 +160,7 @@ def import_picamera2() -> Any:
 def small_size(width: int, height: int) -> tuple[int, int] | None:
     """Choose the size of the second, small stream: the main one's, halved as often as the detector loses nothing by it.
 
-    Each small picture must be converted, but faces are detected in one of four to sixteen only: a stream that is halved
-    just once saves nothing.
+    A stream that is halved just once saves too little for the memory that it takes.
 
     Args:
         width: Width of the main stream, pixels.
@@ -162,7 +170,7 @@ def small_size(width: int, height: int) -> tuple[int, int] | None:
         Width and height, both even; None where no small stream is worth its cost.
     """
     halvings = 0
-    while min(width, height) >> (halvings + 1) >= MIN_SMALL_SIDE:
+    while max(width, height) >> (halvings + 1) >= MIN_SMALL_SIDE:
         halvings += 1
     return ((width >> halvings) & ~1, (height >> halvings) & ~1) if halvings > 1 else None
 
@@ -209,8 +217,8 @@ def _start(camera: Any, streams: dict[str, Any], fps: float | None, flips: tuple
     )
     camera.configure(configuration)
     granted = camera.camera_configuration()["main"]["format"]
-    if granted not in BGR_CHANNELS:
-        raise SourceError(f"it gives {granted}; expected {', '.join(BGR_CHANNELS)}")
+    if granted not in TO_BGR:
+        raise SourceError(f"it gives {granted}; expected {', '.join(TO_BGR)}")
     camera.start()
 
 

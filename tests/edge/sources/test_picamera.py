@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from fake_picamera2 import Picamera2, gradient, install_fake_picamera2
@@ -11,6 +12,7 @@ from waiting import until
 
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
+from fer_edge.edge.sources.dual_picture import DualPicture
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.picamera import MIN_SMALL_SIDE, small_size
 
@@ -32,7 +34,7 @@ def test_picamera(picamera2: type[Picamera2], unsupported: tuple[str, ...], came
         frame = next(iter(source))
     assert (frame.pixels == gradient(642, 480)).all()  # a copy: the camera has written there since
     assert frame.pixels.flags.c_contiguous
-    assert frame.small is None
+    assert frame.at_width(1) is frame.pixels
     assert "imx708, 642x480, 30 fps" in source.name
     until(lambda: not picamera2.open_cameras)
     assert opened.buffers_in_use == 0
@@ -50,11 +52,13 @@ def test_picamera_rotates(picamera2: type[Picamera2], rotate: int, mirror: bool,
         frame = next(iter(source))
     rotated = np.rot90(gradient(1440, 1080), -rotate // 90)
     assert (frame.pixels == (rotated[:, ::-1] if mirror else rotated)).all()
-    assert frame.small is not None
-    assert frame.small.shape[:2] == ((360, 270) if rotate in (90, 270) else (270, 360))
-    bright = frame.small[..., 0] > 150
-    dark_first = bright[0, 0] < bright[-1, -1]
-    assert dark_first == {0: not mirror, 90: True, 180: mirror, 270: False}[rotate]
+    width, height = (270, 360) if rotate in (90, 270) else (360, 270)
+    for colour in (False, True):
+        small = frame.at_width(200, colour)
+        assert small.shape == ((height, width, 3) if colour else (height, width))
+        dark_first = small[0, 0].mean() < small[-1, -1].mean()
+        assert dark_first == {0: not mirror, 90: True, 180: mirror, 270: False}[rotate]
+    assert frame.at_width(width + 1) is frame.pixels
 
 
 def test_picamera_negotiates_the_rate(picamera2: type[Picamera2]) -> None:
@@ -93,7 +97,7 @@ def test_picamera_of_usb_has_one_stream(picamera2: type[Picamera2]) -> None:
     with open_source(SourceOptions(camera="picamera2", width=1920, height=1080, fps=5)) as source:
         frame = next(iter(source))
     assert frame.pixels.shape == (1080, 1920, 3)
-    assert frame.small is None
+    assert frame.at_width(1) is frame.pixels
     assert "5 fps requested" in source.name
 
 
@@ -121,8 +125,30 @@ def test_picamera_that_does_not_start(picamera2: type[Picamera2]) -> None:
 def test_small_stream_is_enough_for_the_detector(size: tuple[int, int]) -> None:
     small = small_size(*size)
     if small is None:
-        assert min(size) < 4 * MIN_SMALL_SIDE
+        assert max(size) < 4 * MIN_SMALL_SIDE
     else:
-        assert 2 * MIN_SMALL_SIDE > min(small) >= MIN_SMALL_SIDE - 1
+        assert 2 * MIN_SMALL_SIDE > max(small) >= MIN_SMALL_SIDE - 1
         assert all(side % 2 == 0 for side in small)
         assert small[0] / small[1] == pytest.approx(size[0] / size[1], rel=0.01)
+
+
+@pytest.mark.parametrize("full_range", [True, False])
+@pytest.mark.parametrize("flips", [(False, False), (True, False)])
+def test_the_small_picture_has_the_colours_of_the_whole_one(full_range: bool, flips: tuple[bool, bool]) -> None:
+    """Of either range of luma; the rows are padded as the camera's are."""
+    bgr = cv2.GaussianBlur(gradient(96, 64) // 2 + 60, (0, 0), 3)
+    if full_range:
+        luma, red, blue = cv2.split(cv2.cvtColor(bgr, cv2.COLOR_BGR2YCrCb))
+        chroma = [cv2.resize(plane, (48, 32), interpolation=cv2.INTER_AREA).reshape(16, 96) for plane in (blue, red)]
+        yuv = np.concatenate([luma, *chroma])
+    else:
+        yuv = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)
+    padded = np.full((96, 128), 255, np.uint8)
+    padded[:64, :96] = yuv[:64]
+    padded[64:].reshape(64, 64)[:, :48] = yuv[64:].reshape(64, 48)
+    picture = DualPicture(np.zeros((640, 960, 3), np.uint8), padded, (96, 64), full_range, flips)
+    expected = bgr[:, ::-1] if flips[0] else bgr
+    assert np.abs(picture.at_width(96, True).astype(int) - expected).max() <= 8
+    gray = cv2.cvtColor(np.ascontiguousarray(expected), cv2.COLOR_BGR2GRAY).astype(int)
+    assert np.abs(picture.at_width(96, False) - gray).max() <= 2
+    assert picture.at_width(97, False).shape == (640, 960, 3)
