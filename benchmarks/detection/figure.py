@@ -70,12 +70,12 @@ def _expressions(axis: Any, row: dict[str, Any], colour: str) -> None:
     model = next((name for cell in row["cells"] for name in reversed(cell["models"])), None)
     if model is None:
         return
-    for name, style in (("correct", "-"), ("confident_mistakes", ":")):
+    for name, style in (("agreed", "-"), ("confident_changes", ":")):
         shares = [_share(counted(row, of_tilt(tilt), model, name), found(row, of_tilt(tilt))[1]) for tilt in tilts]
         axis.plot(tilts, shares, style, color=colour, marker="o", ms=3)
     axis.set(
-        xlabel=f"tilt, degrees; solid right, dotted confident mistakes ({model})",
-        ylabel="faces, found or not, %",
+        xlabel=f"tilt, degrees; solid classified as the picture itself, dotted confidently not",
+        ylabel=f"faces, found or not, % ({model})",
         ylim=(0, 102),
     )
 

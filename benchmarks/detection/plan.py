@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.fixtures.scenes import Patch, Point, Scene, background, compose, picture_patch, scatter
 from fer_edge.train.data.splits import Split
 
-SIDES = (16, 20, 24, 32, 40, 60, 100, 200, 300)
-"""Sides of the faces, pixels of the frame: of the square that a FER2013 picture shows, from hair to chin."""
+SIDES = (16, 20, 24, 32, 40, 60, 100, 200, 300, 420)
+"""Sides of the faces, pixels of the frame: of the square that a FER2013 picture shows, from hair to chin.
+
+The largest is a face at arm's length, whose head is higher than the frame.
+"""
 
 FRAMES = (((640, 480), 1.0), ((1280, 720), 0.5), ((480, 640), 0.25), ((640, 360), 0.25))
 """Sizes of the frames, and the share of `count` faces of each side that they show."""

@@ -43,7 +43,7 @@ def found(row: dict[str, Any], where: Where) -> tuple[int, int]:
 
 
 def counted(row: dict[str, Any], where: Where, model: str, name: str) -> int:
-    """The sum of a count of a model's expressions: "correct", "agreed" or "confident_mistakes"."""
+    """The sum of a count of a model's expressions: "correct", "agreed" or "confident_changes"."""
     return sum(cell["models"][model][name] for cell in row["cells"] if where(cell) and model in cell["models"])
 
 
@@ -78,8 +78,11 @@ def _recall(row: dict[str, Any]) -> list[str]:
         hits, total = found(row, of_tilt(tilt))
         parts = [f"recall {share_text(hits, total)}", f"crop IoU {mean(row, of_tilt(tilt), 'iou') or 0:.2f}"]
         for model in models(row):
-            right, wrong = (counted(row, of_tilt(tilt), model, name) for name in ("correct", "confident_mistakes"))
-            parts.append(f"{model} {100 * right / total:.0f} % right, {100 * wrong / total:.0f} % confident mistakes")
+            right, agreed, changed = (
+                f"{100 * counted(row, of_tilt(tilt), model, name) / total:.0f} %"
+                for name in ("correct", "agreed", "confident_changes")
+            )
+            parts.append(f"{model} {right} right, {agreed} as the picture, {changed} confidently not")
         lines.append(f"tilt {tilt:3}: {', '.join(parts)}")
     for side in sides:
         cells = [cell for cell in row["cells"] if cell["group"] == "portrait" and cell["side"] == side]

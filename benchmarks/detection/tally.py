@@ -16,7 +16,7 @@ from fer_edge.benchmarks.fixtures.scenes import PastedFace, Scene
 from fer_edge.edge.types import Face, Prediction
 
 CONFIDENT = 0.8
-"""Probability of the best class from which a wrong one counts as a confident mistake."""
+"""Probability of the best class from which one that differs from the picture's counts as a confident change."""
 
 FALSE_KINDS = ("in a face", "between faces", "background")
 
@@ -28,12 +28,12 @@ class Expressions:
     Attributes:
         correct: Faces whose label it named.
         agreed: Faces with the class that it gives the FER2013 picture itself, or the portrait's label.
-        confident_mistakes: Faces with a wrong class and a probability of CONFIDENT or more.
+        confident_changes: Faces with another class and a probability of CONFIDENT or more.
     """
 
     correct: int = 0
     agreed: int = 0
-    confident_mistakes: int = 0
+    confident_changes: int = 0
 
 
 @dataclass
@@ -115,8 +115,9 @@ class Tally:
                 named = int(np.argmax(scores[index]))
                 correct = named == true.label
                 counted.correct += correct
-                counted.agreed += named == direct.get(true.number, true.label)
-                counted.confident_mistakes += not correct and bool(scores[index][named] >= CONFIDENT)
+                agreed = named == direct.get(true.number, true.label)
+                counted.agreed += agreed
+                counted.confident_changes += not agreed and bool(scores[index][named] >= CONFIDENT)
                 outcome = str(int(correct))
             if true.number >= 0 and case.group != "crowd":
                 self.outcomes[model].append(outcome)
