@@ -74,7 +74,7 @@ def _expressions(axis: Any, row: dict[str, Any], colour: str) -> None:
         shares = [_share(counted(row, of_tilt(tilt), model, name), found(row, of_tilt(tilt))[1]) for tilt in tilts]
         axis.plot(tilts, shares, style, color=colour, marker="o", ms=3)
     axis.set(
-        xlabel=f"tilt, degrees; solid classified as the picture itself, dotted confidently not",
+        xlabel="tilt, degrees; solid classified as the picture itself, dotted confidently not",
         ylabel=f"faces, found or not, % ({model})",
         ylim=(0, 102),
     )
