@@ -26,6 +26,8 @@ TILTS = (0, 15, 30, 45, 60, 90, 135, 180)
 TILTED_SIDES = (60.0, 200.0)
 """Range of the tilted faces' sides, pixels."""
 
+PORTRAIT_SIDES = (16, 20, 24, 32, 40, 60, 100, 200, 420)
+
 PORTRAIT_TILTS = (0, 30, 60, 90, 135, 180)
 
 PORTRAITS = 19
@@ -116,7 +118,7 @@ def _cases(count: int) -> Iterator[tuple[Case, int]]:
     for tilt in TILTS:
         case = Case("tilt", 640, 480, VARIED, tilt)
         yield case, -(-count // _faces(case))
-    for side in SIDES:
+    for side in PORTRAIT_SIDES:
         for tilt in PORTRAIT_TILTS:
             case = Case("portrait", 640, 480, side, tilt)
             yield case, -(-min(count, PORTRAITS) // _faces(case))
@@ -129,9 +131,9 @@ def _sides(case: Case) -> tuple[float, float]:
 
 
 def _faces(case: Case) -> int:
-    """Faces in a scene: as many as have room without touching, one where the side varies."""
+    """Faces in a scene: as many as have room without touching."""
     if case.side == VARIED:
-        return 1
+        return 2
     return max(1, min(MOST_FACES, int(0.08 * case.width * case.height / case.side**2)))
 
 

@@ -84,7 +84,7 @@ def _recall(row: dict[str, Any]) -> list[str]:
             )
             parts.append(f"{model} {right} right, {agreed} as the picture, {changed} confidently not")
         lines.append(f"tilt {tilt:3}: {', '.join(parts)}")
-    for side in sides:
+    for side in sorted({cell["side"] for cell in row["cells"] if cell["group"] == "portrait"}):
         cells = [cell for cell in row["cells"] if cell["group"] == "portrait" and cell["side"] == side]
         shares = "  ".join(f"{cell['tilt']}: {cell['found']}/{cell['faces']}" for cell in cells)
         errors = " ".join(f"{cell['eye_error']['p50']:.3f}" if "eye_error" in cell else "–" for cell in cells)

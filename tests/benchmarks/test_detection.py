@@ -111,6 +111,7 @@ def test_scenes_and_negatives_are_the_same_each_time(synthetic_csv: Path) -> Non
 @pytest.mark.slow
 def test_the_command_measures_and_draws(synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "SIDES", (24, 150))
+    monkeypatch.setattr(plan, "PORTRAIT_SIDES", (150,))
     monkeypatch.setattr(plan, "FRAMES", (((640, 480), 1.0),))
     monkeypatch.setattr(plan, "TILTS", (0, 90))
     monkeypatch.setattr(plan, "PORTRAIT_TILTS", (0,))
@@ -121,7 +122,7 @@ def test_the_command_measures_and_draws(synthetic_csv: Path, tmp_path: Path, mon
     assert done.exit_code == 0, done.output
     result = json.loads(out.read_text())
     (row,) = result["rows"]
-    (portrait,) = (cell for cell in row["cells"] if cell["group"] == "portrait" and cell["side"] == 150)
+    (portrait,) = (cell for cell in row["cells"] if cell["group"] == "portrait")
     assert portrait["found"] == portrait["faces"] == 2 and portrait["eye_error"]["p50"] < 0.05
     assert row["negatives"]["pictures"]["images"] == len(negatives.drawn())
     recalls = [point["recall_large"] for point in row["curve"]]
