@@ -15,7 +15,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,13 +33,21 @@ from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, default_models, identity, write
 from fer_edge.benchmarks.timing import ROUNDS, SEED, calls_in_round, percentiles, summary, timed
+from fer_edge.edge.commands.exclusive_options import one_acceleration
+from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.expression.ensemble import member_files, open_classifier
 from fer_edge.edge.faces.detector import open_detector
-from fer_edge.edge.pipeline import Pipeline
+from fer_edge.edge.pipeline import Pipeline, PipelineOptions
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.terminal import track
-from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter, runtime
-from fer_edge.edge.types import Frame
+from fer_edge.edge.tflite.interpreter import Tensor, runtime
+from fer_edge.edge.tflite.network import open_network
+from fer_edge.edge.types import Acceleration, Frame
+
+Variant = tuple[str, Acceleration | None]
+"""A model, and what runs it; None for the interpreter alone."""
+
+Row = dict[str, Any]
 
 DEFAULT_THREADS = 4
 """Up to this many threads are measured by default, on as many cores."""
@@ -62,10 +71,12 @@ DEFAULT_THREADS = 4
     metavar="PATH",
     help="Picture of one face, to time whole frames too, detection included.",
 )
+@options_from(PipelineOptions, only=("delegate", "accelerator"))
 @python_option
 @result_file
-def latency(
+def latency(  # one parameter per option
     models: tuple[str, ...],
+    pipeline_options: PipelineOptions,
     threads: tuple[int, ...],
     runs: int,
     warmup: int,
@@ -76,15 +87,21 @@ def latency(
     """Measure milliseconds per face of MODELs (default: the shipped ones and the ensemble).
 
     'classifier' is a whole call (resize, quantize, invoke, softmax), 'invoke' the interpreter alone, 'frame' the
-    pipeline on a picture (detect, crop, classify).
+    pipeline on a picture (detect, crop, classify). With --delegate or --accelerator each model is measured without and
+    with it, in the same rounds; their ratio is to the first model without.
     """
     specs = models or default_models()
     frame = _read(picture) if picture else None
+    options = one_acceleration(pipeline_options)
+    ways = [None] if options.acceleration == Acceleration() else [None, options.acceleration]
     before = condition()
-    rows = [row for number in threads for row in _measure(specs, number, runs, warmup, frame)]
+    variants = [(spec, way) for spec in specs for way in ways]
+    rows = [row for number in threads for row in _measure(variants, number, runs, warmup, frame)]
     for executable in python:
         words = ["latency", *specs, "--threads", ",".join(map(str, threads)), "--runs", str(runs)]
         words += ["--warmup", str(warmup), *(("--picture", str(picture)) if picture else ())]
+        for name, value in asdict(options.acceleration).items():
+            words += [f"--{name}", value] if value else []
         rows += rows_from(executable, words)
     for row in rows:
         row |= _ratio(row, next(each for each in rows if each["threads"] == row["threads"]))
@@ -92,18 +109,21 @@ def latency(
     path = write("latency", body, out)
     for row in rows:
         p50, p99, ratio = row["classifier"]["p50"], row["classifier"]["p99"], row["ratio"]
-        click.echo(f"{row['model']:28} {row['threads']} thr  p50 {p50:8.3f} ms  p99 {p99:8.3f} ms  {ratio:5.2f}x")
+        times = f"p50 {p50:8.3f} ms  p99 {p99:8.3f} ms  {ratio:5.2f}x"
+        click.echo(f"{row['model']:28} {row['threads']} thr  {times}  {row.get('placement', '')}".rstrip())
     click.echo(f"wrote {path}", err=True)
 
 
-def _measure(specs: tuple[str, ...], threads: int, runs: int, warmup: int, frame: Frame | None) -> list[dict[str, Any]]:
-    """One row per model with this number of threads; times in ms, memory in MiB."""
+def _measure(variants: Sequence[Variant], threads: int, runs: int, warmup: int, frame: Frame | None) -> list[Row]:
+    """One row per model and way to run it with this number of threads; times in ms, memory in MiB."""
     rows, models = [], []
-    for spec in specs:
+    for spec, acceleration in variants:
         described = identity(spec)
         click.echo(f"{described['model']}, threads: {threads}", err=True)
-        models.append(_calls(spec, threads, frame))
-        rows.append({**described, "threads": threads, **in_new_process(spec, threads)})
+        if acceleration is not None:
+            described |= {"placement": _placement(spec, threads, acceleration)}
+        models.append(_calls(spec, threads, frame, acceleration))
+        rows.append({**described, "threads": threads, **in_new_process(spec, threads, acceleration)})
     for row, calls in zip(rows, models, strict=True):
         row["warmup"] = {name: summary(timed(call, warmup)) for name, call in calls.items()}
     # by model, call and round
@@ -129,18 +149,26 @@ def _ratio(row: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
     return {"ratio": round(ratio, 3), "ratio_interval": [round(low, 3), round(high, 3)]}
 
 
-def _calls(spec: str, threads: int, frame: Frame | None) -> dict[str, Callable[[], object]]:
+def _placement(spec: str, threads: int, acceleration: Acceleration) -> str:
+    """What runs the operators of a model, or of each of an ensemble's."""
+    networks = [open_network(path, threads, acceleration) for path in member_files(spec)]
+    return "; ".join(dict.fromkeys(network.placement for network in networks))
+
+
+def _calls(
+    spec: str, threads: int, frame: Frame | None, acceleration: Acceleration | None
+) -> dict[str, Callable[[], object]]:
     """The calls to time: the classifier on one face; the interpreter, of a single model; the pipeline on a frame."""
     crop = np.random.default_rng(SEED).integers(0, 256, (1, FACE_SIZE, FACE_SIZE), np.uint8)
-    classifier = open_classifier(spec, threads)
+    classifier = open_classifier(spec, threads, acceleration)
     calls: dict[str, Callable[[], object]] = {"classifier": lambda: classifier(crop)}
     paths = member_files(spec)
     if len(paths) == 1:
-        interpreter = open_interpreter(paths[0], threads)
+        interpreter = open_network(paths[0], threads, acceleration)
         array = noise(interpreter.inputs[0])
         calls["invoke"] = lambda: interpreter.run(array)
     if frame is not None:
-        pipeline = Pipeline(open_detector(threads=threads), classifier)
+        pipeline = Pipeline(open_detector(threads=threads, acceleration=acceleration), classifier)
         if not pipeline.process(frame):
             raise ResultError("no face was found in --picture; expected a picture of one face")
         calls["frame"] = lambda: pipeline.process(frame)
@@ -160,12 +188,13 @@ def _read(path: Path) -> Frame:
     return Frame(np.asarray(pixels, np.uint8))
 
 
-def in_new_process(spec: str, threads: int) -> dict[str, Any]:
+def in_new_process(spec: str, threads: int, acceleration: Acceleration | None = None) -> dict[str, Any]:
     """Load a model and call it once in a process that does nothing else.
 
     Args:
         spec: A model's name or file.
         threads: Threads per model.
+        acceleration: Delegate or accelerator; None for the interpreter alone.
 
     Returns:
         "open" and "first", the milliseconds of loading and of the first call; "peak_mib".
@@ -173,7 +202,8 @@ def in_new_process(spec: str, threads: int) -> dict[str, Any]:
     Raises:
         ResultError: The process failed.
     """
-    command = [sys.executable, "-m", "fer_edge.benchmarks.latency", spec, str(threads)]
+    chosen = json.dumps(asdict(acceleration or Acceleration()))
+    command = [sys.executable, "-m", "fer_edge.benchmarks.latency", spec, str(threads), chosen]
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode:
         last = (process.stderr.strip().splitlines() or ["no message"])[-1]
@@ -182,13 +212,15 @@ def in_new_process(spec: str, threads: int) -> dict[str, Any]:
     return figures
 
 
-def _report(spec: str, threads: int) -> None:
+def _report(spec: str, threads: int, acceleration: Acceleration) -> None:
     crop = np.zeros((1, FACE_SIZE, FACE_SIZE), np.uint8)
+    if acceleration != Acceleration():
+        open_network(member_files(spec)[0], threads, acceleration)  # first in a process of its own, not to be timed
     classifiers = []
-    (load,) = timed(lambda: classifiers.append(open_classifier(spec, threads)), 1)
+    (load,) = timed(lambda: classifiers.append(open_classifier(spec, threads, acceleration)), 1)
     (first,) = timed(lambda: classifiers[0](crop), 1)
     print(json.dumps({"open": round(load, 3), "first": round(first, 3), "peak_mib": peak_mib()}))
 
 
 if __name__ == "__main__":
-    _report(sys.argv[1], int(sys.argv[2]))
+    _report(sys.argv[1], int(sys.argv[2]), Acceleration(**json.loads(sys.argv[3])))

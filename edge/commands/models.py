@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from fer_edge.edge.config.click_options import json_option
+from fer_edge.edge.commands.exclusive_options import one_acceleration
+from fer_edge.edge.config.click_options import json_option, options_from
 from fer_edge.edge.config.lazy_group import LazyGroup
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.expression.classifier import open_member
@@ -17,9 +18,11 @@ from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.expression.model_spec import ENSEMBLE_FILE, parse_model_spec, shipped_models
 from fer_edge.edge.faces.blazeface import Variant, verify_blazeface
 from fer_edge.edge.faces.detector import VARIANTS
+from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.tflite.card import read_card
-from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import read_labels
+from fer_edge.edge.tflite.network import Network, open_network
+from fer_edge.edge.types import Acceleration
 
 CONVERT_COMMANDS = {
     "label": ("fer_edge.convert.commands.models:label", "Write labels and description into .tflite files."),
@@ -70,14 +73,16 @@ def show(name: str) -> None:
 
 @models.command()
 @click.argument("names", metavar="[MODEL]...", nargs=-1)
-def verify(names: tuple[str, ...]) -> None:
-    """Check the sha256 of models against their cards, and load them.
+@options_from(PipelineOptions, only=("delegate", "accelerator"))
+def verify(names: tuple[str, ...], pipeline_options: PipelineOptions) -> None:
+    """Check the sha256 of models against their cards, load them, and print what runs their operators.
 
     Without MODEL, check every shipped model and face detector. The exit code is 2 where a check fails.
     """
-    checks = [partial(_verified, parse_model_spec(name, ("tflite",)).path) for name in names] or [
-        *(partial(_verified, model.path) for model in shipped_models()),
-        *(partial(_verified_detector, variant) for variant in VARIANTS.values()),
+    way = one_acceleration(pipeline_options).acceleration
+    checks = [partial(_verified, parse_model_spec(name, ("tflite",)).path, way) for name in names] or [
+        *(partial(_verified, model.path, way) for model in shipped_models()),
+        *(partial(_verified_detector, variant, way) for variant in VARIANTS.values()),
     ]
     failures = 0
     for check in checks:
@@ -92,13 +97,19 @@ def verify(names: tuple[str, ...]) -> None:
         raise SystemExit(2)
 
 
-def _verified(path: Path) -> str:
+def _verified(path: Path, acceleration: Acceleration) -> str:
     """The line of a model that matches its card and loads. Raises ModelError."""
-    member, card = open_member(path)
-    return f"{path.name}  sha256 {card.sha256[:12]}…  {member.runtime}"
+    member, card = open_member(path, acceleration=acceleration)
+    return _line(card.sha256, member.interpreter)
 
 
-def _verified_detector(variant: Variant) -> str:
+def _verified_detector(variant: Variant, acceleration: Acceleration) -> str:
     """The line of a face detector that matches faces.json and loads. Raises ModelError."""
     path, sha256 = verify_blazeface(variant)
-    return f"{path.name}  sha256 {sha256[:12]}…  {open_interpreter(path).description}"
+    return _line(sha256, open_network(path, acceleration=acceleration))
+
+
+def _line(sha256: str, network: Network) -> str:
+    description, placement = network.description, network.placement
+    runtime = description if placement in description else f"{description}, {placement}"
+    return f"{network.path.name}  sha256 {sha256[:12]}…  {runtime}"

@@ -28,6 +28,7 @@ CHECKS: dict[str, Callable[[Machine], CheckResult]] = {
     "tensorflow": software.tensorflow,
     "models": software.models,
     "inference": software.inference,
+    "accelerators": software.accelerators,
     "configuration": software.config,
     "cameras": cameras.cameras,
     "camera access": cameras.camera_access,

@@ -183,6 +183,28 @@ def inference(machine: Machine) -> CheckResult:
     return CheckResult(OK, f"the whole ensemble takes {milliseconds} ms per face on one thread")
 
 
+ACCELERATORS = """
+from fer_edge.edge.errors import ModelError
+from fer_edge.edge.expression.model_spec import shipped_models
+from fer_edge.edge.tflite.network import open_network
+from fer_edge.edge.types import Acceleration
+for name in ("gpu", "npu"):
+    try:
+        print(open_network(shipped_models()[0].path, 1, Acceleration(accelerator=name)).placement)
+    except ModelError:
+        pass
+"""
+
+
+def accelerators(machine: Machine) -> CheckResult:
+    """Which of LiteRT's accelerators run a shipped model; none is needed."""
+    process = run_python(machine, "-c", ACCELERATORS)
+    found = [line.partition(" on ")[2] for line in process.stdout.splitlines()]
+    if process.exit_code or not found:
+        return CheckResult(OK, "none for LiteRT: the processor runs the networks")
+    return CheckResult(OK, f"{', '.join(found)}; fer-edge bench latency --accelerator tells whether it is faster")
+
+
 def config(machine: Machine) -> CheckResult:
     """The configuration file has only tables, keys and values that the commands take."""
     words = ["--config", str(machine.config)] if machine.config else []

@@ -60,7 +60,7 @@ class CompiledNetwork:
 
     def __init__(self, path: Path, threads: int, accelerator: str, shape: tuple[int, ...] | None = None) -> None:
         self.path, self.threads, self.accelerator = path, threads, accelerator
-        api, environment = litert()
+        api, environment = require_litert(), _environment()
         check_model(path)
         details = runtime().module.Interpreter(model_path=str(path))
         self._total = len(details._get_ops_details())
@@ -153,18 +153,24 @@ def _stdout_aside(accelerator: str) -> Iterator[None]:
         os.close(original)
 
 
-@cache
-def litert() -> tuple[Any, Any]:
-    """LiteRT's module of compiled models, and the process's environment for them. Raises ModelError."""
+def require_litert() -> Any:
+    """LiteRT's module of compiled models. Raises ModelError where LiteRT is not installed."""
     try:
         from ai_edge_litert import compiled_model
-        from ai_edge_litert.environment import Environment
     except ImportError:
         installed = f"{runtime().name} {runtime().version}"
         raise ModelError(f"{installed} has no accelerators; run pip install ai-edge-litert") from None
+    return compiled_model
+
+
+@cache
+def _environment() -> Any:
+    """The process's environment for compiled models, which loads the libraries of all accelerators."""
+    from ai_edge_litert.environment import Environment
+
     silence_exit()
     with filter_notices([]):
-        return compiled_model, Environment.create()
+        return Environment.create()
 
 
 def _in_order(

@@ -72,6 +72,25 @@ def parse_delegate(text: str) -> tuple[str, dict[str, str]]:
     return library, options
 
 
+def find_delegate(text: str) -> tuple[str, dict[str, str]]:
+    """Find a delegate's library, and check that it is one.
+
+    Args:
+        text: LIBRARY[:key=value…].
+
+    Returns:
+        The library, as the loader finds it, and the delegate's options.
+
+    Raises:
+        ModelError: The library is missing, for another processor, or no delegate.
+    """
+    library, options = parse_delegate(text)
+    if Path(library).exists():
+        library = str(Path(library).resolve())  # without a slash the loader would search the system's folders only
+    _check(library)
+    return library, options
+
+
 def load_delegate(text: str, module: Any) -> Delegate:
     """Load a delegate with its options.
 
@@ -86,11 +105,8 @@ def load_delegate(text: str, module: Any) -> Delegate:
         ModelError: The library is missing, for another processor, or no delegate; or it refuses its options, or finds
             no device.
     """
-    library, options = parse_delegate(text)
+    library, options = find_delegate(text)
     name = Path(library).name
-    if Path(library).exists():
-        library = str(Path(library).resolve())  # without a slash the loader would search the system's folders only
-    _check(library)
     try:
         return Delegate(name, module.load_delegate(library, options))
     except (ValueError, OSError) as error:

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.tflite.delegate import find_delegate
 from fer_edge.edge.tflite.interpreter import Interpreter, Tensor, open_interpreter
+from fer_edge.edge.tflite.probe import probe
 from fer_edge.edge.types import Acceleration
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,8 @@ def open_network(
 ) -> Network:
     """Load a .tflite file to run on what the user chose.
 
-    An accelerated network runs once on noise, as does the same file on the CPU; it is refused where they disagree.
+    An accelerated network runs in a process of its own first, in case that a library crashes, and then once on noise,
+    as does the same file on the CPU; it is refused where they disagree.
 
     Args:
         path: The file.
@@ -83,6 +86,8 @@ def open_network(
         return _open_first(path, threads, chosen.accelerator, shape)
     if chosen.delegate is None:
         return open_interpreter(path, threads, xnnpack=xnnpack, shape=shape)
+    find_delegate(chosen.delegate)
+    probe(path, chosen, shape)
     network = open_interpreter(path, threads, xnnpack=xnnpack, shape=shape, delegate=chosen.delegate)
     comparison = compare(network, path, shape)
     level = logging.INFO if network.delegated else logging.WARNING
@@ -92,12 +97,13 @@ def open_network(
 
 def _open_first(path: Path, threads: int, accelerators: str, shape: tuple[int, ...] | None) -> Network:
     """The network on the first accelerator that runs it; the log tells which ones did not. Raises ModelError."""
-    from fer_edge.edge.tflite.compiled_model import CompiledNetwork, litert, parse_accelerators
+    from fer_edge.edge.tflite.compiled_model import CompiledNetwork, parse_accelerators, require_litert
 
     names = parse_accelerators(accelerators)
-    litert()  # without it there is nothing to fall back to
+    require_litert()  # without it there is nothing to fall back to
     for name in names:
         try:
+            probe(path, Acceleration(accelerator=name), shape)
             network = CompiledNetwork(path, threads, name, shape)
             log.info("%s: %s; %s", path.name, network.placement, compare(network, path, shape))
             return network

@@ -1,7 +1,7 @@
 /* A TFLite external delegate for the tests: it claims every operator of one kind and runs the runtime's own kernel for it.
  *
- * Options: op, the builtin code of the operators to claim (0 is ADD); wrong=1, negate the first output instead of
- * computing it; dynamic=1, allow changes of the graph after the delegate was applied. Any other option is refused.
+ * Options: op, the builtin code of the operators to claim (0 is ADD); wrong=1, overwrite the first output with a
+ * pattern; dynamic=1, allow changes of the graph after the delegate was applied; crash=1. Others are refused.
  *
  * The runtimes' packages ship no headers. The structs below are declared after TFLite's public C API (core/c/common.h), as
  * far as a delegate without tensors of its own needs them; both LiteRT 2.3 and tflite-runtime 2.14 have this layout.
@@ -158,6 +158,7 @@ Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count
         if (!strcmp(keys[i], "op")) operator_kind = number;
         else if (!strcmp(keys[i], "wrong")) is_wrong = number;
         else if (!strcmp(keys[i], "dynamic")) delegate->flags = number;
+        else if (!strcmp(keys[i], "crash") && number) abort();
         else return report_error("unknown option"), NULL;
     }
     return delegate;

@@ -66,6 +66,11 @@ def test_a_delegate_with_wrong_outputs_is_refused(delegate: Path) -> None:
         open_network(MOBILENET, acceleration=Acceleration(f"{delegate}:wrong=1"))
 
 
+def test_a_delegate_that_crashes_does_not_end_the_process(delegate: Path) -> None:
+    with pytest.raises(ModelError, match="SIGABRT"):
+        open_network(MOBILENET, acceleration=Acceleration(f"{delegate}:crash=1"))
+
+
 def test_the_delegate_works_in_tflite_runtime(delegate: Path, tflite_python: Path) -> None:
     program = f"""
 from fer_edge.edge.tflite.network import open_network
