@@ -6,8 +6,9 @@
 # make lint         ruff, mypy and codespell
 # make test-device  V4L2 cameras, unplugging and reconnecting, libcamera, GStreamer and the systemd service, in two
 #                   virtual machines; a quarter of an hour
-# make test-arm     results compared with this computer's, and tests, on emulated 64-bit Arm with Debian 12 and 13, or
-#                   with SUITE=trixie alone; half an hour
+# make test-arm     results compared with this computer's, tests and, on Debian 12, instructions compared with those
+#                   recorded, on emulated 64-bit Arm with Debian 12 and 13, or with SUITE=trixie alone; half an hour
+# make arm-instructions  count the instructions anew and record them, with their table; a quarter of an hour
 # make clean        remove what the above made
 
 PYTHON ?= python3
@@ -23,13 +24,14 @@ SUITE ?= bookworm trixie
 
 # a worker that dies fails the run: without the limit xdist would wait for it for ever
 WORKERS = -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
+COUNT = tests/device/instructions.sh
 UV = VIRTUAL_ENV=$(abspath $(VENV_LOWEST)) $(VENV_LOWEST)/bin/uv --quiet
 FAST = not slow and not tensorflow and not browser and not system
 
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo page test test-fast test-lowest test-device test-arm lint mypy clean
+.PHONY: demo page test test-fast test-lowest test-device test-arm arm-instructions lint mypy clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -57,7 +59,12 @@ test-device: $(VENV)/ready
 
 test-arm: $(VENV)/ready $(if $(HAS_TFLITE),$(VENV_TFLITE)/ready)
 	status=0; for suite in $(SUITE); do tests/device/arm.sh $$suite $(abspath $(VENV))/bin/python \
-	    $(if $(HAS_TFLITE),$(abspath $(VENV_TFLITE))/bin/python) || status=1; done; exit $$status
+	    $(if $(HAS_TFLITE),$(abspath $(VENV_TFLITE))/bin/python) || status=1; done; \
+	$(if $(filter bookworm,$(SUITE)),$(COUNT) compare $(abspath $(VENV))/bin/python || status=1;) exit $$status
+
+arm-instructions: $(VENV)/ready
+	$(COUNT) record $(abspath $(VENV))/bin/python
+	$(VENV)/bin/fer-edge bench table --write docs/benchmarks.md
 
 lint: $(VENV_TEST)/ready mypy
 	$(VENV_TEST)/bin/ruff check --output-format concise .

@@ -11,6 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.benchmarks.results_io.instructions import Change
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.record import ResultError, read
 from fer_edge.benchmarks.results_io.tables.markdown import row_label
@@ -20,11 +21,12 @@ from fer_edge.benchmarks.results_io.tables.markdown import row_label
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 def compare(before: Path, after: Path) -> None:
-    """Compare two result files of accuracy, latency or start, BEFORE and AFTER, row by row, with 95 % intervals.
+    """Compare two result files of accuracy, latency, start or Arm instructions, BEFORE and AFTER, row by row.
 
     Accuracy is paired by picture, so both files must be of the same split. Times are compared by the ratio of their
     medians, with an interval from the rounds in which they were measured. The rounds of one file are independent of
-    those of the other, and the interval does not cover a difference in load between the two runs.
+    those of the other, and the interval does not cover a difference in load between the two runs. Intervals are of
+    95 %; instructions have none, as counting them again gives the same.
     """
     old, new = read(before), read(after)
     if old["kind"] != new["kind"] or old["kind"] not in _COMPARE:
@@ -86,6 +88,10 @@ def _start(old: dict[str, Any], new: dict[str, Any]) -> str:
     return f"{new['model']:48} {before:.0f} → {after:.0f} ms, {before / after:.2f}x [{low:.2f}, {high:.2f}]"
 
 
+def _instructions(old: dict[str, Any], new: dict[str, Any]) -> str:
+    return str(Change(new["cpu"], new["case"], old["instructions"], new["instructions"]))
+
+
 def paired_interval(old: NDArray[np.bool_], new: NDArray[np.bool_]) -> tuple[float, float]:
     """The 95 % interval of the difference in accuracy on the same pictures, from the normal distribution.
 
@@ -122,4 +128,5 @@ _COMPARE: dict[
     "accuracy": (lambda row: (row["model"], row["flip"], row["runtime"].split()[0]), _accuracy),
     "latency": (lambda row: (row["model"], row["threads"], row["runtime"].split()[0]), _latency),
     "start": (lambda row: (row["model"],), _start),
+    "arm-instructions": (lambda row: (row["cpu"], row["case"]), _instructions),
 }

@@ -30,6 +30,7 @@ TITLES = {
     "sustained": "Sustained load",
     "page": "The live page",
     "peers": "Other packages",
+    "arm-instructions": "Instructions on Arm",
 }
 
 STYLE = """

@@ -12,6 +12,7 @@ import click
 
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.results_io.tables import accuracy, end_to_end, latency
+from fer_edge.benchmarks.results_io.tables.instructions import arm_instructions
 from fer_edge.benchmarks.results_io.tables.summary import summary
 from fer_edge.edge.expression.model_spec import MODEL_NAMES, parse_model_spec
 from fer_edge.edge.files import write_bytes
@@ -122,5 +123,6 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "sustained": ("pipeline", end_to_end.sustained),
     "page": ("page", end_to_end.page),
     "peers": ("peers", end_to_end.peers),
+    "arm-instructions": ("arm-instructions", arm_instructions),
 }
 """By table name, the kind of result it is made from and the function that makes it."""

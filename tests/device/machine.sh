@@ -1,12 +1,13 @@
 # What both virtual machines begin with, sourced by vm.sh and debian.sh: packages, the first steps, the machine itself.
+# arm-machine.sh needs the packages alone.
 # shellcheck shell=bash
 export PATH="$PATH:/sbin:/usr/sbin"
 
-# need COMMAND:PACKAGE …: install what is missing of it
+# need COMMAND:PACKAGE …: install what is missing of it; COMMAND may be the path of a file
 need() {
     local pair missing=()
     for pair in "$@"; do
-        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+        command -v "${pair%%:*}" >/dev/null || [[ -e ${pair%%:*} ]] || missing+=("${pair#*:}")
     done
     ((${#missing[@]})) || return 0
     ((EUID == 0)) || { echo "missing: sudo apt-get install ${missing[*]}" >&2; exit 1; }
