@@ -15,7 +15,7 @@ BUFFER = 256 << 10
 TIMEOUT = 30.0
 """Seconds to wait for an answer."""
 
-_STATUS = re.compile(rb"HTTP/1\.1 (?!200|204)\d+ [^\r]*")
+_REFUSED = re.compile(rb"HTTP/1\.1 (?!200|204)\d+ [^\r]*")
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
@@ -79,7 +79,7 @@ class Connection:
         )
 
     def _receive(self, head: bytes) -> None:
-        if refused := _STATUS.match(head):
+        if refused := _REFUSED.match(head):
             self._refused = refused[0].decode()
         else:
             self._on_message(head)

@@ -57,12 +57,13 @@ def open_page(clip: Path) -> Iterator[PageProcess]:
     """
     words = ("run", "--source", str(clip), "--loop", "--model", "ensemble", "--show", "none", "--web", "127.0.0.1:0")
     token = secrets.token_urlsafe()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_EDGE_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "fer_edge.edge.cli", *words],
+        [sys.executable, "-m", "fer_edge.edge.cli", "--config", os.devnull, *words],  # not with this user's options
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "FER_EDGE_WEB_TOKEN": token},
+        env={**environment, "FER_EDGE_WEB_TOKEN": token},
     )
     assert process.stderr is not None
     try:

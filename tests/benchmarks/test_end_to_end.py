@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -17,7 +18,8 @@ from measuring import run
 
 from fer_edge.benchmarks import page, page_viewers, peers
 from fer_edge.benchmarks.fixtures.clips import NOISE, PORTRAIT, write_clip
-from fer_edge.benchmarks.page_connection import Reader
+from fer_edge.benchmarks.page_connection import Connection, Reader
+from fer_edge.benchmarks.page_process import PageProcess, open_page
 from fer_edge.benchmarks.page_viewers import Figures, add_pictures
 from fer_edge.benchmarks.peer_process import open_peer, share_packages
 from fer_edge.benchmarks.report_figures import ms_per_frame
@@ -139,6 +141,29 @@ def test_the_page_is_measured_with_viewers(tmp_path: Path, monkeypatch: pytest.M
     assert pages["event_ms"]["count"] > 0 and "event_ms" not in players
     tables = run("table", out).stdout
     assert f"| 2 pages | {pages['state_ms']['p50']:.1f} |" in tables and "| none | " in tables
+
+
+@pytest.mark.slow
+def test_a_page_that_cannot_be_served_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(record.ResultError, match=r"run --web failed: .*no\.avi"), open_page(tmp_path / "no.avi"):
+        pass
+
+
+@pytest.mark.slow
+def test_a_refused_request_is_one_line(clip: Path) -> None:
+    async def request(server: PageProcess) -> None:
+        answered = asyncio.get_running_loop().create_future()
+        connection = Connection(server, answered.set_result)
+        await connection.open()
+        connection.get("/api/state")
+        assert (await answered).startswith(b"HTTP/1.1 200 OK")
+        connection.get("/no-such-page")
+        for _ in range(1000):
+            await asyncio.sleep(0.05)
+            connection.check()
+
+    with open_page(clip) as server, pytest.raises(record.ResultError, match=r"answered HTTP.* 404 Not Found"):
+        asyncio.run(request(server))
 
 
 def test_page_refuses_what_is_no_number_of_viewers() -> None:
