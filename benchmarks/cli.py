@@ -20,6 +20,7 @@ COMMANDS = {
     "detection": ("fer_edge.benchmarks.detection.command:detection", "Face detectors on scenes with known faces."),
     "crop": ("fer_edge.benchmarks.crop:crop", "How a data set's pictures frame their faces."),
     "score-cache": ("fer_edge.benchmarks.score_cache:score_cache", "Change of scores when a face hardly changes."),
+    "motion": ("fer_edge.benchmarks.motion:motion", "Scene-change tests on still scenes and with faces that come."),
     "compare": ("fer_edge.benchmarks.compare:compare", "Differences of two results, with 95 % intervals."),
     "table": ("fer_edge.benchmarks.table:table", "Markdown tables from results."),
     "report": ("fer_edge.benchmarks.report:report", "One HTML page with tables and figures from results."),

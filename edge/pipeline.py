@@ -34,6 +34,8 @@ class PipelineOptions:
             ensemble's default.
         detector: Face detector: blazeface, blazeface-short, blazeface-full, haar or yunet:FILE.
         detect_every: Frames from one face detection to the next, at least 1.
+        motion_gate: Whether faces are detected about once a second while the scene is still, and at once when it
+            changes.
         smooth: Time constant of score smoothing, seconds; 0 is off.
         cache_threshold: Change of a track's crop, relative to its contrast, below which its scores are reused; 0 is
             off.
@@ -68,6 +70,9 @@ class PipelineOptions:
         "Frames between face detections; faces are tracked in between, and the interval grows in a still scene.",
         metavar="FRAMES",
         minimum=1,
+    )
+    motion_gate: bool = option(
+        True, "Detect faces about once a second while the scene is still, and at once when it changes."
     )
     smooth: float = option(
         0.3, "Time constant of score smoothing, seconds; 0 turns it off.", metavar="SECONDS", minimum=0
@@ -195,8 +200,8 @@ class Pipeline:
         """Do less work per frame, for thermal throttling.
 
         Args:
-            level: Load level, 0 for all the work. Each level doubles the detector interval and lets one model less of
-                the ensemble run.
+            level: Load level, 0 for all the work. Each level doubles the detector interval, in a still scene too, and
+                lets one model less of the ensemble run.
 
         Returns:
             The changes in words; none where nothing in the pipeline can do less.
@@ -259,8 +264,9 @@ def open_pipeline(
     # here: single pictures need none of them, and `predict` would wait for their import
     from fer_edge.edge.expression.score_cache import ScoreCache
     from fer_edge.edge.expression.smoother import Smoother
+    from fer_edge.edge.faces.motion_gate import MotionGate
     from fer_edge.edge.faces.patch_follower import PatchFollower
     from fer_edge.edge.faces.tracker import Tracker
 
-    follower = PatchFollower(detector, options.detect_every)
+    follower = PatchFollower(detector, options.detect_every, MotionGate() if options.motion_gate else None)
     return Pipeline(follower, classifier, Tracker(), Smoother(options.smooth), ScoreCache(options.cache_threshold))

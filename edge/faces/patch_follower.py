@@ -3,38 +3,19 @@
 Between two detections each face is located by normalized cross-correlation of a small patch around the place that its
 motion predicts, which takes microseconds instead of the detector's milliseconds. The patch is from the last detection,
 so errors do not add up over more than one interval. Where a patch does not match well enough, the detector runs at
-once; where a detection only confirms the tracked faces, the next one may come later.
+once; where a detection only confirms the tracked faces, the next one may come later. With a motion gate, it comes about
+a second later in a still scene, with or without faces, and at once when something else than a tracked face moves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from fer_edge.edge.faces.boxes import box_iou
 from fer_edge.edge.faces.detector import Detector
-from fer_edge.edge.preprocess import downscale, to_gray
-from fer_edge.edge.types import Box, Face, Frame
-
-PATCH_SIZE = 24
-"""Side of the patch in patch pixels, whatever the size of the face: the patch's scale is chosen for that."""
-
-MAX_SAMPLES = 3
-"""Frame pixels across and down that are averaged into a patch pixel, at most: it bounds the cost of large faces."""
-
-SEARCH_RADIUS = 12
-"""Largest distance from the predicted place, patch pixels: half the side of the patch, a third of a small face's.
-
-OpenCV correlates a window of 48 pixels in half the time of one of 44.
-"""
-
-MIN_CORRELATION = 0.6
-"""Correlation, -1..1, below which a face counts as lost. A still face stays above 0.95, another one is below 0.4."""
+from fer_edge.edge.faces.motion_gate import Motion, MotionGate
+from fer_edge.edge.faces.patch import TrackedFace, start_tracking, track
+from fer_edge.edge.types import Face, Frame
 
 MAX_INTERVAL_FACTOR = 4
 """The detector interval doubles with each detection that changes nothing, up to this many times its length …"""
@@ -42,34 +23,31 @@ MAX_INTERVAL_FACTOR = 4
 MAX_INTERVAL_SECONDS = 0.4
 """… but it grows only within this time, which bounds how late a new face is detected."""
 
+MAX_STILL_SECONDS = 0.95
+"""Longest time between two detections in a still scene, which bounds how late a face that fades in slowly is found."""
+
+MAX_MOTION_SECONDS = 0.19
+"""Longest time between two detections while something else than a tracked face moves: a new face is found in 0.2 s."""
+
+SLOW_RATE = 21.0
+"""Frame rate below which the detector interval does not get longer in seconds while something moves, frames/s."""
+
+WATCH_SECONDS = 0.09
+"""Least time between two frames that the motion gate compares while faces are tracked, seconds."""
+
+DEFAULT_RATE = 30.0
+"""Frames per second of a source whose frames all have one time."""
+
 MIN_CONFIRMING_IOU = 0.6
 """Intersection over union, 0..1, from which a detected face confirms a tracked one."""
-
-
-@dataclass(frozen=True)
-class _TrackedFace:
-    """A face as it was last detected, its patch, and how far it has moved since."""
-
-    detected: Face
-    patch: NDArray[np.uint8]  # (PATCH_SIZE, PATCH_SIZE)
-    corner: tuple[int, int]  # the patch's top left corner x, y in the frame of the detection
-    scale: int  # frame pixels per patch pixel
-    shift: tuple[float, float] = (0.0, 0.0)  # x, y since the detection, frame pixels
-    velocity: tuple[float, float] = (0.0, 0.0)  # x, y in frame pixels per frame
-
-    @property
-    def face(self) -> Face:
-        """The face where it is now."""
-        (dx, dy), box = self.shift, self.detected.box
-        eyes = self.detected.eyes and _shift_eyes(self.detected.eyes, dx, dy)
-        return replace(self.detected, box=replace(box, x=round(box.x + dx), y=round(box.y + dy)), eyes=eyes)
 
 
 class PatchFollower:
     """A detector that runs another one at intervals and tracks its faces by their patches in between.
 
-    While nothing changes the interval grows up to MAX_INTERVAL_FACTOR times its length, unless it is one frame. While
-    there is no face, the detector runs on every frame. Frames must come in order, from one scene.
+    While nothing changes the interval grows up to MAX_INTERVAL_FACTOR times its length, or with a motion gate to
+    MAX_STILL_SECONDS, unless it is one frame. Without a gate, the detector runs on every frame while there is no face.
+    Frames must come in order, from one scene.
 
     Attributes:
         detector: The detector that it runs.
@@ -77,19 +55,30 @@ class PatchFollower:
         detections: Number of frames on which the detector has run.
     """
 
-    def __init__(self, detector: Detector, interval: int) -> None:
+    def __init__(self, detector: Detector, interval: int, gate: MotionGate | None = None) -> None:
+        """Make a follower that has seen no frame.
+
+        Args:
+            detector: The detector to run.
+            interval: Frames between detections; 1 for every frame.
+            gate: Tells whether the scene has changed; None to ignore that.
+        """
         self.detector, self.interval = detector, interval
         self.detections = 0
-        self._base_interval = interval
-        self._tracked: list[_TrackedFace] = []
+        self._base_interval, self._load = interval, 1
+        self._gate, self._motion, self._watch_time = gate, Motion.SCENE, 0.0
+        self._tracked: list[TrackedFace] = []
         self._frames_since, self._detection_time, self._interval_factor = 0, 0.0, 1
         self._frame_size = (0, 0)
+        self._untracked = self._detected_in_motion = False
 
     @property
     def description(self) -> str:
         """The detector's name and its interval."""
-        shortest, longest = self.interval, MAX_INTERVAL_FACTOR * self.interval
-        return self.detector.description + (f", every {shortest} to {longest} frames" if shortest > 1 else "")
+        if self.interval == 1:
+            return self.detector.description
+        longest = f"{MAX_INTERVAL_FACTOR * self.interval} frames" + (f", {self._still}" if self._gate else "")
+        return f"{self.detector.description}, every {self.interval} to {longest}"
 
     def detect(self, frame: Frame) -> list[Face]:
         """Find the frame's faces, by detection or by tracking.
@@ -101,16 +90,16 @@ class PatchFollower:
             Its faces, largest first as of the last detection, in pixels of the frame.
         """
         self._frames_since += 1
-        expected = not self._tracked or frame.size != self._frame_size or self._is_due(frame)
+        expected = self._is_due(frame)
         if not expected:
-            tracked = [_track(frame, face) for face in self._tracked]
+            tracked = [track(frame, face) for face in self._tracked]
             if all(tracked):
                 self._tracked = [face for face in tracked if face]
                 return [face.face for face in self._tracked]
         return self._detect(frame, expected)
 
     def set_load(self, level: int) -> str:
-        """Set the load level: each level doubles the detector interval.
+        """Set the load level: each level doubles the detector interval, in a still scene too.
 
         Args:
             level: 0 for the normal interval.
@@ -118,108 +107,65 @@ class PatchFollower:
         Returns:
             The new interval in words.
         """
-        self.interval = self._base_interval * 2**level
-        return f"detecting every {self.interval} frames"
+        self._load = 2**level
+        self.interval = self._base_interval * self._load
+        every = f"detecting every {self.interval} frames"
+        return f"{every}, {self._still}" if self._gate and self.interval > 1 else every
+
+    @property
+    def _still_seconds(self) -> float:
+        return MAX_STILL_SECONDS * self._load
+
+    @property
+    def _still(self) -> str:
+        return f"every {self._still_seconds:.1f} s in a still scene"
 
     def _is_due(self, frame: Frame) -> bool:
-        late = not 0 <= frame.time - self._detection_time < MAX_INTERVAL_SECONDS
-        factor = 1 if late or self.interval == 1 else self._interval_factor
-        return self._frames_since >= self.interval * factor
+        """Whether the detector shall run, even if all tracked faces are found."""
+        motion = self._watch(frame) if self._gate and self.interval > 1 else None
+        frames, elapsed = self._frames_since, frame.time - self._detection_time
+        unknown = frame.size != self._frame_size or self._untracked or elapsed < 0
+        if unknown or (motion is None and not self._tracked):
+            return True
+        if motion is Motion.NONE:
+            still = (elapsed or frames / DEFAULT_RATE) >= self._still_seconds
+            return still or frames >= self.interval * self._interval_factor
+        if motion is Motion.SCENE:
+            late = elapsed >= max(MAX_MOTION_SECONDS, self.interval / SLOW_RATE)
+            if late or not self._detected_in_motion:
+                return True
+        late = elapsed >= MAX_INTERVAL_SECONDS
+        factor = 1 if late or self.interval == 1 else min(MAX_INTERVAL_FACTOR, self._interval_factor)
+        return frames >= self.interval * factor
+
+    def _watch(self, frame: Frame) -> Motion:
+        """Where the scene moves, by the motion gate's newest look at it."""
+        assert self._gate
+        if not (self._tracked and 0 < frame.time - self._watch_time < WATCH_SECONDS):
+            self._watch_time = frame.time
+            self._motion = self._gate.motion(frame, [each.face.box for each in self._tracked])
+        return self._motion
 
     def _detect(self, frame: Frame, expected: bool) -> list[Face]:
         faces = self.detector.detect(frame)
         self.detections += 1
         confirmed = expected and _confirms(faces, self._tracked)
-        self._interval_factor = min(MAX_INTERVAL_FACTOR, 2 * self._interval_factor) if confirmed else 1
-        tracked = [_start_tracking(frame, face, self._tracked) for face in faces]
+        still = self._gate is not None and self._motion is Motion.NONE
+        factor = 2 * self._interval_factor if confirmed else 1
+        self._interval_factor = factor if still else min(MAX_INTERVAL_FACTOR, factor)
+        tracked = [start_tracking(frame, face, self._tracked) for face in faces]
         # a face that cannot be tracked must be detected in the next frame again
-        self._tracked = [face for face in tracked if face] if all(tracked) else []
+        self._untracked = not all(tracked)
+        self._tracked = [] if self._untracked else [face for face in tracked if face]
         self._frames_since, self._detection_time, self._frame_size = 0, frame.time, frame.size
+        if self._gate:
+            self._detected_in_motion = self._motion is Motion.SCENE
+            self._gate.accept()
         return faces
 
 
-def _confirms(faces: Sequence[Face], tracked: Sequence[_TrackedFace]) -> bool:
+def _confirms(faces: Sequence[Face], tracked: Sequence[TrackedFace]) -> bool:
     """Whether the detected faces are where the tracked ones are, and no others."""
     boxes = [face.box for face in faces]
     best = [max((box_iou(each.face.box, box) for box in boxes), default=0.0) for each in tracked]
     return len(tracked) == len(faces) and all(iou >= MIN_CONFIRMING_IOU for iou in best)
-
-
-def _start_tracking(frame: Frame, face: Face, previous: Sequence[_TrackedFace]) -> _TrackedFace | None:
-    """A detected face with the velocity of the nearest previous one; None where too little of it is in the frame."""
-    box = face.box
-    scale = _patch_scale((box.width + box.height) / 2)
-    side = PATCH_SIZE * scale
-    corner = round(box.x + (box.width - side) / 2), round(box.y + (box.height - side) / 2)
-    patch = _sample_square(frame, *corner, scale, PATCH_SIZE)
-    if patch is None:
-        return None
-    tracked = _TrackedFace(face, patch, corner, scale)
-    distances = [(_centre_distance(each.face.box, box), each.velocity) for each in previous]
-    near = [(distance, velocity) for distance, velocity in distances if distance < side / 2]
-    return replace(tracked, velocity=min(near)[1]) if near else tracked
-
-
-def _track(frame: Frame, tracked: _TrackedFace) -> _TrackedFace | None:
-    """The face where it is in this frame; None where no place matches well enough."""
-    scale, (corner_x, corner_y) = tracked.scale, tracked.corner
-    predicted_x = corner_x + (tracked.shift[0] + tracked.velocity[0])
-    predicted_y = corner_y + (tracked.shift[1] + tracked.velocity[1])
-    left, top = round(predicted_x - SEARCH_RADIUS * scale), round(predicted_y - SEARCH_RADIUS * scale)
-    window = _sample_square(frame, left, top, scale, PATCH_SIZE + 2 * SEARCH_RADIUS)
-    if window is None:
-        return None
-    match = cv2.matchTemplate(window, tracked.patch, cv2.TM_CCOEFF_NORMED)  # (2 SEARCH_RADIUS + 1,) * 2
-    _, peak, _, (u, v) = cv2.minMaxLoc(match)
-    if not peak >= MIN_CORRELATION:  # not a number where a patch is all one gray
-        return None
-    dx = left + (u + _subpixel_offset(match[v], u)) * scale - corner_x
-    dy = top + (v + _subpixel_offset(match[:, u], v)) * scale - corner_y
-    # the mean of the previous and the measured velocity: steady under the jitter of one frame
-    velocity = (tracked.velocity[0] + dx - tracked.shift[0]) / 2, (tracked.velocity[1] + dy - tracked.shift[1]) / 2
-    return replace(tracked, shift=(dx, dy), velocity=velocity)
-
-
-def _subpixel_offset(row: NDArray[Any], peak: int) -> float:
-    """The offset, -0.5..0.5 samples, of the maximum of a parabola through the peak and its neighbours."""
-    if not 0 < peak < len(row) - 1:
-        return 0.0
-    before, here, after = (float(value) for value in row[peak - 1 : peak + 2])
-    curvature = before - 2 * here + after
-    return 0.5 * (before - after) / curvature if curvature < 0 else 0.0
-
-
-def _patch_scale(side: float) -> int:
-    """Frame pixels per patch pixel; even beyond MAX_SAMPLES, so that two samples are one step."""
-    scale = max(1, int(side / PATCH_SIZE + 0.3))  # rather smaller than the face: the background does not move with it
-    return scale if scale <= MAX_SAMPLES else scale - scale % 2
-
-
-def _sample_square(frame: Frame, left: int, top: int, scale: int, count: int) -> NDArray[np.uint8] | None:
-    """(count, count) gray means over a square of the frame, whose border is repeated; None where most is outside."""
-    side = scale * count
-    for start, length in zip((left, top), frame.size, strict=True):
-        if min(length, start + side) - max(0, start) < side / 4:
-            return None
-    samples = scale if scale <= MAX_SAMPLES else 2
-    step, size = scale // samples, samples * count
-    pixels = frame.at_width(-(-frame.size[0] // step), colour=False)
-    shrink = frame.size[0] / pixels.shape[1]  # 1 but for a picture that is decoded at a lower resolution
-    # whole steps: every sample is a pixel, and a motion of one step moves them all by one
-    x, y = ((start + step // 2 + 0.5) / shrink - 0.5 for start in (left, top))
-    matrix = np.array([[step / shrink, 0, x], [0, step / shrink, y]], np.float64)
-    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    square = cv2.warpAffine(pixels, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return downscale(to_gray(np.asarray(square, np.uint8)), (count, count))
-
-
-def _centre_distance(a: Box, b: Box) -> float:
-    """The distance of two boxes' centres, pixels."""
-    return float(np.hypot(a.x - b.x + (a.width - b.width) / 2, a.y - b.y + (a.height - b.height) / 2))
-
-
-def _shift_eyes(
-    eyes: tuple[tuple[float, float], tuple[float, float]], dx: float, dy: float
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    (x0, y0), (x1, y1) = eyes
-    return (x0 + dx, y0 + dy), (x1 + dx, y1 + dy)

@@ -8,7 +8,7 @@ from network_camera import PORTRAIT
 
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.tracker import Tracker
-from fer_edge.edge.pipeline import Pipeline, open_pipeline
+from fer_edge.edge.pipeline import Pipeline, PipelineOptions, open_pipeline
 from fer_edge.edge.sources.pictures import read_picture
 from fer_edge.edge.types import EMOTIONS, STAGES, Box, Face, Frame, Prediction
 
@@ -112,3 +112,16 @@ def test_frame_without_a_face(clock: Clock) -> None:
     assert len(classifier.calls) == 1
     assert pipeline.stages["classify"] == pipeline.stages["crop"] == 0.0
     assert pipeline.stages["detect"] == 1
+
+
+def test_an_empty_scene_costs_a_detection_a_second_unless_the_gate_is_off() -> None:
+    empty = [Frame(np.full((240, 320, 3), 90, np.uint8), index, index / 30) for index in range(60)]
+    for options, detections in (
+        (PipelineOptions(), range(2, 6)),
+        (PipelineOptions(motion_gate=False), range(60, 61)),
+        (PipelineOptions(detect_every=1), range(60, 61)),
+    ):
+        pipeline = open_pipeline(options, model="mobilenet_v2", continuous=True)
+        assert not any(pipeline.process(frame) for frame in empty) and pipeline.detections in detections
+    single = open_pipeline(model="mobilenet_v2")
+    assert not any(single.process(frame) for frame in empty[:5]) and single.detections == 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer_edge.benchmarks.fixtures import rooms
+from fer_edge.benchmarks.fixtures.rooms import Camera
 from fer_edge.edge.faces.detector import open_detector
+from fer_edge.edge.faces.motion_gate import MotionGate
 from fer_edge.edge.faces.patch_follower import PatchFollower
 from fer_edge.edge.types import Box, Face, Frame
 from fer_edge.models import FOLDER
@@ -32,6 +35,7 @@ class FixedDetector:
     """A detector that always returns the same boxes, and counts its calls."""
 
     description = "fixed"
+    boxes: tuple[Box, ...]
 
     def __init__(self, *boxes: Box) -> None:
         self.boxes, self.calls = boxes, 0
@@ -100,6 +104,105 @@ def test_the_detector_runs_on_every_frame_of_an_empty_scene() -> None:
     detector = FixedDetector()
     follower = PatchFollower(detector, interval=4)
     assert [follower.detect(scene(0, 0)) for _ in range(5)] == [[]] * 5 and detector.calls == 5
+
+
+HEAD = PORTRAIT[20:220, 110:320]
+FIRST = Box(135, 95, 50, 50)
+
+
+def room(rate: float, seconds: float, *changes: rooms.Change) -> Iterator[Frame]:
+    """A room in noise, (240, 320, 3)."""
+    return rooms.frames(Camera(320, 240, rate, noise=3), seconds, changes)
+
+
+def sitter() -> rooms.Change:
+    """Somebody whose face is still, at FIRST."""
+    return rooms.face(HEAD, 50, (0.5, 0.5), start=-1)
+
+
+@pytest.mark.parametrize("rate", [3, 5, 7, 30, 60])
+@pytest.mark.parametrize("boxes", [(), (FIRST,)])
+def test_a_still_scene_is_detected_about_once_a_second(rate: float, boxes: tuple[Box, ...]) -> None:
+    """More often only at the start, when the interval grows; a face that fades in unnoticed is found within 1.2 s."""
+    follower = PatchFollower(FixedDetector(*boxes), 4, MotionGate())
+    times = np.array(detection_frames(follower, room(rate, 5, sitter()))) / rate
+    assert np.diff(times).max() + 1 / rate <= 1.2 + 1e-6 or rate < 5
+    assert len(times[times >= 2]) in (3, 4)
+
+
+@pytest.mark.parametrize("rate", [5, 10, 30])
+@pytest.mark.parametrize("every", [2, 4, 8])
+def test_continuous_motion_costs_no_more_than_the_interval(rate: float, every: int) -> None:
+    """A television: at low frame rates detection is as often as a new face needs."""
+    follower = PatchFollower(FixedDetector(), every, MotionGate())
+    frames = room(rate, 120 / rate, rooms.television(160))
+    gaps = np.diff(detection_frames(follower, frames))[1:]
+    assert gaps.min() >= min(every, max(1, 0.19 * rate))
+    assert gaps.mean() <= 2 * max(every, 0.2 * rate)
+
+
+@settings(max_examples=10)
+@given(
+    st.tuples(st.floats(0.1, 0.9), st.floats(0.1, 0.9)),
+    st.integers(12, 60),
+    st.floats(2, 2.99),
+    st.sampled_from([5.0, 15.0, 30.0]),
+)
+def test_a_new_face_is_detected_in_the_frame_in_which_it_appears(
+    place: tuple[float, float], size: int, start: float, rate: float
+) -> None:
+    follower = PatchFollower(FixedDetector(), 4, MotionGate())
+    appears = rooms.face(HEAD, size, place, start)
+    frames = list(room(rate, start + 2 / rate, appears))
+    first = next(frame.index for frame in frames if frame.time >= start)
+    assert first in detection_frames(follower, frames)
+
+
+def test_a_face_before_a_television_is_detected_within_a_fifth_of_a_second() -> None:
+    for start in (2.0, 2.07, 2.17):
+        follower = PatchFollower(FixedDetector(), 4, MotionGate())
+        changes = rooms.television(160), rooms.face(HEAD, 30, (0.6, 0.6), start)
+        found = detection_frames(follower, room(30, start + 0.3, *changes))
+        assert any(start <= index / 30 <= start + 0.2 for index in found)
+
+
+@pytest.mark.parametrize("rate", [5, 30, 60])
+def test_a_second_person_is_detected_within_a_fifth_of_a_second(rate: float) -> None:
+    """Someone comes while the first one's face is still, after the interval has grown."""
+    for start in (2.0, 2.4):
+        follower = PatchFollower(FixedDetector(FIRST), 4, MotionGate())
+        second = rooms.face(HEAD, 24, (0.15, 0.7), start)
+        found = detection_frames(follower, room(rate, start + 0.4, sitter(), second))
+        assert any(start <= index / rate <= start + 0.2 + 1e-6 for index in found)
+
+
+def test_a_face_that_moves_is_detected_as_often_as_without_a_gate() -> None:
+    frames = [scene(40 * np.sin(index / 5), 0, time=index / 30) for index in range(60)]
+    assert np.diff(detection_frames(PatchFollower(FixedDetector(FACE), 4, MotionGate()), frames)).max() <= 16
+
+
+def test_gate_and_jumps_in_time_or_size() -> None:
+    follower = PatchFollower(FixedDetector(), 4, MotionGate())
+    frames = [*room(30, 3)]
+    back = [Frame(frame.pixels, time=frame.time - 2) for frame in frames[60:63]]
+    other = [Frame(frame.pixels[::2, ::2], time=1.1 + frame.time / 30) for frame in frames[:3]]
+    found = detection_frames(follower, [*frames, *back, *other])
+    assert 90 in found and 93 in found
+
+
+def test_every_level_of_load_stretches_the_intervals() -> None:
+    counts = []
+    for level in (0, 1, 2):
+        follower = PatchFollower(FixedDetector(), 4, MotionGate())
+        description = follower.set_load(level)
+        assert f"{4 * 2**level} frames" in description and f"{0.95 * 2**level:.1f} s" in description
+        counts.append(len(detection_frames(follower, room(5, 20))))
+    assert counts[0] >= 1.7 * counts[1] >= 2.5 * counts[2]
+
+
+def test_an_interval_of_one_is_every_frame_whatever_the_gate_says() -> None:
+    follower = PatchFollower(FixedDetector(), 1, MotionGate())
+    assert detection_frames(follower, room(30, 0.5)) == [*range(15)]
 
 
 @pytest.mark.parametrize("lost", [scene(300, 0), Frame(np.full((480, 640, 3), 90, np.uint8)), scene(-230, 0)])
