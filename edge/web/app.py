@@ -99,22 +99,26 @@ class LivePage:
         """Server-sent events: `state` with new frames, `history` with each second, `stopped` at the end."""
 
         async def messages() -> AsyncIterator[bytes]:
-            number, second = 0, -1
+            number, second, new = 0, -1, True
             with self._viewers.viewing(request):
                 yield b"retry: 2000\n\n"
                 while not self._mailbox.closing:
                     points = self._mailbox.history.since(second)
-                    if points or second == -1:
-                        history = {"all": second == -1, "length": HISTORY_SECONDS, "points": points}
+                    if points or new:
+                        history = {"all": new, "length": HISTORY_SECONDS, "points": points}
                         yield _event(b"history", to_json(history))
-                        second = points[-1]["second"] if points else 0
+                        second, new = points[-1]["second"] if points else -1, False
                     yield _event(b"state", self._state.json())
                     await asyncio.sleep(EVENT_INTERVAL)
-                    newest = await self._mailbox.after(number, IDLE_EVENT_INTERVAL)
-                    number = newest.number if newest else number
+                    number = await self._next_number(number)
                 yield _event(b"stopped", b"{}")
 
         return StreamingResponse(messages(), media_type="text/event-stream")
+
+    async def _next_number(self, number: int) -> int:
+        """The number of the next frame, or the same where none comes; not the frame, lest a slow client keep it."""
+        newest = await self._mailbox.after(number, IDLE_EVENT_INTERVAL)
+        return newest.number if newest else number
 
     async def metrics(self, request: Request) -> Response:
         return Response(self._metrics.encode(), headers={"Content-Type": CONTENT_TYPE})

@@ -113,7 +113,9 @@ class SharedState:
     def json(self) -> bytes:
         """The state as it is now, or has been within `MAX_AGE`."""
         run, mailbox, viewers = self._run, self._mailbox, self._viewers.count()
-        key = (mailbox.newest, status(run, mailbox), viewers)
+        newest = mailbox.newest
+        number = newest.number if newest else 0  # not the frame, which would be kept
+        key = (number, status(run, mailbox), viewers)
         now = monotonic()
         if key != self._key or now > self._expires:
             self._key, self._expires = key, now + MAX_AGE

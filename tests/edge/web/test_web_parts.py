@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import socket
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -28,6 +30,7 @@ from fer_edge.edge.sinks.run_stats import RUN_STAGES, RunStats
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
 from fer_edge.edge.web import state
+from fer_edge.edge.web.app import LivePage
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.history import HISTORY_SECONDS, History
 from fer_edge.edge.web.jpeg import MAX_RATE, MAX_WIDTH, JpegEncoder, RateLimit
@@ -142,6 +145,49 @@ def test_a_state_is_serialized_once_for_all_who_ask_at_about_the_same_time(monke
         assert {shared.json() for _ in range(50)} == {b"3"}
         mailbox.end()
         assert shared.json() == b"4"
+
+
+def test_a_viewer_that_does_not_read_keeps_no_frame() -> None:
+    """Else each would cost the megabytes of a picture."""
+
+    async def view() -> list[object]:
+        mailbox = FrameMailbox()
+        frames = [Frame(np.zeros((8, 8, 3), np.uint8), index) for index in range(3)]
+        kept = [weakref.ref(frame) for frame in frames]
+        request = Request({"type": "http", "client": ("10.0.0.1", 1), "headers": [], "query_string": b""})
+        encoder = JpegEncoder(mailbox)
+        with run_info(RunStats()) as run:
+            page = LivePage(run, mailbox, encoder)
+            events, stream = [(await answer(request)).body_iterator for answer in (page.events, page.stream)]
+            while frames:
+                mailbox.put(frames.pop(0), [])
+                while b"event: state" not in await anext(events):
+                    pass
+                await anext(stream)
+        mailbox.put(Frame(np.zeros((8, 8, 3), np.uint8), 3), [])
+        encoder.close()
+        gc.collect()
+        return [each() for each in kept]
+
+    assert asyncio.run(view()) == [None] * 3
+
+
+def test_a_page_that_is_opened_at_once_gets_the_first_second() -> None:
+    async def view() -> list[bytes]:
+        mailbox = FrameMailbox()
+        encoder = JpegEncoder(mailbox)
+        with run_info(RunStats()) as run:
+            request = Request({"type": "http", "client": ("10.0.0.1", 1), "headers": []})
+            events = (await LivePage(run, mailbox, encoder).events(request)).body_iterator
+            first = [await anext(events) for _ in range(3)]
+            mailbox.put(Frame(np.zeros((8, 8, 3), np.uint8), 0), [prediction("happy")])
+            mailbox.end()
+            more = [await anext(events) for _ in range(2)]
+        encoder.close()
+        return [event for event in (*first, *more) if b"event: history" in event]
+
+    empty, second = asyncio.run(view())
+    assert b'"points":[]' in empty and b'"second":0,' in second
 
 
 @pytest.mark.parametrize("rate", [25, 30, 60, 120])
