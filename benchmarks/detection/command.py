@@ -22,7 +22,6 @@ from fer_edge.benchmarks.detection.tally import Tally, scores_of
 from fer_edge.benchmarks.detection.times import measure_times
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT
 from fer_edge.benchmarks.fixtures.negatives import BACKGROUNDS, WINDOWS, drawn, photographs, windows
-from fer_edge.benchmarks.fixtures.scenes import Patch, background, compose, portrait_patch, true_crop
 from fer_edge.benchmarks.options import comma_separated, count, figure_file, one_thread, result_file
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, load_split, write
@@ -34,6 +33,7 @@ from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.edge.types import Face, Frame, option
 from fer_edge.train.data.options import DataOptions
+from fer_edge.train.data.scenes import Patch, background, compose, portrait_patch, true_crop
 from fer_edge.train.data.splits import Split
 
 MODELS = ("mobilenet_v2", "ensemble")

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.detection.matching import match
 from fer_edge.benchmarks.detection.plan import Case
-from fer_edge.benchmarks.fixtures.scenes import Scene
 from fer_edge.edge.faces.detector import Detector
 from fer_edge.edge.types import Face, Frame
+from fer_edge.train.data.scenes import Scene
 
 THRESHOLDS = tuple(round(0.1 + 0.025 * step, 3) for step in range(36))
 """Scores, 0.1 to 0.975."""

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.fixtures.scenes import PastedFace, Point
 from fer_edge.edge.faces.crop import place_crop
 from fer_edge.edge.types import Face
+from fer_edge.train.data.scenes import PastedFace, Point
 
 MAX_OFFSET = 0.4
 """Distance of the box's centre from the face's, in face sides, up to which a box is of that face."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.fixtures.scenes import Patch, Point, Scene, background, compose, picture_patch, scatter
+from fer_edge.train.data.scenes import Patch, Point, Scene, background, compose, picture_patch, scatter
 from fer_edge.train.data.splits import Split
 
 SIDES = (16, 20, 24, 32, 40, 60, 100, 200, 300, 420)

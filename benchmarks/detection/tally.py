@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.detection.matching import Matches, crop_iou, eye_error, false_kind, tilt_error
 from fer_edge.benchmarks.detection.plan import Case
-from fer_edge.benchmarks.fixtures.scenes import PastedFace, Scene
 from fer_edge.edge.types import Face, Prediction
+from fer_edge.train.data.scenes import PastedFace, Scene
 
 CONFIDENT = 0.8
 """Probability of the best class from which one that differs from the picture's counts as a confident change."""

@@ -18,13 +18,13 @@ from fer_edge.benchmarks.detection import plan, times
 from fer_edge.benchmarks.detection.matching import crop_iou, eye_error, false_kind, match, tilt_error
 from fer_edge.benchmarks.fixtures import negatives
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT
-from fer_edge.benchmarks.fixtures.scenes import PastedFace, compose, picture_patch, portrait_patch, true_crop
 from fer_edge.benchmarks.results_io.intervals import share_interval
 from fer_edge.edge.faces.boxes import make_box
 from fer_edge.edge.faces.crop import place_crop
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.types import Face, Frame
 from fer_edge.train.data.loading import load
+from fer_edge.train.data.scenes import PastedFace, compose, portrait_patch
 
 GRAY = np.full((480, 640, 3), 120, np.uint8)
 
@@ -48,18 +48,6 @@ def test_a_face_is_where_the_scene_says(side: float, tilt: float) -> None:
     assert error is not None and error < 0.06
     assert tilt_error(matches.found[0], scene.faces[0]) < 10
     assert crop_iou(matches.found[0], scene.faces[0]) > 0.65
-
-
-@pytest.mark.parametrize("tilt", [0.0, 90.0, -135.0, 180.0])
-@pytest.mark.parametrize("side", [48.0, 130.0])
-def test_the_true_crop_is_the_pasted_picture(side: float, tilt: float) -> None:
-    rough = np.random.default_rng(3).integers(0, 256, (8, 8), np.uint8)
-    picture = np.asarray(cv2.resize(rough, (48, 48), interpolation=cv2.INTER_CUBIC), np.uint8)
-    place = (301.3, 217.8), side, tilt
-    scene = compose(GRAY, [picture_patch(picture, 2, 7)], [place], np.random.default_rng(0))
-    assert (scene.faces[0].label, scene.faces[0].number) == (2, 7)
-    crop = true_crop(scene, scene.faces[0])
-    assert np.corrcoef(crop.ravel(), picture.ravel())[0, 1] > 0.97
 
 
 faces = st.builds(detected, st.floats(0, 400), st.floats(0, 300), st.floats(20, 200), st.floats(0, 1))
