@@ -125,6 +125,17 @@ def test_latency_of_a_whole_frame_includes_detection(tiny: Path, tmp_path: Path)
     assert row["frame"]["p50"] > row["classifier"]["p50"] > row["invoke"]["p50"]
 
 
+def test_latency_with_a_delegate_is_measured_beside_the_interpreter(delegate: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latency.json"
+    words = ["mobilenet_v2", "--threads", "1", "--runs", "10", "--warmup", "1", "--delegate", delegate, "--out", out]
+    done = run("latency", *words)
+    assert done.exit_code == 0, done.output
+    plain, delegated = json.loads(out.read_text())["rows"]
+    assert "placement" not in plain and plain["ratio"] == 1
+    assert delegated["placement"] == "10 of 72 operators on libclaiming.so, 62 on XNNPACK" in done.stdout
+    assert delegated["model"] == plain["model"] and delegated["ratio"] > 0
+
+
 @pytest.mark.parametrize("pixels", [None, 127])
 def test_a_picture_without_a_face_is_one_line(pixels: int | None, tiny: Path, tmp_path: Path) -> None:
     picture, out = tmp_path / "empty.png", tmp_path / "latency.json"

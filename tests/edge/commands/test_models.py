@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 from click.testing import CliRunner
@@ -40,3 +41,10 @@ def test_list_verify_and_show() -> None:
     assert {card["architecture"] for card in listed} == set(MODEL_NAMES)
     assert runner.invoke(main, ["models", "verify"]).stdout.count("ok  ") == len(MODEL_NAMES) + len(VARIANTS)
     assert json.loads(runner.invoke(main, ["models", "show", "se_mobilenet_v2"]).stdout)["labels"][3] == "happy"
+
+
+def test_verify_tries_a_delegate(delegate: Path) -> None:
+    done = CliRunner().invoke(main, ["models", "verify", "mobilenet_v2", "--delegate", str(delegate)])
+    assert done.exit_code == 0 and "10 of 72 operators on libclaiming.so" in done.stdout
+    done = CliRunner().invoke(main, ["models", "verify", "mobilenet_v2", "--delegate", f"{delegate}:wrong=1"])
+    assert done.exit_code == 2 and done.stderr.count("FAIL") == 1

@@ -97,6 +97,7 @@ def test_a_library_that_aborts_is_a_finding() -> None:
         (software.runtime, {"ai_edge_litert": "", "tflite_runtime": ""}, FAIL, "pip install ai-edge-litert"),
         (software.runtime, {"ai_edge_litert": "import os; os.abort()"}, FAIL, "illegal-instruction"),
         (software.inference, {"ai_edge_litert": "import os; os.abort()"}, FAIL, "crashes"),
+        (software.accelerators, {"ai_edge_litert": "import os; os.abort()"}, OK, "none"),
         (software.models, {"json": "raise ImportError('broken')"}, FAIL, "broken"),
         (cameras.libcamera, {"picamera2": "raise ValueError('numpy.dtype size changed')"}, OK, "do not need it"),
     ],
