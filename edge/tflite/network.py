@@ -97,21 +97,33 @@ def open_network(
 
 def _open_first(path: Path, threads: int, accelerators: str, shape: tuple[int, ...] | None) -> Network:
     """The network on the first accelerator that runs it; the log tells which ones did not. Raises ModelError."""
-    from fer_edge.edge.tflite.compiled_model import CompiledNetwork, parse_accelerators, require_litert
+    from fer_edge.edge.tflite.compiled_model import parse_accelerators, require_litert
 
-    names = parse_accelerators(accelerators)
+    *others, last = parse_accelerators(accelerators)
     require_litert()  # without it there is nothing to fall back to
-    for name in names:
+    for name in others:
         try:
-            probe(path, Acceleration(accelerator=name), shape)
-            network = CompiledNetwork(path, threads, name, shape)
-            log.info("%s: %s; %s", path.name, network.placement, compare(network, path, shape))
-            return network
+            return _open_on(name, path, threads, shape)
         except ModelError as error:
-            if name == names[-1]:
-                raise
-            log.warning("%s; falling back from %s to %s", error, name, names[names.index(name) + 1])
-    raise AssertionError  # the last one returns or raises
+            log.warning("%s; falling back from %s of %s", error, name, accelerators)
+    return _open_on(last, path, threads, shape)
+
+
+def _open_on(accelerator: str, path: Path, threads: int, shape: tuple[int, ...] | None) -> Network:
+    """The network on an accelerator, compared with the CPU. Raises ModelError."""
+    from fer_edge.edge.tflite.compiled_model import CompiledNetwork
+
+    try:
+        probe(path, Acceleration(accelerator=accelerator), shape)
+    except ModelError as error:
+        if accelerator != "cpu":
+            raise
+        # LiteRT loads its GPU's library for the CPU too; a Raspberry Pi 4 lacks instructions that it was compiled for
+        log.warning("%s; the interpreter runs it on the CPU", error)
+        return open_interpreter(path, threads, shape=shape)
+    network = CompiledNetwork(path, threads, accelerator, shape)
+    log.info("%s: %s; %s", path.name, network.placement, compare(network, path, shape))
+    return network
 
 
 def compare(network: Network, path: Path, shape: tuple[int, ...] | None) -> str:

@@ -20,7 +20,7 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.tflite.compiled_model import parse_accelerators
 from fer_edge.edge.tflite.delegate import parse_delegate
-from fer_edge.edge.tflite.interpreter import open_interpreter
+from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
 from fer_edge.edge.tflite.network import Network, deviation, open_network
 from fer_edge.edge.tflite.operators import Operator, count_covered, parts_of
 from fer_edge.edge.types import Acceleration
@@ -140,9 +140,21 @@ def test_without_a_device_an_accelerator_is_one_line_and_the_next_is_taken_if_as
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     done = subprocess.run([*words, "npu,cpu"], capture_output=True, text=True)
     assert done.returncode == 0 and "happy" in done.stdout
-    fallbacks = [line for line in done.stderr.splitlines() if "falling back from npu to cpu" in line]
+    fallbacks = [line for line in done.stderr.splitlines() if "falling back from npu" in line]
     placed = [line for line in done.stderr.splitlines() if re.search(r"\d+ operators on cpu", line)]
     assert len(fallbacks) == len(placed) == 4 and len(done.stderr.splitlines()) == 8  # three models and the detector
+
+
+def test_where_litert_crashes_the_interpreter_is_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its GPU's library, which it loads in any case, aborts on a Raspberry Pi 4."""
+    monkeypatch.setattr("fer_edge.edge.tflite.probe._tried", set())
+    monkeypatch.setattr("fer_edge.edge.tflite.probe._PROGRAM", "import os, signal; os.kill(os.getpid(), signal.SIGILL)")
+    network = open_network(MOBILENET, 1, Acceleration(accelerator="gpu,cpu"))
+    assert isinstance(network, Interpreter) and caplog.text.count("SIGILL") == 2
+    with pytest.raises(ModelError, match="SIGILL"):
+        open_network(MOBILENET, 1, Acceleration(accelerator="gpu"))
 
 
 SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
