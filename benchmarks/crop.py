@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.benchmarks.detection.contenders import open_any
 from fer_edge.benchmarks.results_io.record import ResultError
 from fer_edge.edge.config.click_options import json_option, options_from
-from fer_edge.edge.faces.detector import Detector, open_detector
+from fer_edge.edge.faces.detector import Detector
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.types import Face, Frame
@@ -66,15 +68,23 @@ def measure(pictures: NDArray[np.uint8], detector: Detector) -> Iterator[dict[st
 @options_from(DataOptions, defaults={"split": "train"})
 @click.option("--count", type=click.IntRange(1), default=2000, metavar="N", help="Pictures, sampled with a fixed seed.")
 @options_from(PipelineOptions, only=("detector",))
+@click.option(
+    "--wheels",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Folder of wheels, for --detector blazeface or centerface.",
+)
 @json_option("Print JSON instead of a table.")
-def crop(data_options: DataOptions, count: int, pipeline_options: PipelineOptions, as_json: bool) -> None:
+def crop(
+    data_options: DataOptions, count: int, pipeline_options: PipelineOptions, wheels: Path | None, as_json: bool
+) -> None:
     """Measure how a data set's pictures frame their faces: median and quartiles of sizes and positions.
 
     The crop that the device cuts out of a frame is chosen by these figures.
     """
     pictures, split, spec = data_options.load_split().faces, data_options.split, pipeline_options.detector
     sample = np.random.default_rng(0).permutation(len(pictures))[:count]
-    measures = list(measure(pictures[sample], open_detector(spec)))
+    measures = list(measure(pictures[sample], open_any(spec, wheels=wheels)))
     if not measures:
         raise ResultError(
             f"{spec} found no face in {len(sample)} pictures of {data_options.data}; expected pictures of faces"

@@ -31,6 +31,9 @@ TITLES = {
     "page": "The live page",
     "peers": "Other packages",
     "arm-instructions": "Instructions on Arm",
+    "detection": "Face detection",
+    "detection-size": "Face detection by size",
+    "detection-tilt": "Face detection by tilt",
 }
 
 STYLE = """

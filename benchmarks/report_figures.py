@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fer_edge.benchmarks import early_exit, robustness
+from fer_edge.benchmarks.detection import figure as detection
 from fer_edge.benchmarks.layers import KINDS
 from fer_edge.train.evaluation.figures import figure, png, tidy
 
@@ -108,6 +109,7 @@ FIGURES: tuple[tuple[str, str, Callable[[dict[str, Any]], bytes | None]], ...] =
     ("layers", "Time by kind of operator", kinds),
     ("pipeline", "Stages of a frame", stages),
     ("early-exit", "Accuracy over mean time", early_exit.curve),
+    ("detection", "Face detection", lambda result: detection.curves(result["rows"])),
     ("robustness", "Accuracy under degradation", lambda result: robustness.curves(result["rows"])),
 )
 """Kind of result, title, and the function that draws the figure, or returns None where the result lacks its data."""

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
-from fer_edge.benchmarks.results_io.tables import accuracy, end_to_end, latency
+from fer_edge.benchmarks.results_io.tables import accuracy, detection, end_to_end, latency
 from fer_edge.benchmarks.results_io.tables.instructions import arm_instructions
 from fer_edge.benchmarks.results_io.tables.summary import summary
 from fer_edge.edge.expression.model_spec import MODEL_NAMES, parse_model_spec
@@ -124,5 +124,8 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "page": ("page", end_to_end.page),
     "peers": ("peers", end_to_end.peers),
     "arm-instructions": ("arm-instructions", arm_instructions),
+    "detection": ("detection", detection.overall),
+    "detection-size": ("detection", detection.by_size),
+    "detection-tilt": ("detection", detection.by_tilt),
 }
 """By table name, the kind of result it is made from and the function that makes it."""

@@ -23,6 +23,9 @@ from fer_edge.benchmarks.detection.times import measure_times
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT
 from fer_edge.benchmarks.fixtures.negatives import BACKGROUNDS, WINDOWS, drawn, photographs, windows
 from fer_edge.benchmarks.options import comma_separated, count, figure_file, one_thread, result_file
+from fer_edge.benchmarks.other_runtime import rows_from
+from fer_edge.benchmarks.peer_process import open_environment, share_packages
+from fer_edge.benchmarks.peers import PACKAGES
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, load_split, write
 from fer_edge.edge.config.click_options import options_from
@@ -53,6 +56,9 @@ class SceneOptions:
         "Folder of wheels for photographs without faces and for peers; only drawn pictures where it is missing.",
         metavar="FOLDER",
     )
+    environments: Path = option(
+        Path("runs/peers"), "Folder for the environment of haar, which needs OpenCV 4.", metavar="FOLDER"
+    )
 
 
 @click.command(cls=RecordedCommand)
@@ -65,7 +71,7 @@ class SceneOptions:
     default=(PipelineOptions().detector,),
     show_default=True,
     metavar="DETECTOR",
-    help="Detector to measure, as for 'fer-edge run'. Repeatable.",
+    help="Detector to measure: as for 'fer-edge run', or blazeface or centerface from a wheel. Repeatable.",
 )
 @click.option(
     "--min-face",
@@ -100,7 +106,9 @@ def detection(
     invocation. The scenes are made of FER2013 pictures and one portrait pasted on backgrounds; they are no photographs.
     """
     threads = pipeline_options.threads
-    contenders = open_contenders(detectors, min_faces, scene_options.wheels, threads)
+    elsewhere = "haar" in detectors and not hasattr(cv2, "CascadeClassifier")
+    here = [spec for spec in detectors if not (elsewhere and spec == "haar")]
+    contenders = open_contenders(here, min_faces, scene_options.wheels, threads)
     classifiers = {spec: open_classifier(spec, threads) for spec in models}
     unit = open_classifier(UNIT, threads).members[0]
     split, described = load_split(data_options, None)
@@ -113,13 +121,15 @@ def detection(
     _measure_negatives(contenders, pictures, rows)
     for row, times in zip(rows, measure_times(contenders, _timed_frames(portrait), unit), strict=True):
         row["times"] = times
-    here = runtime()
+    if elsewhere:
+        rows += _haar_rows(data_options, scene_options, models, threads)
+    library = runtime()
     body = {
         "data": described,
         "count": scene_options.count,
         "photographs": sorted(pictures),
         "models": [identity(spec) for spec in models],
-        "runtime": f"{here.name} {here.version}",
+        "runtime": f"{library.name} {library.version}",
         "opencv": cv2.__version__,
         "unit": UNIT,
         "before": before,
@@ -133,6 +143,20 @@ def detection(
     for row in rows:
         click.echo("\n".join(report_lines(row, references)))
     click.echo(f"wrote {path}", err=True)
+
+
+def _haar_rows(
+    data_options: DataOptions, scene_options: SceneOptions, models: tuple[str, ...], threads: int
+) -> list[dict[str, Any]]:
+    """The row of the Haar cascade, measured in an environment with OpenCV 4: OpenCV 5 has no cascades."""
+    python = open_environment(scene_options.environments / "haar", PACKAGES["haar"])
+    share_packages(python)
+    arguments = ["detection", "--data", data_options.data, "--split", data_options.split]
+    arguments += ["--count", scene_options.count, "--detector", "haar", "--threads", threads]
+    arguments += ["--skip-bad"] if data_options.skip_bad else []
+    arguments += ["--wheels", scene_options.wheels] if scene_options.wheels else []
+    arguments += [word for model in models for word in ("--model", model)]
+    return rows_from(str(python), [str(word) for word in arguments])
 
 
 class _Known:
@@ -169,7 +193,7 @@ def _measure(
             true_place.add_expressions(case, model, scene.faces, dict(enumerate(classifier(crops))), direct[model])
         for contender, tally, curve in zip(contenders, tallies, curves, strict=True):
             frame = Frame(scene.pixels)
-            known.faces = contender.detector.detect(frame)
+            known.faces = contender.detect(frame)
             matches = match(known.faces, scene.faces)
             tally.add_detections(case, scene, matches)
             for model in measured:

@@ -1,18 +1,26 @@
-"""The detectors that are measured: those of `edge`, and peers whose networks come from wheels."""
+"""The detectors that are measured: those of `edge`, and others whose networks come from wheels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from fer_edge.edge.faces.blazeface import open_blazeface
-from fer_edge.edge.faces.detector import VARIANTS, BlazeFaceDetector, Detector, open_detector
+from fer_edge.edge.errors import DataError
+from fer_edge.edge.faces.detector import Detector, open_detector
+from fer_edge.edge.pipeline import PipelineOptions
+from fer_edge.edge.types import Face, Frame
 
 LOW_THRESHOLD = 0.1
 """The score from which a sensitive detector reports faces: the start of the curve over the threshold."""
+
+PEERS = ("blazeface", "centerface")
+"""Detectors of other packages, whose networks are read from wheels."""
+
+VIDEO_FRAMES = 4
+"""Frames for which a detector for video sees each scene: it may look for some faces in a part of its frames only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,25 +28,30 @@ class Contender:
     """A detector that is measured.
 
     Attributes:
-        name: Its name, with the smallest face where one was asked for.
+        name: Its name, with the way in which it was opened.
         detector: The detector as it is used.
         sensitive: The same with LOW_THRESHOLD; None where it has no threshold.
+        frames: Number of frames for which it sees each scene.
     """
 
     name: str
     detector: Detector
     sensitive: Detector | None
+    frames: int = 1
+
+    def detect(self, frame: Frame) -> list[Face]:
+        """The faces of a scene, in the last of its frames."""
+        return [self.detector.detect(frame) for _ in range(self.frames)][-1]
 
 
 def open_contenders(
-    specs: tuple[str, ...], min_faces: tuple[int, ...], wheels: Path | None, threads: int
+    specs: Sequence[str], min_faces: Sequence[int], wheels: Path | None, threads: int
 ) -> list[Contender]:
     """Open detectors.
 
     Args:
-        specs: Detectors of `edge`, or names in PEERS.
-        min_faces: Sides of the smallest faces to find, pixels: detectors that can be opened for it are measured once
-            more for each.
+        specs: Detectors of `edge`, for single pictures and for video, or names in PEERS.
+        min_faces: Widths of the smallest faces to find, pixels: a detector of `edge` is measured once more for each.
         wheels: Folder of the peers' wheels.
         threads: Threads of each.
 
@@ -50,26 +63,54 @@ def open_contenders(
         DataError: A peer's wheel is missing.
     """
     contenders = []
+    has_video = "continuous" in signature(open_detector).parameters
     for spec in specs:
-        contenders.append(Contender(spec, open_detector(spec, threads), _sensitive(spec, threads, {})))
-        if "min_face" in signature(open_detector).parameters:
-            opened: Callable[..., Detector] = open_detector
-            contenders += [
-                Contender(
-                    f"{spec}, {side} px",
-                    opened(spec, threads, min_face=side),
-                    _sensitive(spec, threads, {"min_face": side}),
-                )
-                for side in min_faces
-            ]
+        contenders.append(_contender(spec, spec, wheels, threads))
+        if spec in PEERS or spec == "haar" or not has_video:
+            continue
+        contenders.append(_contender(f"{spec}, video", spec, wheels, threads, continuous=True))
+        for side in min_faces:
+            name = f"{spec}, video, from {side} px"
+            contenders.append(_contender(name, spec, wheels, threads, continuous=True, min_face=side))
     return contenders
 
 
-def _sensitive(spec: str, threads: int, options: dict[str, Any]) -> Detector | None:
-    if spec in VARIANTS:
-        network = open_blazeface(replace(VARIANTS[spec], threshold=LOW_THRESHOLD), threads)
-        return BlazeFaceDetector(network, spec, tiled=spec == "blazeface")
-    if "threshold" in signature(open_detector).parameters:
+def open_any(spec: str, threads: int = 1, wheels: Path | None = None, **options: Any) -> Detector:
+    """Open a detector of `edge` or a peer.
+
+    Args:
+        spec: A detector of `edge` or a name in PEERS.
+        threads: Its threads.
+        wheels: Folder of the peers' wheels.
+        **options: What `open_detector` takes besides; for peers "threshold" alone.
+
+    Returns:
+        The detector.
+
+    Raises:
+        ModelError: The detector is unknown or its file is missing.
+        DataError: A peer's wheel is missing.
+    """
+    if spec not in PEERS or (wheels is None and spec == PipelineOptions().detector):
         opened: Callable[..., Detector] = open_detector
-        return opened(spec, threads, threshold=LOW_THRESHOLD, **options)
-    return None
+        return opened(spec, threads, **options)
+    if wheels is None:
+        raise DataError(f"detector {spec} comes from a wheel; expected --wheels FOLDER")
+    if spec == "blazeface":
+        from fer_edge.benchmarks.detection.blazeface import BlazeFacePeer
+
+        return BlazeFacePeer(wheels, threads, **options)
+    from fer_edge.benchmarks.detection.centerface import CenterFacePeer
+
+    return CenterFacePeer(wheels, threads, **options)
+
+
+def _contender(name: str, spec: str, wheels: Path | None, threads: int, **options: Any) -> Contender:
+    detector = open_any(spec, threads, wheels, **options)
+    has_threshold = "threshold" in signature(open_detector).parameters or (wheels is not None and spec in PEERS)
+    sensitive = (
+        None
+        if spec == "haar" or not has_threshold
+        else open_any(spec, threads, wheels, threshold=LOW_THRESHOLD, **options)
+    )
+    return Contender(name, detector, sensitive, VIDEO_FRAMES if options.get("continuous") else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_edge.benchmarks.detection.pooled import counted, found, large, of_portrait, of_size, of_tilt
+from fer_edge.benchmarks.detection.pooled import counted, found, large, models, of_portrait, of_size, of_tilt, values
 from fer_edge.train.evaluation.figures import figure, png, tidy
 
 
@@ -27,7 +27,7 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _by_side(axis: Any, row: dict[str, Any], colour: str) -> None:
-    sides = sorted({cell["side"] for cell in row["cells"] if cell["group"] == "size"})
+    sides = values([row], "size", "side")
     for (width, height), style in (((640, 480), "-"), ((1280, 720), "--")):
         shares = [_share(*found(row, of_size(side, width, height))) for side in sides]
         label = row["detector"] if style == "-" else None
@@ -39,9 +39,9 @@ def _by_side(axis: Any, row: dict[str, Any], colour: str) -> None:
 
 
 def _by_tilt(axis: Any, row: dict[str, Any], colour: str) -> None:
-    tilts = sorted({cell["tilt"] for cell in row["cells"] if cell["group"] == "tilt"})
+    tilts = values([row], "tilt", "tilt")
     axis.plot(tilts, [_share(*found(row, of_tilt(tilt))) for tilt in tilts], color=colour, marker="o", ms=3)
-    tilts = sorted({cell["tilt"] for cell in row["cells"] if cell["group"] == "portrait"})
+    tilts = values([row], "portrait", "tilt")
     portraits = [_share(*found(row, of_portrait(tilt))) for tilt in tilts]
     axis.plot(tilts, portraits, "--", color=colour, marker="o", ms=3)
     axis.set(xlabel="tilt, degrees; solid FER2013, dashed the portrait from 100 px", ylabel="recall, %", ylim=(0, 102))
@@ -66,16 +66,16 @@ def _false_over_recall(axis: Any, row: dict[str, Any], colour: str) -> None:
 
 
 def _expressions(axis: Any, row: dict[str, Any], colour: str) -> None:
-    tilts = sorted({cell["tilt"] for cell in row["cells"] if cell["group"] == "tilt"})
-    model = next((name for cell in row["cells"] for name in reversed(cell["models"])), None)
-    if model is None:
+    tilts = values([row], "tilt", "tilt")
+    if not models(row):
         return
+    model = models(row)[-1]
     for name, style in (("agreed", "-"), ("confident_changes", ":")):
         shares = [_share(counted(row, of_tilt(tilt), model, name), found(row, of_tilt(tilt))[1]) for tilt in tilts]
         axis.plot(tilts, shares, style, color=colour, marker="o", ms=3)
     axis.set(
-        xlabel="tilt, degrees; solid classified as the picture itself, dotted confidently not",
-        ylabel=f"faces, found or not, % ({model})",
+        xlabel="tilt, degrees; solid as the picture itself, dotted confidently not",
+        ylabel=f"classified of all faces, % ({model})",
         ylim=(0, 102),
     )
 

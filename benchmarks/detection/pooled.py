@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from fer_edge.benchmarks.compare import paired_interval
 from fer_edge.benchmarks.detection.curve import LARGE
 from fer_edge.benchmarks.results_io.intervals import share_interval
 
@@ -36,6 +39,11 @@ def large(cell: dict[str, Any]) -> bool:
     return bool(cell["group"] == "size" and cell["side"] >= LARGE)
 
 
+def values(rows: list[dict[str, Any]], group: str, name: str) -> list[int]:
+    """The sides or tilts of a group's cases, sorted."""
+    return sorted({cell[name] for row in rows for cell in row["cells"] if cell["group"] == group})
+
+
 def found(row: dict[str, Any], where: Where) -> tuple[int, int]:
     """Faces found and faces of the cases that are meant."""
     cells = [cell for cell in row["cells"] if where(cell)]
@@ -45,6 +53,23 @@ def found(row: dict[str, Any], where: Where) -> tuple[int, int]:
 def counted(row: dict[str, Any], where: Where, model: str, name: str) -> int:
     """The sum of a count of a model's expressions: "correct", "agreed" or "confident_changes"."""
     return sum(cell["models"][model][name] for cell in row["cells"] if where(cell) and model in cell["models"])
+
+
+def against(row: dict[str, Any], other: dict[str, Any], model: str) -> tuple[float, float, float, int]:
+    """The accuracy of a row's expressions minus another's, on the upright faces that both found.
+
+    Returns:
+        The difference, the ends of its 95 % interval, all -1..1, and the number of those faces.
+    """
+    pairs = [
+        (one == "1", two == "1")
+        for one, two in zip(row["outcomes"][model], other["outcomes"][model], strict=True)
+        if "-" not in (one, two)
+    ]
+    if not pairs:
+        return 0.0, -1.0, 1.0, 0
+    mine, theirs = np.asarray(pairs).T
+    return float(mine.mean() - theirs.mean()), *paired_interval(theirs, mine), len(pairs)
 
 
 def mean(row: dict[str, Any], where: Where, name: str, figure: str = "mean") -> float | None:
@@ -69,12 +94,12 @@ def report_lines(row: dict[str, Any], references: dict[str, Any]) -> list[str]:
 
 def _recall(row: dict[str, Any]) -> list[str]:
     lines = []
-    sides = sorted({cell["side"] for cell in row["cells"] if cell["group"] == "size"})
+    sides = values([row], "size", "side")
     for width, height in ((640, 480), (1280, 720)):
         counts = {side: found(row, of_size(side, width, height)) for side in sides}
         shares = "  ".join(f"{side}: {100 * hits / total:.0f}" for side, (hits, total) in counts.items() if total)
         lines.append(f"recall by side in {width}x{height}, %: {shares}")
-    for tilt in sorted({cell["tilt"] for cell in row["cells"] if cell["group"] == "tilt"}):
+    for tilt in values([row], "tilt", "tilt"):
         hits, total = found(row, of_tilt(tilt))
         parts = [f"recall {share_text(hits, total)}", f"crop IoU {mean(row, of_tilt(tilt), 'iou') or 0:.2f}"]
         for model in models(row):
@@ -84,7 +109,7 @@ def _recall(row: dict[str, Any]) -> list[str]:
             )
             parts.append(f"{model} {right} right, {agreed} as the picture, {changed} confidently not")
         lines.append(f"tilt {tilt:3}: {', '.join(parts)}")
-    for side in sorted({cell["side"] for cell in row["cells"] if cell["group"] == "portrait"}):
+    for side in values([row], "portrait", "side"):
         cells = [cell for cell in row["cells"] if cell["group"] == "portrait" and cell["side"] == side]
         shares = "  ".join(f"{cell['tilt']}: {cell['found']}/{cell['faces']}" for cell in cells)
         errors = " ".join(f"{cell['eye_error']['p50']:.3f}" if "eye_error" in cell else "–" for cell in cells)

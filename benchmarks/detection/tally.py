@@ -63,7 +63,7 @@ class Tally:
     Attributes:
         cells: By case, its faces.
         false: By group, scenes and false faces of each kind.
-        outcomes: By model, a character for each FER2013 face in order: 1 its label was named, 0 another, - not found.
+        outcomes: By model, a character for each upright face in order: 1 its label was named, 0 another, - not found.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Tally:
                 counted.agreed += agreed
                 counted.confident_changes += not agreed and bool(scores[index][named] >= CONFIDENT)
                 outcome = str(int(correct))
-            if true.number >= 0 and case.group != "crowd":
+            if case.group == "size":
                 self.outcomes[model].append(outcome)
 
     def as_row(self) -> dict[str, Any]:

@@ -97,7 +97,9 @@ def test_scenes_and_negatives_are_the_same_each_time(synthetic_csv: Path) -> Non
 
 
 @pytest.mark.slow
-def test_the_command_measures_and_draws(synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_measures_draws_and_makes_tables(
+    synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(plan, "SIDES", (24, 150))
     monkeypatch.setattr(plan, "PORTRAIT_SIDES", (150,))
     monkeypatch.setattr(plan, "FRAMES", (((640, 480), 1.0),))
@@ -117,6 +119,10 @@ def test_the_command_measures_and_draws(synthetic_csv: Path, tmp_path: Path, mon
     assert recalls == sorted(recalls, reverse=True)
     assert [(each["width"], each["ratio"] > 1) for each in row["times"]] == [(640, True), (1280, True)]
     assert cv2.imread(str(plot)) is not None
+    tables = run("table", out)
+    assert tables.exit_code == 0, tables.output
+    hits, total = portrait["found"], portrait["faces"]
+    assert f"| portrait, found | {100 * hits / total:.0f} % | – |" in tables.output
 
 
 def test_a_missing_wheel_is_one_line(synthetic_csv: Path, tmp_path: Path) -> None:
