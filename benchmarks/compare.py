@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.results_io.instructions import Change
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
+from fer_edge.benchmarks.results_io.intervals import paired_interval, ratio_interval
 from fer_edge.benchmarks.results_io.record import ResultError, read
 from fer_edge.benchmarks.results_io.tables.markdown import row_label
 
@@ -90,21 +90,6 @@ def _start(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 def _instructions(old: dict[str, Any], new: dict[str, Any]) -> str:
     return str(Change(new["cpu"], new["case"], old["instructions"], new["instructions"]))
-
-
-def paired_interval(old: NDArray[np.bool_], new: NDArray[np.bool_]) -> tuple[float, float]:
-    """The 95 % interval of the difference in accuracy on the same pictures, from the normal distribution.
-
-    Args:
-        old: (N,) whether each picture was classified correctly before.
-        new: (N,) whether it is now.
-
-    Returns:
-        Lower and upper end of accuracy(new) - accuracy(old), -1..1.
-    """
-    change = new.astype(np.float64) - old
-    half = 1.96 * float(np.std(change)) / math.sqrt(len(change))
-    return float(change.mean()) - half, float(change.mean()) + half
 
 
 def sign_test(gained: int, lost: int) -> float:

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.detection.contenders import Contender, open_contenders
-from fer_edge.benchmarks.detection.curve import LARGE, Curve, false_faces, on_curve
+from fer_edge.benchmarks.detection.curve import Curve, false_faces, on_curve
 from fer_edge.benchmarks.detection.figure import curves
 from fer_edge.benchmarks.detection.matching import match
 from fer_edge.benchmarks.detection.plan import VARIED, Plan
-from fer_edge.benchmarks.detection.pooled import report_lines
 from fer_edge.benchmarks.detection.tally import Tally, scores_of
 from fer_edge.benchmarks.detection.times import measure_times
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT
@@ -26,6 +25,7 @@ from fer_edge.benchmarks.options import comma_separated, count, figure_file, one
 from fer_edge.benchmarks.other_runtime import rows_from
 from fer_edge.benchmarks.peer_process import open_environment, share_packages
 from fer_edge.benchmarks.peers import PACKAGES
+from fer_edge.benchmarks.results_io.detection_figures import LARGE, report_lines
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, load_split, write
 from fer_edge.edge.config.click_options import options_from

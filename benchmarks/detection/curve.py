@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.detection.matching import match
 from fer_edge.benchmarks.detection.plan import Case
+from fer_edge.benchmarks.results_io.detection_figures import LARGE
 from fer_edge.edge.faces.detector import Detector
 from fer_edge.edge.types import Face, Frame
 from fer_edge.train.data.scenes import Scene
 
 THRESHOLDS = tuple(round(0.1 + 0.025 * step, 3) for step in range(36))
 """Scores, 0.1 to 0.975."""
-
-LARGE = 40
-"""Side of a face, pixels, from which it counts among the large ones."""
 
 
 def on_curve(case: Case) -> bool:

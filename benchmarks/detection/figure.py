@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_edge.benchmarks.detection.pooled import counted, found, large, models, of_portrait, of_size, of_tilt, values
+from fer_edge.benchmarks.results_io.detection_figures import (
+    counted,
+    found,
+    large,
+    models,
+    of_portrait,
+    of_size,
+    of_tilt,
+    values,
+)
 from fer_edge.train.evaluation.figures import figure, png, tidy
 
 

@@ -1,7 +1,8 @@
-"""95 % intervals: of a ratio of two times, from the rounds in which they were measured, and of a share."""
+"""95 % intervals: of a ratio of two times, of a share, and of a difference of two shares on the same cases."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,3 +58,18 @@ def share_interval(hits: int, total: int) -> tuple[float, float]:
     middle = share + z**2 / (2 * total)
     half = z * (share * (1 - share) / total + z**2 / (4 * total**2)) ** 0.5
     return (middle - half) / (1 + z**2 / total), (middle + half) / (1 + z**2 / total)
+
+
+def paired_interval(old: NDArray[np.bool_], new: NDArray[np.bool_]) -> tuple[float, float]:
+    """The 95 % interval of the difference in accuracy on the same pictures, from the normal distribution.
+
+    Args:
+        old: (N,) whether each picture was classified correctly before.
+        new: (N,) whether it is now.
+
+    Returns:
+        Lower and upper end of accuracy(new) - accuracy(old), -1..1.
+    """
+    change = new.astype(np.float64) - old
+    half = 1.96 * float(np.std(change)) / math.sqrt(len(change))
+    return float(change.mean()) - half, float(change.mean()) + half

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fer_edge.benchmarks.detection.pooled import (
+from fer_edge.benchmarks.results_io.detection_figures import (
     against,
     counted,
     found,

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fer_edge.benchmarks.compare import paired_interval
-from fer_edge.benchmarks.detection.curve import LARGE
-from fer_edge.benchmarks.results_io.intervals import share_interval
+from fer_edge.benchmarks.results_io.intervals import paired_interval, share_interval
+
+LARGE = 40
+"""Side of a face, pixels, from which it counts among the large ones, whose expressions are measured."""
 
 Where = Callable[[dict[str, Any]], bool]
 
