@@ -8,7 +8,7 @@ import re
 import socket
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from urllib.parse import urlsplit
 
@@ -48,6 +48,12 @@ def prediction(emotion: str) -> Prediction:
     return Prediction(Face(Box(10, 10, 40, 40), 0.9, track=1), scores)
 
 
+def has_ipv6() -> bool:
+    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
+
+
 @contextmanager
 def run_info(stats: RunStats) -> Iterator[RunInfo]:
     thermal = ThermalMonitor(lambda *_: None)
@@ -81,6 +87,8 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0", "[::]:0", "localhost:0"])
 def test_answers_are_sent_at_once(address: str) -> None:
     """Else headers go, and the body waits up to 40 ms until the client has acknowledged them."""
+    if address.startswith("[") and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
     with run_info(RunStats()) as run:
         page = WebSink(address, "a-good-token", run)
         try:
