@@ -14,6 +14,7 @@ COMMANDS = {
     "layers": ("fer_edge.benchmarks.layers:layers", "Time of an invocation per kind of layer."),
     "batching": ("fer_edge.benchmarks.batching:batching", "Several faces one by one, in parallel or as a batch."),
     "pipeline": ("fer_edge.benchmarks.pipeline:pipeline", "Whole frames stage by stage, from capture to sink."),
+    "capture": ("fer_edge.benchmarks.capture:capture", "A camera's frames from its buffers to their scores."),
     "page": ("fer_edge.benchmarks.page:page", "The live page with 1, 10 and 50 viewers."),
     "start": ("fer_edge.benchmarks.start:start", "Whole processes from start to exit."),
     "peers": ("fer_edge.benchmarks.peers:peers", "Other packages on the same clip and faces."),

@@ -62,3 +62,11 @@ def count(text: str) -> int:
     if int(text) < 1:
         raise ValueError
     return int(text)
+
+
+def frame_size(text: str) -> tuple[int, int]:
+    """Width and height of a frame in pixels, both 64 at least, from WxH; ValueError where it is neither."""
+    width, height = (int(part) for part in text.split("x"))
+    if min(width, height) < 64:
+        raise ValueError
+    return width, height

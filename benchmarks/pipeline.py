@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks.fixtures.clips import write_clip
-from fer_edge.benchmarks.options import comma_separated, count, result_file
+from fer_edge.benchmarks.options import comma_separated, count, frame_size, result_file
 from fer_edge.benchmarks.pipeline_case import Case
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, write
@@ -23,13 +23,6 @@ from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.terminal import track
 from fer_edge.edge.types import option
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, height = (int(part) for part in text.split("x"))
-    if min(width, height) < 64:
-        raise ValueError
-    return width, height
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ class RunOptions:
     "--sizes",
     default="640x480,1280x720",
     metavar="WxH,WxH…",
-    callback=comma_separated(_size, "WxH from 64"),
+    callback=comma_separated(frame_size, "WxH from 64"),
     help="Width and height of a clip, pixels.",
 )
 @click.option(
