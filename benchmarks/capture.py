@@ -137,7 +137,9 @@ CAMERAS = {
     callback=comma_separated(frame_size, "WxH from 64"),
     help="Width and height of a frame, pixels.",
 )
-@click.option("--frames", "count", type=click.IntRange(ROUNDS), default=150, metavar="N", help="Frames of each case.")
+@click.option(
+    "--frames", "count", type=click.IntRange(2 * ROUNDS), default=150, metavar="N", help="Frames of each case."
+)
 @click.option("--quality", type=click.IntRange(1, 100), default=80, metavar="N", help="Quality of the JPEGs.")
 @result_file
 def capture(

@@ -121,6 +121,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "start": ("start", end_to_end.start),
     "pipeline": ("pipeline", end_to_end.pipeline),
     "sustained": ("pipeline", end_to_end.sustained),
+    "capture": ("capture", end_to_end.capture),
     "page": ("page", end_to_end.page),
     "peers": ("peers", end_to_end.peers),
     "arm-instructions": ("arm-instructions", arm_instructions),

@@ -71,6 +71,22 @@ def test_pipeline_refuses_invalid_clips(words: tuple[str, str]) -> None:
     assert done.exit_code == 2 and "expected" in done.stderr
 
 
+# --- capture -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_both_ways_from_a_cameras_buffers_find_the_face(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "capture.json"
+    done = run("capture", tiny, "--sizes", "640x480", "--frames", "20", "--out", out)
+    assert done.exit_code == 0, done.output
+    rows = json.loads(out.read_text())["rows"]
+    faces = {"one face": 1, "empty room": 0, "one face, in a window": 1}
+    assert [row["faces_found"] for row in rows] == 2 * [[count] * 2 for count in faces.values()]
+    assert all(min(row["pixels_ms"]) > 0 and row["whole_ms"] > 0 for row in rows)
+    assert f"| Motion JPEG, 640x480 | one face | {rows[0]['pixels_ms'][0]:.2f} | " in run("table", out).stdout
+    assert run("capture", "--cameras", "film").exit_code == 2
+
+
 # --- peers -------------------------------------------------------------------------------------------------------
 
 

@@ -101,6 +101,23 @@ def _clip(row: dict[str, Any]) -> str:
     return f"{row['width']}x{row['height']}, {row['faces']} {'face' if row['faces'] == 1 else 'faces'}"
 
 
+def capture(result: dict[str, Any]) -> str:
+    """CPU milliseconds of a camera's frames, from whole pictures and from those that are decoded as they are used."""
+    frames, quality = result["frames"], result["quality"]
+    head = f"CPU milliseconds per frame, {frames} frames each, JPEG quality {quality}; {machine(result)}"
+    rows = [
+        (
+            f"{row['camera']}, {row['width']}x{row['height']}",
+            row["scene"],
+            *(f"{each:.2f}" for each in (*row["pixels_ms"], row["whole_ms"], row["as_used_ms"])),
+            f"{row['ratio']:.2f} [{row['ratio_interval'][0]:.2f}, {row['ratio_interval'][1]:.2f}]",
+        )
+        for row in result["rows"]
+    ]
+    columns = ("camera", "scene", "pixels, whole", "pixels, as used", "all, whole", "all, as used", "ratio")
+    return f"{head}\n\n{markdown(columns, rows)}"
+
+
 def page(result: dict[str, Any]) -> str:
     """The live page's answers and pictures with several viewers, and their cost."""
     head = (
