@@ -121,13 +121,19 @@ CAMERAS = {
 }
 
 
+def _camera(name: str) -> Camera:
+    if name not in CAMERAS:
+        raise ValueError
+    return CAMERAS[name]
+
+
 @click.command(cls=RecordedCommand)
 @click.argument("model", default="mobilenet_v2", metavar="[MODEL]")
 @click.option(
     "--cameras",
     default="mjpg,libcamera",
     metavar="NAME,NAME",
-    callback=comma_separated(lambda name: CAMERAS[name], "mjpg and libcamera"),
+    callback=comma_separated(_camera, " or ".join(CAMERAS)),
     help="Kinds of cameras.",
 )
 @click.option(
