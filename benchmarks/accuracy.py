@@ -9,15 +9,18 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.options import labelled_pictures, one_thread, result_file
+from fer_edge.benchmarks.options import acceleration_words, labelled_pictures, result_file
 from fer_edge.benchmarks.other_runtime import python_option, rows_from
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, default_models, identity, load_split, write
 from fer_edge.benchmarks.results_io.tables.markdown import row_label
+from fer_edge.edge.commands.exclusive_options import one_acceleration
+from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.ensemble import member_files, open_classifier
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.tflite.interpreter import runtime
+from fer_edge.edge.types import Acceleration
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.metrics import measure
@@ -27,7 +30,7 @@ from fer_edge.train.evaluation.predictions import collect_logits
 @click.command(cls=RecordedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @labelled_pictures
-@one_thread
+@options_from(PipelineOptions, only=("threads", "delegate", "accelerator"), defaults={"threads": 1})
 @click.option("--flip", is_flag=True, help="Measure each model also with the mirrored face averaged in.")
 @python_option
 @result_file
@@ -41,13 +44,14 @@ def accuracy(
     out: Path | None,
 ) -> None:
     """Measure accuracy, balanced accuracy and calibration of MODELs (default: the shipped ones and the ensemble)."""
-    specs, threads = models or default_models(), pipeline_options.threads
+    options, specs = one_acceleration(pipeline_options), models or default_models()
     part, described = load_split(data_options, limit)
     before = condition()
-    rows = [row for spec in specs for row in model_rows(spec, part, threads, flip)]
+    rows = [row for spec in specs for row in model_rows(spec, part, options.threads, flip, options.acceleration)]
     for executable in python:
         data = ["--data", str(data_options.data), "--split", data_options.split]
-        words = ["accuracy", *specs, *data, "--threads", str(threads)]
+        words = ["accuracy", *specs, *data, "--threads", str(options.threads)]
+        words += acceleration_words(options.acceleration)
         words += ["--skip-bad"] if data_options.skip_bad else []
         words += ["--flip"] if flip else []
         words += ["--limit", str(limit)] if limit else []
@@ -58,7 +62,9 @@ def accuracy(
     click.echo(f"wrote {path}", err=True)
 
 
-def model_rows(spec: str, part: Split, threads: int, flip: bool) -> list[dict[str, Any]]:
+def model_rows(
+    spec: str, part: Split, threads: int, flip: bool, acceleration: Acceleration | None = None
+) -> list[dict[str, Any]]:
     """Measure one model on one split.
 
     Args:
@@ -66,6 +72,7 @@ def model_rows(spec: str, part: Split, threads: int, flip: bool) -> list[dict[st
         part: The labelled pictures.
         threads: Threads per model.
         flip: Whether to add a second row, with the mirrored face averaged in.
+        acceleration: Delegate or accelerator; None for the interpreter alone.
 
     Returns:
         Rows with the model's identity, the runtime, the metrics, and the predicted class of each picture as a digit.
@@ -76,8 +83,9 @@ def model_rows(spec: str, part: Split, threads: int, flip: bool) -> list[dict[st
     """
     if not len(part):
         raise DataError("the split is empty; expected at least one picture")
-    model, classifier, here = identity(spec), open_classifier(spec, threads), runtime()
+    model, classifier, here = identity(spec), open_classifier(spec, threads, acceleration), runtime()
     scores = collect_logits(classifier, part.faces, flip=flip, label=model["model"])  # (1 or 2 views, N, 7)
+    way = {"acceleration": acceleration_words(acceleration)} if acceleration_words(acceleration) else {}
     rows = []
     for views in range(1, len(scores) + 1):
         probabilities = scores[:views].mean(axis=0)  # (N, 7)
@@ -89,6 +97,7 @@ def model_rows(spec: str, part: Split, threads: int, flip: bool) -> list[dict[st
                 "invocations": len(member_files(spec)) * views,
                 "runtime": f"{here.name} {here.version}",
                 "threads": threads,
+                **way,
                 **measure(probabilities, part.labels).to_dict(),
                 "predictions": _digits(predictions),
                 "correct": _digits(predictions == part.labels),

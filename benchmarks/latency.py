@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.options import comma_separated, count, result_file
+from fer_edge.benchmarks.options import acceleration_words, comma_separated, count, result_file
 from fer_edge.benchmarks.other_runtime import python_option, rows_from
 from fer_edge.benchmarks.process_memory import peak_mib
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
@@ -100,8 +100,7 @@ def latency(  # one parameter per option
     for executable in python:
         words = ["latency", *specs, "--threads", ",".join(map(str, threads)), "--runs", str(runs)]
         words += ["--warmup", str(warmup), *(("--picture", str(picture)) if picture else ())]
-        for name, value in asdict(options.acceleration).items():
-            words += [f"--{name}", value] if value else []
+        words += acceleration_words(options.acceleration)
         rows += rows_from(executable, words)
     for row in rows:
         row |= _ratio(row, next(each for each in rows if each["threads"] == row["threads"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.pipeline import PipelineOptions
+from fer_edge.edge.types import Acceleration
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.evaluation.figures import needs_matplotlib
 
@@ -32,6 +34,12 @@ figure_file = click.option(
     callback=needs_matplotlib,
     help="Figure of the result to draw.",
 )
+
+
+def acceleration_words(acceleration: Acceleration | None) -> list[str]:
+    """Delegate or accelerator as words of a command line; none for the interpreter alone."""
+    chosen = asdict(acceleration or Acceleration())
+    return [word for name, value in chosen.items() if value is not None for word in (f"--{name}", value)]
 
 
 def labelled_pictures(command: Command) -> Command:

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from fer_edge.benchmarks.results_io.machine import facts
 from fer_edge.edge.config.option_values import as_words, options
 from fer_edge.edge.errors import FerEdgeError, ModelError
-from fer_edge.edge.expression.ensemble import member_files, open_classifier
+from fer_edge.edge.expression.ensemble import member_files
 from fer_edge.edge.expression.model_spec import (
     ENSEMBLE_FILE,
     ENSEMBLE_NAME,
@@ -23,7 +23,7 @@ from fer_edge.edge.expression.model_spec import (
     shipped_models,
 )
 from fer_edge.edge.files import write_json
-from fer_edge.edge.tflite.card import read_card, sha256
+from fer_edge.edge.tflite.card import checked_card, sha256
 from fer_edge.models import FOLDER
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split, fingerprint
@@ -92,11 +92,10 @@ def identity(spec: str) -> dict[str, Any]:
     Raises:
         ModelError: A file is missing or altered.
     """
-    open_classifier(spec)  # reports a missing or altered file in one line
     model, paths = parse_model_spec(spec), member_files(spec)
     described = [model.path] if model.kind == "ensemble" else []
     name = Path(spec).stem if spec.endswith((".tflite", ".json")) else spec
-    kinds = {read_card(path).quantization for path in paths} - {"int8"}
+    kinds = {checked_card(path).quantization for path in paths} - {"int8"}
     return {
         "model": f"{name} ({', '.join(sorted(kinds))})" if kinds and not spec.endswith(".tflite") else name,
         "bytes": sum(path.stat().st_size for path in paths),
