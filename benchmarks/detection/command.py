@@ -184,7 +184,7 @@ def _measure(
     for case, scene in track(plan, "scenes", len(plan)):
         numbers = [face.number for face in scene.faces if face.number >= 0]
         crops = np.stack([true_crop(scene, face) for face in scene.faces])
-        measured = classifiers if case.group != "crowd" and (case.side == VARIED or case.side >= LARGE) else {}
+        measured = classifiers if case.group != "crowd" and (case.size == VARIED or case.size >= LARGE) else {}
         for model, classifier in measured.items():
             scores = {number: classifier(split.faces[number : number + 1])[0] for number in numbers}
             direct[model].update({number: int(np.argmax(each)) for number, each in scores.items()})

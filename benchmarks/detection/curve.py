@@ -35,7 +35,7 @@ class Curve:
 
     def add_scene(self, case: Case, scene: Scene, detected: Sequence[Face]) -> None:
         """Count a scene's faces."""
-        size = "large" if case.side >= LARGE else "small"
+        size = "large" if case.size >= LARGE else "small"
         matches = match(detected, scene.faces)
         self._faces[size] += len(scene.faces)
         self._found[size] += [face.score for face in matches.found.values()]

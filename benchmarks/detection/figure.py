@@ -29,22 +29,22 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
     canvas = figure(11, 8.5)
     plots = [tidy(axis) for axis in canvas.subplots(2, 2).flat]
     for index, row in enumerate(rows):
-        for draw, axis in zip((_by_side, _by_tilt, _false_over_recall, _expressions), plots, strict=True):
+        for draw, axis in zip((_by_size, _by_tilt, _false_over_recall, _expressions), plots, strict=True):
             draw(axis, row, f"C{index}")
     plots[0].legend(frameon=False, fontsize=8)
     return png(canvas)
 
 
-def _by_side(axis: Any, row: dict[str, Any], colour: str) -> None:
-    sides = values([row], "size", "side")
+def _by_size(axis: Any, row: dict[str, Any], colour: str) -> None:
+    sizes = values([row], "size", "size")
     for (width, height), style in (((640, 480), "-"), ((1280, 720), "--")):
-        shares = [_share(*found(row, of_size(side, width, height))) for side in sides]
+        shares = [_share(*found(row, of_size(size, width, height))) for size in sizes]
         label = row["detector"] if style == "-" else None
-        axis.plot(sides, shares, style, color=colour, marker="o", ms=3, label=label)
+        axis.plot(sizes, shares, style, color=colour, marker="o", ms=3, label=label)
     axis.set_xscale("log")
-    axis.set_xticks(sides, [str(side) for side in sides])
+    axis.set_xticks(sizes, [str(size) for size in sizes])
     axis.minorticks_off()
-    axis.set(xlabel="side of the face, pixels; solid 640x480, dashed 1280x720", ylabel="recall, %", ylim=(0, 102))
+    axis.set(xlabel="width of the face, pixels; solid 640x480, dashed 1280x720", ylabel="recall, %", ylim=(0, 102))
 
 
 def _by_tilt(axis: Any, row: dict[str, Any], colour: str) -> None:
@@ -67,7 +67,7 @@ def _false_over_recall(axis: Any, row: dict[str, Any], colour: str) -> None:
     recall = _share(*found(row, lambda cell: large(cell) and (cell["width"], cell["height"]) == (640, 480)))
     axis.plot([recall], [100 * pictures["false"] / pictures["images"]], "o", color=colour)
     axis.set(
-        xlabel="recall of faces of 40 to 300 px in 640x480, %; the dot is the default threshold",
+        xlabel="recall of faces from 32 px in 640x480, %; the dot is the default threshold",
         ylabel="false faces per 100 pictures without a face",
         xlim=(None, 102),
         ylim=(-1, 50),

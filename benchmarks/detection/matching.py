@@ -10,15 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.benchmarks.detection.plan import FACE_WIDTH
 from fer_edge.edge.faces.crop import place_crop
 from fer_edge.edge.types import Face
 from fer_edge.train.data.scenes import PastedFace, Point
 
 MAX_OFFSET = 0.4
-"""Distance of the box's centre from the face's, in face sides, up to which a box is of that face."""
+"""Distance of the box's centre from the face's, in sides of its square, up to which a box is of that face."""
 
 SIDES = (0.45, 1.6)
-"""Least and largest box side, in face sides, of a box that is of that face: detectors draw their boxes differently."""
+"""Least and largest box side, in those of the square, of a box of that face: detectors draw their boxes differently."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,15 @@ def tilt_error(face: Face, true: PastedFace) -> float:
 
 
 def eye_error(face: Face, true: PastedFace) -> float | None:
-    """Mean distance of the eyes from the true ones in sides of the face, in the better order; None where unknown."""
+    """Mean distance of the eyes from the true ones in face widths, in the better order; None where unknown."""
     if face.eyes is None or true.eyes is None:
         return None
     (a, b), (c, d) = face.eyes, true.eyes
-    return min(math.dist(a, c) + math.dist(b, d), math.dist(a, d) + math.dist(b, c)) / 2 / true.side
+    return min(math.dist(a, c) + math.dist(b, d), math.dist(a, d) + math.dist(b, c)) / 2 / (FACE_WIDTH * true.side)
 
 
 def _offset(face: Face, true: PastedFace) -> float:
-    """Distance of the centres in sides of the true face."""
+    """Distance of the centres in sides of the true square."""
     box = face.box
     return math.dist((box.x + box.width / 2, box.y + box.height / 2), true.centre) / true.side
 

@@ -45,7 +45,7 @@ class Cell:
         found: Number of those that were detected.
         ious: Intersection over union of each crop and the true square.
         tilt_errors: Degrees between each crop's tilt and the true one.
-        eye_errors: Mean distance of the eyes from the true ones, in face sides, where they are known.
+        eye_errors: Mean distance of the eyes from the true ones, in face widths, where they are known.
         models: By model, what it named.
     """
 

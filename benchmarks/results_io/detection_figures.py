@@ -9,15 +9,15 @@ import numpy as np
 
 from fer_edge.benchmarks.results_io.intervals import paired_interval, share_interval
 
-LARGE = 40
-"""Side of a face, pixels, from which it counts among the large ones, whose expressions are measured."""
+LARGE = 32
+"""Width of a face, pixels, from which it counts among the large ones, whose expressions are measured."""
 
 Where = Callable[[dict[str, Any]], bool]
 
 
-def of_size(side: int, width: int = 640, height: int = 480) -> Where:
-    """Upright FER2013 faces of one side in one size of frame."""
-    return lambda cell: (cell["group"], cell["side"], cell["width"], cell["height"]) == ("size", side, width, height)
+def of_size(size: int, width: int = 640, height: int = 480) -> Where:
+    """Upright FER2013 faces of one size in one size of frame."""
+    return lambda cell: (cell["group"], cell["size"], cell["width"], cell["height"]) == ("size", size, width, height)
 
 
 def of_tilt(tilt: int) -> Where:
@@ -25,9 +25,9 @@ def of_tilt(tilt: int) -> Where:
     return lambda cell: cell["group"] == "tilt" and cell["tilt"] == tilt
 
 
-def of_portrait(tilt: int, min_side: int = 100) -> Where:
-    """Portraits of one tilt, from a side on."""
-    return lambda cell: (cell["group"], cell["tilt"]) == ("portrait", tilt) and cell["side"] >= min_side
+def of_portrait(tilt: int, min_size: int = 100) -> Where:
+    """Portraits of one tilt, from a width on."""
+    return lambda cell: (cell["group"], cell["tilt"]) == ("portrait", tilt) and cell["size"] >= min_size
 
 
 def models(row: dict[str, Any]) -> tuple[str, ...]:
@@ -37,11 +37,11 @@ def models(row: dict[str, Any]) -> tuple[str, ...]:
 
 def large(cell: dict[str, Any]) -> bool:
     """Upright FER2013 faces that are large enough for their expression to be measured."""
-    return bool(cell["group"] == "size" and cell["side"] >= LARGE)
+    return bool(cell["group"] == "size" and cell["size"] >= LARGE)
 
 
 def values(rows: list[dict[str, Any]], group: str, name: str) -> list[int]:
-    """The sides or tilts of a group's cases, sorted."""
+    """The sizes or tilts of a group's cases, sorted."""
     return sorted({cell[name] for row in rows for cell in row["cells"] if cell["group"] == group})
 
 
@@ -95,11 +95,11 @@ def report_lines(row: dict[str, Any], references: dict[str, Any]) -> list[str]:
 
 def _recall(row: dict[str, Any]) -> list[str]:
     lines = []
-    sides = values([row], "size", "side")
+    sizes = values([row], "size", "size")
     for width, height in ((640, 480), (1280, 720)):
-        counts = {side: found(row, of_size(side, width, height)) for side in sides}
-        shares = "  ".join(f"{side}: {100 * hits / total:.0f}" for side, (hits, total) in counts.items() if total)
-        lines.append(f"recall by side in {width}x{height}, %: {shares}")
+        counts = {size: found(row, of_size(size, width, height)) for size in sizes}
+        shares = "  ".join(f"{size}: {100 * hits / total:.0f}" for size, (hits, total) in counts.items() if total)
+        lines.append(f"recall by width in {width}x{height}, %: {shares}")
     for tilt in values([row], "tilt", "tilt"):
         hits, total = found(row, of_tilt(tilt))
         parts = [f"recall {share_text(hits, total)}", f"crop IoU {mean(row, of_tilt(tilt), 'iou') or 0:.2f}"]
@@ -110,11 +110,11 @@ def _recall(row: dict[str, Any]) -> list[str]:
             )
             parts.append(f"{model} {right} right, {agreed} as the picture, {changed} confidently not")
         lines.append(f"tilt {tilt:3}: {', '.join(parts)}")
-    for side in values([row], "portrait", "side"):
-        cells = [cell for cell in row["cells"] if cell["group"] == "portrait" and cell["side"] == side]
+    for size in values([row], "portrait", "size"):
+        cells = [cell for cell in row["cells"] if cell["group"] == "portrait" and cell["size"] == size]
         shares = "  ".join(f"{cell['tilt']}: {cell['found']}/{cell['faces']}" for cell in cells)
         errors = " ".join(f"{cell['eye_error']['p50']:.3f}" if "eye_error" in cell else "–" for cell in cells)
-        lines.append(f"portrait of {side:3} px by tilt: {shares}  eye error {errors}")
+        lines.append(f"portrait of {size:3} px by tilt: {shares}  eye error {errors}")
     return lines
 
 

@@ -100,8 +100,8 @@ def test_scenes_and_negatives_are_the_same_each_time(synthetic_csv: Path) -> Non
 def test_the_command_measures_draws_and_makes_tables(
     synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "SIDES", (24, 150))
-    monkeypatch.setattr(plan, "PORTRAIT_SIDES", (150,))
+    monkeypatch.setattr(plan, "SIZES", (24, 120))
+    monkeypatch.setattr(plan, "PORTRAIT_SIZES", (120,))
     monkeypatch.setattr(plan, "FRAMES", (((640, 480), 1.0),))
     monkeypatch.setattr(plan, "TILTS", (0, 90))
     monkeypatch.setattr(plan, "PORTRAIT_TILTS", (0,))

@@ -22,14 +22,14 @@ from fer_edge.benchmarks.results_io.tables.markdown import machine, markdown, pe
 
 
 def by_size(result: dict[str, Any]) -> str:
-    """Recall by the side of upright faces in 640x480 and 1280x720."""
-    sides = values(result["rows"], "size", "side")
+    """Recall by the width of upright faces in 640x480 and 1280x720."""
+    sizes = values(result["rows"], "size", "size")
     rows = [
-        (row["detector"], f"{width}x{height}", *(_recall(row, of_size(side, width, height)) for side in sides))
+        (row["detector"], f"{width}x{height}", *(_recall(row, of_size(size, width, height)) for size in sizes))
         for width, height in ((640, 480), (1280, 720))
         for row in result["rows"]
     ]
-    columns = ("recall", "frame", *(f"{side} px" for side in sides))
+    columns = ("recall", "frame", *(f"{size} px" for size in sizes))
     return f"{_head(result)}\n\n{markdown(columns, rows)}"
 
 
