@@ -43,14 +43,11 @@ class Frame:
         picture: (H, W, 3) uint8 BGR, (H, W) uint8 gray, or a picture that is decoded when it is used.
         index: The frame's number, from 0.
         time: Seconds; since the start of a live source, media time in a file.
-        small: The same view in fewer pixels, (h, w, 3) uint8 BGR, large enough for face detection; None unless the
-            source provides it at no cost.
     """
 
     picture: NDArray[np.uint8] | Picture
     index: int = 0
     time: float = 0.0
-    small: NDArray[np.uint8] | None = None
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
@@ -75,9 +72,7 @@ class Frame:
             (h, w, 3) uint8 BGR or (h, w) uint8 gray, of the same view, with w >= `width` unless the whole picture has
             less; where colour is not needed, it may be either.
         """
-        if not isinstance(self.picture, np.ndarray):
-            return self.picture.at_width(width, colour)
-        return self.picture if self.small is None or self.small.shape[1] < width else self.small
+        return self.picture if isinstance(self.picture, np.ndarray) else self.picture.at_width(width, colour)
 
     def prepare(self) -> None:
         """Decode the picture ahead of its use, as the pictures before it were used."""

@@ -64,8 +64,7 @@ class RotatedSource(SourceWrapper):
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in self._source:
-            small = None if frame.small is None else rotate_picture(frame.small, self._degrees, self._mirror)
-            yield replace(frame, picture=self._rotate(frame.picture), small=small)
+            yield replace(frame, picture=self._rotate(frame.picture))
 
     def _rotate(self, picture: NDArray[np.uint8] | Picture) -> NDArray[np.uint8] | Picture:
         if isinstance(picture, np.ndarray):

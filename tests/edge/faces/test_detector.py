@@ -20,6 +20,7 @@ from fer_edge.edge.faces.boxes import box_iou
 from fer_edge.edge.faces.detector import MIN_TILED_SIDE, VARIANTS, Detector, list_tiles, open_detector
 from fer_edge.edge.faces.opencv_detectors import convert_haar_box
 from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.sources.dual_picture import DualPicture
 from fer_edge.edge.types import Box, Frame
 
 ROOT = Path(__file__).parents[3]
@@ -102,7 +103,8 @@ def test_faces_detected_in_the_small_picture_have_boxes_in_the_frame(
         paste(pixels, *face)
     size = (width >> halvings, height >> halvings)
     small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    detected = detector().detect(Frame(pixels, small=small))
+    yuv = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2YUV_I420), np.uint8)
+    detected = detector().detect(Frame(DualPicture(pixels, yuv, size, full_range=False)))
     assert len(detected) == len(faces)
     for face, expected in zip(detected, sorted(faces, key=lambda each: -each[2]), strict=True):
         assert is_near(face.box, *expected)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fer_edge.benchmarks.fixtures import rooms
 from fer_edge.benchmarks.fixtures.rooms import Camera, Change
 from fer_edge.edge.faces.motion_gate import HOLD_SECONDS, Motion, MotionGate
+from fer_edge.edge.sources.dual_picture import DualPicture
 from fer_edge.edge.sources.jpeg_picture import JpegHistory, JpegPicture
 from fer_edge.edge.types import Box, Frame
 
@@ -115,14 +116,15 @@ def test_frames_of_any_size(shapes: list[tuple[int, int, bool]], level: int, fac
     for height, width, gray in shapes:
         pixels = np.full((height, width) if gray else (height, width, 3), level, np.uint8)
         pixels[height // 2 :] = 100
-        still = [gate.motion(Frame(pixels, index, index / 10, small=None), faces) for index in range(6)]
+        still = [gate.motion(Frame(pixels, index, index / 10), faces) for index in range(6)]
         assert still[-1] is Motion.NONE and np.isfinite(gate.change)
 
 
 def test_the_small_picture_is_compared_where_there_is_one() -> None:
-    small = rooms.room(160, 120).astype(np.uint8)
+    yuv = cv2.cvtColor(rooms.room(160, 120).astype(np.uint8), cv2.COLOR_BGR2YUV_I420)
     noisy = [RNG.integers(0, 255, (480, 640, 3), np.uint8) for _ in range(10)]
-    assert motions(Frame(pixels, time=i / 10, small=small) for i, pixels in enumerate(noisy))[-1] is Motion.NONE
+    pictures = [DualPicture(pixels, yuv, (160, 120)) for pixels in noisy]
+    assert motions(Frame(picture, time=i / 10) for i, picture in enumerate(pictures))[-1] is Motion.NONE
 
 
 def test_tracked_faces_that_move_are_no_motion_of_the_scene() -> None:
