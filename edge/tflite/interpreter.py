@@ -148,8 +148,10 @@ class Interpreter:
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
             using = f" with {delegate.name}" if delegate else ""
+            # a vendor's compiler makes custom operators of what its hardware runs
+            expected = "give its --delegate" if "custom op" in reason else "expected a .tflite file"
             raise ModelError(
-                f"{path} cannot be loaded by {self.runtime.name}{using}: {reason}; expected a .tflite file"
+                f"{path} cannot be loaded by {self.runtime.name}{using}: {reason.rstrip('.')}; {expected}"
             ) from None
         try:
             operators = self.operators()
