@@ -17,10 +17,11 @@ from fer_edge.edge.types import Acceleration
 
 log = logging.getLogger(__name__)
 
-MAX_DEVIATION = 0.1
-"""Largest difference from the CPU's outputs, as a share of their range, at which a network is used.
+MAX_DEVIATION = 0.25
+"""Largest difference from the CPU's outputs at which a network is used, by `deviation`.
 
-The kernels of one runtime, with and without XNNPACK, differ by up to 0.02 on noise for the shipped int8 networks.
+On noise, the kernels of one runtime with and without XNNPACK differ by up to 0.09 for the shipped int8 networks, and
+LiteRT's GPU from its CPU by up to 0.04. Outputs that have nothing to do with each other differ by 1.4.
 """
 
 
@@ -147,14 +148,14 @@ def compare(network: Network, path: Path, shape: tuple[int, ...] | None) -> str:
     difference = deviation(network, reference)
     if not difference <= MAX_DEVIATION:
         raise ModelError(
-            f"{path.name}: with {network.placement} the outputs differ from the CPU's by {100 * difference:.0f} % of "
-            f"their range; expected at most {100 * MAX_DEVIATION:.0f} %"
+            f"{path.name}: with {network.placement} the outputs differ from the CPU's by {100 * difference:.0f} %; "
+            f"expected at most {100 * MAX_DEVIATION:.0f} %"
         )
     return f"outputs within {100 * difference:.1f} % of the CPU's"
 
 
 def deviation(network: Network, reference: Interpreter) -> float:
-    """The largest difference between two networks' outputs on noise, as a share of the output's range.
+    """The RMS difference between two networks' outputs on noise, in standard deviations of the output; the largest.
 
     Args:
         network: A network.
@@ -167,11 +168,11 @@ def deviation(network: Network, reference: Interpreter) -> float:
     inputs = [_noise(tensor, rng) for tensor in reference.inputs]
     expected = [output.astype(np.float64) for output in reference.run(*inputs)]
     actual = [output.astype(np.float64) for output in network.run(*inputs)]
-    ranges = [float(np.ptp(output)) for output in expected]
-    # a range near 0, of an output that is the same everywhere, would make a difference of nothing large
-    least = max(0.01 * max(ranges), np.finfo(np.float32).eps)
-    pairs = zip(actual, expected, ranges, strict=True)
-    return float(np.max([np.abs(one - other).max() / max(span, least) for one, other, span in pairs]))
+    spreads = [float(output.std()) for output in expected]
+    # a spread near 0, of an output that is the same everywhere, would make a difference of nothing large
+    least = max(0.01 * max(spreads), float(np.finfo(np.float32).eps))
+    pairs = zip(actual, expected, spreads, strict=True)
+    return float(np.max([np.sqrt(np.mean((one - other) ** 2)) / max(spread, least) for one, other, spread in pairs]))
 
 
 def _noise(tensor: Tensor, rng: np.random.Generator) -> NDArray[Any]:
