@@ -1,4 +1,4 @@
-"""Whole frames on clips of one or several faces: stages, frame rate, CPU time, memory, dropped frames."""
+"""Whole frames on clips of no, one or several faces: stages, frame rate, CPU time, memory, dropped frames."""
 
 from __future__ import annotations
 
@@ -38,10 +38,20 @@ class RunOptions:
     )
 
 
+def _faces(text: str) -> int:
+    if int(text) < 0:
+        raise ValueError
+    return int(text)
+
+
 @click.command(cls=RecordedCommand)
 @click.argument("model", default="ensemble", metavar="[MODEL]")
 @click.option(
-    "--faces", default="1,2,5,16", metavar="N,N…", callback=comma_separated(count, "numbers"), help="Faces in a clip."
+    "--faces",
+    default="0,1,2,5,16",
+    metavar="N,N…",
+    callback=comma_separated(_faces, "numbers from 0"),
+    help="Faces in a clip; 0 is an empty room.",
 )
 @click.option(
     "--sizes",
@@ -53,7 +63,11 @@ class RunOptions:
 @click.option(
     "--threads", default="1", metavar="N,N…", callback=comma_separated(count, "numbers"), help="Threads per model."
 )
-@options_from(PipelineOptions, only=("early_exit", "detect_every", "cache_threshold"), defaults={"early_exit": True})
+@options_from(
+    PipelineOptions,
+    only=("early_exit", "detect_every", "motion_gate", "cache_threshold"),
+    defaults={"early_exit": True},
+)
 @options_from(RunOptions)
 @result_file
 def pipeline(

@@ -41,6 +41,10 @@ CAMERA_SECONDS = 4.0
 """How long the simulated camera runs."""
 
 
+SETTINGS = ("detect_every", "motion_gate", "early_exit", "cache_threshold")
+"""Options of the pipeline that are recorded with the figures."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A clip and how its frames are processed.
@@ -50,7 +54,7 @@ class Case:
         faces: Faces in it.
         width: Width of a frame in pixels.
         height: Its height.
-        options: Model, threads, detector interval, early exit and score cache.
+        options: Model, threads, detector interval, motion gate, early exit and score cache.
         camera_rate: Frames per second of the simulated camera.
         minutes: How long the sustained run takes; 0 for none.
     """
@@ -69,7 +73,7 @@ def measure(case: Case) -> dict[str, Any]:
     options = case.options
     row: dict[str, Any] = {
         **{name: getattr(case, name) for name in ("faces", "width", "height")},
-        **{name: getattr(options, name) for name in ("threads", "detect_every", "early_exit", "cache_threshold")},
+        **{name: getattr(options, name) for name in (*SETTINGS, "threads")},
         **_throughput(case),
         "peak_mib": peak_mib() or 0.0,
     }
@@ -122,13 +126,14 @@ def _stages(case: Case) -> dict[str, Any]:
             times["draw"].append(1000 * (sink_start - start))
             times["sink"].append(1000 * (perf_counter() - sink_start))
     invocations = sum(map(len, timings.values()))
+    classification = sum(times["crop"]) + sum(times["classify"])
     return {
         "stages": {name: summary(each) for name, each in times.items()},
         "models": {name: summary(1000 * np.array(seconds)) for name, seconds in timings.items() if seconds},
         "faces_found": round(faces / pipeline.frames, 3),
         "detections_per_frame": round(pipeline.detections / pipeline.frames, 3),
         "models_per_face": round(invocations / max(1, faces), 3),
-        "outside_models": round(1 - models_total / (sum(times["crop"]) + sum(times["classify"])), 4),
+        "outside_models": round(1 - models_total / classification, 4) if classification else 0.0,
     }
 
 

@@ -57,6 +57,16 @@ def test_the_pipeline_is_measured_stage_by_stage(tmp_path: Path) -> None:
     assert f"| 640x480, 2 faces | 1 | 0.0 | {window['rate']:.0f} → " in run("table", out).stdout
 
 
+@pytest.mark.slow
+def test_an_empty_room_is_measured(tmp_path: Path) -> None:
+    out = tmp_path / "pipeline.json"
+    done = run("pipeline", "mobilenet_v2", "--faces", "0", "--sizes", "320x240", "--frames", "40", "--out", out)
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["faces_found"] == row["models_per_face"] == 0 and 0 < row["detections_per_frame"] < 0.2
+    assert "320x240, 0 faces" in run("table", out).stdout
+
+
 def test_a_clip_keeps_its_noise(tmp_path: Path) -> None:
     """In gray: the mean of three channels' noise, and of what subsampled colour leaves of it."""
     pictures = [frame.pixels for frame in open_video(write_clip(tmp_path / "clip.avi", 16, 1, 640, 480))]
@@ -65,7 +75,7 @@ def test_a_clip_keeps_its_noise(tmp_path: Path) -> None:
     assert corner.std(axis=0).mean() == pytest.approx(NOISE * np.linalg.norm((0.114, 0.587, 0.299)), rel=0.1)
 
 
-@pytest.mark.parametrize("words", [("--sizes", "640"), ("--sizes", "10x10"), ("--faces", "0"), ("--faces", "x")])
+@pytest.mark.parametrize("words", [("--sizes", "640"), ("--sizes", "10x10"), ("--faces", "-1"), ("--faces", "x")])
 def test_pipeline_refuses_invalid_clips(words: tuple[str, str]) -> None:
     done = run("pipeline", *words)
     assert done.exit_code == 2 and "expected" in done.stderr
