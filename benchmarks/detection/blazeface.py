@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.benchmarks.detection.peer_face import peer_face
 from fer_edge.benchmarks.fixtures.wheels import extracted
-from fer_edge.edge.faces.boxes import make_box, sort_by_size
-from fer_edge.edge.faces.crop import MARGIN
+from fer_edge.edge.faces.boxes import sort_by_size
 from fer_edge.edge.preprocess import downscale, normalize, to_bgr
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.types import Face, Frame
@@ -81,7 +81,7 @@ class BlazeFacePeer:
         tiles = list_tiles(pixels.shape[1], pixels.shape[0])
         if tiles:
             rows = blend(np.concatenate([rows, *(self._detect_in_tile(pixels, *tile) for tile in tiles)]))
-        return sort_by_size(map(_face, rows))
+        return sort_by_size(peer_face(row, PICTURE_SIDE) for row in rows)
 
     def _detect(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(F, 17) detections, best first: x0, y0, x1, y1, six key points (x, y), score."""
@@ -151,12 +151,3 @@ def blend(detections: NDArray[np.float32]) -> NDArray[np.float32]:
         faces.append(face)
         rest = rest[~same]
     return np.asarray(faces, np.float32).reshape(-1, detections.shape[1])
-
-
-def _face(row: NDArray[np.float32]) -> Face:
-    """A detection as a face, with a box as large as the crop expects it."""
-    x0, y0, x1, y1, eye_x0, eye_y0, eye_x1, eye_y1 = (float(value) for value in row[:8])
-    grown = (PICTURE_SIDE / MARGIN - 1) / 2
-    dx, dy = grown * (x1 - x0), grown * (y1 - y0)
-    box = make_box(x0 - dx, y0 - dy, x1 + dx, y1 + dy)
-    return Face(box, float(row[-1]), ((eye_x0, eye_y0), (eye_x1, eye_y1)))

@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from measuring import run
 
 from fer_edge.benchmarks.detection import plan, times
+from fer_edge.benchmarks.detection.blazeface import blend, list_tiles
+from fer_edge.benchmarks.detection.centerface import decode
 from fer_edge.benchmarks.detection.matching import crop_iou, eye_error, false_kind, match, tilt_error
+from fer_edge.benchmarks.detection.peer_face import peer_face
 from fer_edge.benchmarks.fixtures import negatives
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT
 from fer_edge.benchmarks.results_io.intervals import share_interval
@@ -125,7 +128,54 @@ def test_the_command_measures_draws_and_makes_tables(
     assert f"| portrait, found | {100 * hits / total:.0f} % | – |" in tables.output
 
 
-def test_a_missing_wheel_is_one_line(synthetic_csv: Path, tmp_path: Path) -> None:
+def test_tiles_cover_a_large_frame() -> None:
+    assert list_tiles(640, 480) == list_tiles(960, 960) == []
+    for width, height in ((1280, 720), (1080, 1920), (4000, 300)):
+        covered = np.zeros((height, width), bool)
+        for x, y, side in list_tiles(width, height):
+            covered[y : y + side, x : x + side] = True
+        assert covered.all()
+
+
+def test_blending_keeps_neighbours_apart() -> None:
+    rows = np.zeros((3, 17), np.float32)
+    rows[:, :4] = (0, 0, 10, 10), (2, 0, 12, 10), (20, 0, 30, 10)
+    rows[:, -1] = 0.5, 0.75, 0.625
+    faces = blend(rows)
+    assert faces[:, -1].tolist() == [0.75, 0.625]
+    assert faces[0, :4] == pytest.approx([1.2, 0, 11.2, 10])
+
+
+def test_centerface_decodes_what_its_paper_encodes() -> None:
+    x, y, width, height, eyes = 83.0, 41.0, 36.0, 48.0, ((74.0, 36.0), (91.0, 37.0))
+    heat, size, offset, points = (np.zeros((depth, 32, 40), np.float32) for depth in (1, 2, 2, 10))
+    row, column = int(y / 4), int(x / 4)
+    heat[0, row, column], heat[0, row, column + 1] = 0.9, 0.6  # a neighbour of the same face
+    for cell in (column, column + 1):
+        size[:, row, cell] = np.log([height / 4, width / 4])
+        offset[:, row, cell] = y / 4 - row - 0.5, x / 4 - cell - 0.5
+        for index, eye in enumerate(eyes):
+            points[2 * index, row, cell] = (eye[1] - y + height / 2) / height
+            points[2 * index + 1, row, cell] = (eye[0] - x + width / 2) / width
+    (found,) = decode(heat, size, offset, points, 0.5)
+    assert found == pytest.approx([65, 17, 101, 65, *eyes[0], *eyes[1], 0.9], abs=1e-3)
+
+
+def test_a_peers_crop_is_as_large_as_a_picture() -> None:
+    face = peer_face(np.array([100.0, 100, 200, 200, 130, 140, 170, 140, 0.9]), 1.3)
+    assert place_crop(face)[1] == pytest.approx(130, abs=1.5)  # boxes have whole pixels
+
+
+@pytest.mark.parametrize("content", [None, b"no archive"])
+def test_a_missing_wheel_is_one_line(content: bytes | None, synthetic_csv: Path, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "scikit_image-1.0-py3-none-any.whl").write_bytes(content)
     done = run("detection", "--data", synthetic_csv, "--wheels", tmp_path)
     assert done.exit_code == 2
-    assert "pip download" in done.stderr.splitlines()[-1]
+    assert "scikit" in done.stderr.splitlines()[-1]
+
+
+def test_a_peer_needs_its_wheel(synthetic_csv: Path) -> None:
+    done = run("detection", "--data", synthetic_csv, "--detector", "centerface")
+    assert done.exit_code == 2
+    assert "--wheels" in done.stderr.splitlines()[-1]
