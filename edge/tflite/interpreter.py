@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.tflite.delegate import Delegate, load_delegate
 from fer_edge.edge.tflite.mapped_file import check_model, release_pages
 from fer_edge.edge.tflite.operators import DELEGATE, Operator, count_covered, parts_of
 from fer_edge.edge.tflite.stderr_filter import filter_notices
+
+if TYPE_CHECKING:
+    from fer_edge.edge.tflite.delegate import Delegate
 
 RUNTIMES = (
     ("LiteRT", "ai_edge_litert.interpreter", "ai-edge-litert"),
@@ -239,8 +241,11 @@ def open_interpreter(
     Raises:
         ModelError: No runtime is installed, the file is missing or damaged, or the delegate cannot be used.
     """
-    loaded = None if delegate is None else load_delegate(delegate, runtime().module)
-    return Interpreter(Path(path), threads, xnnpack, shape, loaded)
+    if delegate is None:
+        return Interpreter(Path(path), threads, xnnpack, shape)
+    from fer_edge.edge.tflite.delegate import load_delegate  # here: most runs have none
+
+    return Interpreter(Path(path), threads, xnnpack, shape, load_delegate(delegate, runtime().module))
 
 
 def tensor_from(detail: dict[str, Any]) -> Tensor:

@@ -1,28 +1,14 @@
-"""A network of a .tflite file, run by the CPU, a delegate or an accelerator, with its outputs compared to the CPU's."""
+"""A network of a .tflite file, run by the interpreter, a delegate or an accelerator."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import ModelError
-from fer_edge.edge.tflite.delegate import find_delegate
-from fer_edge.edge.tflite.interpreter import Interpreter, Tensor, open_interpreter
-from fer_edge.edge.tflite.probe import probe
+from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter
 from fer_edge.edge.types import Acceleration
-
-log = logging.getLogger(__name__)
-
-MAX_DEVIATION = 0.25
-"""Largest difference from the CPU's outputs at which a network is used, by `deviation`.
-
-On noise, the kernels of one runtime with and without XNNPACK differ by up to 0.09 for the shipped int8 networks, and
-LiteRT's GPU from its CPU by up to 0.04. Outputs that have nothing to do with each other differ by 1.4.
-"""
 
 
 class Network(Protocol):
@@ -63,9 +49,6 @@ def open_network(
 ) -> Network:
     """Load a .tflite file to run on what the user chose.
 
-    An accelerated network runs in a process of its own first, in case that a library crashes, and then once on noise,
-    as does the same file on the CPU; it is refused where they disagree.
-
     Args:
         path: The file.
         threads: Threads on the CPU.
@@ -80,103 +63,9 @@ def open_network(
         ModelError: The file is missing or damaged, there is no such delegate or accelerator, it does not run this file,
             or its outputs are far from the CPU's.
     """
-    path, chosen = Path(path), acceleration or Acceleration()
-    if chosen.delegate is not None and chosen.accelerator is not None:
-        raise ModelError("--delegate and --accelerator exclude each other; expected one of them")
-    if chosen.accelerator is not None:
-        return _open_first(path, threads, chosen.accelerator, shape)
-    if chosen.delegate is None:
+    if acceleration is None or acceleration == Acceleration():
         return open_interpreter(path, threads, xnnpack=xnnpack, shape=shape)
-    find_delegate(chosen.delegate)
-    probe(path, chosen, shape)
-    network = open_interpreter(path, threads, xnnpack=xnnpack, shape=shape, delegate=chosen.delegate)
-    comparison = compare(network, path, shape)
-    level = logging.INFO if network.delegated else logging.WARNING
-    log.log(level, "%s: %s; %s", path.name, network.placement, comparison)
-    return network
+    # here: it imports what most runs do not need
+    from fer_edge.edge.tflite.accelerated import open_accelerated
 
-
-def _open_first(path: Path, threads: int, accelerators: str, shape: tuple[int, ...] | None) -> Network:
-    """The network on the first accelerator that runs it; the log tells which ones did not. Raises ModelError."""
-    from fer_edge.edge.tflite.compiled_model import parse_accelerators, require_litert
-
-    *others, last = parse_accelerators(accelerators)
-    require_litert()  # without it there is nothing to fall back to
-    for name in others:
-        try:
-            return _open_on(name, path, threads, shape)
-        except ModelError as error:
-            log.warning("%s; falling back from %s of %s", error, name, accelerators)
-    return _open_on(last, path, threads, shape)
-
-
-def _open_on(accelerator: str, path: Path, threads: int, shape: tuple[int, ...] | None) -> Network:
-    """The network on an accelerator, compared with the CPU. Raises ModelError."""
-    from fer_edge.edge.tflite.compiled_model import CompiledNetwork
-
-    try:
-        probe(path, Acceleration(accelerator=accelerator), shape)
-    except ModelError as error:
-        if accelerator != "cpu":
-            raise
-        # LiteRT loads its GPU's library for the CPU too; a Raspberry Pi 4 lacks instructions that it was compiled for
-        log.warning("%s; the interpreter runs it on the CPU", error)
-        return open_interpreter(path, threads, shape=shape)
-    network = CompiledNetwork(path, threads, accelerator, shape)
-    log.info("%s: %s; %s", path.name, network.placement, compare(network, path, shape))
-    return network
-
-
-def compare(network: Network, path: Path, shape: tuple[int, ...] | None) -> str:
-    """Compare a network's outputs with those of the CPU's interpreter, on noise.
-
-    Args:
-        network: The network.
-        path: Its file.
-        shape: Shape of its input; None for the one in the file.
-
-    Returns:
-        The result in words.
-
-    Raises:
-        ModelError: The outputs are too far apart.
-    """
-    try:
-        reference = open_interpreter(path, shape=shape)
-    except ModelError:  # compiled for one accelerator: the CPU has no such operator
-        return "not compared with the CPU, which cannot run the file"
-    difference = deviation(network, reference)
-    if not difference <= MAX_DEVIATION:
-        raise ModelError(
-            f"{path.name}: with {network.placement} the outputs differ from the CPU's by {100 * difference:.0f} %; "
-            f"expected at most {100 * MAX_DEVIATION:.0f} %"
-        )
-    return f"outputs within {100 * difference:.1f} % of the CPU's"
-
-
-def deviation(network: Network, reference: Interpreter) -> float:
-    """The RMS difference between two networks' outputs on noise, in standard deviations of the output; the largest.
-
-    Args:
-        network: A network.
-        reference: The same network on the CPU.
-
-    Returns:
-        0 for equal outputs; nan where there is a nan.
-    """
-    rng = np.random.default_rng(0)
-    inputs = [_noise(tensor, rng) for tensor in reference.inputs]
-    expected = [output.astype(np.float64) for output in reference.run(*inputs)]
-    actual = [output.astype(np.float64) for output in network.run(*inputs)]
-    spreads = [float(output.std()) for output in expected]
-    # a spread near 0, of an output that is the same everywhere, would make a difference of nothing large
-    least = max(0.01 * max(spreads), float(np.finfo(np.float32).eps))
-    pairs = zip(actual, expected, spreads, strict=True)
-    return float(np.max([np.sqrt(np.mean((one - other) ** 2)) / max(spread, least) for one, other, spread in pairs]))
-
-
-def _noise(tensor: Tensor, rng: np.random.Generator) -> NDArray[Any]:
-    if tensor.dtype.kind in "iu":
-        limits = np.iinfo(tensor.dtype)
-        return rng.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
-    return rng.uniform(-1, 1, tensor.shape).astype(tensor.dtype)
+    return open_accelerated(Path(path), threads, acceleration, xnnpack=xnnpack, shape=shape)

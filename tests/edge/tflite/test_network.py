@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.tflite.accelerated import deviation
 from fer_edge.edge.tflite.compiled_model import parse_accelerators
 from fer_edge.edge.tflite.delegate import parse_delegate
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
-from fer_edge.edge.tflite.network import Network, deviation, open_network
+from fer_edge.edge.tflite.network import Network, open_network
 from fer_edge.edge.tflite.operators import Operator, count_covered, parts_of
 from fer_edge.edge.types import Acceleration
 from fer_edge.models import FOLDER
