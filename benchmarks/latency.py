@@ -167,7 +167,7 @@ def _calls(
         array = noise(interpreter.inputs[0])
         calls["invoke"] = lambda: interpreter.run(array)
     if frame is not None:
-        pipeline = Pipeline(open_detector(threads=threads, acceleration=acceleration), classifier)
+        pipeline = Pipeline(open_detector(threads=threads, acceleration=acceleration, continuous=True), classifier)
         if not pipeline.process(frame):
             raise ResultError("no face was found in --picture; expected a picture of one face")
         calls["frame"] = lambda: pipeline.process(frame)

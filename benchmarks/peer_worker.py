@@ -15,6 +15,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
 from typing import Any, NamedTuple
@@ -133,7 +134,7 @@ def _open_facex() -> Peer:
     return Peer(lambda frame, seconds: len(worker.predict(frame)), face, classify)
 
 
-def _fer_edge(model: str, running: bool = False, detector: str = "blazeface") -> Callable[[], Peer]:
+def _fer_edge(model: str, running: bool = False, detector: str = "yunet") -> Callable[[], Peer]:
     """A function that opens a model of fer-edge.
 
     Args:
@@ -148,7 +149,9 @@ def _fer_edge(model: str, running: bool = False, detector: str = "blazeface") ->
         from fer_edge.edge.types import Frame
 
         options = PipelineOptions(model=model, detector=detector, threads=1)
-        pipeline = open_pipeline(options, continuous=running)
+        if not running:
+            options = replace(options, early_exit=False, detect_every=1, smooth=0, cache_threshold=0)
+        pipeline = open_pipeline(options, continuous=True)
         classifier: Any = pipeline.classifier
         return Peer(
             lambda frame, seconds: len(pipeline.process(Frame(frame, time=seconds))),

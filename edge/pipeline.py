@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
+from fer_edge.edge.expression.scores import discount
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
 from fer_edge.edge.types import STAGES, Acceleration, Face, Frame, Prediction, option
@@ -32,7 +33,8 @@ class PipelineOptions:
         early_exit: Whether the ensemble's next model runs only when confidence is low; None for continuous frames only.
         latency_budget: Mean milliseconds per face that the models may take, which sets how early to exit; None for the
             ensemble's default.
-        detector: Face detector: blazeface, blazeface-short, blazeface-full, haar or yunet:FILE.
+        detector: Face detector: yunet or haar.
+        min_face: Width of the smallest face to find, frame pixels; None for the default of `open_detector`.
         detect_every: Frames from one face detection to the next, at least 1.
         motion_gate: Whether faces are detected about once a second while the scene is still, and at once when it
             changes.
@@ -61,9 +63,17 @@ class PipelineOptions:
         example=4,
     )
     detector: str = option(
-        "blazeface",
-        "Face detector: blazeface, blazeface-short, blazeface-full, haar or yunet:FILE.",
+        "yunet",
+        "Face detector: yunet, or OpenCV 4's haar.",
         metavar="DETECTOR",
+    )
+    min_face: int | None = option(
+        None,
+        "Width of the smallest face to find, pixels of the frame; a smaller one takes more time.",
+        metavar="PIXELS",
+        minimum=8,
+        example=32,
+        show_default="1/20 of the longer side in video, 1/40 in pictures",
     )
     detect_every: int = option(
         4,
@@ -186,7 +196,8 @@ class Pipeline:
         with self._timed("crop"):
             crops = np.stack([face_crop(frame, face) for face in faces])  # (N, 48, 48)
         with self._timed("classify"):
-            scores: Iterable[NDArray[np.float32]] = self._scores(faces, crops, frame.time)  # (N, 7)
+            known = self._scores(faces, crops, frame.time)  # (N, 7)
+            scores: Iterable[NDArray[np.float32]] = discount(known, [face.eye_score for face in faces])
         if self.smoother is not None and self.tracker is not None:
             with self._timed("smooth"):
                 self.smoother.retain(self.tracker.tracks)
@@ -258,7 +269,13 @@ def open_pipeline(
         )
     else:
         classifier = open_classifier(options.model, options.threads, options.acceleration)
-    detector = open_detector(options.detector, options.threads, options.acceleration)
+    detector = open_detector(
+        options.detector,
+        options.threads,
+        options.acceleration,
+        min_face=options.min_face,
+        continuous=continuous,
+    )
     if not continuous:
         return Pipeline(detector, classifier)
     # here: single pictures need none of them, and `predict` would wait for their import

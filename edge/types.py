@@ -97,6 +97,10 @@ class Box:
     height: int
 
 
+Point = tuple[float, float]
+"""A place x, y in pixels of its frame."""
+
+
 @dataclass(frozen=True)
 class Face:
     """A detected face.
@@ -104,14 +108,17 @@ class Face:
     Attributes:
         box: Where it is in its frame.
         score: The detector's score, 0..1.
-        eyes: The two eye centres (x, y) in frame pixels, the image-left one first; None where the detector has none.
+        eyes: The two eye centres in frame pixels, the one first that is on the left when the face is upright; None
+            where the detector has none.
         track: The number of its track, from 1; None where faces are not tracked.
+        eye_score: How sure it is that these are the eyes, 0..1.
     """
 
     box: Box
     score: float
-    eyes: tuple[tuple[float, float], tuple[float, float]] | None = None
+    eyes: tuple[Point, Point] | None = None
     track: int | None = None
+    eye_score: float = 1.0
 
 
 TRACK_TIMEOUT = 1.0

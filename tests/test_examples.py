@@ -36,7 +36,7 @@ def test_the_clip_has_its_length_and_size(clip: list[np.ndarray]) -> None:
 
 
 def test_every_frame_shows_one_face_and_it_moves(clip: list[np.ndarray]) -> None:
-    detector = open_detector("blazeface", 1)
+    detector = open_detector(continuous=True)
     detections = [detector.detect(Frame(frame)) for frame in clip[::5]]
     assert [len(faces) for faces in detections] == [1] * len(detections)
     boxes = [face.box for (face,) in detections]

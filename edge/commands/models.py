@@ -16,8 +16,7 @@ from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.expression.model_spec import ENSEMBLE_FILE, parse_model_spec, shipped_models
-from fer_edge.edge.faces.blazeface import Variant, verify_blazeface
-from fer_edge.edge.faces.detector import VARIANTS
+from fer_edge.edge.faces.face_models import FACE_MODELS, verified_face_model
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.tflite.card import read_card
 from fer_edge.edge.tflite.labels import read_labels
@@ -82,7 +81,7 @@ def verify(names: tuple[str, ...], pipeline_options: PipelineOptions) -> None:
     way = one_acceleration(pipeline_options).acceleration
     checks = [partial(_verified, parse_model_spec(name, ("tflite",)).path, way) for name in names] or [
         *(partial(_verified, model.path, way) for model in shipped_models()),
-        *(partial(_verified_detector, variant, way) for variant in VARIANTS.values()),
+        *(partial(_verified_face_model, name, way) for name in FACE_MODELS),
     ]
     failures = 0
     for check in checks:
@@ -103,10 +102,10 @@ def _verified(path: Path, acceleration: Acceleration) -> str:
     return _line(card.sha256, member.interpreter)
 
 
-def _verified_detector(variant: Variant, acceleration: Acceleration) -> str:
-    """The line of a face detector that matches faces.json and loads. Raises ModelError."""
-    path, sha256 = verify_blazeface(variant)
-    return _line(sha256, open_network(path, acceleration=acceleration))
+def _verified_face_model(name: str, acceleration: Acceleration) -> str:
+    """The line of a face network that matches faces.json and loads. Raises ModelError."""
+    path, entry = verified_face_model(name)
+    return _line(entry["sha256"], open_network(path, acceleration=acceleration))
 
 
 def _line(sha256: str, network: Network) -> str:

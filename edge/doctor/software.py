@@ -139,13 +139,12 @@ def tensorflow(machine: Machine) -> CheckResult:
 MODELS = """
 from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.expression.model_spec import ENSEMBLE_FILE, shipped_models
-from fer_edge.edge.faces.blazeface import verify_blazeface
-from fer_edge.edge.faces.detector import VARIANTS
+from fer_edge.edge.faces.face_models import FACE_MODELS, verified_face_model
 from fer_edge.edge.tflite.card import checked_card
 models = [checked_card(model.path) for model in shipped_models()]
-detectors = [verify_blazeface(variant) for variant in VARIANTS.values()]
+faces = [verified_face_model(name) for name in FACE_MODELS]
 read_ensemble(ENSEMBLE_FILE)
-print(len(models), "expression models and", len(detectors), "face detectors")
+print(len(models), "expression models and", len(faces), "face models")
 """
 
 

@@ -14,6 +14,26 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
+UNSURE_EYES, SURE_EYES = 0.3, 0.5
+"""Eye scores, 0..1, up to which a face's scores are even and from which they are the model's."""
+
+
+def discount(scores: NDArray[np.float32], eye_scores: Sequence[float]) -> NDArray[np.float32]:
+    """Lower the confidence in faces whose eyes are unsure: their crops may be turned, which models do not notice.
+
+    Args:
+        scores: (N, 7) probabilities.
+        eye_scores: How sure the eyes of each face are, 0..1.
+
+    Returns:
+        (N, 7) float32 probabilities, mixed with even ones where the eyes are unsure.
+    """
+    share = (np.asarray(eye_scores, np.float32)[:, None] - UNSURE_EYES) / (SURE_EYES - UNSURE_EYES)
+    trust = np.clip(share, 0, 1).astype(np.float32)
+    mixed = trust * scores + (1 - trust) / np.float32(scores.shape[1])
+    return np.where(trust == 1, scores, mixed)  # not a bit is changed where the eyes are sure
+
+
 def total_variation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     """The total variation distance, 0..1, of two (7,) scores."""
     return float(np.abs(a - b).sum()) / 2

@@ -1,10 +1,10 @@
-"""Face boxes: made from corners, sorted by size, compared by intersection over union."""
+"""Face boxes: made from corners, sorted by size, compared by their intersection."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.types import Box, Face
@@ -30,7 +30,22 @@ def box_iou(a: Box, b: Box) -> float:
     return intersection / union if union > 0 else 0.0
 
 
-def make_eyes(first: NDArray[Any], second: NDArray[Any]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Two eye centres in the order of Face.eyes: the image-left one first."""
-    left, right = sorted(((float(first[0]), float(first[1])), (float(second[0]), float(second[1]))))
-    return left, right
+def iou_with_boxes(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union, (K,) in 0..1, of a (4,) box with (K, 4) boxes, all as x0, y0, x1, y1."""
+    shared = _intersections(box, boxes)
+    return np.asarray(shared / np.maximum(_areas(box) + _areas(boxes) - shared, np.float32(1e-9)), np.float32)
+
+
+def share_in_boxes(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The intersection's share, (K,) in 0..1, of the smaller of a (4,) box and each of (K, 4) boxes."""
+    smaller = np.minimum(_areas(box), _areas(boxes))
+    return np.asarray(_intersections(box, boxes) / np.maximum(smaller, np.float32(1e-9)), np.float32)
+
+
+def _intersections(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    return np.asarray(np.prod(np.clip(sides, 0, None), axis=1), np.float32)
+
+
+def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(np.prod(boxes[..., 2:4] - boxes[..., :2], axis=-1), np.float32)

@@ -1,53 +1,56 @@
-"""Face detection: the shipped BlazeFace networks, YuNet with a file of the user's, or OpenCV's Haar cascade."""
+"""Face detection: YuNet finds the faces, also turned ones, and BlazeFace their eyes; or OpenCV's Haar cascade."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.faces.blazeface import BACK_CAMERA, FULL_RANGE, SHORT_RANGE, BlazeFace, open_blazeface
-from fer_edge.edge.faces.blazeface_decoding import blend
-from fer_edge.edge.faces.boxes import make_box, make_eyes, sort_by_size
-from fer_edge.edge.preprocess import FACE_SIZE, to_bgr
+from fer_edge.edge.faces.aligner import Aligner, open_aligner
+from fer_edge.edge.faces.boxes import make_box, sort_by_size
+from fer_edge.edge.faces.crop import eye_tilt
+from fer_edge.edge.faces.yunet import YuNet, letterbox, open_yunet
+from fer_edge.edge.faces.yunet_decoding import best_of_each_face
+from fer_edge.edge.preprocess import to_bgr
 from fer_edge.edge.types import Acceleration, Face, Frame
 
-VARIANTS = {"blazeface": BACK_CAMERA, "blazeface-short": SHORT_RANGE, "blazeface-full": FULL_RANGE}
-"""`blazeface` is the rear-camera network, with tiles on large frames; the choice was measured once.
+SPECS = ("yunet", "haar")
 
-No command repeats the measurement, as the photographs are not part of the project. Columns 2 to 4 count the hits of
-one portrait pasted 40 times on eight photographs and textures, rotated by up to 40 degrees, with a face 40 or 60 px
-wide in 640x480 and 80 in 1280x720. The FER2013 columns count the hits among 150 training faces of 100 and 200 px in
-640x480. The last column counts boxes in 360 windows of photographs without a face. Thresholds: short 0.5, full 0.6,
-back 0.65; no tiles.
+THRESHOLD = 0.6
+"""Score, 0..1, from which a face counts, see `combine_scores`."""
 
-|       | 40 px | 60 px | 80 px | FER2013 100 | FER2013 200 | false |
-|-------|-------|-------|-------|-------------|-------------|-------|
-| short |  0    |  9    |  0    |  14         |  134        |  34   |
-| full  |  4    | 33    | 10    |  19         |   72        |   5   |
-| back  | 34    | 40    | 37    | 109         |  142        |   4   |
+CANDIDATE_SCORE = 0.35
+"""YuNet's score, 0..1, from which BlazeFace is asked whether it sees a face too."""
 
-Back also found 12 of 12 close-ups wider than the frame is high, where full found 8. Full on square tiles, and full
-together with short, cost more than one pass of back and still found fewer. Back takes four to five times as long as
-short.
-"""
+NETWORK_FACE = 16.0
+"""Width of a face in the network's input, pixels, from which it is found reliably."""
 
-SPECS = (*VARIANTS, "yunet:FILE", "haar")
+INPUT_SIDES = (160, 640)
+"""Least and greatest length of the input's longer side, pixels, that `min_face` chooses from."""
 
-MIN_TILED_SIDE = 960
-"""Longer side of a frame, pixels, from which `blazeface` also detects faces in square tiles of it.
+VIDEO_SIDE, PICTURE_SIDE = 320, 640
+"""Length of the input's longer side, pixels, unless `min_face` sets it: in video, and in single pictures."""
 
-A face needs about 16 of the network's 256 pixels: 40 of 640, but 80 of 1280. With two more passes, over both ends of a
-1280x720 frame, 40 of 40 faces of 60 px were found and 27 of 40 of 45 px. A 640x480 frame, which is what a small board
-should request from its camera, stays at one pass.
-"""
+MAX_ENLARGEMENT = 2.0
+"""Input pixels per picture pixel at most: a small picture is not enlarged further."""
 
-TILE_BORDER = 0.02
-"""Width of a tile's inner border, in tile sides: a box that reaches into it may be a cut face and is dropped."""
+MIN_SHORTER_SIDE = 128
+"""Length of the input's shorter side, pixels, below which the strip of a panorama is reduced less."""
+
+MAX_INPUT_AREA = 640 * 640
+"""Number of input pixels that such a strip may have."""
+
+MAX_UPRIGHT_TILT = 45.0
+"""Degrees; the frame's quarter turns are searched where a face is tilted further, or where there is none."""
+
+SAME_EYES_DISTANCE = 0.4
+"""Distance of the midpoints of the eyes, in widths of the smaller box, below which two boxes are of one face."""
+
+TURNED_SHARE = 0.6
+"""Scale of the passes in which quarter turns of the picture are searched, in scales of the upright pass."""
 
 
 class Detector(Protocol):
@@ -70,13 +73,26 @@ class Detector(Protocol):
         ...
 
 
-def open_detector(spec: str = "blazeface", threads: int = 1, acceleration: Acceleration | None = None) -> Detector:
+def open_detector(
+    spec: str = "yunet",
+    threads: int = 1,
+    acceleration: Acceleration | None = None,
+    *,
+    min_face: int | None = None,
+    continuous: bool = False,
+    threshold: float = THRESHOLD,
+) -> Detector:
     """Open a face detector.
 
     Args:
-        spec: blazeface, blazeface-short, blazeface-full, yunet:FILE or haar.
-        threads: Threads of the BlazeFace network.
-        acceleration: Delegate or accelerator of the BlazeFace network; None for the interpreter alone.
+        spec: yunet or haar.
+        threads: Threads of the networks.
+        acceleration: Delegate or accelerator of the networks; None for the interpreter alone.
+        min_face: Width of the smallest face to find, pixels of the frame: the smaller, the slower. None finds faces of
+            a twentieth of the longer side in video, and of a fortieth in single pictures.
+        continuous: Whether the frames are of one scene. One quarter turn of a frame is then searched for turned faces,
+            and not all three.
+        threshold: Score, 0..1, from which a face of yunet counts.
 
     Returns:
         The detector.
@@ -84,77 +100,145 @@ def open_detector(spec: str = "blazeface", threads: int = 1, acceleration: Accel
     Raises:
         ModelError: The spec is unknown, or its model file is missing, altered or unusable.
     """
-    kind, _, argument = spec.partition(":")
-    if spec in VARIANTS:
-        return BlazeFaceDetector(
-            open_blazeface(VARIANTS[spec], threads, acceleration=acceleration), spec, tiled=spec == "blazeface"
-        )
-    if kind == "yunet":
-        from fer_edge.edge.faces.opencv_detectors import YuNetDetector
-
-        return YuNetDetector(Path(argument))
+    if spec == "yunet":
+        networks = open_yunet(threads, acceleration=acceleration), open_aligner(threads, acceleration)
+        return FaceDetector(*networks, min_face, continuous, threshold)
     if spec == "haar":
-        from fer_edge.edge.faces.opencv_detectors import HaarDetector
+        from fer_edge.edge.faces.haar import HaarDetector
 
         return HaarDetector()
     raise ModelError(f"detector {spec!r} is unknown; expected one of {', '.join(SPECS)}")
 
 
-def list_tiles(width: int, height: int) -> list[tuple[int, int, int]]:
-    """List overlapping squares that cover a large frame.
-
-    A square's side is the frame's shorter one, or the network's input size where that is longer: it then reaches beyond
-    the border of a narrow strip, which would need many more squares if it were enlarged.
+def input_scale(size: tuple[int, int], min_face: int | None, continuous: bool) -> float:
+    """Choose how much a frame is reduced for the network.
 
     Args:
-        width: Width of the frame, pixels.
-        height: Height of the frame, pixels.
+        size: Width and height of the frame, pixels.
+        min_face: Width of the smallest face to find, frame pixels; None for the default.
+        continuous: Whether the frame is of a video.
 
     Returns:
-        Each square's left, top and side in pixels; none for a small, nearly square or very narrow frame.
+        Input pixels per frame pixel.
     """
-    shorter, longer = min(width, height), max(width, height)
-    if longer < MIN_TILED_SIDE or longer <= 1.25 * shorter or shorter < FACE_SIZE:
-        return []
-    side = max(shorter, BACK_CAMERA.size)
-    count = math.ceil((longer - side / 5) / (side - side / 5))
-    starts = [round(index * (longer - side) / (count - 1)) for index in range(count)]
-    return [(start, 0, side) if width > height else (0, start, side) for start in starts]
+    shorter, longer = sorted(size)
+    side: float = VIDEO_SIDE if continuous else PICTURE_SIDE
+    if min_face is not None:
+        side = min(max(longer * NETWORK_FACE / min_face, INPUT_SIDES[0]), INPUT_SIDES[1])
+    strip = min(1.0, MIN_SHORTER_SIDE / shorter, math.sqrt(MAX_INPUT_AREA / (shorter * longer)))
+    return min(max(side / longer, strip), MAX_ENLARGEMENT)
 
 
-class BlazeFaceDetector:
-    """BlazeFace on the whole frame and, if `tiled`, on the tiles of a large one."""
+class FaceDetector:
+    """YuNet on the frame and on quarter turns of it, with the eyes that BlazeFace finds in each detected face."""
 
-    def __init__(self, network: BlazeFace, description: str, tiled: bool = False) -> None:
-        self._network, self._tiled = network, tiled
-        self.description = description
+    description = "yunet"
+
+    def __init__(
+        self, network: YuNet, aligner: Aligner, min_face: int | None, continuous: bool, threshold: float = THRESHOLD
+    ) -> None:
+        self._network, self._aligner, self._min_face = network, aligner, min_face
+        self._continuous, self._threshold = continuous, threshold
+        self._candidate_score = min(CANDIDATE_SCORE, threshold)
+        self._next_turn = 1
 
     def detect(self, frame: Frame) -> list[Face]:
-        """Find the faces of a frame, largest first, each with its eyes, in as few of its pixels as the network sees."""
-        width, height = frame.size
-        squares = list_tiles(width, height) if self._tiled else []
-        seen = min(width, height) if squares else max(width, height)  # side of the square that the network sees
-        pixels = to_bgr(frame.at_width(math.ceil(width * self._network.variant.size / seen)))
-        x_scale, y_scale = width / pixels.shape[1], height / pixels.shape[0]  # from these pixels to the frame's
-        rows = self._network.detect(pixels)
-        if squares:
-            squares = [(int(x / x_scale), int(y / y_scale), int(side / y_scale)) for x, y, side in squares]
-            rows = blend(np.concatenate([rows, *(self._detect_in_tile(pixels, *square) for square in squares)]))
-        rows[:, 0:-1:2] *= x_scale
-        rows[:, 1:-1:2] *= y_scale
-        return sort_by_size(
-            [Face(make_box(*row[:4].tolist()), float(row[-1]), make_eyes(row[4:6], row[6:8])) for row in rows]
-        )
+        """Find the faces of a frame, largest first, each with its eyes; in its small picture where that is enough."""
+        size = frame.size
+        scale = input_scale(size, self._min_face, self._continuous)
+        pixels = to_bgr(frame.at_width(round(size[0] * min(1.0, scale))))
+        scale *= size[0] / pixels.shape[1]  # input pixels per pixel of this picture
+        passes = {0: self._upright(pixels, scale)}
+        faces = self._faces(frame, passes, pixels)
+        tilts = [eye_tilt(face) for face in faces]
+        if not faces or max(map(abs, tilts)) > MAX_UPRIGHT_TILT:
+            turns = (self._video_turn(tilts),) if self._continuous else (1, 2, 3)
+            faces = self._faces(frame, passes | {turn: self._turned(pixels, scale, turn) for turn in turns}, pixels)
+            if not faces:
+                self._next_turn = self._next_turn % 3 + 1
+        return sort_by_size(faces)
 
-    def _detect_in_tile(self, pixels: NDArray[np.uint8], x: int, y: int, side: int) -> NDArray[np.float32]:
-        rows = self._network.detect(pixels[y : y + side, x : x + side])
-        border = TILE_BORDER * side
-        height, width = pixels.shape[:2]
-        # no limit at the frame's own edges: no other tile holds more of the face
-        low = np.array([border if x else -np.inf, border if y else -np.inf])
-        right, bottom = x + side >= width, y + side >= height
-        high = np.array([np.inf if right else side - border, np.inf if bottom else side - border])
-        rows = rows[np.all((rows[:, :2] >= low) & (rows[:, 2:4] <= high), axis=1)]
-        rows[:, 0:-1:2] += x
-        rows[:, 1:-1:2] += y
-        return rows
+    def _video_turn(self, tilts: list[float]) -> int:
+        """The quarter turn to search in this frame: that of a face, or else the next one until one has found a face."""
+        turns = [round(tilt / 90) % 4 for tilt in tilts if abs(tilt) > MAX_UPRIGHT_TILT]
+        self._next_turn = turns[0] if turns else self._next_turn
+        return self._next_turn
+
+    def _faces(self, frame: Frame, passes: dict[int, NDArray[np.float32]], pixels: NDArray[np.uint8]) -> list[Face]:
+        """The faces among the detections of each turn, which are in the coordinates of these pixels, with eyes."""
+        detections = np.concatenate(list(passes.values()))
+        detections[:, 0:-1:2] *= frame.size[0] / pixels.shape[1]
+        detections[:, 1:-1:2] *= frame.size[1] / pixels.shape[0]
+        turns = np.repeat(list(passes), [len(each) for each in passes.values()])
+        chosen = best_of_each_face(detections)
+        faces = [self._face(frame, detections[index], int(turns[index])) for index in chosen]
+        return drop_same_eyes([face for face in faces if face.score >= self._threshold])
+
+    def _upright(self, pixels: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
+        plan = letterbox((pixels.shape[1], pixels.shape[0]), scale)
+        return plan.restore(self._network.detect(plan.place(pixels), self._candidate_score))
+
+    def _turned(self, pixels: NDArray[np.uint8], scale: float, turn: int) -> NDArray[np.float32]:
+        """Detections in the picture turned by so many quarter turns counter-clockwise, in its own coordinates."""
+        plan = letterbox((pixels.shape[1], pixels.shape[0]), TURNED_SHARE * scale, square=True)
+        turned = np.ascontiguousarray(np.rot90(plan.place(pixels), turn))
+        detections = self._network.detect(turned, self._candidate_score)
+        return plan.restore(turn_back(detections, turn, plan.width))
+
+    def _face(self, frame: Frame, detection: NDArray[np.float32], turn: int) -> Face:
+        # turned counter-clockwise, the face was upright: in the frame it is tilted clockwise
+        eyes, eye_score = self._aligner.align(frame, detection, 90.0 * turn)
+        score = combine_scores(float(detection[-1]), eye_score, is_turned=turn != 0)
+        return Face(make_box(*detection[:4].tolist()), score, eyes, eye_score=eye_score)
+
+
+def combine_scores(detection_score: float, eye_score: float, is_turned: bool) -> float:
+    """Combine YuNet's score of a face with BlazeFace's, which sees the face in a crop of its own.
+
+    Args:
+        detection_score: YuNet's score, 0..1.
+        eye_score: BlazeFace's score, 0..1.
+        is_turned: Whether the face was detected in a quarter turn of the frame, where fewer faces are and as many
+            things that look like one.
+
+    Returns:
+        The lower score for a turned face; else their geometric mean, in which YuNet's counts three times if it is the
+        higher one: a face with hidden eyes is a face.
+    """
+    if is_turned:
+        return min(detection_score, eye_score)
+    return math.sqrt(detection_score) * math.sqrt(max(eye_score, math.sqrt(detection_score * eye_score)))
+
+
+def drop_same_eyes(faces: list[Face]) -> list[Face]:
+    """Drop a face whose eyes are those of a face with a higher score, best first: two boxes around one head."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda each: -each.score):
+        if not any(_eye_distance(face, other) < SAME_EYES_DISTANCE for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _eye_distance(a: Face, b: Face) -> float:
+    """Distance of the midpoints of two faces' eyes, in widths of the smaller box."""
+    middles = [np.mean(face.eyes or (0, 0), axis=0) for face in (a, b)]
+    return float(np.linalg.norm(middles[0] - middles[1])) / min(a.box.width, b.box.width)
+
+
+def turn_back(detections: NDArray[np.float32], turn: int, side: int) -> NDArray[np.float32]:
+    """Convert detections of a turned square picture to the coordinates of the picture itself.
+
+    Args:
+        detections: (K, 15), in pixels of the turned picture.
+        turn: Number of quarter turns counter-clockwise by which it was turned.
+        side: Side of the square, pixels.
+
+    Returns:
+        (K, 15).
+    """
+    points = detections[:, :-1].reshape(len(detections), 7, 2)
+    for _ in range(turn):
+        points = np.stack([side - points[..., 1], points[..., 0]], axis=-1)
+    corners = points[:, :2]
+    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    return np.concatenate([boxes, points[:, 2:].reshape(len(detections), 10), detections[:, -1:]], axis=1)

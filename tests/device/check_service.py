@@ -28,7 +28,6 @@ SETTINGS = f"""\
 camera = "{CAMERA}"
 show = "none"
 model = "mobilenet_v2"
-detector = "blazeface-short"
 jsonl = "faces.jsonl"
 """
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 COMMAND = (sys.executable, "-m", "fer_edge.edge.cli")
-LIGHT = ("--show", "none", "--model", "mobilenet_v2", "--detector", "blazeface-short")
+LIGHT = ("--show", "none", "--model", "mobilenet_v2")
 TIMEOUT = 600  # seconds for any command or wait: the machine is emulated
 MAX_SHOWN = 3000  # characters of a command's output
 

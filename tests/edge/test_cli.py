@@ -134,7 +134,6 @@ LONG = 300 * "x"
         ("predict", LONG),
         ("run", "--source", LONG),
         ("run", "--source", PORTRAIT, "--model", f"{LONG}.tflite"),
-        ("run", "--source", PORTRAIT, "--detector", f"yunet:{LONG}"),
         ("--config", LONG, "predict", PORTRAIT),
     ],
 )

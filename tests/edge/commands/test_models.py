@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.expression.model_spec import MODEL_NAMES, shipped_models
-from fer_edge.edge.faces.detector import VARIANTS
+from fer_edge.edge.faces.face_models import FACE_MODELS
 from fer_edge.edge.tflite.card import checked_card
 from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
 from fer_edge.models import FOLDER
@@ -39,7 +39,7 @@ def test_list_verify_and_show() -> None:
     runner = CliRunner()
     listed = json.loads(runner.invoke(main, ["models", "list", "--json"]).stdout)
     assert {card["architecture"] for card in listed} == set(MODEL_NAMES)
-    assert runner.invoke(main, ["models", "verify"]).stdout.count("ok  ") == len(MODEL_NAMES) + len(VARIANTS)
+    assert runner.invoke(main, ["models", "verify"]).stdout.count("ok  ") == len(MODEL_NAMES) + len(FACE_MODELS)
     assert json.loads(runner.invoke(main, ["models", "show", "se_mobilenet_v2"]).stdout)["labels"][3] == "happy"
 
 

@@ -50,7 +50,7 @@ def test_clip_to_jsonl_video_and_picture(clip: Path, tmp_path: Path) -> None:
     for word in (
         "source: ",
         "model: ensemble",
-        "detector: blazeface, every 4 to 16 frames",
+        "detector: yunet, every 4 to 16 frames",
         "20 frames, 15 faces",
         "detect ",
         "classify",

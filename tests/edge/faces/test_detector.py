@@ -1,8 +1,8 @@
-"""Face detection by the shipped networks in a real portrait, and the tiles of large frames."""
+"""Face detection by the shipped networks in a real portrait, upright and turned, and the choice of their input."""
 
 from __future__ import annotations
 
-import itertools
+import json
 import shutil
 from functools import cache
 from pathlib import Path
@@ -15,13 +15,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.faces.blazeface import BACK_CAMERA, SHORT_RANGE, open_blazeface
 from fer_edge.edge.faces.boxes import box_iou
-from fer_edge.edge.faces.detector import MIN_TILED_SIDE, VARIANTS, Detector, list_tiles, open_detector
-from fer_edge.edge.faces.opencv_detectors import convert_haar_box
-from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.faces.crop import eye_tilt
+from fer_edge.edge.faces.detector import (
+    INPUT_SIDES,
+    MAX_ENLARGEMENT,
+    MAX_INPUT_AREA,
+    Detector,
+    input_scale,
+    open_detector,
+)
+from fer_edge.edge.faces.face_models import FACE_MODELS, YUNET, verified_face_model
+from fer_edge.edge.faces.haar import HAAR_SCALE, HAAR_SHIFT, convert_haar_box
+from fer_edge.edge.faces.yunet import open_yunet
 from fer_edge.edge.sources.dual_picture import DualPicture
-from fer_edge.edge.types import Box, Frame
+from fer_edge.edge.types import Box, Face, Frame
 
 ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "models" / "face"
@@ -33,8 +41,8 @@ FACE_WIDTH = 107
 
 
 @cache
-def detector(spec: str = "blazeface") -> Detector:
-    return open_detector(spec)
+def detector(continuous: bool = False) -> Detector:
+    return open_detector(continuous=continuous)
 
 
 @cache
@@ -65,13 +73,13 @@ def is_near(box: Box, x: float, y: float, width: float) -> bool:
     return bool(np.hypot(dx, dy) < width / 3 and width / 1.6 < box.width < width * 1.6)
 
 
-@pytest.mark.parametrize("spec", VARIANTS)
+@pytest.mark.parametrize("continuous", [False, True])
 @pytest.mark.parametrize("gray", [False, True])
-def test_the_portrait_has_one_face_with_its_eyes(spec: str, gray: bool) -> None:
+def test_the_portrait_has_one_face_with_its_eyes(continuous: bool, gray: bool) -> None:
     pixels = astronaut()
     if gray:
         pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
-    (face,) = detector(spec).detect(Frame(pixels))
+    (face,) = detector(continuous).detect(Frame(pixels))
     assert is_near(face.box, *CENTRE, FACE_WIDTH)
     assert face.score > 0.8
     assert face.eyes is not None
@@ -79,12 +87,12 @@ def test_the_portrait_has_one_face_with_its_eyes(spec: str, gray: bool) -> None:
     np.testing.assert_allclose(face.eyes, [(203, 102), (248, 103)], atol=FACE_WIDTH / 10)
 
 
-@pytest.mark.parametrize("spec", VARIANTS)
+@pytest.mark.parametrize("continuous", [False, True])
 @pytest.mark.parametrize("angle", [-30, 30])
-def test_a_tilted_head_is_detected_with_its_tilt(spec: str, angle: int) -> None:
+def test_a_tilted_head_is_detected_with_its_tilt(continuous: bool, angle: int) -> None:
     pixels = canvas()
     paste(pixels, 300, 200, 110, angle)
-    (face,) = detector(spec).detect(Frame(pixels))
+    (face,) = detector(continuous).detect(Frame(pixels))
     assert is_near(face.box, 300, 200, 110)
     assert face.eyes is not None
     (x0, y0), (x1, y1) = face.eyes
@@ -110,11 +118,12 @@ def test_faces_detected_in_the_small_picture_have_boxes_in_the_frame(
         assert is_near(face.box, *expected)
 
 
-def test_a_face_of_40_pixels() -> None:
+@pytest.mark.parametrize(("side", "min_face"), [(40, None), (20, 20)])
+def test_a_small_face(side: int, min_face: int | None) -> None:
     pixels = canvas()
-    paste(pixels, 320, 240, 40)
-    (face,) = detector().detect(Frame(pixels))
-    assert is_near(face.box, 320, 240, 40)
+    paste(pixels, 320, 240, side)
+    (face,) = open_detector(min_face=min_face, continuous=True).detect(Frame(pixels))
+    assert is_near(face.box, 320, 240, side)
 
 
 def test_a_close_up() -> None:
@@ -140,20 +149,20 @@ def test_several_faces_largest_first(width: int, height: int) -> None:
         assert is_near(face.box, x, y, side)
 
 
-@pytest.mark.parametrize("spec", VARIANTS)
-def test_no_face_in_flat_pictures_and_noise(spec: str) -> None:
+@pytest.mark.parametrize("continuous", [False, True])
+def test_no_face_in_flat_pictures_and_noise(continuous: bool) -> None:
     rng = np.random.default_rng(0)
     pictures = [np.full((480, 640, 3), value, np.uint8) for value in (0, 128, 255)]
     pictures += [rng.integers(0, 256, (480, 640, 3)).astype(np.uint8), np.zeros((1, 1), np.uint8)]
     pictures.append(np.tile(np.linspace(0, 255, 640).astype(np.uint8), (480, 1)))
     for pixels in pictures:
-        assert detector(spec).detect(Frame(pixels)) == []
+        assert detector(continuous).detect(Frame(pixels)) == []
 
 
-@pytest.mark.parametrize("spec", VARIANTS)
-def test_a_mirrored_picture_gives_the_mirrored_box(spec: str) -> None:
-    (face,) = detector(spec).detect(Frame(astronaut()))
-    (mirrored,) = detector(spec).detect(Frame(np.ascontiguousarray(astronaut()[:, ::-1])))
+@pytest.mark.parametrize("continuous", [False, True])
+def test_a_mirrored_picture_gives_the_mirrored_box(continuous: bool) -> None:
+    (face,) = detector(continuous).detect(Frame(astronaut()))
+    (mirrored,) = detector(continuous).detect(Frame(np.ascontiguousarray(astronaut()[:, ::-1])))
     assert face.eyes is not None and mirrored.eyes is not None
     # No network is exactly symmetric: a tenth of the face.
     limit = FACE_WIDTH / 10
@@ -179,25 +188,22 @@ def test_a_wide_or_high_frame_gives_the_faces_of_the_square_around_it(width: int
         assert max(box_iou(moved, each.box) for each in expected) > 0.85
 
 
-@given(st.integers(1, 4000), st.integers(1, 4000))
-def test_tiles_cover_a_large_frame(width: int, height: int) -> None:
-    tiles = list_tiles(width, height)
-    shorter, longer = sorted((width, height))
-    if longer < MIN_TILED_SIDE or shorter < FACE_SIZE:
-        assert tiles == []
-    for x, y, side in tiles:
-        assert side == max(shorter, BACK_CAMERA.size)
-        assert (x if width < height else y) == 0 <= max(x, y) <= longer - side
-    if tiles:
-        starts = [max(x, y) for x, y, _ in tiles]
-        assert starts[0] == 0 and starts[-1] + side == longer
-        overlaps = [first + side - second for first, second in itertools.pairwise(starts)]
-        assert min(overlaps) >= side / 5 - 1
+@given(st.integers(1, 4000), st.integers(1, 4000), st.none() | st.integers(1, 4000), st.booleans())
+def test_the_input_grows_with_smaller_faces_within_its_limits(
+    width: int, height: int, min_face: int | None, continuous: bool
+) -> None:
+    scale = input_scale((width, height), min_face, continuous)
+    assert 0 < scale <= MAX_ENLARGEMENT
+    # rounding to whole blocks aside, no input is larger than the largest square or a strip of that area
+    assert scale * max(width, height) <= INPUT_SIDES[1] + 1 or scale * scale * width * height <= MAX_INPUT_AREA + 1
+    if min_face is not None:
+        assert scale >= input_scale((width, height), 2 * min_face, continuous)
 
 
-@pytest.mark.parametrize(("width", "height", "limit"), [(40_000, 40, 0), (8, 6_000, 0), (40_000, 60, 200)])
-def test_a_strip_has_few_tiles(width: int, height: int, limit: int) -> None:
-    assert len(list_tiles(width, height)) <= limit
+def test_the_default_finds_smaller_faces_in_pictures_than_in_video() -> None:
+    assert input_scale((640, 480), None, continuous=True) == 0.5
+    assert input_scale((640, 480), None, continuous=False) == 1
+    assert input_scale((640, 480), 20, continuous=True) == 0.8
 
 
 @pytest.mark.parametrize("upright", [False, True])
@@ -209,49 +215,62 @@ def test_a_face_in_a_strip_is_detected(upright: bool) -> None:
     assert is_near(face.box, x, y, 60)
 
 
+@pytest.mark.parametrize("name", FACE_MODELS)
 @pytest.mark.parametrize("place", [0, 1000, -1])
-def test_a_flipped_byte_is_a_one_line_error(tmp_path: Path, place: int) -> None:
+def test_a_flipped_byte_is_a_one_line_error(tmp_path: Path, name: str, place: int) -> None:
     folder = shutil.copytree(MODELS, tmp_path / "face")
-    path = folder / BACK_CAMERA.file
-    content = bytearray(path.read_bytes())
+    content = bytearray((folder / name).read_bytes())
     content[place] ^= 1
-    path.write_bytes(content)
+    (folder / name).write_bytes(content)
     with pytest.raises(ModelError, match=r"sha256 is .* expected .*reinstall") as raised:
-        open_blazeface(BACK_CAMERA, folder=folder)
+        verified_face_model(name, folder)
     assert "\n" not in str(raised.value)
 
 
-def test_missing_files_are_one_line_errors(tmp_path: Path) -> None:
+def test_missing_files_and_facts_are_one_line_errors(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be checked"):
-        open_blazeface(SHORT_RANGE, folder=tmp_path)
-    with pytest.raises(ModelError, match="no such file"):
-        open_detector(f"yunet:{tmp_path / 'absent.onnx'}")
-    with pytest.raises(ModelError, match="no such file"):
-        open_detector("yunet:")
-    with pytest.raises(ModelError, match="unknown; expected one of blazeface"):
+        open_yunet(folder=tmp_path)
+    with pytest.raises(ModelError, match="unknown; expected one of yunet"):
         open_detector("retina")
-    broken = tmp_path / "broken.onnx"
-    broken.write_bytes(b"not a network")
-    with pytest.raises(ModelError, match="cannot be used") as raised:
-        open_detector(f"yunet:{broken}")
-    assert "\n" not in str(raised.value)
+    folder = shutil.copytree(MODELS, tmp_path / "face")
+    entries = json.loads((folder / "faces.json").read_text())
+    del entries[YUNET]["outputs"]["low"]
+    (folder / "faces.json").write_text(json.dumps(entries))
+    with pytest.raises(ModelError, match="no output range"):
+        open_yunet(folder=folder)
 
 
-def test_a_network_of_another_kind_is_a_one_line_error(tmp_path: Path) -> None:
-    """OpenCV opens any ONNX file; only the first picture shows that it is no YuNet."""
-    onnx = pytest.importorskip("onnx")
-    pixels = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 320, 320]) for name in "xy"]
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "same", pixels[:1], pixels[1:])
-    path = tmp_path / "same.onnx"
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
-    with pytest.raises(ModelError, match="cannot be used") as raised:
-        open_detector(f"yunet:{path}")
-    assert "\n" not in str(raised.value)
+@pytest.mark.parametrize("angle", [45, 90, 135, 180, -135, -90, -45])
+@pytest.mark.parametrize("continuous", [False, True])
+def test_a_turned_face_is_detected_with_its_tilt(angle: int, continuous: bool) -> None:
+    pixels = canvas()
+    paste(pixels, 320, 240, 110, -angle)
+    found = open_detector(continuous=continuous)
+    faces: list[Face] = []
+    for _ in range(1 if not continuous else 3):  # in video, one quarter turn is searched per frame
+        faces = faces or found.detect(Frame(pixels))
+    (face,) = faces
+    assert is_near(face.box, 320, 240, 110)
+    assert abs((eye_tilt(face) - angle + 180) % 360 - 180) < 15
 
 
-@pytest.mark.parametrize("spec", VARIANTS)
-def test_a_detector_is_described_by_its_spec(spec: str) -> None:
-    assert detector(spec).description == spec
+def test_a_turn_that_has_found_a_face_is_searched_again() -> None:
+    pixels = canvas()
+    paste(pixels, 320, 240, 110, 180)
+    found = open_detector(continuous=True)
+    assert sum(bool(found.detect(Frame(pixels))) for _ in range(8)) >= 6
+
+
+def test_no_face_between_two_faces_and_none_in_a_face() -> None:
+    head = astronaut()[40:210, 140:310]  # 170x170, the face in the middle
+    pixels = canvas(1280, 720)
+    places = [(x, y, FACE_WIDTH) for y in (150, 350) for x in range(120, 1200, 150)]
+    for x, y, _ in places:
+        pixels[y - 80 : y + 90, x - 85 : x + 85] = head
+    faces = detector().detect(Frame(pixels))
+    assert len(faces) == len(places)
+    for x, y, side in places:
+        assert sum(is_near(face.box, x, y, side) for face in faces) == 1, (x, y)
 
 
 def test_haar_works_or_its_error_says_what_to_install() -> None:
@@ -263,8 +282,8 @@ def test_haar_works_or_its_error_says_what_to_install() -> None:
     assert any(is_near(face.box, *CENTRE, FACE_WIDTH) for face in faces)
 
 
-def test_a_haar_box_is_smaller_and_lower_as_blazeface_draws_it() -> None:
+def test_a_haar_box_becomes_one_as_yunet_draws_it() -> None:
     box = convert_haar_box(100, 100, 200, 200)
-    assert (box.width, box.height) == pytest.approx((175.2, 175.2), abs=1)
+    assert (box.width, box.height) == pytest.approx((200 * HAAR_SCALE,) * 2, abs=1)
     assert box.x + box.width / 2 == pytest.approx(200, abs=1)
-    assert box.y + box.height / 2 == pytest.approx(214.6, abs=1)
+    assert box.y + box.height / 2 == pytest.approx(200 + 200 * HAAR_SHIFT, abs=1)

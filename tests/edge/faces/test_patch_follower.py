@@ -233,7 +233,7 @@ def test_a_face_at_the_border_is_tracked_or_detected() -> None:
 
 def test_tracked_faces_agree_with_the_real_detector() -> None:
     """A face that sways: tracked boxes deviate by no more than the detector's own boxes scatter."""
-    detector, follower = open_detector(), PatchFollower(open_detector(), interval=6)
+    detector, follower = open_detector(continuous=True), PatchFollower(open_detector(continuous=True), interval=6)
     for step in range(24):
         frame = scene(60 + 60 * np.sin(step / 5), 10 * np.cos(step / 4), noise=4)
         (tracked,), (detected,) = follower.detect(frame), detector.detect(frame)

@@ -1,15 +1,14 @@
-"""Face detectors that OpenCV runs: YuNet with a file of the user's, and the Haar cascade."""
+"""OpenCV's Haar cascade as a face detector, for comparison."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.faces.boxes import make_box, make_eyes, sort_by_size
-from fer_edge.edge.preprocess import to_bgr, to_gray
+from fer_edge.edge.faces.boxes import make_box, sort_by_size
+from fer_edge.edge.preprocess import to_gray
 from fer_edge.edge.types import Box, Face, Frame
 
 HAAR_SCORE = 1.0
@@ -31,37 +30,6 @@ def convert_haar_box(x: int, y: int, width: int, height: int) -> Box:
     return make_box(centre_x - half_width, centre_y - half_height, centre_x + half_width, centre_y + half_height)
 
 
-class YuNetDetector:
-    """OpenCV's FaceDetectorYN with a YuNet ONNX file of the user's, as OpenCV's wheels contain none."""
-
-    def __init__(self, path: Path, threshold: float = 0.7) -> None:
-        self.description = f"yunet:{path}"
-        if not path.is_file():
-            raise ModelError(f"yunet:{path}: no such file; expected YuNet's .onnx from OpenCV's model zoo")
-        try:
-            self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), threshold)
-            self._network.detect(np.zeros((320, 320, 3), np.uint8))  # opening succeeds with any ONNX file
-        except cv2.error as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ModelError(f"yunet:{path} cannot be used: {reason}; expected YuNet's .onnx") from None
-
-    def detect(self, frame: Frame) -> list[Face]:
-        """Find the faces of a frame, largest first, each with its eyes."""
-        pixels = to_bgr(frame.pixels)
-        self._network.setInputSize((pixels.shape[1], pixels.shape[0]))
-        _, rows = self._network.detect(pixels)  # (K, 15): x, y, width, height, five points, score
-        return sort_by_size(
-            [
-                Face(
-                    make_box(row[0], row[1], row[0] + row[2], row[1] + row[3]),
-                    float(np.clip(row[-1], 0, 1)),
-                    make_eyes(row[4:6], row[6:8]),
-                )
-                for row in ([] if rows is None else rows)
-            ]
-        )
-
-
 class HaarDetector:
     """OpenCV's frontal-face cascade (Viola and Jones, CVPR 2001), which finds upright faces only, without eyes."""
 
@@ -74,7 +42,7 @@ class HaarDetector:
         path = folder / "haarcascade_frontalface_default.xml"
         self._cascade = cv2.CascadeClassifier(str(path))
         if self._cascade.empty():
-            raise ModelError(f"haar: {path} is missing; pip install 'opencv-python<5', or use blazeface")
+            raise ModelError(f"haar: {path} is missing; pip install 'opencv-python<5', or use yunet")
 
     def detect(self, frame: Frame) -> list[Face]:
         """Find the faces of a frame, largest first, without eyes; the score is always HAAR_SCORE."""
