@@ -205,5 +205,5 @@ class JpegStream:
         if self._damaged_in_row == MAX_DAMAGED:
             raise SourceError(f"{self._name} gave {MAX_DAMAGED} damaged pictures in a row; is its cable loose?")
         if str(self.damaged).strip("0") == "1":  # 1, 10, 100 …
-            log.warning("source: %s gave %d damaged JPEG(s), which are left out", self._name, self.damaged)
+            log.warning("source: %s: damaged JPEG left out, %d so far", self._name, self.damaged)
         return None

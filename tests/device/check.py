@@ -1,8 +1,8 @@
 """Checks with a real V4L2 driver; tests/device/vm.sh runs them as root in a virtual machine: `make test-device`.
 
-The camera is listed, captured from, unplugged during a run and plugged in again. Prints the outputs and a line per
-check, and exits with 1 where one fails. With a file name it also records the driver's answers there, for
-tests/edge/sources/test_cameras.py.
+The camera is listed, captured from, unplugged during a run and plugged in again; another one gives Motion JPEG. Prints
+the outputs and a line per check, and exits with 1 where one fails. With a file name it also records the driver's
+answers there, for tests/edge/sources/test_cameras.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from check_motion_jpeg import check_motion_jpeg
 from device_checks import COMMAND, LIGHT, TIMEOUT, check, end, fer_edge, source_messages, wait_until, wait_while_running
 
 from fer_edge.edge.sources import open_source, v4l2
@@ -143,4 +144,5 @@ if __name__ == "__main__":
         check_unplugging_during_run(Path(folder))
     check_listing()
     check_capture()
+    check_motion_jpeg()
     end()

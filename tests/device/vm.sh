@@ -2,9 +2,10 @@
 # tests/device/vm.sh COMMAND ARGUMENT …: run a command where there is a V4L2 camera, and return its exit code.
 #
 # A virtual machine with Debian's kernel, whose driver `vivid` is a camera with everything but a lens: formats, sizes,
-# rates, a second node for metadata, and it can be unplugged. Its root is this computer's own, read-only, so that the
-# command finds its Python and its files at their places; $CACHE can be written. /dev/shm, /run and /tmp are its own, but
-# for what the command needs of this computer's: a checkout or a Python may lie there.
+# rates, a second node for metadata, and it can be unplugged. $LOOPBACK is the module of a second camera, which gives
+# what is written to it. The machine's root is this computer's own, read-only, so that the command finds its Python and
+# its files at their places; $CACHE can be written. /dev/shm, /run and /tmp are its own, but for what the command needs of
+# this computer's: a checkout or a Python may lie there.
 # Needs Debian on x86-64, and root once for the packages. Without hardware help (ACCEL=kvm where it works) all is some
 # twenty times slower than outside: the machine is up after about a minute.
 set -euo pipefail
@@ -14,6 +15,8 @@ CACHE=${CACHE:-$PWD/.cache/vm}
 mkdir -p "$CACHE"
 # shellcheck source=tests/device/machine.sh
 source tests/device/machine.sh
+# shellcheck source=tests/device/loopback.sh
+source tests/device/loopback.sh
 need qemu-system-x86_64:qemu-system-x86 busybox:busybox-static modprobe:kmod cpio:cpio
 
 # Debian's kernel with its modules, unpacked beside the system's own
@@ -25,6 +28,7 @@ if [[ ! -e $CACHE/kernel/ready ]]; then
     touch "$CACHE/kernel/ready"
 fi
 release=$(ls "$CACHE/kernel/lib/modules")
+build_loopback "$release"
 
 # needed COMMAND: the folders without which it cannot run: the checkout, the cache, where it lies, a Python's packages
 needed() {
@@ -65,7 +69,7 @@ END
 } | first_steps "$CACHE/kernel" "$release" virtio_pci 9pnet_virtio 9p
 cat >"$CACHE/second" <<END
 #!/bin/bash
-export PATH=$PATH HOME=/root PYTHONDONTWRITEBYTECODE=1
+export PATH=$PATH HOME=/root PYTHONDONTWRITEBYTECODE=1 LOOPBACK=$CACHE/loopback/v4l2loopback.ko
 mount -t proc proc /proc; mount -t sysfs sys /sys
 modprobe -d $CACHE/kernel vivid n_devs=1 node_types=0x20001
 cd $PWD
