@@ -31,8 +31,28 @@ def overruled_option(first: str, second: str, why: str) -> str:
 
 
 def one_acceleration(options: PipelineOptions) -> PipelineOptions:
-    """The options with --delegate or --accelerator, but not both. Raises UsageError where both have one origin."""
-    if options.delegate is None or options.accelerator is None:
-        return options
-    lost = overruled_option("delegate", "accelerator", "--delegate and --accelerator exclude each other")
-    return replace(options, delegate=None) if lost == "delegate" else replace(options, accelerator=None)
+    """Decide between --delegate and --accelerator, and check the one before anything is opened.
+
+    Args:
+        options: The command's options.
+
+    Returns:
+        The options with one of the two at most.
+
+    Raises:
+        click.UsageError: Both have the same origin.
+        ModelError: There is no such delegate or accelerator.
+    """
+    if options.delegate is not None and options.accelerator is not None:
+        lost = overruled_option("delegate", "accelerator", "--delegate and --accelerator exclude each other")
+        options = replace(options, delegate=None) if lost == "delegate" else replace(options, accelerator=None)
+    # here: most runs need neither
+    if options.delegate is not None:
+        from fer_edge.edge.tflite.delegate import find_delegate
+
+        find_delegate(options.delegate)
+    if options.accelerator is not None:
+        from fer_edge.edge.tflite.compiled_model import parse_accelerators
+
+        parse_accelerators(options.accelerator)
+    return options
