@@ -213,7 +213,7 @@ def _measure_negatives(
 ) -> None:
     """Add each detector's false faces on pictures without a face, and finish its curve."""
     for contender, row in zip(contenders, rows, strict=True):
-        row["negatives"] = false_faces(contender.detector, _negatives(pictures))
+        row["negatives"] = false_faces(contender, _negatives(pictures))
         curve = row["curve"]
         if contender.sensitive:
             for kind, _, pixels in _negatives(pictures):

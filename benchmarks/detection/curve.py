@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.benchmarks.detection.contenders import Contender
 from fer_edge.benchmarks.detection.matching import match
 from fer_edge.benchmarks.detection.plan import Case
 from fer_edge.benchmarks.results_io.detection_figures import LARGE
-from fer_edge.edge.faces.detector import Detector
 from fer_edge.edge.types import Face, Frame
 from fer_edge.train.data.scenes import Scene
 
@@ -59,11 +59,11 @@ class Curve:
         ]
 
 
-def false_faces(detector: Detector, negatives: Iterable[tuple[str, str, NDArray[np.uint8]]]) -> dict[str, Any]:
+def false_faces(contender: Contender, negatives: Iterable[tuple[str, str, NDArray[np.uint8]]]) -> dict[str, Any]:
     """Detect on pictures without a face.
 
     Args:
-        detector: The detector as it is used.
+        contender: The detector.
         negatives: Kind ("pictures" or "windows"), name and pixels of each.
 
     Returns:
@@ -71,7 +71,7 @@ def false_faces(detector: Detector, negatives: Iterable[tuple[str, str, NDArray[
     """
     counts: dict[str, Any] = {}
     for kind, name, pixels in negatives:
-        found = detector.detect(Frame(pixels))
+        found = contender.detect_false(Frame(pixels))
         count = counts.setdefault(kind, {"images": 0, "false": 0, "scores": {}})
         count["images"] += 1
         count["false"] += len(found)
