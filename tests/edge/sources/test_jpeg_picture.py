@@ -287,3 +287,21 @@ def test_frames_that_are_dropped_are_decoded_only_ahead_of_a_busy_user(
         assert not decodings
         assert next(iter(reader)).at_width(640, False).shape == (360, 640)
     assert decodings == [(360, 640)]
+
+
+def test_the_next_frame_is_decoded_while_its_user_is_busy(decodings: list[Any]) -> None:
+    stream, busy = JpegStream(""), threading.Event()
+
+    class Camera(BaseSource):
+        def __iter__(self) -> Iterator[Frame]:
+            yield Frame(picture(stream))
+            assert busy.wait(10)
+            yield Frame(picture(stream), 1)
+
+    with NewestFrameReader.start(Camera()) as reader:
+        frames = iter(reader)
+        next(frames).at_width(640, False)
+        busy.set()
+        until(lambda: len(decodings) == 2)
+        assert next(frames).at_width(640, False).shape == (360, 640)
+        assert decodings == [(360, 640)] * 2
