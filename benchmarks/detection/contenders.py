@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.faces.detector import Detector, open_detector
-from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.types import Face, Frame
 
 LOW_THRESHOLD = 0.1
@@ -67,15 +65,14 @@ def open_contenders(
         DataError: A peer's wheel is missing.
     """
     contenders = []
-    has_video = "continuous" in signature(open_detector).parameters
     for spec in specs:
         contenders.append(_contender(spec, spec, wheels, threads))
-        if spec in PEERS or spec == "haar" or not has_video:
+        if spec in PEERS or spec == "haar":
             continue
         contenders.append(_contender(f"{spec}, video", spec, wheels, threads, continuous=True))
-        for side in min_faces:
-            name = f"{spec}, video, from {side} px"
-            contenders.append(_contender(name, spec, wheels, threads, continuous=True, min_face=side))
+        for width in min_faces:
+            name = f"{spec}, video, from {width} px"
+            contenders.append(_contender(name, spec, wheels, threads, continuous=True, min_face=width))
     return contenders
 
 
@@ -95,9 +92,8 @@ def open_any(spec: str, threads: int = 1, wheels: Path | None = None, **options:
         ModelError: The detector is unknown or its file is missing.
         DataError: A peer's wheel is missing.
     """
-    if spec not in PEERS or (wheels is None and spec == PipelineOptions().detector):
-        opened: Callable[..., Detector] = open_detector
-        return opened(spec, threads, **options)
+    if spec not in PEERS:
+        return open_detector(spec, threads, **options)
     if wheels is None:
         raise DataError(f"detector {spec} comes from a wheel; expected --wheels FOLDER")
     if spec == "blazeface":
@@ -111,10 +107,7 @@ def open_any(spec: str, threads: int = 1, wheels: Path | None = None, **options:
 
 def _contender(name: str, spec: str, wheels: Path | None, threads: int, **options: Any) -> Contender:
     detector = open_any(spec, threads, wheels, **options)
-    has_threshold = "threshold" in signature(open_detector).parameters or (wheels is not None and spec in PEERS)
-    sensitive = (
-        None
-        if spec == "haar" or not has_threshold
-        else open_any(spec, threads, wheels, threshold=LOW_THRESHOLD, **options)
-    )
-    return Contender(name, detector, sensitive, VIDEO_FRAMES if options.get("continuous") else 1)
+    frames = VIDEO_FRAMES if options.get("continuous") else 1
+    if spec == "haar":  # a cascade has no threshold
+        return Contender(name, detector, None, frames)
+    return Contender(name, detector, open_any(spec, threads, wheels, threshold=LOW_THRESHOLD, **options), frames)
