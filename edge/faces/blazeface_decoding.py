@@ -77,6 +77,7 @@ def blend_best(detections: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     same = iou_with_boxes(detections[0, :4], detections[:, :4]) >= BLEND_IOU
     same[0] = True  # it overlaps itself, except where its box has no area
-    blended = np.average(detections[same], axis=0, weights=detections[same, -1])
+    weights = detections[same, -1]
+    blended = weights @ detections[same] / max(float(weights.sum()), 1e-9)
     blended[-1] = detections[0, -1]
     return np.asarray(blended, np.float32)

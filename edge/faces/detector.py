@@ -12,7 +12,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.faces.aligner import Aligner, open_aligner
 from fer_edge.edge.faces.boxes import make_box, sort_by_size
 from fer_edge.edge.faces.crop import eye_tilt
-from fer_edge.edge.faces.yunet import YuNet, letterbox, open_yunet
+from fer_edge.edge.faces.yunet import YuNet, open_yunet, plan_input
 from fer_edge.edge.faces.yunet_decoding import best_of_each_face
 from fer_edge.edge.preprocess import to_bgr
 from fer_edge.edge.types import Acceleration, Face, Frame
@@ -31,7 +31,7 @@ NETWORK_FACE = 16.0
 INPUT_SIDES = (160, 640)
 """Least and greatest length of the input's longer side, pixels, that `min_face` chooses from."""
 
-VIDEO_SIDE, PICTURE_SIDE = 320, 640
+VIDEO_SIDE, PICTURE_SIDE = 288, 640
 """Length of the input's longer side, pixels, unless `min_face` sets it: in video, and in single pictures."""
 
 MAX_ENLARGEMENT = 2.0
@@ -89,7 +89,7 @@ def open_detector(
         threads: Threads of the networks.
         acceleration: Delegate or accelerator of the networks; None for the interpreter alone.
         min_face: Width of the smallest face to find, pixels of the frame: the smaller, the slower. None finds faces of
-            a twentieth of the longer side in video, and of a fortieth in single pictures.
+            1/18 of the longer side in video, and of 1/40 in single pictures.
         continuous: Whether the frames are of one scene. One quarter turn of a frame is then searched for turned faces,
             and not all three.
         threshold: Score, 0..1, from which a face of yunet counts.
@@ -101,7 +101,7 @@ def open_detector(
         ModelError: The spec is unknown, or its model file is missing, altered or unusable.
     """
     if spec == "yunet":
-        networks = open_yunet(threads, acceleration=acceleration), open_aligner(threads, acceleration)
+        networks = open_yunet(threads, acceleration=acceleration), open_aligner(threads, acceleration, continuous)
         return FaceDetector(*networks, min_face, continuous, threshold)
     if spec == "haar":
         from fer_edge.edge.faces.haar import HaarDetector
@@ -175,12 +175,12 @@ class FaceDetector:
         return drop_same_eyes([face for face in faces if face.score >= self._threshold])
 
     def _upright(self, pixels: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
-        plan = letterbox((pixels.shape[1], pixels.shape[0]), scale)
+        plan = plan_input((pixels.shape[1], pixels.shape[0]), scale)
         return plan.restore(self._network.detect(plan.place(pixels), self._candidate_score))
 
     def _turned(self, pixels: NDArray[np.uint8], scale: float, turn: int) -> NDArray[np.float32]:
         """Detections in the picture turned by so many quarter turns counter-clockwise, in its own coordinates."""
-        plan = letterbox((pixels.shape[1], pixels.shape[0]), TURNED_SHARE * scale, square=True)
+        plan = plan_input((pixels.shape[1], pixels.shape[0]), TURNED_SHARE * scale, square=True)
         turned = np.ascontiguousarray(np.rot90(plan.place(pixels), turn))
         detections = self._network.detect(turned, self._candidate_score)
         return plan.restore(turn_back(detections, turn, plan.width))

@@ -27,9 +27,13 @@ MAX_OPEN_SHAPES = 3
 """Number of input shapes kept open: of a camera's frames, of rotated ones, and of frames of another aspect ratio."""
 
 
+MAX_STRETCH = 1.1
+"""Ratio of the input's two scales up to which a picture is stretched to the input's shape instead of padded."""
+
+
 @dataclass(frozen=True)
-class Letterbox:
-    """How a picture lies in the network's input: input pixel = picture pixel * scale, from the top left corner.
+class InputPlan:
+    """How a picture is resized into the network's input, from the top left corner.
 
     Attributes:
         width: Width of the input, pixels, a multiple of SIDE_MULTIPLE.
@@ -44,7 +48,7 @@ class Letterbox:
     scale: tuple[float, float]
 
     def place(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize a (H, W, 3) picture into the (height, width, 3) input; the rest is black."""
+        """Resize a (H, W, 3) picture into the (height, width, 3) input; what is left is black."""
         small = downscale(pixels, self.inner)
         if self.inner == (self.width, self.height):
             return small
@@ -60,8 +64,8 @@ class Letterbox:
         return restored
 
 
-def letterbox(size: tuple[int, int], scale: float, square: bool = False) -> Letterbox:
-    """Plan how a picture is placed in the network's input, with as little padding as possible.
+def plan_input(size: tuple[int, int], scale: float, square: bool = False) -> InputPlan:
+    """Plan the network's input for a picture: stretched a little or, where that is not enough, padded.
 
     Args:
         size: Width and height of the picture, pixels.
@@ -73,9 +77,14 @@ def letterbox(size: tuple[int, int], scale: float, square: bool = False) -> Lett
     """
     longer = max(size)
     side = max(SIDE_MULTIPLE, SIDE_MULTIPLE * round(longer * scale / SIDE_MULTIPLE))
-    inner = max(1, round(size[0] * side / longer)), max(1, round(size[1] * side / longer))
+    exact = [each * side / longer for each in size]
+    blocks = [max(1, math.floor(each / SIDE_MULTIPLE + 0.5)) * SIDE_MULTIPLE for each in exact]
+    stretches = [block / each for block, each in zip(blocks, exact, strict=True)]
+    if not square and max(stretches) <= MAX_STRETCH and min(stretches) >= 1 / MAX_STRETCH:
+        return InputPlan(blocks[0], blocks[1], (blocks[0], blocks[1]), (blocks[0] / size[0], blocks[1] / size[1]))
+    inner = max(1, round(exact[0])), max(1, round(exact[1]))
     width, height = (side if square else SIDE_MULTIPLE * math.ceil(each / SIDE_MULTIPLE) for each in inner)
-    return Letterbox(width, height, inner, (inner[0] / size[0], inner[1] / size[1]))
+    return InputPlan(width, height, inner, (inner[0] / size[0], inner[1] / size[1]))
 
 
 class YuNet:
@@ -85,7 +94,7 @@ class YuNet:
         self, path: Path, output_range: OutputRange, threads: int = 1, acceleration: Acceleration | None = None
     ) -> None:
         self._path, self._threads, self._acceleration = path, threads, acceleration
-        self._range, self._tables = output_range, output_range.probabilities()
+        self._range, self._scores = output_range, output_range.scores()
         self._network_for = lru_cache(MAX_OPEN_SHAPES)(self._open)
 
     def detect(self, pixels: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
@@ -101,8 +110,8 @@ class YuNet:
         network, order = self._network_for(*pixels.shape[:2])
         # the input's scale is 1 and its zero point -128: a gray value with its top bit flipped
         outputs = network.run((pixels ^ np.uint8(128)).view(np.int8)[None])
-        levels = tuple(outputs[index] for index in order)
-        detections = decode(levels, self._range, self._tables, threshold)
+        levels = [outputs[index] for index in order]
+        detections = decode(levels, self._range, self._scores, threshold)
         return detections[best_of_each_face(detections)]
 
     def _open(self, height: int, width: int) -> tuple[Network, list[int]]:

@@ -5,6 +5,7 @@ Source: Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine I
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,19 +45,21 @@ class OutputRange:
         """Real values, (N, 16) float32, of (N, 16) int8 cells."""
         return self.low + (cells.astype(np.float32) + 127) * ((self.high - self.low) / np.float32(254))
 
-    def probabilities(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Look-up tables, (256,) float32 by the int8 value's bits, of a cell's class and objectness probability."""
-        values = np.arange(256, dtype=np.uint8).view(np.int8)
-        cells = np.repeat(values[:, None], CHANNELS, axis=1)
-        logits = self.dequantize(cells)[:, :2]
-        tables = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        return tables[:, 0].astype(np.float32), tables[:, 1].astype(np.float32)
+    def scores(self) -> NDArray[np.float32]:
+        """Look-up table of scores by the bits of a cell's first two values, class and objectness logit.
+
+        Returns:
+            (65536,) float32: the geometric mean of both probabilities, 0..1.
+        """
+        integers = np.arange(65536, dtype="<u2").view(np.int8).reshape(-1, 2)
+        logits = self.low[:2] + (integers.astype(np.float64) + 127) * ((self.high - self.low)[:2] / 254)
+        return np.asarray(np.sqrt((1 / (1 + np.exp(-logits))).prod(axis=1)), np.float32)
 
 
 def decode(
-    outputs: tuple[NDArray[np.int8], ...],
+    outputs: Sequence[NDArray[np.int8]],
     output_range: OutputRange,
-    tables: tuple[NDArray[np.float32], NDArray[np.float32]],
+    scores: NDArray[np.float32],
     threshold: float,
 ) -> NDArray[np.float32]:
     """Decode the network's outputs.
@@ -64,26 +67,25 @@ def decode(
     Args:
         outputs: (1, h, w, 16) int8 for each of STRIDES.
         output_range: What the outputs' values stand for.
-        tables: Its `probabilities`.
-        threshold: Score, 0..1, from which a detection counts. The score is the geometric mean of both probabilities.
+        scores: Its look-up table.
+        threshold: Score, 0..1, from which a detection counts.
 
     Returns:
         The (K, 15) float32 detections with such a score, in pixels of the network's input.
     """
     detections = []
     for output, stride in zip(outputs, STRIDES, strict=True):
-        columns, cells = output.shape[2], output.reshape(-1, CHANNELS)
-        bits = cells[:, :2].view(np.uint8)
-        products = tables[0][bits[:, 0]] * tables[1][bits[:, 1]]
-        keep = np.flatnonzero(products >= threshold * threshold)
+        cells = output.reshape(-1, CHANNELS)
+        cell_scores = scores[cells.view("<u2")[:, 0]]
+        keep = np.flatnonzero(cell_scores >= threshold)
         if not len(keep):
             continue
-        values = output_range.dequantize(cells[keep])
+        values, columns = output_range.dequantize(cells[keep]), output.shape[2]
         origin = np.stack([keep % columns, keep // columns], axis=1).astype(np.float32)  # (K, 2)
         centre, half = values[:, 2:4] + origin, np.exp(values[:, 4:6]) / 2
         points = (values[:, 6:].reshape(-1, 5, 2) + origin[:, None]).reshape(-1, 10)
         box = np.concatenate([centre - half, centre + half, points], axis=1) * stride
-        detections.append(np.concatenate([box, np.sqrt(products[keep, None])], axis=1))
+        detections.append(np.concatenate([box, cell_scores[keep, None]], axis=1))
     if not detections:
         return np.zeros((0, DETECTION_COLUMNS), np.float32)
     return np.concatenate(detections).astype(np.float32)

@@ -201,7 +201,7 @@ def test_the_input_grows_with_smaller_faces_within_its_limits(
 
 
 def test_the_default_finds_smaller_faces_in_pictures_than_in_video() -> None:
-    assert input_scale((640, 480), None, continuous=True) == 0.5
+    assert input_scale((640, 480), None, continuous=True) == 0.45
     assert input_scale((640, 480), None, continuous=False) == 1
     assert input_scale((640, 480), 20, continuous=True) == 0.8
 
@@ -259,6 +259,19 @@ def test_a_turn_that_has_found_a_face_is_searched_again() -> None:
     paste(pixels, 320, 240, 110, 180)
     found = open_detector(continuous=True)
     assert sum(bool(found.detect(Frame(pixels))) for _ in range(8)) >= 6
+
+
+@pytest.mark.parametrize("angle", [15, 30, 60])
+def test_a_level_face_that_tilts_is_noticed_within_half_a_second(angle: int) -> None:
+    found = open_detector(continuous=True)
+    tilts = []
+    for index in range(12):
+        pixels = canvas()
+        paste(pixels, 320, 240, 110, -angle if index >= 3 else 0)
+        (face,) = found.detect(Frame(pixels, index, index / 10))
+        tilts.append(eye_tilt(face))
+    assert max(map(abs, tilts[:3])) < 8
+    assert tilts[8:] == pytest.approx([angle] * 4, abs=8)
 
 
 def test_no_face_between_two_faces_and_none_in_a_face() -> None:

@@ -1,4 +1,4 @@
-"""YuNet's letterbox, output ranges, decoding, and one detection per face."""
+"""YuNet's input, output ranges, decoding, and one detection per face."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_edge.edge.faces.boxes import iou_with_boxes, share_in_boxes
-from fer_edge.edge.faces.yunet import SIDE_MULTIPLE, letterbox
+from fer_edge.edge.faces.yunet import MAX_STRETCH, SIDE_MULTIPLE, plan_input
 from fer_edge.edge.faces.yunet_decoding import (
     CHANNELS,
     DETECTION_COLUMNS,
@@ -28,13 +28,20 @@ RANGE = OutputRange(np.full(CHANNELS, -8, np.float32), np.full(CHANNELS, 8, np.f
 
 @settings(max_examples=40)
 @given(st.integers(1, 900), st.integers(1, 900), st.floats(0.1, 2), st.booleans(), st.data())
-def test_letterbox_round_trip(width: int, height: int, scale: float, square: bool, data: st.DataObject) -> None:
-    plan = letterbox((width, height), scale, square)
+def test_a_place_in_the_input_is_one_in_the_picture(
+    width: int, height: int, scale: float, square: bool, data: st.DataObject
+) -> None:
+    plan = plan_input((width, height), scale, square)
     placed = plan.place(np.full((height, width, 3), 200, np.uint8))
     assert placed.shape == (plan.height, plan.width, 3)
     assert plan.height % SIDE_MULTIPLE == plan.width % SIDE_MULTIPLE == 0
     assert int((placed[..., 0] == 200).sum()) == plan.inner[0] * plan.inner[1]
-    if not square:  # less than one multiple of padding
+    if square:
+        assert plan.width == plan.height
+    elif plan.inner == (plan.width, plan.height):
+        stretch = plan.scale[0] / plan.scale[1]
+        assert max(stretch, 1 / stretch) <= MAX_STRETCH**2 + 1e-6
+    else:  # less than one multiple of padding
         assert plan.width - plan.inner[0] < SIDE_MULTIPLE and plan.height - plan.inner[1] < SIDE_MULTIPLE
     x, y = data.draw(st.floats(0, width)), data.draw(st.floats(0, height))
     row = np.zeros((1, DETECTION_COLUMNS), np.float32)
@@ -55,7 +62,7 @@ def cells_with_a_face(column: int, row: int) -> tuple[NDArray[np.int8], ...]:
 
 @given(st.integers(0, 5), st.integers(0, 3))
 def test_decoding_puts_a_box_and_points_at_its_cell(column: int, row: int) -> None:
-    (detection,) = decode(cells_with_a_face(column, row), RANGE, RANGE.probabilities(), 0.5)
+    (detection,) = decode(cells_with_a_face(column, row), RANGE, RANGE.scores(), 0.5)
     x, y = 16 * column, 16 * row
     # an offset of 0 is the cell's corner, a logarithm of 0 is one stride
     np.testing.assert_allclose(detection[:4], [x - 8, y - 8, x + 8, y + 8], atol=1e-4)
@@ -66,8 +73,8 @@ def test_decoding_puts_a_box_and_points_at_its_cell(column: int, row: int) -> No
 def test_nothing_is_decoded_from_low_scores() -> None:
     outputs = cells_with_a_face(2, 1)
     outputs[1][0, 1, 2, 1] = 0  # one of two logits is 0: the score is the square root of a half
-    assert decode(outputs, RANGE, RANGE.probabilities(), 0.72).shape == (0, DETECTION_COLUMNS)
-    assert len(decode(outputs, RANGE, RANGE.probabilities(), 0.69)) == 1
+    assert decode(outputs, RANGE, RANGE.scores(), 0.72).shape == (0, DETECTION_COLUMNS)
+    assert len(decode(outputs, RANGE, RANGE.scores(), 0.69)) == 1
 
 
 @given(st.lists(st.integers(-127, 127), min_size=CHANNELS, max_size=CHANNELS))
