@@ -144,7 +144,8 @@ def test_without_a_device_an_accelerator_is_one_line_and_the_next_is_taken_if_as
     assert done.returncode == 0 and "happy" in done.stdout
     fallbacks = [line for line in done.stderr.splitlines() if "falling back from npu" in line]
     placed = [line for line in done.stderr.splitlines() if re.search(r"\d+ operators on cpu", line)]
-    assert len(fallbacks) == len(placed) == 4 and len(done.stderr.splitlines()) == 8  # three models and the detector
+    assert len(fallbacks) == len(placed) > 3  # three models and the detector's networks
+    assert len(done.stderr.splitlines()) == len(fallbacks) + len(placed)
 
 
 def test_where_litert_crashes_the_interpreter_is_the_cpu(
@@ -174,8 +175,8 @@ def test_a_gpu_runs_all_of_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()  # LiteRT writes on stdout too
     assert json.loads(line)["faces"][0]["emotion"] == "happy"
-    assert len(re.findall(r"(\d+) of \1 operators on gpu \(SwiftShader", done.stderr)) == 4
-    assert len(done.stderr.splitlines()) == 4, done.stderr
+    lines = done.stderr.splitlines()  # of three models and the detector's networks
+    assert len(lines) > 3 and all(re.search(r" (\d+) of \1 operators on gpu \(SwiftShader", line) for line in lines)
 
 
 def test_delegate_and_accelerator_exclude_each_other(delegate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
