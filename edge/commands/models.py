@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -109,6 +110,5 @@ def _verified_face_model(name: str, acceleration: Acceleration) -> str:
 
 
 def _line(sha256: str, network: Network) -> str:
-    description, placement = network.description, network.placement
-    runtime = description if placement in description else f"{description}, {placement}"
+    runtime = re.sub("with(out)? XNNPACK$", network.placement, network.description)
     return f"{network.path.name}  sha256 {sha256[:12]}…  {runtime}"
