@@ -25,6 +25,7 @@ from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, write
 from fer_edge.benchmarks.timing import ROUNDS
+from fer_edge.edge.config.click_options import Option
 from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
 from fer_edge.edge.sources.dual_picture import DualPicture
 from fer_edge.edge.sources.jpeg_picture import JpegStream
@@ -144,7 +145,13 @@ def _camera(name: str) -> Camera:
     help="Width and height of a frame, pixels.",
 )
 @click.option(
-    "--frames", "count", type=click.IntRange(2 * ROUNDS), default=150, metavar="N", help="Frames of each case."
+    "--frames",
+    "count",
+    cls=Option,
+    type=click.IntRange(2 * ROUNDS),
+    default=150,
+    metavar="N",
+    help="Frames of each case.",
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=80, metavar="N", help="Quality of the JPEGs.")
 @result_file
