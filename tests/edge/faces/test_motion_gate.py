@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -44,9 +45,11 @@ def camera(noise: float, rate: float = 15, jpeg: int = 0) -> Camera:
         st.builds(rooms.mains_flicker, st.floats(0, 0.1), st.sampled_from([50.0, 60.0])),
     ),
     st.integers(0, 100),
+    st.booleans(),
 )
-def test_noise_and_light_are_no_motion(view: Camera, light: Change, colour: Change, seed: int) -> None:
-    seen = motions(rooms.frames(view, 3, (light, colour), seed))
+def test_noise_and_light_are_no_motion(view: Camera, light: Change, colour: Change, seed: int, sideways: bool) -> None:
+    frames = rooms.frames(view, 3, (light, colour), seed)
+    seen = motions(replace(f, picture=cv2.rotate(f.pixels, cv2.ROTATE_90_CLOCKWISE)) if sideways else f for f in frames)
     assert seen[0] is Motion.SCENE
     assert set(seen[round(view.rate) :]) == {Motion.NONE}
 
