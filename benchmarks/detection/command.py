@@ -28,7 +28,7 @@ from fer_edge.benchmarks.peers import PACKAGES
 from fer_edge.benchmarks.results_io.detection_figures import LARGE, report_lines
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, load_split, write
-from fer_edge.edge.config.click_options import options_from
+from fer_edge.edge.config.click_options import Option, options_from
 from fer_edge.edge.expression.ensemble import Ensemble, open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.pipeline import Pipeline, PipelineOptions
@@ -67,6 +67,7 @@ class SceneOptions:
 @click.option(
     "--detector",
     "detectors",
+    cls=Option,
     multiple=True,
     default=(PipelineOptions().detector,),
     show_default=True,
@@ -76,6 +77,7 @@ class SceneOptions:
 @click.option(
     "--min-face",
     "min_faces",
+    cls=Option,
     default="",
     metavar="PIXELS,…",
     callback=lambda ctx, option, value: (
@@ -84,7 +86,14 @@ class SceneOptions:
     help="Also measure the detectors set to find faces of these sizes.",
 )
 @click.option(
-    "--model", "models", multiple=True, default=MODELS, show_default=True, metavar="MODEL", help="Repeatable."
+    "--model",
+    "models",
+    cls=Option,
+    multiple=True,
+    default=MODELS,
+    show_default=True,
+    metavar="MODEL",
+    help="Repeatable.",
 )
 @one_thread
 @figure_file
