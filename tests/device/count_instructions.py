@@ -126,7 +126,7 @@ def opened_models() -> set[Path]:
 
     def note(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and str(arguments[0]).endswith(".tflite"):
-            paths.add(Path(arguments[0]))
+            paths.add(Path(arguments[0]).resolve())
 
     sys.addaudithook(note)
     return paths

@@ -32,16 +32,23 @@ gcc -shared -fPIC -O2 -o "$place/given/emulator/counter.so" tests/device/instruc
 export PYTHONDONTWRITEBYTECODE=1 EMULATOR
 EMULATOR=$("$emulator" --version | sed -n '1s/ version//p')
 "$2" tests/device/check_instructions.py clips "$place/given/clips.npz"
+"$2" -c 'import configparser
+setup = configparser.ConfigParser()
+setup.read("setup.cfg")
+print(setup["options"]["install_requires"])' >"$place/given/requirements.txt"
 mount_root "$place/given"
 
-echo "== bookworm: pip install ."
-arm cortex-a72 python3 -m venv --clear /root/venv
-arm cortex-a72 /root/venv/bin/python -m pip install --quiet .
+# pip, emulated, takes minutes: it installs what has newer versions, and the checkout is imported from where it is
+python=/root/venv-counted/bin/python
+echo "== bookworm: pip install"
+[[ -e $root/root/venv-counted/bin/pip ]] || arm cortex-a72 python3 -m venv /root/venv-counted
+arm cortex-a72 $python -m pip install --quiet --upgrade -r /mnt/requirements.txt
+ln -s /srv "$root/tmp/fer_edge"
 for cpu in cortex-a53 cortex-a72 cortex-a76; do
     echo "== bookworm, $cpu: instructions"
-    # -E: the emulated program's environment; the same order in every set and dictionary
+    # -E: the emulated program's environment; with a seed, sets have the same order in every run
     arm $cpu /mnt/emulator/ld-linux-x86-64.so.2 --library-path /mnt/emulator /mnt/emulator/qemu-aarch64 \
-        -plugin /mnt/emulator/counter.so,out=/tmp/counts -E PYTHONHASHSEED=0 /root/venv/bin/python \
+        -plugin /mnt/emulator/counter.so,out=/tmp/counts -E PYTHONHASHSEED=0,PYTHONPATH=/tmp $python \
         tests/device/count_instructions.py /mnt/clips.npz /tmp/counts /tmp/result.json
     cp "$root/tmp/result.json" "$place/counted/$cpu.json"
 done

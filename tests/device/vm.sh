@@ -76,7 +76,7 @@ cd $PWD
 echo "up after \$(cut -d' ' -f1 /proc/uptime) s with Linux \$(uname -r)"
 $(printf '%q ' "$@") </dev/null
 echo \$? >$CACHE/exit
-sync; echo o >/proc/sysrq-trigger; sleep 60
+sync; echo o >/proc/sysrq-trigger; while :; do :; done # no file can be read any more
 END
 chmod +x "$CACHE/second"
 
