@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,3 +78,30 @@ def test_two_files_are_compared(tmp_path: Path) -> None:
     for path, count in zip(paths, (10_000_000, 9_000_000), strict=True):
         path.write_text(json.dumps(counts(("A76", "detector", count))))
     assert run("compare", *paths).stdout == "A76, detector: 10.00 M → 9.00 M instructions, -10.0 %\n"
+
+
+# --- what is counted ---------------------------------------------------------------------------------------------
+
+script = runpy.run_path(str(Path(__file__).parents[1] / "device" / "count_instructions.py"))
+
+
+def frames_of(*pattern: tuple[int, bool, int]) -> SimpleNamespace:
+    """A counter whose frames have these instructions, detections and models, again and again."""
+    return SimpleNamespace(frames=lambda clip: itertools.cycle(itertools.starmap(script["Counted"], pattern)))
+
+
+def test_mean_of_a_still_room_is_of_whole_periods() -> None:
+    counter = frames_of((100, True, 0), *[(10, False, 0)] * 8)
+    assert dict(script["empty_frames"](counter, [])) == {"empty room: no detection": 10, "empty room: mean": 20}
+    assert dict(script["empty_frames"](frames_of((100, True, 0)), [])) == {"empty room: mean": 100}
+    assert dict(script["empty_frames"](frames_of((10, False, 0)), []))["empty room: mean"] == 10
+
+
+def test_frames_are_told_apart_by_what_was_to_be_done() -> None:
+    counter = frames_of((100, True, 1), (30, False, 1), (8, False, 0), (6, False, 0), (9, False, 0), (70, False, 3))
+    assert dict(script["face_frames"](counter, [0] * 6)) == {
+        "frame: detection, one model": 100,
+        "frame: tracked, one model": 30,
+        "frame: tracked, cached scores": 8,
+        "frame: mean of a clip": 37,
+    }

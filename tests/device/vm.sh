@@ -65,6 +65,7 @@ END
     for folder in "${covered[@]}"; do
         printf '/bin/busybox mkdir -p %q\n/bin/busybox mount -o bind %q %q\n' "/root$folder" "/lower$folder" "/root$folder"
     done
+    # shellcheck disable=SC2016 # $share is the machine's
     printf '$share work %q\nexec /bin/busybox switch_root /root %q\n' "/root$CACHE" "$CACHE/second"
 } | first_steps "$CACHE/kernel" "$release" virtio_pci 9pnet_virtio 9p
 cat >"$CACHE/second" <<END
