@@ -8,7 +8,7 @@
 #                   virtual machines; a quarter of an hour
 # make test-arm     results compared with this computer's, tests and, on Debian 12, instructions compared with those
 #                   recorded, on emulated 64-bit Arm with Debian 12 and 13, or with SUITE=trixie alone; half an hour
-# make arm-instructions  count the instructions anew and record them, with their table; a quarter of an hour
+# make arm-instructions  count the instructions anew and record them, with their table; five minutes
 # make clean        remove what the above made
 
 PYTHON ?= python3

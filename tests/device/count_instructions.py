@@ -24,6 +24,7 @@ from fer_edge.edge.device.host_info import describe_machine
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.faces.crop import face_crop
+from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
 from fer_edge.edge.tflite.card import sha256
 from fer_edge.edge.types import Frame
@@ -82,8 +83,10 @@ class Counter:
 
 def calls(counter: Counter, pixels: NDArray[np.uint8]) -> Iterator[tuple[str, int]]:
     """The detector on a frame, and each model and the ensemble on its face, from crop to probabilities."""
-    detector, frame = open_pipeline(PipelineOptions(threads=1)).detector, Frame(pixels)
-    yield "face detector, 640x480", counter.median(lambda: detector.detect(frame))
+    frame = Frame(pixels)
+    for name, continuous in (("face detector", True), ("face detector, single picture", False)):
+        detector = open_detector(continuous=continuous)
+        yield name, counter.median(lambda detector=detector: detector.detect(frame))  # type: ignore[misc]
     crops = face_crop(frame, detector.detect(frame)[0])[None]
     for name in (*MODEL_NAMES, "ensemble"):
         classifier = open_classifier(name)
