@@ -32,7 +32,7 @@ MAX_MOTION_SECONDS = 0.19
 SLOW_RATE = 21.0
 """Frame rate below which the detector interval does not get longer in seconds while something moves, frames/s."""
 
-WATCH_SECONDS = 0.09
+WATCH_SECONDS = 0.13
 """Least time between two frames that the motion gate compares while faces are tracked, seconds."""
 
 DEFAULT_RATE = 30.0
@@ -139,7 +139,7 @@ class PatchFollower:
         return frames >= self.interval * factor
 
     def _watch(self, frame: Frame) -> Motion:
-        """Where the scene moves, by the motion gate's newest look at it."""
+        """Where the scene moves, by the newest frame that the motion gate has compared."""
         assert self._gate
         if not (self._tracked and 0 < frame.time - self._watch_time < WATCH_SECONDS):
             self._watch_time = frame.time
