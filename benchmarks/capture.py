@@ -100,7 +100,10 @@ def _two_pictures(pixels: NDArray[np.uint8], quality: int) -> Buffer:
     size = small_size(pixels.shape[1], pixels.shape[0])
     if size is None:
         return (pixels,)
-    return pixels, np.asarray(cv2.cvtColor(cv2.resize(pixels, size), cv2.COLOR_BGR2YUV_I420), np.uint8)
+    luma, red, blue = cv2.split(cv2.cvtColor(cv2.resize(pixels, size), cv2.COLOR_BGR2YCrCb))
+    half = size[0] // 2, size[1] // 2
+    chroma = [cv2.resize(plane, half, interpolation=cv2.INTER_AREA).reshape(-1, size[0]) for plane in (blue, red)]
+    return pixels, np.asarray(np.concatenate([luma, *chroma]), np.uint8)
 
 
 def _dual(buffer: Buffer) -> Content:
@@ -108,7 +111,7 @@ def _dual(buffer: Buffer) -> Content:
     if len(buffer) == 1:
         return pixels
     yuv = buffer[1].copy()
-    return DualPicture(pixels, yuv, (yuv.shape[1], yuv.shape[0] * 2 // 3), full_range=False)
+    return DualPicture(pixels, yuv, (yuv.shape[1], yuv.shape[0] * 2 // 3))
 
 
 CAMERAS = {
