@@ -102,8 +102,8 @@ def _two_pictures(pixels: NDArray[np.uint8], quality: int) -> Buffer:
         return (pixels,)
     luma, red, blue = cv2.split(cv2.cvtColor(cv2.resize(pixels, size), cv2.COLOR_BGR2YCrCb))
     half = size[0] // 2, size[1] // 2
-    chroma = [cv2.resize(plane, half, interpolation=cv2.INTER_AREA).reshape(-1, size[0]) for plane in (blue, red)]
-    return pixels, np.asarray(np.concatenate([luma, *chroma]), np.uint8)
+    planes = (luma, *(cv2.resize(plane, half, interpolation=cv2.INTER_AREA) for plane in (blue, red)))
+    return pixels, np.concatenate([np.ravel(plane) for plane in planes]).reshape(-1, size[0])
 
 
 def _dual(buffer: Buffer) -> Content:
@@ -142,7 +142,7 @@ def _camera(name: str) -> Camera:
 )
 @click.option(
     "--sizes",
-    default="640x480,1280x720",
+    default="640x480,1280x720,1920x1080",
     metavar="WxH,WxH…",
     callback=comma_separated(frame_size, "WxH from 64"),
     help="Width and height of a frame, pixels.",
