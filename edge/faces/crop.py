@@ -12,13 +12,23 @@ from numpy.typing import NDArray
 from fer_edge.edge.preprocess import FACE_SIZE, shrink, to_gray
 from fer_edge.edge.types import Face, Frame
 
-MARGIN = 1.05
-"""Side of the crop in sides of the detector's box."""
+MARGIN = 1.07
+"""Side of the crop in sides of the detector's box, of which a side is the root of the area.
 
-EYE_LINE = 0.385
+Measured, as EYE_LINE and BOX_LINE, with `fer-edge bench crop`: the default detector on 2000 FER2013 training pictures
+enlarged to 240 px, with a face found in 1788 of them. Medians (quartiles), in picture sides: picture / box side 1.070
+(0.986 to 1.184); the midpoint of the eyes at 0.390 of the height (0.365 to 0.412) and 0.500 of the width (0.473 to
+0.525); the box's centre at 0.500 of the height (0.466 to 0.531). Between 0.95 and 1.07 the accuracy of composed scenes
+does not depend on the margin.
+
+The eyes locate the picture with less spread than the box does. Their distance predicts its size no better than the box,
+and shrinks when a head turns. The crop therefore takes its position from the eyes and its size from the box.
+"""
+
+EYE_LINE = 0.39
 """Height of the midpoint of the eyes in the crop, in crop sides from the top."""
 
-BOX_LINE = 0.51
+BOX_LINE = 0.5
 """Height of the box's centre in the crop where the eyes are unknown, in crop sides from the top."""
 
 BLOCK_AVERAGED_SIDE = 96

@@ -14,18 +14,18 @@ from fer_edge.edge.types import Box, Face, Frame
 HAAR_SCORE = 1.0
 """The score of every face, as a cascade gives no probability."""
 
-HAAR_SCALE, HAAR_SHIFT = 0.876, 0.073
-"""From a cascade's box to BlazeFace's, in cascade sides: the new side, and how far down the centre moves.
+HAAR_SCALE = 0.954
+"""Side of YuNet's box in sides of a cascade's, so that `Face.box` has one meaning.
 
-`Face.box` thus has one meaning. Measured under OpenCV 4.11, without this step, with
-`fer-edge bench crop --detector haar --count 1000`: FER2013's pictures are the boxes of such
-a cascade (medians: picture / box side 1.021, centre at 0.500, 0.500), larger and higher up than BlazeFace's.
+Measured under OpenCV 4.11, without this step, with `fer-edge bench crop --detector haar --count 1000`: FER2013's
+pictures are the boxes of such a cascade (medians: picture / box side 1.021, centre at 0.500, 0.500); YuNet's are
+smaller, around the same centre.
 """
 
 
 def convert_haar_box(x: int, y: int, width: int, height: int) -> Box:
-    """Convert a cascade's rectangle to the box that BlazeFace would draw around the same face."""
-    centre_x, centre_y = x + width / 2, y + height * (0.5 + HAAR_SHIFT)
+    """Convert a cascade's rectangle to a box of the size that YuNet would draw around the same face."""
+    centre_x, centre_y = x + width / 2, y + height / 2
     half_width, half_height = width * HAAR_SCALE / 2, height * HAAR_SCALE / 2
     return make_box(centre_x - half_width, centre_y - half_height, centre_x + half_width, centre_y + half_height)
 
