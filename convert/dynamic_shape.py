@@ -1,7 +1,7 @@
 """Let a network take pictures of any shape: `python -m fer_edge.convert.dynamic_shape IN.tflite OUT.tflite`.
 
 Only the reshapes at the end of a convolutional network fix its input's shape, by their number of rows. With -1 there,
-the interpreter can resize the input. The BlazeFace files in models/face/ are made this way.
+the interpreter can resize the input. models/face/blazeface_short.tflite is made this way.
 """
 
 from __future__ import annotations

@@ -73,3 +73,32 @@ class VerificationOptions:
         show_default=".venv-tflite/bin/python if present",
         example=".venv-tflite/bin/python",
     )
+
+
+@dataclass(frozen=True)
+class FaceDetectorOptions:
+    """How the face detector is calibrated, and on how many pictures it is verified."""
+
+    out: Path = option(Path("models/face"), "Folder for the model and faces.json.", metavar="FOLDER")
+    pictures: Path | None = option(
+        None,
+        "Folder of photographs to verify on too, each at several sizes.",
+        metavar="FOLDER",
+        show_default="the portrait alone",
+        example="photographs",
+    )
+    calibration_scenes: int = option(200, "Composed scenes to calibrate on.", metavar="N", minimum=1)
+    verification_scenes: int = option(300, "Composed scenes to verify on.", metavar="N", minimum=1)
+    seed: int = option(1, "Random seed of the scenes.", metavar="N", minimum=0)
+
+
+@dataclass(frozen=True)
+class FaceVerificationOptions:
+    """What the int8 face detector must show before it is written, compared with the float original."""
+
+    min_found: float = option(0.97, "Minimum share of its faces that are found.", metavar="SHARE", minimum=0, maximum=1)
+    max_extra: float = option(0.03, "Maximum number of further faces, as a share of its faces.", metavar="SHARE")
+    min_iou: float = option(
+        0.95, "Minimum mean IoU (intersection over union) of boxes.", metavar="IOU", minimum=0, maximum=1
+    )
+    max_eye_error: float = option(0.03, "Maximum mean distance of the eyes, face widths.", metavar="WIDTHS")

@@ -37,6 +37,10 @@ COMMANDS = {
     "evaluate": ("fer_edge.train.commands.evaluate:evaluate", "Measure models on a labelled split."),
     "ensemble": ("fer_edge.train.commands.ensemble:ensemble", "Fit an ensemble's weights and temperature."),
     "convert": ("fer_edge.convert.commands.convert:convert", "Quantize a float model to int8 TFLite and verify it."),
+    "convert face-detector": (
+        "fer_edge.convert.commands.face_detector:face_detector",
+        "Quantize the face detector YuNet to int8 TFLite and verify it.",
+    ),
     "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
     "config": ("fer_edge.edge.commands.config:config", "Print the settings in effect and where each comes from."),
     "service": ("fer_edge.edge.service.command:service", "Run fer-edge at boot as a systemd service."),

@@ -1,1 +1,1 @@
-"""The commands `convert` and, of the group `models`, label, measure, onnx and sensitivity."""
+"""The commands `convert`, `convert face-detector` and, of the group `models`, label, measure, onnx and sensitivity."""

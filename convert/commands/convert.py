@@ -12,8 +12,13 @@ from fer_edge.train.data.options import DataOptions
 from fer_edge.train.options import TrainingOptions
 
 
+def complete_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What may follow in place of a network: the word that makes another command."""
+    return [each for each in ("face-detector",) if incomplete and each.startswith(incomplete)]
+
+
 @click.command(cls=SectionedCommand)
-@click.argument("name", metavar="NAME|PATH")
+@click.argument("name", metavar="NAME|PATH", shell_complete=complete_name)
 @options_from(DataOptions, "Input", only=("data", "skip_bad"))
 @options_from(TrainingOptions, "Input", only=("runs",))
 @options_from(ConversionOptions, "Export and calibration")
@@ -29,7 +34,8 @@ def convert(
 ) -> None:
     """Quantize a float network to int8 TFLite, verify it on the val split, and write it with its card.
 
-    NAME is a run in --runs; PATH is a run folder, a .keras or a .npz file.
+    NAME is a run in --runs; PATH is a run folder, a .keras or a .npz file. 'fer-edge convert face-detector' converts
+    the face detector.
 
     A model that computes anything in float, agrees too little with the float model, or loses too much accuracy is not
     written.

@@ -7,6 +7,7 @@ import click
 from fer_edge.edge.config.effective import EffectiveValue, effective_values
 from fer_edge.edge.config.example import example_file
 from fer_edge.edge.config.file import find, places
+from fer_edge.edge.config.lazy_group import joined
 from fer_edge.edge.config.option_values import as_toml
 from fer_edge.edge.config.tables import check_all, find_command, settings
 from fer_edge.edge.errors import redact
@@ -48,7 +49,7 @@ def _command_lines(root: click.Context, words: tuple[str, ...]) -> list[str]:
     path = find(root.params["config"])
     command = find_command(root, words)
     in_file = settings(path, root.command, words) if path else {}
-    for word in words:
+    for word in joined(root.command, words):
         in_file = in_file.get(word, {})
     head = [f"# {path}" if path else "# no configuration file", f"[{'.'.join(words)}]"]
     return head + [_line(value) for value in effective_values(command, in_file, path)]

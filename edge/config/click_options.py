@@ -169,7 +169,7 @@ def environment_variable(option: click.Option, context: click.Context) -> str | 
     names = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
     if option.allow_from_autoenv and context.auto_envvar_prefix is not None:
         own = option_key(option) if isinstance(option, Option) else str(option.name)
-        names.append(f"{context.auto_envvar_prefix}_{own}".upper().replace("-", "_"))
+        names.append(f"{context.auto_envvar_prefix}_{own}".upper().replace("-", "_").replace(" ", "_"))
     return next((name for name in names if os.environ.get(name)), None)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from fer_edge.edge.config.file import UNCONFIGURED, read
+from fer_edge.edge.config.lazy_group import joined
 from fer_edge.edge.config.option_values import checked, options
 from fer_edge.edge.errors import ConfigError
 
@@ -31,7 +32,7 @@ def settings(path: Path, root: click.Group, words: Sequence[str]) -> dict[str, A
     Raises:
         ConfigError: The file cannot be read, a table or key is unknown, or an option does not take its value.
     """
-    return _table(f"{path}:", "", read(path), root, None, words)
+    return _table(f"{path}:", "", _read_tables(path, root), root, None, joined(root, words))
 
 
 def find_command(root: click.Context, words: Sequence[str]) -> click.Context:
@@ -48,7 +49,7 @@ def find_command(root: click.Context, words: Sequence[str]) -> click.Context:
         ConfigError: There is no such command, or it is a group.
     """
     context, command = root, root.command
-    for word in words:
+    for word in joined(command, words):
         inner = command.get_command(context, word) if isinstance(command, click.Group) else None
         if inner is None:
             raise ConfigError(f"'{' '.join(words)}' is not a command; 'fer-edge --help' lists them")
@@ -74,14 +75,27 @@ def check_all(path: Path, root: click.Context) -> list[str]:
     """
     group, names = root.command, []
     assert isinstance(group, click.Group)
-    tables = read(path)
+    tables = _read_tables(path, group)
     settings(path, group, [])
     for name, table in tables.items():
         is_group = isinstance(group.get_command(root, name), click.Group)
         for words in [[name, inner] for inner in table] if is_group else [[name]]:
             settings(path, group, words)
-            names.append(".".join(words))
+            names.append(".".join(words).replace(" ", "."))
     return names
+
+
+def _read_tables(path: Path, root: click.Group) -> dict[str, Any]:
+    """The file's tables by command: [convert.face-detector] is that of the command "convert face-detector"."""
+    tables = read(path)
+    for name in root.list_commands(click.Context(root)):
+        first, _, second = name.partition(" ")
+        outer = tables.get(first)
+        if second and isinstance(outer, dict) and second in outer:
+            tables[name] = outer.pop(second)
+            if not outer:
+                del tables[first]
+    return tables
 
 
 def _table(
@@ -93,7 +107,7 @@ def _table(
     words: Sequence[str],
 ) -> dict[str, Any]:
     """The table of a command, or of a group, which holds a table for each of its commands."""
-    at = f"{where} [{name}]" if name else where
+    at = f"{where} [{name.replace(' ', '.')}]" if name else where
     context = click.Context(command, parent, command.name)
     if not isinstance(command, click.Group):
         known = options(command)

@@ -336,3 +336,51 @@ def test_the_examples_values_are_some_that_one_might_want() -> None:
     assert not [key for key in values if values[key] in ("", [], 1) and key in bare]
     assert (values["width"], values["height"], values["latency-budget"]) == (640, 480, 4)
     assert len(values["web-token"]) >= 32 and values["web-token"] != dict(line[1:] for line in sampled())["web-token"]
+
+
+# --- a command of two words ------------------------------------------------------------------------------------
+
+
+def test_a_command_of_two_words_has_a_table_within_the_first_words(tmp_path: Path) -> None:
+    text = '[convert]\nseed = 5\n[convert.face-detector]\nseed = 7\ndata = "x.csv"\n'
+    path = written(tmp_path, text)
+    assert f"{path.name}: [convert], [convert.face-detector]" in fer_edge("config").stdout
+    shown = {words: fer_edge("config", *words).stdout for words in (("convert",), ("convert", "face-detector"))}
+    assert [f"seed = {seed}  # {path.name}" in text for seed, text in zip((5, 7), shown.values(), strict=True)] == [
+        True
+    ] * 2
+    assert "[convert.face-detector]" in shown["convert", "face-detector"]
+    done = fer_edge("convert", "face-detector", "none.whl")  # the data set that the file names is missing
+    assert one_line(done).startswith("fer-edge: x.csv: no such file or folder")
+    written(tmp_path, "[convert.face-detector]\nsed = 7\n")
+    assert (
+        "[convert.face-detector] sed is not an option of 'fer-edge convert face-detector'; did you mean seed"
+        in one_line(fer_edge("convert", "face-detector", "none.whl"))
+    )
+
+
+def test_a_command_of_two_words_has_variables_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_EDGE_CONVERT_FACE_DETECTOR_SEED", "9")
+    assert "seed = 9  # FER_EDGE_CONVERT_FACE_DETECTOR_SEED" in fer_edge("config", "convert", "face-detector").stdout
+    monkeypatch.setenv("FER_EDGE_CONVERT_FACE_DETECTOR_SEED", "many")
+    assert one_line(fer_edge("convert", "face-detector", "x.whl", "--data", "y.csv")).startswith(
+        "fer-edge: FER_EDGE_CONVERT_FACE_DETECTOR_SEED: 'many' is not"
+    )
+
+
+def test_the_second_word_is_listed_and_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert re.search(r"^  convert face-detector +Quantize", fer_edge("--help").stdout, re.MULTILINE)
+    assert (
+        "Usage: fer-edge convert face-detector [OPTIONS] WHEEL|ONNX"
+        in CliRunner().invoke(main, ["convert", "face-detector", "--help"], prog_name="fer-edge").stdout
+    )
+
+    def completed(words: str) -> list[str]:
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - (not words.endswith(" "))))
+        monkeypatch.setenv("_FER_EDGE_COMPLETE", "bash_complete")
+        return CliRunner().invoke(main, [], prog_name="fer-edge").stdout.split()
+
+    assert completed("fer-edge conv") == ["plain,convert"]
+    assert completed("fer-edge convert face") == ["plain,face-detector"]
+    assert completed("fer-edge convert face-detector --min-i") == ["plain,--min-iou"]

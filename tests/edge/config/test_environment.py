@@ -222,7 +222,7 @@ def test_every_option_is_named_in_the_environment_as_on_the_line(monkeypatch: py
     """Whatever the function's parameter is called."""
     for context in commands(click.Context(main, info_name="fer-edge", **main.context_settings)):
         for key, option in options(context.command).items():
-            name = f"{context.auto_envvar_prefix}_{key}".upper().replace("-", "_")
+            name = f"{context.auto_envvar_prefix}_{key}".upper().replace("-", "_").replace(" ", "_")
             assert name.startswith("FER_EDGE_")
             with monkeypatch.context() as patch:
                 patch.setenv(name, "x")
