@@ -20,13 +20,14 @@ INPUT_SHAPE = (1, 256, 320, 3)
 
 OUTPUT_RANGE = OutputRange(
     # class, object; centre; log size; eyes; nose; corners of the mouth
-    low=np.array([-2.5, -2.5, -1.75, -1.75, -0.8, -0.8, -5.5, -4.5, -2.5, -4.5, -4, -2, -5, -1, -2.5, -1], np.float32),
-    high=np.array([2.75, 6, 2.75, 2.75, 3.2, 3.2, 2.5, 2.5, 5.5, 2.5, 4.5, 5, 2.5, 7, 5.5, 7], np.float32),
+    low=np.array([-3, -7, -1.75, -1.75, -0.8, -0.8, -5.5, -4.5, -2.5, -4.5, -4, -2, -5, -1, -2.5, -1], np.float32),
+    high=np.array([3, 6, 2.75, 2.75, 3.2, 3.2, 2.5, 2.5, 5.5, 2.5, 4.5, 5, 2.5, 7, 5.5, 7], np.float32),
 )
 """What -127 and 127 stand for in each output channel; values beyond are clipped.
 
-Wide enough for the cells with a score of 0.35 or more of nearly all faces, up to one as wide as an input of 640 pixels.
-A logit below its range makes the score less than that; beyond the others lie a few values of cells at a face's edge.
+Wide enough for the cells with a score of 0.35 or more of nearly all faces, up to one as wide as an input of 640 pixels;
+what lies beyond is of cells at a large face's edge. The logits reach lower, so that the score of an empty cell is at
+most 0.03.
 """
 
 FIXED_RANGES = {"picture": (0.0, 255.0), **{f"head{index}": (-1.0, 1.0) for index in range(3)}}
