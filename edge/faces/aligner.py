@@ -111,7 +111,7 @@ class Aligner:
             other = max(turned, key=lambda each: each.score)
             best = other if other.score >= best.score + MIN_GAIN else best
         share = min(max((abs(best.tilt) - LEVEL_TILT) / (CLEAR_TILT - LEVEL_TILT), 0.0), 1.0)
-        if self._remember and share == 0 and best.score >= SURE_SCORE:
+        if self._remember and share == 0:
             self._level.append(LevelFace(detection[:4], best.score, frame.time))
         return _as_points(share * best.eyes + (1 - share) * detection[4:8].reshape(2, 2)), best.score
 

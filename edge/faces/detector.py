@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +15,7 @@ from fer_edge.edge.faces.boxes import make_box, sort_by_size
 from fer_edge.edge.faces.crop import eye_tilt
 from fer_edge.edge.faces.yunet import YuNet, open_yunet, plan_input
 from fer_edge.edge.faces.yunet_decoding import best_of_each_face
-from fer_edge.edge.preprocess import to_bgr
+from fer_edge.edge.preprocess import downscale, to_bgr
 from fer_edge.edge.types import Acceleration, Face, Frame
 
 SPECS = ("yunet", "haar")
@@ -44,13 +45,16 @@ MAX_INPUT_AREA = 640 * 640
 """Number of input pixels that such a strip may have."""
 
 MAX_UPRIGHT_TILT = 45.0
-"""Degrees; the frame's quarter turns are searched where a face is tilted further, or where there is none."""
+"""Degrees; turned frames are searched where a face is tilted further, or where there is none."""
+
+SEARCHED_TILTS = (45, -45, 90, -90, 180, 135, -135)
+"""Degrees clockwise of the faces that are upright in the turned frames, in the order in which video is searched."""
 
 SAME_EYES_DISTANCE = 0.4
 """Distance of the midpoints of the eyes, in widths of the smaller box, below which two boxes are of one face."""
 
-TURNED_SHARE = 0.6
-"""Scale of the passes in which quarter turns of the picture are searched, in scales of the upright pass."""
+TURNED_SHARE = 0.75
+"""Scale of the passes in which a single picture is searched turned, in scales of the upright pass."""
 
 
 class Detector(Protocol):
@@ -90,8 +94,7 @@ def open_detector(
         acceleration: Delegate or accelerator of the networks; None for the interpreter alone.
         min_face: Width of the smallest face to find, pixels of the frame: the smaller, the slower. None finds faces of
             1/18 of the longer side in video, and of 1/40 in single pictures.
-        continuous: Whether the frames are of one scene. One quarter turn of a frame is then searched for turned faces,
-            and not all three.
+        continuous: Whether the frames are of one scene. Each is then searched for turned faces of one tilt, not all.
         threshold: Score, 0..1, from which a face of yunet counts.
 
     Returns:
@@ -130,7 +133,7 @@ def input_scale(size: tuple[int, int], min_face: int | None, continuous: bool) -
 
 
 class FaceDetector:
-    """YuNet on the frame and on quarter turns of it, with the eyes that BlazeFace finds in each detected face."""
+    """YuNet on the frame and, where it must be, on turned ones, with the eyes that BlazeFace finds in each face."""
 
     description = "yunet"
 
@@ -140,7 +143,7 @@ class FaceDetector:
         self._network, self._aligner, self._min_face = network, aligner, min_face
         self._continuous, self._threshold = continuous, threshold
         self._candidate_score = min(CANDIDATE_SCORE, threshold)
-        self._next_turn = 1
+        self._next = 0
 
     def detect(self, frame: Frame) -> list[Face]:
         """Find the faces of a frame, largest first, each with its eyes; in its small picture where that is enough."""
@@ -152,43 +155,49 @@ class FaceDetector:
         faces = self._faces(frame, passes, pixels)
         tilts = [eye_tilt(face) for face in faces]
         if not faces or max(map(abs, tilts)) > MAX_UPRIGHT_TILT:
-            turns = (self._video_turn(tilts),) if self._continuous else (1, 2, 3)
-            faces = self._faces(frame, passes | {turn: self._turned(pixels, scale, turn) for turn in turns}, pixels)
+            searched = (self._video_tilt(tilts),) if self._continuous else SEARCHED_TILTS
+            faces = self._faces(frame, passes | {tilt: self._turned(pixels, scale, tilt) for tilt in searched}, pixels)
             if not faces:
-                self._next_turn = self._next_turn % 3 + 1
+                self._next += 1
         return sort_by_size(faces)
 
-    def _video_turn(self, tilts: list[float]) -> int:
-        """The quarter turn to search in this frame: that of a face, or else the next one until one has found a face."""
-        turns = [round(tilt / 90) % 4 for tilt in tilts if abs(tilt) > MAX_UPRIGHT_TILT]
-        self._next_turn = turns[0] if turns else self._next_turn
-        return self._next_turn
+    def _video_tilt(self, tilts: list[float]) -> int:
+        """The tilt to search in this frame: a face's, or else the next one until one has found a face."""
+        for tilt in tilts:
+            if abs(tilt) > MAX_UPRIGHT_TILT:
+                differences = [abs((tilt - searched + 180) % 360 - 180) for searched in SEARCHED_TILTS]
+                self._next = int(np.argmin(differences))
+        return SEARCHED_TILTS[self._next % len(SEARCHED_TILTS)]
 
     def _faces(self, frame: Frame, passes: dict[int, NDArray[np.float32]], pixels: NDArray[np.uint8]) -> list[Face]:
-        """The faces among the detections of each turn, which are in the coordinates of these pixels, with eyes."""
+        """The faces among the detections by tilt, which are in the coordinates of these pixels, with their eyes."""
         detections = np.concatenate(list(passes.values()))
         detections[:, 0:-1:2] *= frame.size[0] / pixels.shape[1]
         detections[:, 1:-1:2] *= frame.size[1] / pixels.shape[0]
-        turns = np.repeat(list(passes), [len(each) for each in passes.values()])
+        tilts = np.repeat(list(passes), [len(each) for each in passes.values()])
         chosen = best_of_each_face(detections)
-        faces = [self._face(frame, detections[index], int(turns[index])) for index in chosen]
+        faces = [self._face(frame, detections[index], int(tilts[index])) for index in chosen]
         return drop_same_eyes([face for face in faces if face.score >= self._threshold])
 
     def _upright(self, pixels: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
         plan = plan_input((pixels.shape[1], pixels.shape[0]), scale)
         return plan.restore(self._network.detect(plan.place(pixels), self._candidate_score))
 
-    def _turned(self, pixels: NDArray[np.uint8], scale: float, turn: int) -> NDArray[np.float32]:
-        """Detections in the picture turned by so many quarter turns counter-clockwise, in its own coordinates."""
-        plan = plan_input((pixels.shape[1], pixels.shape[0]), TURNED_SHARE * scale, square=True)
-        turned = np.ascontiguousarray(np.rot90(plan.place(pixels), turn))
+    def _turned(self, pixels: NDArray[np.uint8], scale: float, tilt: int) -> NDArray[np.float32]:
+        """Detections of faces with that tilt, degrees clockwise, in a reduced picture that is turned upright by it."""
+        share = 1.0 if self._continuous else TURNED_SHARE
+        plan = plan_input((pixels.shape[1], pixels.shape[0]), share * scale, square=True)
+        small = downscale(pixels, plan.inner)
+        middle = (plan.inner[0] / 2, plan.inner[1] / 2)
+        matrix = np.asarray(cv2.getRotationMatrix2D(middle, tilt, 1), np.float64)  # counter-clockwise
+        matrix[:, 2] += np.subtract((plan.width / 2, plan.height / 2), middle)
+        turned = np.asarray(cv2.warpAffine(small, matrix, (plan.width, plan.height)), np.uint8)
         detections = self._network.detect(turned, self._candidate_score)
-        return plan.restore(turn_back(detections, turn, plan.width))
+        return plan.restore(turn_back(detections, matrix, tilt))
 
-    def _face(self, frame: Frame, detection: NDArray[np.float32], turn: int) -> Face:
-        # turned counter-clockwise, the face was upright: in the frame it is tilted clockwise
-        eyes, eye_score = self._aligner.align(frame, detection, 90.0 * turn)
-        score = combine_scores(float(detection[-1]), eye_score, is_turned=turn != 0)
+    def _face(self, frame: Frame, detection: NDArray[np.float32], tilt: int) -> Face:
+        eyes, eye_score = self._aligner.align(frame, detection, tilt)
+        score = combine_scores(float(detection[-1]), eye_score, is_turned=tilt != 0)
         return Face(make_box(*detection[:4].tolist()), score, eyes, eye_score=eye_score)
 
 
@@ -198,7 +207,7 @@ def combine_scores(detection_score: float, eye_score: float, is_turned: bool) ->
     Args:
         detection_score: YuNet's score, 0..1.
         eye_score: BlazeFace's score, 0..1.
-        is_turned: Whether the face was detected in a quarter turn of the frame, where fewer faces are and as many
+        is_turned: Whether the face was detected in a turned frame, where fewer faces are and as many
             things that look like one.
 
     Returns:
@@ -225,20 +234,23 @@ def _eye_distance(a: Face, b: Face) -> float:
     return float(np.linalg.norm(middles[0] - middles[1])) / min(a.box.width, b.box.width)
 
 
-def turn_back(detections: NDArray[np.float32], turn: int, side: int) -> NDArray[np.float32]:
-    """Convert detections of a turned square picture to the coordinates of the picture itself.
+def turn_back(detections: NDArray[np.float32], matrix: NDArray[np.float64], tilt: float) -> NDArray[np.float32]:
+    """Convert detections in a turned picture to the coordinates of the picture itself.
 
     Args:
         detections: (K, 15), in pixels of the turned picture.
-        turn: Number of quarter turns counter-clockwise by which it was turned.
-        side: Side of the square, pixels.
+        matrix: (2, 3), from pixels of the picture to those of the turned one.
+        tilt: Degrees counter-clockwise by which it was turned.
 
     Returns:
-        (K, 15).
+        (K, 15) float32; the upright boxes around the turned ones, reduced to the same area.
     """
-    points = detections[:, :-1].reshape(len(detections), 7, 2)
-    for _ in range(turn):
-        points = np.stack([side - points[..., 1], points[..., 0]], axis=-1)
-    corners = points[:, :2]
-    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    return np.concatenate([boxes, points[:, 2:].reshape(len(detections), 10), detections[:, -1:]], axis=1)
+    back = cv2.invertAffineTransform(matrix)
+    centres, sides = (detections[:, :2] + detections[:, 2:4]) / 2, detections[:, 2:4] - detections[:, :2]
+    points = np.concatenate([centres, detections[:, 4:14]], axis=1).reshape(-1, 6, 2) @ back[:, :2].T + back[:, 2]
+    cos, sin = abs(math.cos(math.radians(tilt))), abs(math.sin(math.radians(tilt)))
+    around = sides * cos + sides[:, ::-1] * sin
+    growth = np.sqrt(around.prod(axis=1, keepdims=True) / np.maximum(sides.prod(axis=1, keepdims=True), 1e-9))
+    half = around / np.maximum(growth, 1e-9) / 2
+    boxes = np.concatenate([points[:, 0] - half, points[:, 0] + half], axis=1)
+    return np.concatenate([boxes, points[:, 1:].reshape(-1, 10), detections[:, -1:]], axis=1).astype(np.float32)

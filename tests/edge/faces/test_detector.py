@@ -21,9 +21,11 @@ from fer_edge.edge.faces.detector import (
     INPUT_SIDES,
     MAX_ENLARGEMENT,
     MAX_INPUT_AREA,
+    SEARCHED_TILTS,
     Detector,
     input_scale,
     open_detector,
+    turn_back,
 )
 from fer_edge.edge.faces.face_models import FACE_MODELS, YUNET, verified_face_model
 from fer_edge.edge.faces.haar import HAAR_SCALE, convert_haar_box
@@ -247,7 +249,7 @@ def test_a_turned_face_is_detected_with_its_tilt(angle: int, continuous: bool) -
     paste(pixels, 320, 240, 150, -angle)  # of 110 px and at 135 degrees, one in seven is not
     found = open_detector(continuous=continuous)
     faces: list[Face] = []
-    for _ in range(1 if not continuous else 3):  # in video, one quarter turn is searched per frame
+    for _ in range(1 if not continuous else len(SEARCHED_TILTS)):  # in video, one tilt is searched per frame
         faces = faces or found.detect(Frame(pixels))
     (face,) = faces
     assert is_near(face.box, 320, 240, 150)
@@ -258,7 +260,23 @@ def test_a_turn_that_has_found_a_face_is_searched_again() -> None:
     pixels = canvas()
     paste(pixels, 320, 240, 110, 180)
     found = open_detector(continuous=True)
-    assert sum(bool(found.detect(Frame(pixels))) for _ in range(8)) >= 6
+    assert [bool(found.detect(Frame(pixels))) for _ in range(12)].count(True) >= 12 - SEARCHED_TILTS.index(180)
+
+
+@given(st.sampled_from(SEARCHED_TILTS), st.floats(0, 150), st.floats(0, 150), st.floats(5, 60))
+def test_turned_detections_are_where_they_are_in_the_picture(tilt: int, x: float, y: float, side: float) -> None:
+    matrix = cv2.getRotationMatrix2D((80, 60), tilt, 1)
+    turned = matrix[:, :2] @ (x, y) + matrix[:, 2]
+    row = np.zeros((1, 15), np.float32)
+    half = np.array([side / 2, side])
+    row[0, :4] = np.concatenate([turned - half, turned + half])
+    row[0, 4:14], row[0, -1] = np.tile(turned, 5), 0.7
+    (back,) = turn_back(row, matrix, tilt)
+    width, height = back[2:4] - back[:2]
+    np.testing.assert_allclose((back[:2] + back[2:4]) / 2, (x, y), atol=1e-3)
+    np.testing.assert_allclose(back[4:14].reshape(5, 2), [(x, y)] * 5, atol=1e-3)
+    assert width * height == pytest.approx(2 * side * side, rel=1e-4)
+    assert width / height == pytest.approx(1 if tilt % 90 else 2 if abs(tilt) == 90 else 0.5, rel=1e-3)
 
 
 @pytest.mark.parametrize("angle", [15, 30, 60])
