@@ -73,7 +73,7 @@ class PipelineOptions:
         metavar="PIXELS",
         minimum=8,
         example=32,
-        show_default="1/18 of the longer side in video, 1/40 in pictures",
+        show_default="1/16 of the longer side in video, 1/40 in pictures",
     )
     detect_every: int = option(
         4,

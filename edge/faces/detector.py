@@ -32,7 +32,7 @@ NETWORK_FACE = 16.0
 INPUT_SIDES = (160, 640)
 """Least and greatest length of the input's longer side, pixels, that `min_face` chooses from."""
 
-VIDEO_SIDE, PICTURE_SIDE = 288, 640
+VIDEO_SIDE, PICTURE_SIDE = 256, 640
 """Length of the input's longer side, pixels, unless `min_face` sets it: in video, and in single pictures."""
 
 MAX_ENLARGEMENT = 2.0
@@ -93,7 +93,7 @@ def open_detector(
         threads: Threads of the networks.
         acceleration: Delegate or accelerator of the networks; None for the interpreter alone.
         min_face: Width of the smallest face to find, pixels of the frame: the smaller, the slower. None finds faces of
-            1/18 of the longer side in video, and of 1/40 in single pictures.
+            1/16 of the longer side in video, and of 1/40 in single pictures.
         continuous: Whether the frames are of one scene. Each is then searched for turned faces of one tilt, not all.
         threshold: Score, 0..1, from which a face of yunet counts.
 
