@@ -28,10 +28,10 @@ def discount(scores: NDArray[np.float32], eye_scores: Sequence[float]) -> NDArra
     Returns:
         (N, 7) float32 probabilities, mixed with even ones where the eyes are unsure.
     """
-    share = (np.asarray(eye_scores, np.float32)[:, None] - UNSURE_EYES) / (SURE_EYES - UNSURE_EYES)
-    trust = np.clip(share, 0, 1).astype(np.float32)
+    sure = np.asarray(eye_scores, np.float32)[:, None]
+    trust = np.clip((sure - UNSURE_EYES) / (SURE_EYES - UNSURE_EYES), 0, 1).astype(np.float32)
     mixed = trust * scores + (1 - trust) / np.float32(scores.shape[1])
-    return np.where(trust == 1, scores, mixed)  # not a bit is changed where the eyes are sure
+    return np.where(sure >= SURE_EYES, scores, mixed)  # not a bit is changed where the eyes are sure
 
 
 def total_variation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
