@@ -51,6 +51,7 @@ def camera(picture: NDArray[np.uint8]) -> Iterator[None]:
             if stopped.wait(0.1):
                 return
 
+    os.write(device, jpegs[0])  # before the first picture it is no camera
     writer = threading.Thread(target=write)
     writer.start()
     try:
