@@ -33,7 +33,7 @@ from fer_edge.edge.types import Box, Face, Frame, Prediction
 @click.option("--faces-cropped", is_flag=True, help="Take each picture for a cropped face, and detect none.")
 @options_from(
     PipelineOptions,
-    only=("model", "early_exit", "detector", "threads", "delegate", "accelerator"),
+    only=("model", "early_exit", "detector", "min_face", "threads", "delegate", "accelerator"),
     defaults={"early_exit": False},
 )
 @click.option(

@@ -29,7 +29,7 @@ CANDIDATE_SCORE = 0.35
 NETWORK_FACE = 16.0
 """Width of a face in the network's input, pixels, from which it is found reliably."""
 
-INPUT_SIDES = (160, 640)
+INPUT_SIDES = (160, 1920)
 """Least and greatest length of the input's longer side, pixels, that `min_face` chooses from."""
 
 VIDEO_SIDE, PICTURE_SIDE = 256, 640
