@@ -23,11 +23,21 @@ def make_box(x0: float, y0: float, x1: float, y1: float) -> Box:
 
 def box_iou(a: Box, b: Box) -> float:
     """Intersection over union of two boxes, 0..1; 0 for boxes without area."""
+    shared = _shared_area(a, b)
+    union = a.width * a.height + b.width * b.height - shared
+    return shared / union if union > 0 else 0.0
+
+
+def share_in_box(a: Box, b: Box) -> float:
+    """The share, 0..1, of box a that lies in box b; 0 for a box without area."""
+    area = a.width * a.height
+    return _shared_area(a, b) / area if area > 0 else 0.0
+
+
+def _shared_area(a: Box, b: Box) -> int:
     width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
-    intersection = max(0, width) * max(0, height)
-    union = a.width * a.height + b.width * b.height - intersection
-    return intersection / union if union > 0 else 0.0
+    return max(0, width) * max(0, height)
 
 
 def iou_with_boxes(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:

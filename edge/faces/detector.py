@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.faces.aligner import Aligner, open_aligner
-from fer_edge.edge.faces.boxes import make_box, sort_by_size
+from fer_edge.edge.faces.boxes import make_box, share_in_box, sort_by_size
 from fer_edge.edge.faces.crop import eye_tilt
 from fer_edge.edge.faces.yunet import YuNet, open_yunet, plan_input
 from fer_edge.edge.faces.yunet_decoding import best_of_each_face
@@ -49,6 +49,9 @@ MAX_UPRIGHT_TILT = 45.0
 
 SEARCHED_TILTS = (45, -45, 90, -90, 180, 135, -135)
 """Degrees clockwise of the faces that are upright in the turned frames, in the order in which video is searched."""
+
+MAX_COVERED = 0.5
+"""Share of a face's box that may lie in the boxes of faces with higher scores: more is seen between two faces."""
 
 SAME_EYES_DISTANCE = 0.4
 """Distance of the midpoints of the eyes, in widths of the smaller box, below which two boxes are of one face."""
@@ -177,7 +180,7 @@ class FaceDetector:
         tilts = np.repeat(list(passes), [len(each) for each in passes.values()])
         chosen = best_of_each_face(detections)
         faces = [self._face(frame, detections[index], int(tilts[index])) for index in chosen]
-        return drop_same_eyes([face for face in faces if face.score >= self._threshold])
+        return drop_phantoms([face for face in faces if face.score >= self._threshold])
 
     def _upright(self, pixels: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
         plan = plan_input((pixels.shape[1], pixels.shape[0]), scale)
@@ -219,11 +222,19 @@ def combine_scores(detection_score: float, eye_score: float, is_turned: bool) ->
     return math.sqrt(detection_score) * math.sqrt(max(eye_score, math.sqrt(detection_score * eye_score)))
 
 
-def drop_same_eyes(faces: list[Face]) -> list[Face]:
-    """Drop a face whose eyes are those of a face with a higher score, best first: two boxes around one head."""
+def drop_phantoms(faces: list[Face]) -> list[Face]:
+    """Drop second boxes around one head, and boxes between two heads.
+
+    Args:
+        faces: The faces of a frame, with eyes.
+
+    Returns:
+        Those whose eyes and boxes are not the eyes of, or in the boxes of, faces with higher scores; best first.
+    """
     kept: list[Face] = []
     for face in sorted(faces, key=lambda each: -each.score):
-        if not any(_eye_distance(face, other) < SAME_EYES_DISTANCE for other in kept):
+        is_second = any(_eye_distance(face, other) < SAME_EYES_DISTANCE for other in kept)
+        if not is_second and sum(share_in_box(face.box, other.box) for other in kept) <= MAX_COVERED:
             kept.append(face)
     return kept
 

@@ -23,6 +23,7 @@ from fer_edge.edge.faces.detector import (
     MAX_INPUT_AREA,
     SEARCHED_TILTS,
     Detector,
+    drop_phantoms,
     input_scale,
     open_detector,
     turn_back,
@@ -290,6 +291,14 @@ def test_a_level_face_that_tilts_is_noticed_within_half_a_second(angle: int) -> 
         tilts.append(eye_tilt(face))
     assert max(map(abs, tilts[:3])) < 8
     assert tilts[8:] == pytest.approx([angle] * 4, abs=8)
+
+
+def test_a_box_between_two_faces_is_dropped() -> None:
+    eyes = [((x + 30.0, 40.0), (x + 70.0, 40.0)) for x in (0, 110, 60)]
+    left, right = Face(Box(0, 0, 100, 130), 0.9, eyes[0]), Face(Box(110, 0, 100, 130), 0.9, eyes[1])
+    between = Face(Box(60, 10, 90, 110), 0.8, eyes[2])
+    assert drop_phantoms([between, left, right]) == [left, right]
+    assert drop_phantoms([between, left]) == [left, between]
 
 
 def test_no_face_between_two_faces_and_none_in_a_face() -> None:
