@@ -251,6 +251,7 @@ def test_another_network_is_refused(wheel: Path, synthetic_csv: Path, tmp_path: 
     assert not (tmp_path / "face").exists()
 
 
+@pytest.mark.tensorflow
 def test_a_missing_extra_is_one_line(synthetic_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("conversion", "original", "network"):
         monkeypatch.delitem(sys.modules, f"fer_edge.convert.face_detector.{name}", raising=False)

@@ -350,13 +350,18 @@ def test_a_command_of_two_words_has_a_table_within_the_first_words(tmp_path: Pat
         True
     ] * 2
     assert "[convert.face-detector]" in shown["convert", "face-detector"]
-    done = fer_edge("convert", "face-detector", "none.whl")  # the data set that the file names is missing
-    assert one_line(done).startswith("fer-edge: x.csv: no such file or folder")
     written(tmp_path, "[convert.face-detector]\nsed = 7\n")
     assert (
         "[convert.face-detector] sed is not an option of 'fer-edge convert face-detector'; did you mean seed"
         in one_line(fer_edge("convert", "face-detector", "none.whl"))
     )
+
+
+@pytest.mark.tensorflow
+def test_a_command_of_two_words_takes_its_values_from_the_file(tmp_path: Path) -> None:
+    written(tmp_path, '[convert.face-detector]\ndata = "x.csv"\n')
+    done = fer_edge("convert", "face-detector", "none.whl")
+    assert one_line(done).startswith("fer-edge: x.csv: no such file or folder")
 
 
 def test_a_command_of_two_words_has_variables_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
