@@ -16,7 +16,7 @@ rm -r "/usr/src/$source" "/usr/src/$source.tar.xz"
 
 # the packages of apt stay in use: OpenCV for its GStreamer, and what the camera library was built against
 python3 -m venv --system-site-packages /opt/venv
-/opt/venv/bin/pip install --quiet picamera2 'ai-edge-litert>=2.1' 'click>=8.2'
+/opt/venv/bin/pip install --quiet picamera2 'ai-edge-litert>=2.3' 'click>=8.2'
 site=$(echo /opt/venv/lib/python3*/site-packages)
 echo /srv >"$site/checkout.pth"
 # picamera2 imports the library for a display without one, too
