@@ -72,8 +72,8 @@ class PipelineOptions:
         "Width of the smallest face to find, pixels of the frame; a smaller one takes more time.",
         metavar="PIXELS",
         minimum=8,
-        example=32,
-        show_default="1/16 of the longer side in video, 1/40 in pictures",
+        example=40,
+        show_default="1/11 of the longer side in video, 1/27 in pictures",
     )
     detect_every: int = option(
         4,

@@ -206,7 +206,7 @@ def test_the_input_grows_with_smaller_faces_within_its_limits(
 def test_the_default_finds_smaller_faces_in_pictures_than_in_video() -> None:
     assert input_scale((640, 480), None, continuous=True) == 0.4
     assert input_scale((640, 480), None, continuous=False) == 1
-    assert input_scale((640, 480), 20, continuous=True) == 0.8
+    assert input_scale((640, 480), 20, continuous=True) == 1.2
 
 
 @pytest.mark.parametrize("upright", [False, True])
