@@ -21,7 +21,11 @@ from fer_edge.edge.types import Acceleration, Face, Frame
 SPECS = ("yunet", "haar")
 
 THRESHOLD = 0.6
-"""Score, 0..1, from which a face counts, see `combine_scores`."""
+"""Score, 0..1, from which a face counts, see `combine_scores`.
+
+Chosen by the curve of `fer-edge bench detection`: one of 66 pictures without a face then has a false one. At 0.5 three
+have one, and the recall of faces from 32 px in 640x480 grows from 91 to 93 %.
+"""
 
 CANDIDATE_SCORE = 0.35
 """YuNet's score, 0..1, from which BlazeFace is asked whether it sees a face too."""
