@@ -201,7 +201,7 @@ def accelerators(machine: Machine) -> CheckResult:
     found = [line.partition(" on ")[2] for line in process.stdout.splitlines()]
     if process.exit_code or not found:
         return CheckResult(OK, "none for LiteRT: the processor runs the networks")
-    return CheckResult(OK, f"{', '.join(found)}; fer-edge bench latency --accelerator tells whether it is faster")
+    return CheckResult(OK, f"{', '.join(found)}; fer-edge bench latency --accelerator measures whether it is faster")
 
 
 def config(machine: Machine) -> CheckResult:

@@ -28,7 +28,7 @@ have one, and the recall of faces from 32 px in 640x480 grows from 91 to 93 %.
 """
 
 CANDIDATE_SCORE = 0.35
-"""YuNet's score, 0..1, from which BlazeFace is asked whether it sees a face too."""
+"""YuNet's score, 0..1, from which a detection is a candidate that BlazeFace may confirm."""
 
 NETWORK_FACE = 24.0
 """Width of a face in the network's input, pixels, from which it is found reliably; at 16 nine of ten are."""
@@ -62,6 +62,10 @@ SAME_EYES_DISTANCE = 0.4
 
 TURNED_SHARE = 0.75
 """Scale of the passes in which a single picture is searched turned, in scales of the upright pass."""
+
+
+MAX_TURNED_SIDE = 960
+"""Side of a turned pass's input, pixels, at most: it is square, however narrow the picture is."""
 
 
 class Detector(Protocol):
@@ -192,8 +196,9 @@ class FaceDetector:
 
     def _turned(self, pixels: NDArray[np.uint8], scale: float, tilt: int) -> NDArray[np.float32]:
         """Detections of faces with that tilt, degrees clockwise, in a reduced picture that is turned upright by it."""
-        share = 1.0 if self._continuous else TURNED_SHARE
-        plan = plan_input((pixels.shape[1], pixels.shape[0]), share * scale, square=True)
+        scale *= 1.0 if self._continuous else TURNED_SHARE
+        scale = min(scale, MAX_TURNED_SIDE / max(pixels.shape[:2]))
+        plan = plan_input((pixels.shape[1], pixels.shape[0]), scale, square=True)
         small = downscale(pixels, plan.inner)
         middle = (plan.inner[0] / 2, plan.inner[1] / 2)
         matrix = np.asarray(cv2.getRotationMatrix2D(middle, tilt, 1), np.float64)  # counter-clockwise

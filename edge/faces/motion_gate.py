@@ -52,7 +52,7 @@ LIGHT_TOLERANCE = 0.2
 """Share of a cell's change by gains and offset that counts as deviation: they are not exact in clipped areas."""
 
 CLIPPED = 235.0
-"""Gray level from which a cell may be clipped: it tells nothing of the light, and little of the scene."""
+"""Gray level from which a cell may be clipped: it then says little about the light and the scene."""
 
 CLIPPED_DEVIATION = 16.0
 """Usual deviation of a clipped cell, gray levels: how much darker it is in another light is unknown."""
@@ -205,7 +205,7 @@ def _relight(before: NDArray[np.float32], now: NDArray[np.float32], known: NDArr
     mean, new_mean = float(np.dot(weights, first)) / count, float(np.dot(weights, second)) / count
     variance = float(np.dot(counted.ravel(), first)) / count - mean * mean
     covariance = float(np.dot(counted.ravel(), second)) / count - mean * new_mean
-    gain = (covariance + 1) / (max(0.0, variance) + 1)  # 1 where there is no contrast to tell it
+    gain = (covariance + 1) / (max(0.0, variance) + 1)  # 1 where there is too little contrast
     expected = cv2.addWeighted(before, gain, before, 0, new_mean - gain * mean)
     # a sensor is wider than high, and is read row by row: columns of an upright picture
     axis, sums = (1, "ij,ij->i") if now.shape[1] >= now.shape[0] else (0, "ij,ij->j")

@@ -21,6 +21,7 @@ from fer_edge.edge.faces.detector import (
     INPUT_SIDES,
     MAX_ENLARGEMENT,
     MAX_INPUT_AREA,
+    MAX_TURNED_SIDE,
     SEARCHED_TILTS,
     Detector,
     drop_phantoms,
@@ -30,7 +31,8 @@ from fer_edge.edge.faces.detector import (
 )
 from fer_edge.edge.faces.face_models import FACE_MODELS, YUNET, verified_face_model
 from fer_edge.edge.faces.haar import HAAR_SCALE, convert_haar_box
-from fer_edge.edge.faces.yunet import open_yunet
+from fer_edge.edge.faces.yunet import YuNet, open_yunet
+from fer_edge.edge.faces.yunet_decoding import DETECTION_COLUMNS
 from fer_edge.edge.sources.dual_picture import DualPicture
 from fer_edge.edge.types import Box, Face, Frame
 
@@ -38,6 +40,8 @@ ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "models" / "face"
 CENTRE = (226.0, 121.0)
 """The centre of the astronaut's face in the 512x512 picture, pixels."""
+
+NO_DETECTION = np.zeros((0, DETECTION_COLUMNS), np.float32)
 
 FACE_WIDTH = 107
 """Its width, pixels."""
@@ -255,6 +259,14 @@ def test_a_turned_face_is_detected_with_its_tilt(angle: int, continuous: bool) -
     (face,) = faces
     assert is_near(face.box, 320, 240, 150)
     assert abs((eye_tilt(face) - angle + 180) % 360 - 180) < 15
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_a_long_strip_is_searched_turned_in_a_bounded_square(monkeypatch: pytest.MonkeyPatch, continuous: bool) -> None:
+    inputs: list[int] = []
+    monkeypatch.setattr(YuNet, "detect", lambda network, pixels, threshold: inputs.append(pixels.size) or NO_DETECTION)
+    assert open_detector(continuous=continuous).detect(Frame(canvas(20_000, 60))) == []
+    assert len(inputs) > 1 and max(inputs) <= 3 * max(MAX_TURNED_SIDE**2, 2 * MAX_INPUT_AREA)
 
 
 def test_a_turn_that_has_found_a_face_is_searched_again() -> None:
