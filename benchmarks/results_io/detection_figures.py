@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import fsum
 from typing import Any
 
 import numpy as np
@@ -74,10 +75,13 @@ def against(row: dict[str, Any], other: dict[str, Any], model: str) -> tuple[flo
 
 
 def mean(row: dict[str, Any], where: Where, name: str, figure: str = "mean") -> float | None:
-    """The mean over faces of a figure of the cases that are meant; None where none was measured."""
+    """The mean over faces of a figure of the cases that are meant; None where none was measured.
+
+    Added by fsum: sum() rounds differently from Python 3.12 on, and a published digit would with it.
+    """
     cells = [cell[name] for cell in row["cells"] if where(cell) and name in cell]
     total = sum(cell["count"] for cell in cells)
-    return sum(cell[figure] * cell["count"] for cell in cells) / total if total else None
+    return fsum(cell[figure] * cell["count"] for cell in cells) / total if total else None
 
 
 def share_text(hits: int, total: int, digits: int = 0) -> str:
