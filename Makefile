@@ -3,6 +3,7 @@
 # make test         all tests, in an environment of their own
 # make test-fast    the tests that need no TensorFlow, browser, broker or systemd and are not slow; a minute
 # make test-lowest  the runtime's part of test-fast with the oldest versions that setup.cfg allows
+# make test-faults  the faults of docs/reliability.md with many cases each, and their results into that page; half an hour
 # make lint         ruff, mypy and codespell
 # make test-device  V4L2 cameras, unplugging and reconnecting, libcamera, GStreamer and the systemd service, in two
 #                   virtual machines; a quarter of an hour
@@ -31,7 +32,7 @@ FAST = not slow and not tensorflow and not browser and not system
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo page test test-fast test-lowest test-device test-arm arm-instructions lint mypy clean
+.PHONY: demo page test test-fast test-lowest test-faults test-device test-arm arm-instructions lint mypy clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -52,6 +53,12 @@ test-fast: $(VENV_FAST)/ready
 
 test-lowest: $(VENV_LOWEST)/ready
 	$(VENV_LOWEST)/bin/python -m pytest $(WORKERS) -m '$(FAST)' tests/edge $(PYTEST)
+
+# JUnit's file is what the page's results are written from, also where a test fails
+test-faults: $(VENV_TEST)/ready
+	@mkdir -p .cache
+	status=0; $(VENV_TEST)/bin/python -m pytest -m faults --long --junit-xml .cache/faults.xml $(PYTEST) || status=1; \
+	$(VENV_TEST)/bin/python tests/faults/write_results.py .cache/faults.xml || status=1; exit $$status
 
 test-device: $(VENV)/ready
 	status=0; tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py || status=1; \

@@ -44,6 +44,16 @@ NEEDS = {"tiny": "tensorflow", "finished_run": "tensorflow", "mosquitto": "syste
 """Fixtures whose tests are marked with what they need."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="many more cases: fuzzing, random signals (make test-faults)")
+
+
+@pytest.fixture(scope="session")
+def cases(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """How many cases a repeated test tries: `cases(few, many)` is `many` with --long."""
+    return lambda few, many: many if request.config.getoption("--long") else few
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by the fixtures that they use."""
     for item in items:
