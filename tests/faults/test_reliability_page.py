@@ -7,20 +7,19 @@ import ast
 from fault_tables import ROOT, page_text, rows
 
 
+MARK = "pytest.mark.faults"
+
+
 def marked_tests() -> set[tuple[str, str]]:
-    """Test functions with `@pytest.mark.faults`, as (path below `tests/`, name)."""
+    """Test functions with `@pytest.mark.faults`, or in a module with that mark, as (path below `tests/`, name)."""
     found = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
-        tree = ast.parse(path.read_text("utf-8"))
-        whole = any(
-            isinstance(node, ast.Assign) and "pytest.mark.faults" in ast.unparse(node.value)
-            for node in tree.body
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
-        )
-        for node in tree.body:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                if whole or any(ast.unparse(each).startswith("pytest.mark.faults") for each in node.decorator_list):
-                    found.add((str(path.relative_to(ROOT / "tests")), node.name))
+        nodes = ast.parse(path.read_text("utf-8")).body
+        whole = any(isinstance(node, ast.Assign) and MARK in ast.unparse(node.value) for node in nodes)
+        functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+        for test in functions:
+            if whole or any(MARK in ast.unparse(decorator) for decorator in test.decorator_list):
+                found.add((str(path.relative_to(ROOT / "tests")), test.name))
     return found
 
 

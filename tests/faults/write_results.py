@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from fault_tables import PAGE, page_text, rows
 
