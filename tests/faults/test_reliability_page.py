@@ -6,7 +6,6 @@ import ast
 
 from fault_tables import ROOT, page_text, rows
 
-
 MARK = "pytest.mark.faults"
 
 
@@ -15,7 +14,7 @@ def marked_tests() -> set[tuple[str, str]]:
     found = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
         nodes = ast.parse(path.read_text("utf-8")).body
-        whole = any(isinstance(node, ast.Assign) and MARK in ast.unparse(node.value) for node in nodes)
+        whole = any(ast.unparse(node).startswith("pytestmark = ") and MARK in ast.unparse(node) for node in nodes)
         functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
         for test in functions:
             if whole or any(MARK in ast.unparse(decorator) for decorator in test.decorator_list):
