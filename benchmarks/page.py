@@ -70,7 +70,7 @@ def page(viewers: tuple[int, ...], seconds: float, out: Path | None) -> None:
     runs = {case: Counter[str]() for case in cases}
     with TemporaryDirectory() as folder:
         clip = write_clip(Path(folder) / "clip.avi", CLIP_FRAMES, CLIP_FACES, *CLIP_SIZE)
-        with open_page(clip) as server:
+        with open_page("--source", str(clip), "--loop", "--model", "ensemble") as server:
             for case in track(ROUNDS * cases, "cases", ROUNDS * len(cases)):
                 counts = _counts(server)
                 asyncio.run(watch(server, *case, seconds / ROUNDS, figures[case]))

@@ -1,4 +1,4 @@
-"""A `fer-edge run --web` in a process of its own, on a clip that repeats."""
+"""A `fer-edge run --web` in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import secrets
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fer_edge.benchmarks.results_io.record import ResultError
 from fer_edge.edge.device.board import read_text
+
+LOG_LINES = 10_000
+"""Log lines that are kept."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class PageProcess:
         host: Where it listens.
         port: Its port.
         token: What its clients must send.
+        log: The lines that it has logged since, its newest `LOG_LINES`.
     """
 
     process: int
     host: str
     port: int
     token: str
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
 
     def cpu_seconds(self) -> float:
         """Processor time that the process has used, in user and kernel mode, seconds."""
@@ -43,11 +49,11 @@ class PageProcess:
 
 
 @contextmanager
-def open_page(clip: Path) -> Iterator[PageProcess]:
-    """Start a run of the ensemble on a clip at its own frame rate, with a page on a free port of loopback.
+def open_page(*options: str) -> Iterator[PageProcess]:
+    """Start a headless run with a page on a free port of loopback.
 
     Args:
-        clip: A video.
+        options: Further options of `fer-edge run`, among them the source.
 
     Yields:
         The page, ready for clients; its process ends with the block.
@@ -55,7 +61,7 @@ def open_page(clip: Path) -> Iterator[PageProcess]:
     Raises:
         ResultError: The run ended before the page could be opened.
     """
-    words = ("run", "--source", str(clip), "--loop", "--model", "ensemble", "--show", "none", "--web", "127.0.0.1:0")
+    words = ("run", *options, "--show", "none", "--web", "127.0.0.1:0")
     token = secrets.token_urlsafe()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_EDGE_")}
     process = subprocess.Popen(
@@ -74,9 +80,10 @@ def open_page(clip: Path) -> Iterator[PageProcess]:
             last = line.strip() or last
         else:
             raise ResultError(f"fer-edge run --web failed: {last.removeprefix('fer-edge: ')}")
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the run
         address = urlsplit(line.split()[-1])
-        yield PageProcess(process.pid, address.hostname or "", address.port or 0, token)
+        page = PageProcess(process.pid, address.hostname or "", address.port or 0, token)
+        threading.Thread(target=page.log.extend, args=(process.stderr,), daemon=True).start()  # a full pipe blocks
+        yield page
     finally:
         process.kill()
         process.wait()

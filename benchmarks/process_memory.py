@@ -22,9 +22,16 @@ def peak_mib(process: int | str = "self") -> float | None:
     return _mib("VmHWM", process)
 
 
-def resident_mib() -> float | None:
-    """Resident memory of this process now, MiB."""
-    return _mib("VmRSS", "self")
+def resident_mib(process: int | str = "self") -> float | None:
+    """Resident memory of a process now.
+
+    Args:
+        process: Its id.
+
+    Returns:
+        MiB; None where there is no such process.
+    """
+    return _mib("VmRSS", process)
 
 
 def _mib(field: str, process: int | str) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 from fer_edge.benchmarks import early_exit, robustness
 from fer_edge.benchmarks.detection import figure as detection
 from fer_edge.benchmarks.layers import KINDS
+from fer_edge.benchmarks.soak import figure as soak
 from fer_edge.train.evaluation.figures import figure, png, tidy
 
 PART_COLOURS = (*(f"C{index}" for index in range(10)), "#1f2328", "#afb8c1")
@@ -110,6 +111,7 @@ FIGURES: tuple[tuple[str, str, Callable[[dict[str, Any]], bytes | None]], ...] =
     ("pipeline", "Stages of a frame", stages),
     ("early-exit", "Accuracy over mean time", early_exit.curve),
     ("detection", "Face detection", lambda result: detection.curves(result["rows"])),
+    ("soak", "A long run with everything on", soak.curves),
     ("robustness", "Accuracy under degradation", lambda result: robustness.curves(result["rows"])),
 )
 """Kind of result, title, and the function that draws the figure, or returns None where the result lacks its data."""

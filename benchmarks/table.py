@@ -13,6 +13,7 @@ import click
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.results_io.tables import accuracy, detection, end_to_end, latency
 from fer_edge.benchmarks.results_io.tables.instructions import arm_instructions
+from fer_edge.benchmarks.results_io.tables.soak import soak
 from fer_edge.benchmarks.results_io.tables.summary import summary
 from fer_edge.edge.expression.model_spec import MODEL_NAMES, parse_model_spec
 from fer_edge.edge.files import write_bytes
@@ -124,6 +125,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "capture": ("capture", end_to_end.capture),
     "page": ("page", end_to_end.page),
     "peers": ("peers", end_to_end.peers),
+    "soak": ("soak", soak),
     "arm-instructions": ("arm-instructions", arm_instructions),
     "detection": ("detection", detection.overall),
     "detection-size": ("detection", detection.by_size),

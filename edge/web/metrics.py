@@ -21,6 +21,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Upper bounds of the stage times, seconds: three per decade, from a cached crop to a stalled disk."""
 
+FRAME_BUCKETS = tuple(round(10 ** (exponent / 10), 6) for exponent in range(-33, 3))
+"""Upper bounds of a frame's time, seconds: ten per decade from 0.5 ms to 1.6 s, so that a p99 is good to some 10 %."""
+
 
 class RunMetrics(Collector):
     """The metrics of one run in a registry of their own, so that two runs in a process share nothing.
@@ -37,12 +40,16 @@ class RunMetrics(Collector):
         stages = Histogram(
             "fer_edge_stage_seconds", "Time per frame by stage.", ["stage"], buckets=BUCKETS, registry=self._registry
         )
+        self._frames = Histogram(
+            "fer_edge_frame_seconds", "Time per frame, all stages.", buckets=FRAME_BUCKETS, registry=self._registry
+        )
         self._stages = {stage: stages.labels(stage) for stage in RUN_STAGES}
         run.stats.observers.append(self._observe)
 
     def _observe(self, times: Mapping[str, float]) -> None:
         for stage, histogram in self._stages.items():
             histogram.observe(times[stage])
+        self._frames.observe(sum(times.values()))
 
     def encode(self) -> bytes:
         """All metrics in Prometheus' text format, as `CONTENT_TYPE` says."""

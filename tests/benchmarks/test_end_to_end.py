@@ -171,7 +171,10 @@ def test_the_page_is_measured_with_viewers(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_a_page_that_cannot_be_served_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(record.ResultError, match=r"run --web failed: .*no\.avi"), open_page(tmp_path / "no.avi"):
+    with (
+        pytest.raises(record.ResultError, match=r"run --web failed: .*no\.avi"),
+        open_page("--source", str(tmp_path / "no.avi")),
+    ):
         pass
 
 
@@ -188,7 +191,10 @@ def test_a_refused_request_is_one_line(clip: Path) -> None:
             await asyncio.sleep(0.05)
             connection.check()
 
-    with open_page(clip) as server, pytest.raises(record.ResultError, match=r"answered HTTP.* 404 Not Found"):
+    with (
+        open_page("--source", str(clip), "--loop") as server,
+        pytest.raises(record.ResultError, match=r"answered HTTP.* 404 Not Found"),
+    ):
         asyncio.run(request(server))
 
 
