@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import re
 
-_SECRET = r"(?i)\b(\w*(?:user|usr|login|pass|pwd|pw|token|key|auth|secret|sig)[\w-]*\s*=)\s*[^\s&/!?;]+"
+_SECRET = re.compile(
+    r"(?i)\b(\w*(?:user|usr|login|pass|pwd|pw|token|key|auth|secret|sig|cred|session)[\w-]*\s*=).*", re.DOTALL
+)
+"""The name of a setting or parameter that holds a secret, and all that follows: a password may hold any character."""
+
+_SCHEME = re.compile(r"""(?:gst:)?(?:[^@:]*=\s*)?["']?[\w+.-]+://""")
+"""What comes before an address: nothing, or the beginning of a pipeline, as in souphttpsrc location=."""
+
+_NO_PORT = re.compile(r"""^([^/:\s!"'\[\]]*):(?!\d*(?:[/\s!"',;)]|$)).*""", re.DOTALL)
+"""A host and what follows its colon where that is no port, as in user:password without a host."""
 
 
 class FerEdgeError(Exception):
@@ -36,17 +45,24 @@ class ServiceError(FerEdgeError):
 
 
 def redact(address: str) -> str:
-    """Remove credentials from an address for logs and errors.
+    """Remove credentials from an address for logs, errors and outputs.
 
-    It rather removes too much than too little: a password may hold an @ or a slash that was not percent-encoded.
+    It rather removes too much than too little: a password may hold an @, a blank, a quote or a slash that was not
+    percent-encoded. Where an @ follows a ? or #, host and password cannot be told apart and only the scheme is left.
 
     Args:
         address: A URL, a GStreamer pipeline, or a path.
 
     Returns:
-        The address without what comes before its last @, with "…" for a query and for the value of secret=….
+        The address without what comes before its last @, with "…" for a query and for all that follows secret=.
     """
-    bare = re.sub(r"://[^\s!]*@", "://", address)
-    bare = re.sub(r"^\S+:\S*@", "", bare)  # an address whose rtsp:// was forgotten
-    bare = re.sub(r"(://[^\s!?]*)\?[^\s!]*", r"\1?…", bare)
-    return re.sub(_SECRET, r"\1…", bare)
+    bare = _SECRET.sub(r"\1…", address)
+    found = _SCHEME.match(bare)
+    if found is None and not re.search(":.*@", address, re.DOTALL):  # else the rtsp:// was forgotten
+        return bare
+    scheme, rest = (found[0], bare[found.end() :]) if found else ("", bare)
+    before = re.split("[?#]", rest, maxsplit=1)[0]
+    if "@" in rest[len(before) :]:
+        return f"{scheme}…"
+    host = _NO_PORT.sub(r"\1:…", before.rpartition("@")[2])
+    return f"{scheme}{host}{'?…' if before != rest else ''}"

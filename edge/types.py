@@ -161,6 +161,8 @@ class Source(Protocol):
         problem: One line, set when the iteration ended normally although not everything could be read; else None.
         dropped: Number of live frames that were replaced by newer ones before they were read.
         disconnected: Seconds since a live source was lost that is being reconnected; 0 while it is connected.
+        disconnect_reason: Why it was lost, or why the last attempt to reconnect failed, in one line without passwords;
+            None while it is connected.
     """
 
     live: bool
@@ -174,6 +176,8 @@ class Source(Protocol):
     def dropped(self) -> int: ...
     @property
     def disconnected(self) -> float: ...
+    @property
+    def disconnect_reason(self) -> str | None: ...
     def __iter__(self) -> Iterator[Frame]: ...
     def __enter__(self) -> Self: ...
     def __exit__(

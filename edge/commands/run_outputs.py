@@ -144,7 +144,7 @@ def _broker(source: Source, model: str, outputs: Outputs) -> Iterator[Sink]:
     base = f"{url.prefix}/{name}"
     discovery = discovery_messages(prefix, base, name, model, package_version()) if prefix else {}
     connection = Connection(url, name, discovery, options.mqtt_ca)
-    yield MqttSink(connection, lambda: source.disconnected, outputs.events.hold)
+    yield MqttSink(connection, lambda: source.disconnected, lambda: source.disconnect_reason, outputs.events.hold)
 
 
 def _displays(source: Source, options: OutputOptions) -> Iterator[Sink]:

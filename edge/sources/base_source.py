@@ -31,6 +31,10 @@ class BaseSource:
     def disconnected(self) -> float:
         return 0.0
 
+    @property
+    def disconnect_reason(self) -> str | None:
+        return None
+
     def __iter__(self) -> Iterator[Frame]:
         raise NotImplementedError
 
@@ -68,6 +72,10 @@ class SourceWrapper(BaseSource):
     @property
     def disconnected(self) -> float:
         return self._source.disconnected
+
+    @property
+    def disconnect_reason(self) -> str | None:
+        return self._source.disconnect_reason
 
     def stop(self) -> None:
         self._source.stop()

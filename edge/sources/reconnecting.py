@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -17,8 +19,17 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 0.5
 """Seconds before the first attempt to reconnect; each pause is twice the one before."""
 
-STABLE_AFTER = 10.0
+JITTER = 0.25
+"""Share by which a pause is randomly shorter or longer, so that many devices do not all come back at once."""
+
+STABLE_AFTER = 0.5
 """Seconds of pictures after which the pauses of a source that is lost again start from the first one."""
+
+SHORT_PAUSE = 2.0
+"""Longest pause, seconds, after a connection that gave pictures for less than that: what comes back is worth a try."""
+
+LOG_INTERVAL, LOGGED_LOSSES = 60.0, 5
+"""Seconds in which at most so many losses are logged; further ones are counted."""
 
 
 class ReconnectingSource(SourceWrapper):
@@ -46,7 +57,10 @@ class ReconnectingSource(SourceWrapper):
         self._reopen, self._reconnect_timeout, self._max_pause = reopen, reconnect_timeout, max_pause
         self._stopped = threading.Event()
         self._start = self._back_at = time.monotonic()
+        self._logged: deque[float] = deque(maxlen=LOGGED_LOSSES)
+        self._not_logged = 0
         self._lost_at: float | None = None
+        self._reason: str | None = None
         self._pause = FIRST_PAUSE
 
     def __iter__(self) -> Iterator[Frame]:
@@ -68,9 +82,10 @@ class ReconnectingSource(SourceWrapper):
                 return
             if self._stopped.is_set():
                 return
+            self._reason = str(failure or f"{self.name} ended")
             if self._lost_at is None:
                 self._lost_at = time.monotonic()
-                self._report_lost(self._lost_at, failure)
+                self._report_lost(self._lost_at)
             if not self._reconnect(self._lost_at + self._reconnect_timeout):
                 return
 
@@ -79,14 +94,25 @@ class ReconnectingSource(SourceWrapper):
         lost_at = self._lost_at  # read once: another thread may change it
         return 0.0 if lost_at is None else time.monotonic() - lost_at
 
-    def _report_lost(self, lost_at: float, failure: SourceError | None) -> None:
-        if lost_at - self._back_at >= STABLE_AFTER:
-            self._pause = FIRST_PAUSE
-        log.info("source: lost: %s; reconnecting", failure or f"{self.name} ended")
+    @property
+    def disconnect_reason(self) -> str | None:
+        return None if self._lost_at is None else self._reason
+
+    def _report_lost(self, lost_at: float) -> None:
+        stable = lost_at - self._back_at >= STABLE_AFTER
+        self._pause = FIRST_PAUSE if stable else min(self._pause, SHORT_PAUSE)
+        if len(self._logged) == LOGGED_LOSSES and lost_at - self._logged[0] < LOG_INTERVAL:
+            self._not_logged += 1
+            return
+        more = f" ({self._not_logged} more times since the last message)" if self._not_logged else ""
+        log.info("source: lost%s: %s; reconnecting", more, self._reason)
+        self._logged.append(lost_at)
+        self._not_logged = 0
 
     def _report_back(self, lost_at: float) -> None:
         self._lost_at, self._back_at = None, time.monotonic()
-        log.info("source: back after %.0f s: %s", self._back_at - lost_at, self._source.name)
+        if not self._not_logged:
+            log.info("source: back after %.0f s: %s", self._back_at - lost_at, self._source.name)
 
     def _reconnect(self, deadline: float) -> bool:
         """Try to reopen the source until it works; False when stopped, SourceError after the deadline."""
@@ -94,15 +120,18 @@ class ReconnectingSource(SourceWrapper):
         while True:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
-                raise SourceError(f"{self.name} was lost and not back after {self._reconnect_timeout:g} s")
-            if self._stopped.wait(min(self._pause, remaining)):
+                raise SourceError(
+                    f"{self.name} was lost and not back after {self._reconnect_timeout:g} s: {self._reason}"
+                )
+            pause = self._pause * random.uniform(1 - JITTER, 1 + JITTER)
+            if self._stopped.wait(min(pause, remaining)):
                 return False
             self._pause = min(2 * self._pause, self._max_pause)
             try:
                 self._source = self._reopen()
                 return True
-            except SourceError:
-                continue
+            except SourceError as error:
+                self._reason = str(error)
 
     def stop(self) -> None:
         self._stopped.set()

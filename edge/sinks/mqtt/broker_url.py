@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fer_edge.edge.errors import SinkError
+from fer_edge.edge.errors import SinkError, redact
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 DEFAULT_PREFIX = "fer-edge"
@@ -61,9 +61,8 @@ def parse_broker_url(text: str, environment: Mapping[str, str] = os.environ) -> 
     try:
         return _parse(text, environment)
     except ValueError as error:
-        redacted = re.sub(r"^(\w+://)?.*@", r"\1…@", text, flags=re.DOTALL)
         syntax = "mqtt[s]://[user[:password]@]host[:port]/prefix"
-        raise SinkError(f"--mqtt {redacted!r}: {error}; expected {syntax}") from None
+        raise SinkError(f"--mqtt {redact(text)!r}: {error}; expected {syntax}") from None
 
 
 def _parse(text: str, environment: Mapping[str, str]) -> BrokerUrl:
@@ -74,9 +73,12 @@ def _parse(text: str, environment: Mapping[str, str]) -> BrokerUrl:
         raise ValueError("it does not begin with mqtt:// or mqtts://")
     if parts.query or parts.fragment or text[-1] in "?#":
         raise ValueError("it contains ? or # (in a password, write %3F or %23)")
-    port = parts.port  # raises a ValueError of its own
+    try:
+        port = parts.port
+    except ValueError:  # its message has the port, which is a password where the host was forgotten
+        port = 0
     if port == 0:
-        raise ValueError("port 0 cannot be reached")
+        raise ValueError("its port is not a number from 1 to 65535")
     user, password = parts.username, parts.password
     if password is not None and not user:
         raise ValueError("it has a password but no user")

@@ -10,13 +10,16 @@ from fer_edge.edge.sinks.events import Event, TrackedFace
 from fer_edge.edge.types import EMOTIONS
 
 
-def state_record(faces: Sequence[TrackedFace], fps: float, disconnected: float = 0.0) -> dict[str, Any]:
+def state_record(
+    faces: Sequence[TrackedFace], fps: float, disconnected: float = 0.0, reason: str | None = None
+) -> dict[str, Any]:
     """A state: the number of faces, and track, emotion and scores of the largest, null without a face.
 
     Args:
         faces: The faces that are there, the largest first, as `EventDetector.faces` has them.
         fps: Frame rate.
         disconnected: Seconds since the source was lost, 0 while it is connected.
+        reason: Why it is disconnected, None while it is connected.
 
     Returns:
         A JSON object. `emotion` is the one that began last, as in the events, or None; `confidence` is its
@@ -33,6 +36,7 @@ def state_record(faces: Sequence[TrackedFace], fps: float, disconnected: float =
         "scores": scores and dict(zip(EMOTIONS, scores, strict=True)),
         "fps": round(fps, 1),
         "disconnected": round(disconnected, 1),
+        "disconnect_reason": reason,
     }
 
 

@@ -42,6 +42,7 @@ class MqttSink:
     Args:
         connection: Publishes to the broker.
         disconnected: Gives the seconds since the source was lost, 0 while it is connected.
+        reason: Gives the reason why it is disconnected, None while it is connected.
         hold_time: Seconds that an emotion must last to have begun.
         check_interval: Seconds between two checks of `disconnected`.
     """
@@ -50,10 +51,11 @@ class MqttSink:
         self,
         connection: Publisher,
         disconnected: Callable[[], float],
+        reason: Callable[[], str | None] = lambda: None,
         hold_time: float = HOLD_TIME,
         check_interval: float = 1.0,
     ) -> None:
-        self._connection = connection
+        self._connection, self._reason = connection, reason
         self._events = EventDetector(hold_time)
         self._times: deque[float] = deque(maxlen=FPS_FRAMES)
         self._last_state, self._lost = -IDLE_PUBLISH_INTERVAL, False
@@ -82,7 +84,7 @@ class MqttSink:
             now = perf_counter()
             if not self._lost or now - self._last_state >= IDLE_PUBLISH_INTERVAL:
                 self._lost, self._last_state = True, now
-                self._connection.publish_state(state_record([], 0.0, seconds))
+                self._connection.publish_state(state_record([], 0.0, seconds, self._reason()))
 
     def _fps(self) -> float:
         elapsed = self._times[-1] - self._times[0]

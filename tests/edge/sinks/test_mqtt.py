@@ -207,6 +207,7 @@ def test_records_without_a_face_and_without_an_emotion() -> None:
         "scores": None,
         "fps": 12.3,
         "disconnected": 0.0,
+        "disconnect_reason": None,
     }
     assert "emotion" not in event_record(Event("face_came", 1, 0.0))
     assert event_record(Event("face_left", 1, 0.0))["emotion"] is None

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.options import SourceOptions
-from fer_edge.edge.sources.reconnecting import ReconnectingSource
+from fer_edge.edge.sources.reconnecting import SHORT_PAUSE, ReconnectingSource
 from fer_edge.edge.types import Frame, Source
 
 FRAME_TIMEOUT = 30.0
@@ -149,6 +150,74 @@ def test_indices_rise_through_all_connections(messages: list[str], monkeypatch: 
     frames = list(reconnecting)
     assert [frame.index for frame in frames] == list(range(6))
     assert [line.split()[1] for line in messages] == ["lost:", "back", "lost:", "back", "lost:"]
+
+
+class Clock:
+    """Time that passes while a fake camera films and while the source pauses."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.away = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> bool:
+        self.now += seconds
+        self.away += seconds
+        return False
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("frames", "rate", "most_away"), [(150, 25, 0.1), (30, 25, 0.35), (3, 25, 0.95), (1, 25, 0.99)]
+)
+def test_a_stream_that_keeps_coming_back_is_hardly_away(
+    monkeypatch: pytest.MonkeyPatch, messages: list[str], frames: int, rate: float, most_away: float
+) -> None:
+    """It gives pictures for six seconds, or one, or hardly any, and is lost, for an hour."""
+    clock = Clock()
+    monkeypatch.setattr("fer_edge.edge.sources.reconnecting.time", clock)
+
+    class Flapping(FakeCamera):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                clock.now += 1 / rate
+                yield frame
+
+    reconnecting = ReconnectingSource(Flapping(frames), lambda: Flapping(frames), 3600, max_pause=30)
+    monkeypatch.setattr(reconnecting, "_stopped", SimpleNamespace(wait=clock.wait, is_set=lambda: clock.now > 3600))
+    count = sum(1 for _ in reconnecting)
+    assert clock.away < most_away * clock.now
+    assert count > 3600 / (SHORT_PAUSE * 1.25 + frames / rate)  # at least a picture in each of the longest pauses
+    assert len(messages) < 2 * 5 * 61 + 10  # five losses a minute, each with its end
+    assert any("more times" in line for line in messages)
+
+
+@pytest.mark.faults
+def test_the_pauses_grow_while_it_stays_away_and_are_not_the_same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = list[list[float]]()
+    for _ in range(2):
+        clock = Clock()
+        monkeypatch.setattr("fer_edge.edge.sources.reconnecting.time", clock)
+        waits = list[float]()
+
+        def wait(seconds: float, clock: Clock = clock, waits: list[float] = waits) -> bool:
+            waits.append(seconds)
+            return clock.wait(seconds)
+
+        def reopen() -> Source:
+            raise SourceError("connection refused")
+
+        reconnecting = ReconnectingSource(FakeCamera(1), reopen, 600, max_pause=30)
+        monkeypatch.setattr(reconnecting, "_stopped", SimpleNamespace(wait=wait, is_set=lambda: False))
+        with pytest.raises(SourceError, match="not back after 600 s: connection refused"):
+            list(reconnecting)
+        assert reconnecting.disconnect_reason == "connection refused"
+        pauses.append(waits)
+    assert pauses[0] != pauses[1]
+    assert pauses[0][0] < 1 and max(pauses[0]) < 30 * 1.25 + 0.01 and sum(pauses[0]) == pytest.approx(600)
+    assert len(pauses[0]) < 40
 
 
 def test_a_source_that_was_stopped_is_not_lost(messages: list[str]) -> None:

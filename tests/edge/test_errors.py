@@ -1,0 +1,85 @@
+"""No address shows its credentials, however they are written."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fer_edge.edge.errors import redact
+
+SECRETS = st.text(min_size=1, max_size=12)
+"""Passwords and tokens of any characters: blanks, line breaks, @, /, ?, #, %, :, !, quotes, = …"""
+
+SHOWN = re.compile(r"rtsp://(…|user:…|c:554/1(\?…)?)")
+
+
+@pytest.mark.faults
+@given(SECRETS)
+@example("my pass")
+@example("pass!")
+@example("Pass#1")
+@example("a@b/c?d")
+@example("x=y&password=z")
+@example("://@")
+def test_no_part_of_a_password_is_shown(secret: str) -> None:
+    """The output is one of few, whatever the password is; it cannot hold a part of it."""
+    for address in (f"rtsp://user:{secret}@c:554/1", f"rtsp://user:{secret}@c:554/1?{secret}"):
+        assert SHOWN.fullmatch(redact(address)), redact(address)
+    assert redact(f"user:{secret}@c:554/1") in ("c:554/1", "…", "user:…")
+    for address in (f"rtsp://:{secret}@c:554/1", f"rtsp://{secret}@c:554/1"):  # no user; a token in its place
+        if not re.search("(?i)user|usr|login|pass|pwd|pw|token|key|auth|secret|sig|cred|session", secret):
+            assert SHOWN.fullmatch(redact(address)), redact(address)
+
+
+@pytest.mark.faults
+@given(SECRETS)
+@example("a@b")
+@example("my pass!")
+def test_no_part_of_a_token_is_shown(secret: str) -> None:
+    for address in (
+        f"http://camera/x?token={secret}",
+        f"http://camera/x?{secret}",
+        f"http://camera/x?user=me&password={secret}",
+        f"http://camera/x#{secret}",
+    ):
+        assert redact(address) in ("http://camera/x?…", "http://…"), redact(address)
+    shown = redact(f"http://camera/user=me_password={secret}_channel=1.sdp")
+    assert shown == "http://camera/user=…"
+
+
+@pytest.mark.faults
+@given(SECRETS)
+@example("my pass ! appsink")
+@example("a@b")
+def test_no_part_of_a_password_in_a_pipeline_is_shown(secret: str) -> None:
+    for pipeline in (
+        f"gst:rtspsrc user-pw={secret} location=rtsp://c/1 ! appsink",
+        f'gst:rtspsrc user-pw="{secret}" location=rtsp://c/1 ! appsink',
+    ):
+        assert redact(pipeline) in ("gst:rtspsrc user-pw=…", "gst:…")
+    shown = redact(f"rtspsrc location=rtsp://me:{secret}@c/1 user-id=me user-pw={secret} ! appsink")
+    assert re.fullmatch(r"rtspsrc location=rtsp://(…|me:…|c/1 user-id=…)", shown), shown
+
+
+@pytest.mark.faults
+def test_a_password_without_a_host_is_no_port() -> None:
+    """As when `@host` was forgotten, or a blank or a slash in the password ends the host for others."""
+    assert redact("rtsp://admin:my pass") == redact("rtsp://admin:mypass/1") == "rtsp://admin:…"
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "rtsp://camera:554/live",
+        "http://[fe80::1]:8080/video.mjpg",
+        "rtsp://camera:/live",
+        "v4l2src device=/dev/video0 ! appsink",
+        "gst:udpsrc uri=udp://239.1.1.1:5000 ! decodebin",
+        "/videos/12:30 at the door.mp4",
+    ],
+)
+def test_an_address_without_secrets_is_shown_as_it_is(plain: str) -> None:
+    assert redact(plain) == plain
