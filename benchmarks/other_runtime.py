@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks.results_io.record import ResultError
+from fer_edge.edge.files import read_json
 
 
 def python_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,6 +52,6 @@ def rows_from(python: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
         if process.returncode:
             last = (process.stderr.strip().splitlines() or ["no message"])[-1]
             raise ResultError(f"--python {python} failed: {last}; it needs fer-edge and a TFLite runtime")
-        result = json.loads(out.read_text("utf-8"))
+        result = read_json(out)
         machine = {name: result["machine"][name] for name in ("python", "packages")}
         return [{**row, **machine} for row in result["rows"]]

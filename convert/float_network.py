@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import tf_keras
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, MODEL_NAMES, parse_model_spec
+from fer_edge.edge.files import parse_json, read_json
 from fer_edge.edge.tflite.card import sha256
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.networks import open_network
@@ -94,7 +94,7 @@ def _checkpoint(path: Path) -> tuple[str, list[Any]] | None:
     """Architecture and best weights of a training checkpoint; None where the file is none."""
     arrays = read_arrays(path, "weights or a checkpoint that training wrote")
     try:
-        architecture = str(json.loads(arrays["about"].tobytes())["name"])
+        architecture = str(parse_json(arrays["about"].tobytes())["name"])
     except (KeyError, TypeError, ValueError):
         return None  # read_half says what it is instead
     group = "best/" if "best/00000" in arrays else "weights/"
@@ -104,7 +104,9 @@ def _checkpoint(path: Path) -> tuple[str, list[Any]] | None:
 def _training(metrics: Path) -> dict[str, Any]:
     """What a run's metrics.json says of the training."""
     try:
-        stored = json.loads(metrics.read_text("utf-8"))
+        stored = read_json(metrics)
     except (OSError, ValueError):
+        return {}
+    if not isinstance(stored, dict):
         return {}
     return {key: stored[key] for key in ("recipe", "weights", "data", "keras", "backend", "date") if key in stored}

@@ -1,4 +1,4 @@
-"""The exception tree of what a user can fix, each error one line, and the redaction of addresses in it."""
+"""The exception tree of what a user can fix, each error one line, and how it quotes addresses and long texts."""
 
 from __future__ import annotations
 
@@ -66,3 +66,19 @@ def redact(address: str) -> str:
         return f"{scheme}…"
     host = _NO_PORT.sub(r"\1:…", before.rpartition("@")[2])
     return f"{scheme}{host}{'?…' if before != rest else ''}"
+
+
+def shortened(text: object, limit: int = 60) -> str:
+    """Quote a text or value that came from a file or the command line, in an error that stays one short line.
+
+    Args:
+        text: The text, or a value whose text is meant.
+        limit: Characters of it at most.
+
+    Returns:
+        Its beginning, with … where that is not all, each run of blanks as one space, and ? for what cannot be printed.
+    """
+    whole = str(text)
+    start = whole[: 4 * limit]  # enough of a text of megabytes
+    line = " ".join("".join(each if each.isprintable() or each.isspace() else "?" for each in start).split())
+    return f"{line[: limit - 1]}…" if len(line) > limit or len(whole) > len(start) else line

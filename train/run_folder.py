@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.scores import softmax
-from fer_edge.edge.files import atomic_path, write_json
+from fer_edge.edge.files import atomic_path, read_json, write_json
 from fer_edge.train.checkpoint import CHECKPOINT, TrainingState
 from fer_edge.train.data.splits import Dataset, Split, fingerprint
 from fer_edge.train.evaluation import report
@@ -51,9 +50,11 @@ def _check_soft_targets(folder: Path, soft_targets: SoftTargets, train: Split) -
     """DataError where the run that is resumed learned from other teachers or votes."""
     hint = "resume with the same, or start again with another --runs folder"
     try:
-        before = json.loads((folder / "recipe.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return  # reading its checkpoint will fail
+        before = read_json(folder / "recipe.json")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder / 'recipe.json'} cannot be read: {error}; {hint}") from None
+    if not isinstance(before, dict):
+        raise DataError(f"{folder / 'recipe.json'} is no recipe; {hint}")
     for key, option in (("teachers", "--teacher"), ("ferplus", "--ferplus")):
         now = soft_targets.sources.get(key)
         if before.get(key) != now:

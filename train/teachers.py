@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files import read_json, write_bytes
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Split, fingerprint
@@ -128,10 +127,10 @@ def _fold(spec: Path) -> tuple[int, int]:
     """The held-out fold of a run folder or a file in it, and the number of folds, 0 for none."""
     run = spec if spec.is_dir() else spec.parent
     try:
-        recipe = json.loads((run / "recipe.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        recipe = {}
-    return int(recipe.get("fold", 0)), int(recipe.get("folds", 0))
+        recipe = read_json(run / "recipe.json")
+        return int(recipe.get("fold", 0)), int(recipe.get("folds", 0))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return 0, 0
 
 
 def write_logits(path: Path, logits: NDArray[np.float32], names: Sequence[str], train: Split) -> None:

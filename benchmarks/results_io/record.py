@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -22,7 +21,7 @@ from fer_edge.edge.expression.model_spec import (
     parse_model_spec,
     shipped_models,
 )
-from fer_edge.edge.files import write_json
+from fer_edge.edge.files import read_json, write_json
 from fer_edge.edge.tflite.card import checked_card, sha256
 from fer_edge.models import FOLDER
 from fer_edge.train.data.options import DataOptions
@@ -155,7 +154,7 @@ def read(path: Path) -> dict[str, Any]:
         ResultError: The file cannot be read or is not a result file.
     """
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = read_json(path)
     except (OSError, ValueError) as error:
         raise ResultError(
             f"{path} cannot be read: {error}; expected a result file that 'fer-edge bench' wrote"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import tempfile
 import time
@@ -25,7 +24,7 @@ from fer_edge.edge.device.version import git_revision
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.faces.face_models import YUNET
 from fer_edge.edge.faces.yunet import YuNet
-from fer_edge.edge.files import atomic_path, write_json
+from fer_edge.edge.files import atomic_path, read_json, write_json
 from fer_edge.train.data.scenes import portrait_patch
 from fer_edge.train.data.splits import Dataset, fingerprint
 
@@ -113,7 +112,7 @@ def _entry(original: Original, content: bytes) -> dict[str, Any]:
 def _read_index(path: Path) -> dict[str, Any]:
     """The entries that faces.json has so far. Raises ModelError where it is not JSON."""
     try:
-        index = json.loads(path.read_text("utf-8"))
+        index = read_json(path)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from fer_edge.edge.errors import ConfigError
+from fer_edge.edge.files import read_toml
 
 NAME = "fer-edge.toml"
 
@@ -58,19 +59,15 @@ def read(path: Path) -> dict[str, Any]:
         What TOML 1.0 makes of it.
 
     Raises:
-        ConfigError: The file cannot be read, or is not TOML in UTF-8.
+        ConfigError: The file cannot be read, or is not TOML in UTF-8, or beyond its limits.
     """
-    import tomllib  # slow to import, and most people have no file
-
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return read_toml(path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; 'fer-edge config --example' prints one to start from") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not text in UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
 
 

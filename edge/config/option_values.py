@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from fer_edge.edge.config.click_options import option_key
-from fer_edge.edge.errors import ConfigError
+from fer_edge.edge.errors import ConfigError, shortened
 
 _PLAIN = (bool, int, float, str, Path, list, tuple)
 
@@ -43,7 +43,7 @@ def checked(where: str, option: click.Option, value: Any, context: click.Context
     Raises:
         ConfigError: The option does not take the value, which is left out of the message where it may be a secret.
     """
-    setting = f"{where} = {'…' if may_be_secret(option.type) else as_toml(value)}"
+    setting = f"{where} = {'…' if may_be_secret(option.type) else shortened(as_toml(value))}"
     if _holds_nul(value):
         raise ConfigError(f"{setting}: expected a text without \\u0000")  # neither arguments nor file names hold one
     if not _fits(option, value):
@@ -52,7 +52,7 @@ def checked(where: str, option: click.Option, value: Any, context: click.Context
     try:
         option.process_value(context, value)
     except click.BadParameter as error:
-        raise ConfigError(f"{setting}: {error.message.rstrip('.')}") from None
+        raise ConfigError(f"{setting}: {shortened(error.message.rstrip('.'), 200)}") from None
     return value
 
 
@@ -149,6 +149,8 @@ def _fits_type(kind: click.ParamType[Any], value: Any) -> bool:
         return isinstance(value, int)
     if isinstance(kind, click.types.FloatParamType):
         return isinstance(value, int | float)
+    if isinstance(kind, click.Path):
+        return isinstance(value, str)  # of a number it would make an open file of the process
     return isinstance(value, str | int)  # camera = 0 is as good as camera = "0"
 
 

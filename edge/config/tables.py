@@ -15,7 +15,7 @@ import click
 from fer_edge.edge.config.file import UNCONFIGURED, read
 from fer_edge.edge.config.lazy_group import joined
 from fer_edge.edge.config.option_values import checked, options
-from fer_edge.edge.errors import ConfigError
+from fer_edge.edge.errors import ConfigError, shortened
 
 
 def settings(path: Path, root: click.Group, words: Sequence[str]) -> dict[str, Any]:
@@ -112,15 +112,15 @@ def _table(
     if not isinstance(command, click.Group):
         known = options(command)
         for key in table:
-            _check_name(key, known, f"{at} {key} is not an option of 'fer-edge {name.replace('.', ' ')}'")
+            _check_name(key, known, f"{at} {shortened(key)} is not an option of 'fer-edge {name.replace('.', ' ')}'")
         rows = [(key, known[key], value) for key, value in table.items()]
         return {str(option.name): checked(f"{at} {key}", option, value, context) for key, option, value in rows}
     prefix = f"{name}." if name else ""
     names = [each for each in command.list_commands(context) if name or each not in UNCONFIGURED]
     for key, inner in table.items():
         if not isinstance(inner, dict):
-            raise ConfigError(f"{at} {key} = …: expected it in a command's table, such as [run]")
-        _check_name(key, names, f"{where} [{prefix}{key}] is not a command's table")
+            raise ConfigError(f"{at} {shortened(key)} = …: expected it in a command's table, such as [run]")
+        _check_name(key, names, f"{where} [{prefix}{shortened(key)}] is not a command's table")
     called = next((word for word in words if not word.startswith("-")), "")
     inner_command = command.get_command(context, called) if called in table else None
     if inner_command is None:

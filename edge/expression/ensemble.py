@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -210,7 +211,7 @@ def _open_ensemble(path: Path, threads: int, max_groups: int, acceleration: Acce
     """Open an ensemble whose groups share the threads; where some are left over, the first groups have one more."""
     config = read_ensemble(path)
     paths = [path.parent / name for name in config.members]
-    groups = balanced_groups([file.stat().st_size if file.exists() else 0 for file in paths], max_groups)
+    groups = balanced_groups([file.stat().st_size if os.path.isfile(file) else 0 for file in paths], max_groups)
     members: dict[int, TFLiteClassifier] = {}
     for index, group in enumerate(groups):
         group_threads = threads // len(groups) + (index < threads % len(groups))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.operating_point import Cascade, parse_cascade
-from fer_edge.edge.files import write_json
+from fer_edge.edge.errors import ModelError, shortened
+from fer_edge.edge.expression.operating_point import MAX_TEMPERATURE, MIN_TEMPERATURE, Cascade, parse_cascade
+from fer_edge.edge.files import read_json, write_json
 from fer_edge.edge.types import EMOTIONS
+
+MAX_MEMBERS = 32
+"""Members of an ensemble, each of which takes a model's memory."""
+
+MAX_OFFSET = 100
+"""Class offsets in logits; a larger one decides alone."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def read_ensemble(path: Path) -> EnsembleConfig:
         ModelError: The file is missing, no ensemble file, or holds an impossible value.
     """
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = read_json(path)
         config = EnsembleConfig(
             members=tuple(str(name) for name in stored["members"]),
             weights=tuple(float(weight) for weight in stored["weights"]),
@@ -64,7 +69,8 @@ def read_ensemble(path: Path) -> EnsembleConfig:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}; 'fer-edge ensemble fit' writes it") from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ModelError(f"{path} is no ensemble file: {error!r}; 'fer-edge ensemble fit' writes it") from None
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else shortened(error, 120)
+        raise ModelError(f"{path} is no ensemble file: {reason}; 'fer-edge ensemble fit' writes it") from None
     if problem := _problem(config):
         raise ModelError(f"{path}: {problem}")
     return config
@@ -77,12 +83,17 @@ def _problem(config: EnsembleConfig) -> str | None:
         return "expected as many weights and temperatures as members, and at least one"
     if len(config.offsets) != len(EMOTIONS):
         return f"expected {len(EMOTIONS)} offsets, one per class, not {len(config.offsets)}"
+    if len(config.members) > MAX_MEMBERS:
+        return f"{len(config.members)} members, expected at most {MAX_MEMBERS}"
     if not all(map(math.isfinite, (*config.weights, *temperatures, *config.offsets))):
         return "expected finite weights, temperatures and offsets"
+    if max(map(abs, config.offsets)) > MAX_OFFSET:
+        return f"an offset is {max(config.offsets, key=abs):g}, expected at most {MAX_OFFSET} either way"
     if min(config.weights) <= 0 or abs(sum(config.weights) - 1) > 1e-3:  # a file's digits are rounded
-        return f"the weights are {config.weights}, expected each above 0 and a sum of 1"
-    if min(temperatures) <= 0:
-        return f"a temperature is {min(temperatures)}, expected more than 0"
+        return f"the weights are {shortened(config.weights)}, expected each above 0 and a sum of 1"
+    if min(temperatures) < MIN_TEMPERATURE or max(temperatures) > MAX_TEMPERATURE:
+        worst = max(temperatures, key=lambda each: abs(math.log(max(each, 1e-300))))
+        return f"a temperature is {worst:g}, expected {MIN_TEMPERATURE} to {MAX_TEMPERATURE}"
     return None
 
 

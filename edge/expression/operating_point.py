@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 1000.0
+"""Range of a temperature; beyond it all scores are 0 and 1, or equal, or no numbers in float32."""
+
 
 @dataclass(frozen=True)
 class OperatingPoint:
@@ -95,8 +98,12 @@ def parse_cascade(stored: Any, members: int) -> Cascade:
     lengths = {(len(point.thresholds), len(point.reach)) for point in points}
     if len(cascade.temperatures) != members or lengths != {(members - 1, members)}:
         raise ValueError("expected a temperature and a reach for each member and a threshold for all but the last")
-    if not 0 <= cascade.default < len(points) or not all(0 < each < math.inf for each in cascade.temperatures):
-        raise ValueError("expected 'chosen' to be the index of a point, and temperatures above 0")
+    if not 0 <= cascade.default < len(points) or not all(
+        MIN_TEMPERATURE <= each <= MAX_TEMPERATURE for each in cascade.temperatures
+    ):
+        raise ValueError(
+            f"expected 'chosen' to be the index of a point, temperatures {MIN_TEMPERATURE} to {MAX_TEMPERATURE}"
+        )
     if not all(map(math.isfinite, (value for each in points for value in (*each.thresholds, *each.reach, each.loss)))):
         raise ValueError("expected finite thresholds, reach and loss")
     return cascade

@@ -40,7 +40,7 @@ def verified_face_model(name: str, folder: Path = FACE_FOLDER) -> tuple[Path, di
         entry: dict[str, Any] = json.loads((folder / "faces.json").read_text("utf-8"))[name]
         expected = str(entry["sha256"])
         actual = hashlib.sha256(path.read_bytes()).hexdigest()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be checked ({error}); reinstall fer-edge") from None
     if actual != expected:
         raise ModelError(f"{path}: sha256 is {actual[:12]}…, expected {expected[:12]}…; reinstall fer-edge")

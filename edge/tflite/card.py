@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from fer_edge.edge.errors import ModelError
-from fer_edge.edge.files import write_json
+from fer_edge.edge.errors import ModelError, shortened
+from fer_edge.edge.files import read_json, write_json
 from fer_edge.edge.types import EMOTIONS
 
 INTENDED_USE = (
@@ -83,7 +83,7 @@ def read_card(model: Path) -> ModelCard:
     """
     path = card_path(model)
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = read_json(path)
     except FileNotFoundError:
         raise ModelError(f"{model} has no card; expected {path} beside it, as 'fer-edge convert' writes it") from None
     except (OSError, ValueError) as error:
@@ -97,7 +97,7 @@ def read_card(model: Path) -> ModelCard:
         stored[name] = tuple(value) if isinstance(value, list) else value
     card = ModelCard(**stored)
     if card.labels != EMOTIONS:
-        raise ModelError(f"{path} has the labels {', '.join(card.labels)}; expected {', '.join(EMOTIONS)}")
+        raise ModelError(f"{path} has the labels {shortened(', '.join(card.labels))}; expected {', '.join(EMOTIONS)}")
     return card
 
 
@@ -122,13 +122,14 @@ def checked_card(model: Path) -> ModelCard:
     Raises:
         ModelError: The model or its card is missing, the card is malformed, or describes another file.
     """
-    if not model.is_file():
+    if not os.path.isfile(model):
         raise ModelError(f"{model}: no such model file; expected a .tflite file with its card beside it")
     card = read_card(model)
     actual = sha256(model)
     if actual != card.sha256:
         raise ModelError(
-            f"{model} is not the file its card describes (sha256 {actual[:12]}…, expected {card.sha256[:12]}…); "
+            f"{model} is not the file its card describes "
+            f"(sha256 {actual[:12]}…, expected {shortened(card.sha256, 12)}); "
             "fetch or convert it again"
         )
     return card
