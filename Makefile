@@ -10,6 +10,8 @@
 # make test-arm     results compared with this computer's, tests and, on Debian 12, instructions compared with those
 #                   recorded, on emulated 64-bit Arm with Debian 12 and 13, or with SUITE=trixie alone; half an hour
 # make arm-instructions  count the instructions anew and record them, with their table; five minutes
+# make wheel        build the wheel of the last commit into dist/, twice: the same bytes or a failure
+# make audit        known vulnerabilities, unsafe code and licences of what that wheel installs, and its SBOM in dist/
 # make clean        remove what the above made
 
 PYTHON ?= python3
@@ -18,6 +20,7 @@ VENV_TEST ?= .venv-test
 VENV_FAST ?= .venv-fast
 VENV_LOWEST ?= .venv-lowest
 VENV_TFLITE ?= .venv-tflite
+VENV_AUDIT ?= .venv-audit
 PIP = -m pip install --quiet --disable-pip-version-check
 PYTEST ?=
 WEB ?= 8080
@@ -32,7 +35,7 @@ FAST = not slow and not tensorflow and not browser and not system
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo page test test-fast test-lowest test-faults test-device test-arm arm-instructions lint mypy clean
+.PHONY: demo page test test-fast test-lowest test-faults test-device test-arm arm-instructions lint mypy wheel audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -83,6 +86,12 @@ mypy: $(VENV_TEST)/ready
 	@mkdir -p .cache/mypy && ln -sfn ../.. .cache/mypy/fer_edge
 	$(VENV_TEST)/bin/python -m mypy -p fer_edge.edge -p fer_edge.models -p fer_edge.benchmarks -p fer_edge.train -p fer_edge.convert
 
+wheel: $(VENV_AUDIT)/ready
+	PYTHON=$(VENV_AUDIT)/bin/python .ci/wheel --twice dist
+
+audit: wheel
+	$(VENV_AUDIT)/bin/python .ci/audit "$$(ls -t dist/*.whl | head -n 1)"
+
 # a file marks a finished environment: made once, and again when the dependencies change
 $(VENV)/ready: setup.cfg examples/environment.py
 	@echo "making $(VENV): the runtime alone, a minute or two"
@@ -118,6 +127,12 @@ $(VENV_TFLITE)/ready: setup.cfg
 	@$(VENV_TFLITE)/bin/python $(PIP) --no-deps -e .
 	@touch $@
 
+$(VENV_AUDIT)/ready:
+	@echo "making $(VENV_AUDIT): pip-audit, bandit and cyclonedx-bom, a minute"
+	@$(PYTHON) -m venv --clear $(VENV_AUDIT)
+	@$(VENV_AUDIT)/bin/python $(PIP) 'setuptools>=77' wheel 'pip-audit>=2.10' 'bandit>=1.9' 'cyclonedx-bom>=7'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV_TEST) $(VENV_FAST) $(VENV_LOWEST) $(VENV_TFLITE) .cache build dist fer_edge.egg-info demo-output
+	rm -rf $(VENV) $(VENV_TEST) $(VENV_FAST) $(VENV_LOWEST) $(VENV_TFLITE) $(VENV_AUDIT) .cache build dist fer_edge.egg-info demo-output
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
