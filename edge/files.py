@@ -163,7 +163,9 @@ def read_limited(path: Path, limit: int) -> bytes:
         mode = os.fstat(stream.fileno()).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):  # /dev/null is a character device
             raise ValueError("it is a pipe or a socket; expected a file")
-        content = stream.read(limit + 1) or b""  # None for a terminal where nothing was typed
+        content = b""
+        while len(content) <= limit and (part := stream.read(1 << 20)):  # None for a terminal without input
+            content += part
     if len(content) > limit:
         raise ValueError(f"it is larger than {limit >> 10} KiB")
     return content

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 from zlib import error as ZlibError
 
-from fer_edge.edge.errors import ModelError
+from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.types import EMOTIONS
 
 # zipfile, although only some hundred bytes are needed: its import takes 1.3 ms (`python -X importtime`, shutil, bz2 and
@@ -15,6 +16,22 @@ from fer_edge.edge.types import EMOTIONS
 # the median ratio of the wall times 1.02.
 
 LABELS_FILE = "labels.txt"
+
+MAX_BYTES = 64 << 10
+"""Bytes of labels.txt, however small the archive packs them."""
+
+MAX_READ = 1 << 20
+"""Bytes that zipfile may read at a time, such as an archive's list of files."""
+
+
+class _ModelFile(io.FileIO):
+    """A model file for zipfile, which believes the sizes that an archive states."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read `size` bytes; to the end, which is near then, where it is negative. BadZipFile beyond MAX_READ."""
+        if size is not None and size > MAX_READ:
+            raise BadZipFile(f"the archive has a list of {size} bytes, expected at most {MAX_READ}")
+        return super().read(MAX_READ if size is None or size < 0 else size) or b""
 
 
 def read_labels(model: Path) -> tuple[str, ...] | None:
@@ -27,22 +44,35 @@ def read_labels(model: Path) -> tuple[str, ...] | None:
         The labels in the order of the model's output; None if the file carries none.
 
     Raises:
-        ModelError: The file or the archive in it cannot be read.
+        ModelError: The file or the archive in it cannot be read, or its labels are larger than labels are.
     """
     try:
-        if not is_zipfile(model):
-            return None
-        with ZipFile(model) as archive:
-            if LABELS_FILE not in archive.namelist():
-                return None
-            return tuple(archive.read(LABELS_FILE).decode().splitlines())
+        with _ModelFile(model) as stream:
+            return _read_archive(stream) if is_zipfile(stream) else None
     # RuntimeError: encrypted; NotImplementedError, one of them: an unknown compression
-    except (OSError, EOFError, ValueError, RuntimeError, BadZipFile, ZlibError) as error:
-        raise ModelError(f"{model}: the labels inside cannot be read ({error}); fetch or convert it again") from None
+    except (OSError, EOFError, ValueError, RuntimeError, OverflowError, BadZipFile, ZlibError) as error:
+        reason = shortened(error, 120)
+        raise ModelError(f"{model}: the labels inside cannot be read ({reason}); fetch or convert it again") from None
+
+
+def _read_archive(stream: io.FileIO) -> tuple[str, ...] | None:
+    """The labels in the archive at a model's end; None where it has none."""
+    with ZipFile(stream) as archive:
+        if LABELS_FILE not in archive.namelist():
+            return None
+        entry = archive.getinfo(LABELS_FILE)
+        if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # bz2 and lzma unpack whole blocks, however large
+            raise BadZipFile("they are packed in another way than TFLite metadata's")
+        if entry.file_size > MAX_BYTES:
+            raise BadZipFile(f"they have {entry.file_size} bytes, expected at most {MAX_BYTES}")
+        with archive.open(entry) as labels:
+            return tuple(labels.read(MAX_BYTES).decode().splitlines())
 
 
 def check_labels(model: Path) -> None:
     """Check that a .tflite file carries EMOTIONS in their order, or no labels. Raises ModelError."""
     labels = read_labels(model)
     if labels not in (None, EMOTIONS):
-        raise ModelError(f"{model} carries the labels {', '.join(labels or ())}; expected {', '.join(EMOTIONS)}")
+        raise ModelError(
+            f"{model} carries the labels {shortened(', '.join(labels or ()))}; expected {', '.join(EMOTIONS)}"
+        )
