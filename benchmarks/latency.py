@@ -22,7 +22,6 @@ from statistics import median
 from typing import Any
 
 import click
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,10 +34,12 @@ from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, 
 from fer_edge.benchmarks.timing import ROUNDS, SEED, calls_in_round, percentiles, summary, timed
 from fer_edge.edge.commands.exclusive_options import one_acceleration
 from fer_edge.edge.config.click_options import options_from
+from fer_edge.edge.errors import SourceError
 from fer_edge.edge.expression.ensemble import member_files, open_classifier
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.pipeline import Pipeline, PipelineOptions
 from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.sources.pictures import read_picture
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import Tensor, runtime
 from fer_edge.edge.tflite.network import open_network
@@ -181,10 +182,10 @@ def noise(tensor: Tensor) -> NDArray[Any]:
 
 
 def _read(path: Path) -> Frame:
-    pixels = cv2.imread(str(path))
-    if pixels is None:
-        raise ResultError(f"--picture {path} cannot be read; expected a picture of one face")
-    return Frame(np.asarray(pixels, np.uint8))
+    try:
+        return Frame(read_picture(path))
+    except SourceError as error:
+        raise ResultError(f"--picture: {error}; expected a picture of one face") from None
 
 
 def in_new_process(spec: str, threads: int, acceleration: Acceleration | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import click
 
 from fer_edge.edge.config.file import UNCONFIGURED, find
 from fer_edge.edge.config.lazy_group import LazyGroup
-from fer_edge.edge.errors import FerEdgeError, redact
+from fer_edge.edge.errors import FerEdgeError, redact, valid_text
 
 COMMANDS = {
     "run": (
@@ -135,7 +135,7 @@ class _OneLine(click.ClickException):
     exit_code = 2
 
     def show(self, file: object = None) -> None:
-        click.echo(f"fer-edge: {' '.join(self.message.split())}", err=True)
+        click.echo(f"fer-edge: {valid_text(' '.join(self.message.split()))}", err=True)
 
 
 def _file_error(error: OSError) -> str:

@@ -1,8 +1,11 @@
-"""The exception tree of what a user can fix, each error one line, and how it quotes addresses and long texts."""
+"""The exception tree of what a user can fix, each error one line, and how it quotes names, addresses and long texts."""
 
 from __future__ import annotations
 
 import re
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _SECRET = re.compile(
     r"(?i)\b(\w*(?:user|usr|login|pass|pwd|pw|token|key|auth|secret|sig|cred|session)[\w-]*\s*=).*", re.DOTALL
@@ -18,6 +21,10 @@ _NO_PORT = re.compile(r"""^([^/:\s!"'\[\]]*):(?!\d*(?:[/\s!"',;)]|$)).*""", re.D
 
 class FerEdgeError(Exception):
     """Base of all errors that a user can fix; the command line prints it as one line and exits with code 2."""
+
+    def __str__(self) -> str:
+        """The message on one line, whatever is in the names of files in it."""
+        return printable(" ".join(super().__str__().splitlines()))
 
 
 class DataError(FerEdgeError):
@@ -54,9 +61,10 @@ def redact(address: str) -> str:
         address: A URL, a GStreamer pipeline, or a path.
 
     Returns:
-        The address without what comes before its last @, with "…" for a query and for all that follows secret=.
+        The address without what comes before its last @, with "…" for a query and for all that follows secret=;
+        `printable` text.
     """
-    bare = _SECRET.sub(r"\1…", address)
+    bare = _SECRET.sub(r"\1…", printable(address))
     found = _SCHEME.match(bare)
     if found is None and not re.search(":.*@", address, re.DOTALL):  # else the rtsp:// was forgotten
         return bare
@@ -82,3 +90,34 @@ def shortened(text: object, limit: int = 60) -> str:
     start = whole[: 4 * limit]  # enough of a text of megabytes
     line = " ".join("".join(each if each.isprintable() or each.isspace() else "?" for each in start).split())
     return f"{line[: limit - 1]}…" if len(line) > limit or len(whole) > len(start) else line
+
+
+def printable(name: object) -> str:
+    r"""Make text of a name for a line of output: a log, an error, a result.
+
+    A file's name is bytes. Python holds those that are not UTF-8 as lone surrogates, which no UTF-8 output can have.
+
+    Args:
+        name: A path, or a text that contains one.
+
+    Returns:
+        The text with bytes that are not UTF-8 and control characters as `\xff`, and other lone surrogates as `\ud800`.
+    """
+    return _UNPRINTABLE.sub(_escape, str(name))
+
+
+def valid_text(text: str) -> str:
+    """Escape what UTF-8 cannot encode as `printable` does, and nothing else: line breaks and colours stay."""
+    return _SURROGATES.sub(_escape, text)
+
+
+def is_valid_text(text: str) -> bool:
+    """Whether UTF-8 can encode the text."""
+    return _SURROGATES.search(text) is None
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # PEP 383: a byte that was not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

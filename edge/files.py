@@ -1,4 +1,4 @@
-"""Files: written completely or not at all; JSON and TOML, which anybody may have written, read within limits."""
+"""Files: written whole or not at all, under any name; JSON and TOML, which anybody may have written, within limits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
-from fer_edge.edge.errors import SinkError, shortened
+from fer_edge.edge.errors import FerEdgeError, SinkError, is_valid_text, shortened, valid_text
+
+MAX_NAME = 40
+"""Characters of a file's name that its temporary name keeps, the suffix among them: longer ones may be too long."""
 
 MAX_BYTES = 16 << 20
 """Bytes of a document. The largest that fer-edge writes, a detection benchmark's result, has half a million."""
@@ -41,7 +46,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         SinkError: An OSError was raised meanwhile, such as a full disk or a missing permission.
     """
-    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".part-{os.getpid()}-{path.name[-MAX_NAME:]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -57,15 +62,79 @@ def file_identity(path: Path | str) -> tuple[int, int] | None:
     """The device and inode of a file, which are the same under all its names; None where there is no such file."""
     try:
         status = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a name with a zero byte
         return None
     return status.st_dev, status.st_ino
+
+
+def local_path(source: str) -> str:
+    """The path in an address file://… (RFC 8089); anything else stays as it is.
+
+    Args:
+        source: An address, a path, or something else.
+
+    Returns:
+        The path, percent-decoded unless there is a file with the percent signs in its name.
+    """
+    match = re.match(r"file://(?:localhost)?(?=/)", source, re.IGNORECASE)
+    if match is None:
+        return source
+    path = source[match.end() :]
+    return path if os.path.lexists(path) else os.fsdecode(unquote_to_bytes(path.encode("utf-8", "surrogateescape")))
+
+
+@contextmanager
+def opencv_path(path: Path | str) -> Iterator[str]:
+    """Name a file so that OpenCV and its FFmpeg can open it, whatever its own name is.
+
+    OpenCV ends the process for a name that is not UTF-8, and FFmpeg takes `12:30.mp4` for an address.
+
+    Args:
+        path: A file, which need not exist where it is to be written.
+
+    Yields:
+        A name of the same file in UTF-8, with its suffix. It may be a link for this purpose, which is removed at the
+        end: open the file before.
+
+    Raises:
+        FerEdgeError: The file's folder cannot be opened, or no temporary folder can be written to.
+    """
+    if is_valid_text(str(path)):
+        yield os.path.join(os.curdir, path)  # an absolute path stays
+        return
+    folder, name = os.path.split(path)
+    with ExitStack() as closing:
+        try:
+            if not is_valid_text(name):
+                suffix = os.path.splitext(name)[1]
+                name, target = f"file{suffix if is_valid_text(suffix) else ''}", os.path.join(os.getcwd(), path)
+                folder = closing.enter_context(TemporaryDirectory(prefix="fer-edge-"))
+                os.symlink(target, os.path.join(folder, name))
+            descriptor = os.open(folder or os.curdir, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise FerEdgeError(f"{path} cannot be opened: {error.strerror or error}") from None
+        closing.callback(os.close, descriptor)
+        yield f"/proc/self/fd/{descriptor}/{name}"  # the folder's own name may be in no encoding either
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file completely or not at all; SinkError where it cannot be written."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Make JSON that can be encoded as UTF-8; lone surrogates in its strings are escaped as `printable` does.
+
+    Args:
+        value: Anything that JSON can hold.
+        indent: Spaces of a level; None for one line.
+
+    Returns:
+        The JSON.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\{valid_text(match[0])}", text)  # JSON escapes a backslash
 
 
 def write_json(path: Path, value: Any) -> Path:
@@ -81,7 +150,7 @@ def write_json(path: Path, value: Any) -> Path:
     Raises:
         SinkError: The file cannot be written.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = json_text(value, indent=2)
     # strings contain no line breaks, as JSON escapes them
     text = re.sub(r"\[\n\s+([^][{}]+?)\n\s+\]", lambda match: "[" + re.sub(r",\n\s+", ", ", match[1]) + "]", text)
     write_bytes(path, (text + "\n").encode())

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 import cv2
-import numpy as np
 
 from fer_edge.benchmarks.detection.contenders import open_contenders
 from fer_edge.benchmarks.detection.figure import curves
@@ -28,6 +27,7 @@ from fer_edge.edge.config.click_options import Option, options_from
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.pipeline import PipelineOptions
+from fer_edge.edge.sources.pictures import read_picture
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.edge.types import option
 from fer_edge.train.data.options import DataOptions
@@ -115,7 +115,7 @@ def detection(
     split, described = load_split(data_options, None)
     pictures = photographs(scene_options.wheels) if scene_options.wheels else {}
     backgrounds = [pictures[name] for name in BACKGROUNDS if name in pictures]
-    portrait = portrait_patch(np.asarray(cv2.imread(str(PORTRAIT)), np.uint8))
+    portrait = portrait_patch(read_picture(PORTRAIT))
     plan = Plan(split, portrait, backgrounds, scene_options.count)
     before = condition()
     rows, references = measure_scenes(contenders, classifiers, plan, split)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import DataError
+from fer_edge.edge.errors import DataError, SourceError
 from fer_edge.edge.faces.yunet import plan_input
+from fer_edge.edge.sources import pictures as sources
+from fer_edge.edge.sources.picture_files import list_pictures
 from fer_edge.models import FOLDER
 from fer_edge.train.data.scenes import Patch, background, compose, picture_patch, scatter
 from fer_edge.train.data.splits import Split
+
+log = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 
@@ -34,8 +38,6 @@ FACE_SIDES = (20.0, 400.0)
 MOST_FACES = 4
 TILT = 25.0
 """Degrees to either side."""
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def scenes(split: Split, count: int, seed: int, portrait: Patch | None = None) -> Iterator[Picture]:
@@ -82,18 +84,21 @@ def photographs(paths: Sequence[Path]) -> Iterator[Picture]:
 
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures in a folder, by name; DataError where there is none."""
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise DataError(f"{folder} has no pictures; expected files with names in {', '.join(SUFFIXES)}")
-    return found
+    try:
+        found = list_pictures(folder)
+    except SourceError as error:
+        raise DataError(str(error)) from None
+    if found.left_out:
+        log.info("%s: left out: %s", folder, found.left_out)
+    return found.paths
 
 
 def read_picture(path: Path) -> Picture:
     """A picture, (H, W, 3) uint8 BGR; DataError where it cannot be read."""
-    pixels = cv2.imread(str(path))
-    if pixels is None:
-        raise DataError(f"{path} cannot be read; expected a picture")
-    return np.asarray(pixels, np.uint8)
+    try:
+        return sources.read_picture(path)
+    except SourceError as error:
+        raise DataError(str(error)) from None
 
 
 def at_input_side(pixels: Picture, side: int) -> Picture:
@@ -106,8 +111,7 @@ def installed_photographs() -> list[Picture]:
     """The two photographs without people that scikit-learn contains; none where it is not installed."""
     package = find_spec("sklearn")
     folder = Path(package.origin or "").parent / "datasets" / "images" if package else None
-    found = [cv2.imread(str(path)) for path in sorted(folder.glob("*.jpg"))] if folder else []
-    return [np.asarray(each, np.uint8) for each in found if each is not None]
+    return [read_picture(path) for path in sorted(folder.glob("*.jpg"))] if folder else []
 
 
 def _tinted(split: Split, rng: np.random.Generator) -> Patch:

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from fer_edge.edge.config.click_options import flag, info_of
-from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import file_identity
+from fer_edge.edge.errors import SinkError, printable
+from fer_edge.edge.files import file_identity, local_path
 from fer_edge.edge.sinks.mqtt.options import MqttOptions
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
 from fer_edge.edge.types import Source
@@ -33,7 +33,7 @@ class Outputs:
             for each in fields(options):
                 value = getattr(options, each.name)
                 if info_of(each).stores and value and value != "-":
-                    descriptions.append(f"{info_of(each).stores} ({Path(value).name})")
+                    descriptions.append(f"{info_of(each).stores} ({printable(Path(value).name)})")
         return tuple(descriptions)
 
 
@@ -47,7 +47,7 @@ def refuse_overwriting_source(source: str | None, files: OutputOptions) -> None:
     Raises:
         SinkError: An output would overwrite the source, or a picture in its folder.
     """
-    source = source or ""
+    source = local_path(source or "")
     originals = [each.path for each in os.scandir(source)] if os.path.isdir(source) else [source]
     known = {file_identity(each) for each in originals} - {None}
     for name in ("jsonl", "csv", "save_video", "save_picture"):

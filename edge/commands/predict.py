@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.commands.exclusive_options import one_acceleration
+from fer_edge.edge.commands.picture_inputs import PictureInputs
 from fer_edge.edge.config.click_options import Option, options_from
-from fer_edge.edge.errors import SinkError, SourceError
+from fer_edge.edge.errors import SourceError, printable
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
-from fer_edge.edge.files import file_identity
 from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.sinks import OutputClosed, guard_stdout
+from fer_edge.edge.sinks.album import Album
 from fer_edge.edge.sinks.jsonl import JsonLines, face_record
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources.capture import quiet_opencv
-from fer_edge.edge.sources.pictures import list_pictures, read_pictures
+from fer_edge.edge.sources.options import SourceOptions
+from fer_edge.edge.sources.pictures import several_pictures
 from fer_edge.edge.terminal import erase, overwrite, shows_status_line
 from fer_edge.edge.types import Box, Face, Frame, Prediction
 
+log = logging.getLogger(__name__)
+
 
 @click.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--faces-cropped", is_flag=True, help="Take each picture for a cropped face, and detect none.")
+@options_from(SourceOptions, only=("recursive", "max_pixels"))
 @options_from(
     PipelineOptions,
     only=("model", "early_exit", "detector", "min_face", "threads", "delegate", "accelerator"),
@@ -52,8 +58,9 @@ from fer_edge.edge.types import Box, Face, Frame, Prediction
     help="Write annotated PNG files to this folder.",
 )
 def predict(
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     faces_cropped: bool,
+    source_options: SourceOptions,
     pipeline_options: PipelineOptions,
     jsonl: str | None,
     save: Path | None,
@@ -64,51 +71,49 @@ def predict(
     """
     quiet_opencv()
     pipeline_options = one_acceleration(pipeline_options)
-    pictures = [picture for path in paths for picture in list_pictures(path)]
-    originals = {file_identity(picture) for picture in pictures} - {None}
-    if jsonl not in (None, "-") and file_identity(jsonl) in originals:
-        raise SinkError(f"--jsonl: {jsonl} is one of the pictures; give another name")
+    inputs = PictureInputs(paths, source_options.recursive, source_options.max_pixels)
+    inputs.refuse_as_output(jsonl, save)
     if faces_cropped:
         open_model = open_early_exit if pipeline_options.early_exit else open_classifier
         model, threads, acceleration = pipeline_options.model, pipeline_options.threads, pipeline_options.acceleration
         process = _whole_picture(open_model(model, threads, acceleration=acceleration))
     else:
         process = open_pipeline(pipeline_options).process
-    album = None if save is None else _Album(save, originals)
+    album = None if save is None else Album(save)
     lines = None if jsonl is None else JsonLines(jsonl)
     try:
-        failures = _predict(pictures, process, lines, album)
+        failures = _predict(inputs, process, lines, album)
     except OutputClosed:
         return
     finally:
-        if shows_status_line() and len(pictures) > 1:
+        if shows_status_line() and len(inputs) > 1:
             overwrite("")
         if lines is not None:
             lines.close()
     if failures:
-        raise SourceError(f"{failures} of {len(pictures)} pictures could not be read")
+        raise SourceError(f"{failures} of {len(inputs)} pictures could not be read")
 
 
 def _predict(
-    pictures: list[Path],
-    process: Callable[[Frame], list[Prediction]],
-    lines: JsonLines | None,
-    album: _Album | None,
+    inputs: PictureInputs, process: Callable[[Frame], list[Prediction]], lines: JsonLines | None, album: Album | None
 ) -> int:
     """Print or write the predictions of each picture; the number of pictures that could not be read."""
-    failures = 0
-    for index, (path, picture) in enumerate(read_pictures(pictures)):
-        if shows_status_line() and len(pictures) > 1:
-            overwrite(f"{index} of {len(pictures)} pictures")
+    failures = several = 0
+    for index, (path, picture) in enumerate(inputs):
+        if shows_status_line() and len(inputs) > 1:
+            overwrite(f"{index} of {len(inputs)} pictures")
         if isinstance(picture, SourceError):
             failures += 1
             _print_error(path, picture, lines)
             continue
-        frame = Frame(picture)
+        several += picture.several
+        frame = Frame(picture.pixels)
         predictions = process(frame)
         _print_predictions(path, predictions, lines)
         if album is not None:
             album.add(path, frame, predictions)
+    if several:
+        log.warning("%s", several_pictures(several))
     return failures
 
 
@@ -130,11 +135,12 @@ def _print_predictions(path: Path, predictions: list[Prediction], lines: JsonLin
         lines.write({"path": str(path), "faces": faces})
         return
     with guard_stdout():
+        name = f"{erase(sys.stdout)}{printable(path)}"
         for prediction in predictions:
             box = prediction.face.box
-            click.echo(f"{erase(sys.stdout)}{path}: {describe(prediction)} at {box.x},{box.y} {box.width}x{box.height}")
+            click.echo(f"{name}: {describe(prediction)} at {box.x},{box.y} {box.width}x{box.height}")
         if not predictions:
-            click.echo(f"{erase(sys.stdout)}{path}: no face")
+            click.echo(f"{name}: no face")
 
 
 def _print_error(path: Path, error: SourceError, lines: JsonLines | None) -> None:
@@ -147,27 +153,3 @@ def _print_error(path: Path, error: SourceError, lines: JsonLines | None) -> Non
 def _untracked(record: dict[str, Any]) -> dict[str, Any]:
     """The record without a track, as faces are not tracked from picture to picture."""
     return {key: value for key, value in record.items() if key != "track"}
-
-
-class _Album:
-    """Annotated pictures in a folder, named after the originals, none of which is overwritten. Raises SinkError."""
-
-    def __init__(self, folder: Path, originals: Set[tuple[int, int] | None]) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"{folder} cannot be created: {error.strerror}") from None
-        self._folder, self._originals = folder, originals
-        self._used: set[Path] = set()
-
-    def add(self, path: Path, frame: Frame, predictions: list[Prediction]) -> None:
-        from fer_edge.edge.sinks.draw import annotate
-        from fer_edge.edge.sinks.picture import write_picture
-
-        place, number = self._folder / f"{path.stem}.png", 1
-        # a/1.jpg and b/1.jpg have one name; this folder's own 1.png may be an original
-        while place in self._used or file_identity(place) in self._originals:
-            number += 1
-            place = self._folder / f"{path.stem}_{number}.png"
-        self._used.add(place)
-        write_picture(place, annotate(frame, predictions))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from fer_edge.edge.files import json_text
 from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
 from fer_edge.edge.types import EMOTIONS, Frame, Prediction
 
@@ -44,7 +44,7 @@ class JsonLines:
 
     def write(self, record: dict[str, Any]) -> None:
         """Write one object."""
-        self._lines.write(json.dumps(record, ensure_ascii=False))
+        self._lines.write(json_text(record))
 
     def close(self) -> None:
         """Close the file."""

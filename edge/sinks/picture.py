@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import SinkError
+from fer_edge.edge.errors import SinkError, printable
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.types import Frame, Prediction
@@ -27,7 +27,7 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
         SinkError: OpenCV does not know the format, or the file cannot be written.
     """
     try:
-        done, data = cv2.imencode(path.suffix, pixels)
+        done, data = cv2.imencode(printable(path.suffix), pixels)
     except cv2.error:
         done = False
     if not done:
@@ -43,7 +43,7 @@ class PictureSink:
     """
 
     def __init__(self, path: Path) -> None:
-        if not cv2.haveImageWriter(path.name):
+        if not cv2.haveImageWriter(f"x{printable(path.suffix)}"):
             raise SinkError(f"{path}: OpenCV cannot write a '{path.suffix}' picture; use .png or .jpg")
         if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
             raise SinkError(f"{path} cannot be written: {path.parent} is not a writable folder")

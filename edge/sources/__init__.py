@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_edge.edge.errors import SourceError, redact
+from fer_edge.edge.files import local_path
 from fer_edge.edge.types import Source
 
 if TYPE_CHECKING:
     from fer_edge.edge.sources.options import SourceOptions
+
+
+SOMETIMES_VIDEO = (".gif", ".avif")
+"""Suffixes of pictures that some builds of OpenCV read only as videos."""
 
 
 def open_source(
@@ -40,6 +46,8 @@ def open_source(
         options = replace(options, camera=str(camera))
     if source is not None:
         options = replace(options, source=str(source))
+    if options.source is not None:
+        options = replace(options, source=local_path(options.source))
     if options.camera is not None and options.source is not None:
         both = f"camera {options.camera!r} and source {redact(options.source)!r}"
         raise SourceError(f"{both} were both given; give one of them")
@@ -58,15 +66,26 @@ def open_source(
         return live.open_stream(options.source)
     if options.loop:
         return live.open_looped_video(Path(options.source))
-    return live.rotate(_open_file(options.source))
+    return live.rotate(_open_file(Path(options.source), options))
 
 
-def _open_file(source: str) -> Source:
-    from fer_edge.edge.sources.pictures import SUFFIXES, PictureSource
+def _open_file(path: Path, options: SourceOptions) -> Source:
+    from fer_edge.edge.sources.picture_files import SUFFIXES, begins_as_picture, holds_animation
+    from fer_edge.edge.sources.pictures import PictureSource
     from fer_edge.edge.sources.video import open_video
 
-    path = Path(source)
-    if not path.exists():
-        hint = f"; for a camera use --camera {source}" if source.isdigit() else ""
-        raise SourceError(f"{redact(source)}: no such file or folder{hint}")
-    return PictureSource(path) if path.is_dir() or path.suffix.lower() in SUFFIXES else open_video(path)
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, ValueError):  # a name with a zero byte
+        hint = f"; for a camera use --camera {path}" if str(path).isdigit() else ""
+        raise SourceError(f"{redact(str(path))}: no such file or folder{hint}") from None
+    except OSError as error:
+        raise SourceError(f"{redact(str(path))} cannot be read: {error.strerror}") from None
+    suffix = path.suffix.lower()
+    is_picture = stat.S_ISDIR(mode) or suffix in SUFFIXES
+    if stat.S_ISREG(mode) and (is_picture or not suffix):
+        unreadable = not begins_as_picture(path) and suffix in ("", *SOMETIMES_VIDEO)
+        is_picture = not unreadable and not holds_animation(path)
+    if is_picture:
+        return PictureSource(path, options.recursive, options.max_pixels)
+    return open_video(path, options.max_pixels)

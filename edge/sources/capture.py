@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.device.environment import OPENCV, set_environment_defaults
-from fer_edge.edge.errors import SourceError
+from fer_edge.edge.errors import SourceError, is_valid_text
+from fer_edge.edge.files import opencv_path
 
 
 def quiet_opencv() -> None:
@@ -29,23 +33,42 @@ def quiet_opencv() -> None:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-def open_capture(target: str | int, backend: int, parameters: Sequence[int] = ()) -> cv2.VideoCapture | None:
+def open_capture(target: Path | str | int, backend: int, parameters: Sequence[int] = ()) -> cv2.VideoCapture | None:
     """Open a `cv2.VideoCapture`.
 
     Args:
-        target: A path, address, pipeline or camera number.
+        target: The path of a file, an address, a pipeline or a camera number.
         backend: OpenCV's cv2.CAP_… constant.
         parameters: Property, value, property, value …
 
     Returns:
         The opened capture, or None where the backend cannot open it.
+
+    Raises:
+        FerEdgeError: The name of a file is not UTF-8, and no temporary folder can be written to.
     """
     quiet_opencv()
-    try:
-        capture = cv2.VideoCapture(target, backend, list(parameters))
-    except cv2.error:
-        return None
-    return capture if capture.isOpened() else None
+    with _opencv_name(target) as name:
+        if name is None:
+            return None
+        try:
+            capture = cv2.VideoCapture(name, backend, list(parameters))
+        except cv2.error:
+            return None
+        return capture if capture.isOpened() else None
+
+
+@contextmanager
+def _opencv_name(target: Path | str | int) -> Iterator[str | int | None]:
+    """The target as OpenCV takes it; None where it has no name for it."""
+    if isinstance(target, Path):
+        with opencv_path(target) as name:
+            yield name
+    elif isinstance(target, int):
+        yield target
+    else:
+        address = re.sub("[\udc80-\udcff]", lambda byte: f"%{ord(byte[0]) & 0xFF:02X}", target)  # RFC 3986
+        yield address if is_valid_text(address) else None
 
 
 def read_pixels(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:

@@ -60,7 +60,8 @@ class LiveSourceFactory:
         """Open a video file that stands in for a camera."""
         from fer_edge.edge.sources.looped_video import LoopedVideo
 
-        return self.rotate(NewestFrameReader.start(LoopedVideo(path), self._options.frame_timeout))
+        video = LoopedVideo(path, self._options.max_pixels)
+        return self.rotate(NewestFrameReader.start(video, self._options.frame_timeout))
 
     def rotate(self, source: Source) -> Source:
         """Rotate and mirror the source's frames as the options say."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from fer_edge.edge.errors import SourceError
+from fer_edge.edge.errors import SourceError, printable
 from fer_edge.edge.sources.base_source import BaseSource
+from fer_edge.edge.sources.picture_header import MAX_PIXELS
 from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.types import Frame
 
@@ -22,9 +23,10 @@ class LoopedVideo(BaseSource):
 
     live = True
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._video = path, open_video(path)
-        self.name, self.fps = f"{path} (looped)", self._video.fps
+    def __init__(self, path: Path, max_pixels: int = MAX_PIXELS) -> None:
+        self._path, self._max_pixels = path, max_pixels
+        self._video = open_video(path, max_pixels)
+        self.name, self.fps = f"{printable(path)} (looped)", self._video.fps
         self._stopped = threading.Event()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -41,7 +43,7 @@ class LoopedVideo(BaseSource):
                 raise SourceError(self._video.problem)
             round_start = last + 1 / (self.fps or 25.0)
             self._video.close()
-            self._video = open_video(self._path)
+            self._video = open_video(self._path, self._max_pixels)
 
     def stop(self) -> None:
         self._stopped.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fer_edge.edge.sources.picture_header import MAX_PIXELS, OPENCV_MAX_PIXELS
 from fer_edge.edge.types import option
 
 
@@ -24,6 +25,14 @@ class SourceOptions:
         "Video, picture, folder of pictures, stream URL or GStreamer pipeline to read instead of a camera.",
         metavar="SOURCE",
         example="party.mp4",
+    )
+    recursive: bool = option(False, "Read the pictures in sub-folders of a folder, too.")
+    max_pixels: int = option(
+        MAX_PIXELS,
+        "Largest picture to decode, width times height in pixels; each takes 3 bytes of memory.",
+        metavar="PIXELS",
+        minimum=1,
+        maximum=OPENCV_MAX_PIXELS,
     )
     loop: bool = option(False, "Play a video in a loop at its own frame rate, as a live source.")
     width: int | None = option(

@@ -9,33 +9,37 @@ from pathlib import Path
 
 import cv2
 
-from fer_edge.edge.errors import SourceError
+from fer_edge.edge.errors import SourceError, printable
 from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.capture import open_capture, read_pixels
+from fer_edge.edge.sources.picture_header import MAX_PIXELS, check_size
 from fer_edge.edge.types import Frame
 
 COMPLETE_SHARE = 0.98
 """Share of the header's frame count and duration from which a video counts as complete: encoders round both."""
 
 
-def open_video(path: Path) -> Video:
+def open_video(path: Path, max_pixels: int = MAX_PIXELS) -> Video:
     """Open a video file.
 
     Args:
         path: A file in any format that OpenCV's FFmpeg reads.
+        max_pixels: Largest width times height of a frame.
 
     Returns:
         The opened video.
 
     Raises:
-        SourceError: The file cannot be read, or is no video.
+        SourceError: The file cannot be read, is no video, or has larger frames.
     """
-    capture = open_capture(str(path), cv2.CAP_FFMPEG)
+    capture = open_capture(path, cv2.CAP_FFMPEG)
     if capture is None:
         if not os.access(path, os.R_OK):
             raise SourceError(f"{path} cannot be read: {os.strerror(errno.EACCES)}")
         raise SourceError(f"{path} is not a readable video (an MP4 cut off while it was written is not)")
-    return Video(capture, str(path), "holds no picture that can be decoded")
+    width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    check_size(width, height, path, max_pixels)
+    return Video(capture, printable(path), "holds no picture that can be decoded")
 
 
 class Video(BaseSource):
