@@ -8,16 +8,15 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.history import HISTORY_SECONDS
 from fer_edge.edge.web.jpeg import BOUNDARY, JpegEncoder
 from fer_edge.edge.web.metrics import CONTENT_TYPE, RunMetrics
 from fer_edge.edge.web.state import RunInfo, SharedState, status, to_json
-from fer_edge.edge.web.static_files import STATIC
+from fer_edge.edge.web.static_files import static_files, static_response
 from fer_edge.edge.web.viewers import Viewers
 
 EVENT_INTERVAL = 0.1
@@ -44,7 +43,8 @@ class LivePage:
 
     def app(self) -> Starlette:
         """The endpoints as an ASGI application."""
-        return Starlette(
+        static_files()
+        app = Starlette(
             routes=[
                 Route("/", self.page),
                 Route("/frame.jpg", self.frame),
@@ -54,12 +54,17 @@ class LivePage:
                 Route("/api/events", self.events),
                 Route("/metrics", self.metrics),
                 Route("/healthz", self.health),
-                Mount("/static", StaticFiles(directory=STATIC)),
+                Route("/static/{name}", self.static),
             ]
         )
+        app.router.redirect_slashes = False  # its redirects name a host, and not the path where a proxy has the page
+        return app
 
     async def page(self, request: Request) -> Response:
-        return FileResponse(STATIC / "index.html")
+        return static_response("index.html")
+
+    async def static(self, request: Request) -> Response:
+        return static_response(request.path_params["name"])
 
     async def frame(self, request: Request) -> Response:
         """The newest picture, or with `after` the next one after that number; 204 when none comes for 10 s."""
@@ -85,7 +90,7 @@ class LivePage:
                         yield picture.part
                 yield f"--{BOUNDARY}--\r\n".encode()
 
-        return StreamingResponse(parts(), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+        return _streamed(request, parts(), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
     async def state(self, request: Request) -> Response:
         return Response(self._state.json(), media_type="application/json")
@@ -113,7 +118,7 @@ class LivePage:
                     number = await self._next_number(number)
                 yield _event(b"stopped", b"{}")
 
-        return StreamingResponse(messages(), media_type="text/event-stream")
+        return _streamed(request, messages(), "text/event-stream")
 
     async def _next_number(self, number: int) -> int:
         """The number of the next frame, or the same where none comes; not the frame, lest a slow client keep it."""
@@ -127,6 +132,14 @@ class LivePage:
         """200 while frames come and after a file's end; 503 while the source is disconnected or frames are overdue."""
         word = status(self._run, self._mailbox)
         return PlainTextResponse(f"{word}\n", 503 if word in ("disconnected", "waiting") else 200)
+
+
+def _streamed(request: Request, content: AsyncIterator[bytes], media_type: str) -> Response:
+    """A response without an end; `X-Accel-Buffering` makes nginx pass it on as it comes."""
+    headers = {"X-Accel-Buffering": "no"}
+    if request.scope.get("method") == "HEAD":
+        return Response(media_type=media_type, headers=headers)
+    return StreamingResponse(content, media_type=media_type, headers=headers)
 
 
 def _event(name: bytes, json: bytes) -> bytes:

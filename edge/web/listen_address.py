@@ -8,6 +8,8 @@ import socket
 from ipaddress import ip_address
 
 from fer_edge.edge.errors import SinkError
+from fer_edge.edge.web.connections import ConnectionLimits
+from fer_edge.edge.web.listener import Listener
 
 LOOPBACK = "127.0.0.1"
 
@@ -30,17 +32,21 @@ def parse_listen_address(text: str) -> tuple[str, int]:
     return (match[1] or LOOPBACK).strip("[]"), int(match[2])
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, limits: ConnectionLimits) -> Listener:
     """A TCP socket bound to the address; `::` accepts IPv4, too.
+
+    Args:
+        host: Name or address of this machine.
+        port: Its port, or 0 for any free one.
+        limits: The connections that it will accept.
 
     Raises:
         SinkError: The address is not this machine's, is in use, or needs root.
     """
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # asyncio sets TCP_NODELAY only where the protocol is named; else small answers wait for acknowledgements
-        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+        family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = Listener(family, limits)
     except (OSError, UnicodeError) as error:  # a name with an empty or overlong part is no Unicode host name
         raise SinkError(f"--web {where}: {host} is not an address of this machine ({error})") from None
     try:

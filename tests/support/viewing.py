@@ -8,12 +8,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+from network_camera import PORTRAIT
 from waiting import LIMIT, until
+
+from fer_edge.edge.device.thermal import ThermalMonitor
+from fer_edge.edge.sinks.run_stats import RunStats
+from fer_edge.edge.sources import open_source
+from fer_edge.edge.web.sink import WebSink
+from fer_edge.edge.web.state import RunInfo
 
 
 class WebRun:
@@ -90,3 +98,16 @@ class WebRun:
         self.process.wait()
         self._client.close()
         self._anonymous.close()
+
+
+@contextmanager
+def still_page(token: str | None = None, address: str = "127.0.0.1:0") -> Iterator[WebSink]:
+    """A live page in this process, of a run that has shown one picture without a face."""
+    with ExitStack() as closing:
+        thermal = ThermalMonitor(lambda *_: None)
+        closing.callback(thermal.close)
+        source = closing.enter_context(open_source(source=PORTRAIT))
+        page = WebSink(address, token, RunInfo(source, "ensemble", (), RunStats(), thermal))
+        closing.callback(page.close)
+        page.show(next(iter(source)), [])
+        yield page

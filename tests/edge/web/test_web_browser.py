@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from network_camera import PORTRAIT, free_port, serving
+from prefix_proxy import prefix_proxy
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -228,6 +229,27 @@ def test_the_token_form(browser: webdriver.Chrome, camera: str) -> None:
         assert browser.current_url == protected.url
         assert protected.token not in browser.execute_script("return document.cookie + document.body.innerHTML")
         opened(browser, protected.url)  # by the cookie
+
+
+@pytest.mark.faults
+def test_the_page_behind_a_proxy_below_a_path(browser: webdriver.Chrome, camera: str) -> None:
+    """Token form, picture, bars and the picture's number, which only grows where pictures come."""
+    with (
+        WebRun("--source", camera, "--web", "0.0.0.0:0") as protected,
+        prefix_proxy(protected.url, X_Forwarded_For="192.0.2.7") as url,
+    ):
+        browser.get(url)
+        browser.get_log("browser")  # the refusal above
+        assert "rgb(245, 246, 248)" in browser.execute_script(
+            "return getComputedStyle(document.documentElement).background"
+        )
+        browser.find_element(By.ID, "token").send_keys(protected.token, Keys.ENTER)
+        until(lambda: browser.execute_script(BARS))
+        assert browser.current_url == url
+        assert changes(browser, PIXELS)
+        opened(browser, f"{url}?token={protected.token}")
+        assert browser.current_url == url
+        assert browser.get_log("browser") == []
 
 
 @contextmanager
