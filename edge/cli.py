@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-from contextlib import suppress
+if __name__ == "__main__":  # before the other imports, which take most of the start
+    from fer_edge.edge.program.interrupts import end_at_once
+
+    end_at_once()
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from fer_edge.edge.config.empty_values import refuse_empty_words
 from fer_edge.edge.config.file import UNCONFIGURED, find
 from fer_edge.edge.config.lazy_group import LazyGroup
-from fer_edge.edge.errors import FerEdgeError, redact, valid_text
+from fer_edge.edge.errors import FerEdgeError, redact
+from fer_edge.edge.program import interrupts
+from fer_edge.edge.program.process import run_program
+from fer_edge.edge.program.standard_streams import StdoutError
 
 COMMANDS = {
     "run": (
@@ -71,52 +79,68 @@ _EXTRAS = {
 class _Main(LazyGroup):
     """The command itself: reads the configuration file, and turns an error into one line with exit code 2."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        refuse_empty_words(args)
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         if name not in UNCONFIGURED and not ctx.resilient_parsing and not {"-h", "--help"} & set(rest):
             _configure(ctx, [str(name), *rest])
+        interrupts.unwind()
         return name, command, rest
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        try:
-            return super().main(*args, **extra)
-        except SystemExit as end:
-            if not args and not extra:  # called as a program
-                _leave_threads(end.code)
-            raise
+        if not args and not extra:  # called as a program
+            run_program(partial(super().main, prog_name="fer-edge"))
+        return super().main(*args, **extra)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with _one_line():
+            return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except FerEdgeError as error:
-            raise _OneLine(str(error)) from error
-        except click.BadParameter as error:
-            from fer_edge.edge.config.effective import bad_variable
-
-            line = bad_variable(error)
-            if line is None:  # a mistake on the command line, for which click shows the usage
-                raise
-            raise _OneLine(line) from None
-        except ImportError as error:
-            raise _OneLine(missing_dependency(error)) from error
-        except OSError as error:
-            if not error.filename:  # no file of the user's: a bug
-                raise
-            raise _OneLine(_file_error(error)) from error
 
 
-def _leave_threads(code: object) -> None:
-    """End the process where a thread still waits in a camera's driver or in FFmpeg; all outputs are closed by now.
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn what a user can fix into one line, and what a signal has caused into the end that it asks for."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(interrupts.exit_code() or 130) from None
+    except Exception as error:
+        if interrupts.exit_code():  # an import, for example, turns KeyboardInterrupt into another error
+            raise SystemExit(interrupts.exit_code()) from None
+        line = _error_line(error)
+        if line is None:
+            raise
+        raise _OneLine(line) from error
 
-    Such a thread cannot be woken, and one that returns while the interpreter shuts down aborts the process.
-    """
-    if any(thread.daemon for thread in threading.enumerate()):
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code if isinstance(code, int) else int(code is not None))
+
+def _error_line(error: Exception) -> str | None:
+    """The line for an error that a user can fix; None for click's own ends of a command, and for a bug."""
+    if isinstance(error, FerEdgeError):
+        return str(error)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return None
+    if isinstance(error, click.UsageError):
+        from fer_edge.edge.config.usage import usage_line
+
+        return usage_line(error)
+    if isinstance(error, ImportError):
+        return missing_dependency(error)
+    if isinstance(error, StdoutError):
+        return f"stdout cannot be written: {error.strerror}"
+    if isinstance(error, OSError) and error.filename:  # without a file of the user's it is a bug
+        return f"{redact(str(error.filename))}: {error.strerror}"  # the name may be a malformed URL with a password
+    return None
 
 
 def _configure(ctx: click.Context, words: list[str]) -> None:
@@ -135,12 +159,9 @@ class _OneLine(click.ClickException):
     exit_code = 2
 
     def show(self, file: object = None) -> None:
-        click.echo(f"fer-edge: {valid_text(' '.join(self.message.split()))}", err=True)
+        from fer_edge.edge.terminal import one_line
 
-
-def _file_error(error: OSError) -> str:
-    """The system's message for a file, without a password: the name may be a malformed URL."""
-    return f"{redact(str(error.filename))}: {error.strerror}"
+        click.echo(f"fer-edge: {one_line(' '.join(self.message.split()))}", err=True)
 
 
 def missing_dependency(error: ImportError) -> str:

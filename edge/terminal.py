@@ -21,6 +21,9 @@ LOGGER = "fer_edge"
 REPORT_INTERVAL = 60.0
 """Seconds between two log lines of a long job's progress where stderr is not a terminal."""
 
+MAX_LINE = 900
+"""Characters of a line on stderr; a value that somebody else has written may have any number."""
+
 Item = TypeVar("Item")
 
 _logger = logging.getLogger(__name__)
@@ -34,6 +37,7 @@ class _TerminalHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
+        self.setFormatter(_OneLineFormatter())
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]  # sys.stderr as it is now, as logging.lastResort has it
@@ -41,7 +45,14 @@ class _TerminalHandler(logging.StreamHandler[TextIO]):
         return sys.stderr
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"{erase(sys.stderr)}{record.getMessage()}", err=True)
+        click.echo(f"{erase(sys.stderr)}{self.format(record)}", err=True)
+
+
+class _OneLineFormatter(logging.Formatter):
+    """A record's message as one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(record.getMessage())
 
 
 def configure_logging(level: int = logging.INFO) -> None:
@@ -54,6 +65,28 @@ def configure_logging(level: int = logging.INFO) -> None:
     logger.setLevel(level)
     if not any(isinstance(handler, _TerminalHandler) for handler in logger.handlers):
         logger.addHandler(_TerminalHandler())
+
+
+def one_line(text: str) -> str:
+    """A text with names of files or devices in it as one line that a terminal shows and does not obey.
+
+    Args:
+        text: The text; line ends, escape sequences and bytes that are no UTF-8 may be in it.
+
+    Returns:
+        The text with \\x1b, \\n and the like for what cannot be printed, without its middle if it is very long.
+    """
+    if len(text) > MAX_LINE:
+        text = f"{text[: MAX_LINE * 2 // 3]} … {text[-MAX_LINE // 3 :]}"
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    """A character as an escape sequence; a byte that is no UTF-8, which Python has as U+DC80 and up, as its value."""
+    code = ord(character)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else character.encode("unicode_escape").decode()
 
 
 def erase(stream: IO[str]) -> str:

@@ -14,6 +14,7 @@ from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources.devices import Device, list_devices
 from fer_edge.edge.sources.picamera import error_text, import_picamera2
 from fer_edge.edge.sources.v4l2 import Format, Size
+from fer_edge.edge.terminal import one_line
 
 NO_CAMERA = """\
 no camera was found.
@@ -66,7 +67,8 @@ def cameras(as_json: bool) -> None:
     for each in listed:
         click.echo("\n".join(_lines(each)))
     if others:
-        click.echo(f"not cameras: {', '.join(f'{node.path} ({node.kind}, {node.name})' for node in others)}")
+        text = ", ".join(f"{node.path} ({node.kind}, {node.name})" for node in others)
+        click.echo(f"not cameras: {one_line(text)}")
     if not listed:
         click.echo(NO_CAMERA)
     if missing:
@@ -112,11 +114,11 @@ def _modes(picamera2: Any, number: int) -> tuple[Format, ...]:
 
 
 def _lines(camera: Camera) -> Iterator[str]:
-    yield f"{click.style(camera.use, bold=True)}  {camera.name} ({camera.where})"
+    yield f"{click.style(camera.use, bold=True)}  {one_line(f'{camera.name} ({camera.where})')}"
     for stable in camera.stable:
         yield f"  or {stable}"
     if camera.problem:
-        yield f"  {camera.problem}"
+        yield f"  {one_line(camera.problem)}"
     for each in camera.formats:
         sizes = ", ".join(_size(size) for size in each.sizes)
         yield f"  {each.code}{' (compressed)' if each.compressed else ''}: {sizes or 'sizes unknown'}"

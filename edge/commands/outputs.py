@@ -26,6 +26,10 @@ class Outputs:
     web: WebOptions
     mqtt: MqttOptions
 
+    def are_any(self) -> bool:
+        """Whether the run has an output besides its display."""
+        return bool(self.stored() or self.files.jsonl or self.events.on or self.web.web or self.mqtt.mqtt)
+
     def stored(self) -> tuple[str, ...]:
         """What the run keeps on this device, in words."""
         descriptions = []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.commands.exclusive_options import one_acceleration
 from fer_edge.edge.commands.picture_inputs import PictureInputs
 from fer_edge.edge.config.click_options import Option, options_from
-from fer_edge.edge.errors import SourceError, printable
+from fer_edge.edge.errors import SourceError
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
@@ -27,7 +27,7 @@ from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.pictures import several_pictures
-from fer_edge.edge.terminal import erase, overwrite, shows_status_line
+from fer_edge.edge.terminal import erase, one_line, overwrite, shows_status_line
 from fer_edge.edge.types import Box, Face, Frame, Prediction
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def _print_predictions(path: Path, predictions: list[Prediction], lines: JsonLin
         lines.write({"path": str(path), "faces": faces})
         return
     with guard_stdout():
-        name = f"{erase(sys.stdout)}{printable(path)}"
+        name = f"{erase(sys.stdout)}{one_line(str(path))}"
         for prediction in predictions:
             box = prediction.face.box
             click.echo(f"{name}: {describe(prediction)} at {box.x},{box.y} {box.width}x{box.height}")
@@ -147,7 +147,7 @@ def _print_error(path: Path, error: SourceError, lines: JsonLines | None) -> Non
     if lines is not None:
         lines.write({"path": str(path), "error": str(error)})
     else:
-        click.echo(f"{erase(sys.stderr)}{error}", err=True)
+        click.echo(f"{erase(sys.stderr)}{one_line(str(error))}", err=True)
 
 
 def _untracked(record: dict[str, Any]) -> dict[str, Any]:

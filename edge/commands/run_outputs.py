@@ -15,6 +15,7 @@ from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import Sink
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
 from fer_edge.edge.sinks.run_stats import RunStats
+from fer_edge.edge.sinks.stdout import require_stdout, stdout_is_open
 from fer_edge.edge.terminal import shows_status_line
 from fer_edge.edge.types import EMOTIONS, Source
 
@@ -71,7 +72,7 @@ def open_sinks(closing: ExitStack, source: Source, model: str, outputs: Outputs)
     """
     check_outputs(source, outputs)
     sinks = []
-    files, displays = _files(source, outputs.files), _displays(source, outputs.files)
+    files, displays = _files(source, outputs.files), _displays(source, outputs)
     for sink in chain(files, _events(outputs.events), _broker(source, model, outputs), displays):
         closing.callback(sink.close)
         sinks.append(sink)
@@ -147,16 +148,18 @@ def _broker(source: Source, model: str, outputs: Outputs) -> Iterator[Sink]:
     yield MqttSink(connection, lambda: source.disconnected, lambda: source.disconnect_reason, outputs.events.hold)
 
 
-def _displays(source: Source, options: OutputOptions) -> Iterator[Sink]:
-    show = options.show
+def _displays(source: Source, outputs: Outputs) -> Iterator[Sink]:
+    show, is_only_result = outputs.files.show, not outputs.are_any()
     if show == "auto":
         from fer_edge.edge.sinks.window import window_problem
 
-        show = "window" if window_problem() is None else "none" if options.jsonl == "-" else "text"
+        has_stdout = outputs.files.jsonl != "-" and (is_only_result or stdout_is_open())
+        show = "window" if window_problem() is None else "text" if has_stdout else "none"
     if show == "text":
         from fer_edge.edge.sinks.text import TextSink
 
-        yield TextSink()
+        require_stdout()
+        yield TextSink(optional=outputs.files.show == "auto" and not is_only_result)
     elif show == "window":
         from fer_edge.edge.sinks.window import WindowSink
 

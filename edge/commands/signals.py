@@ -21,7 +21,8 @@ class GracefulShutdown:
     """Turns signals into a request to end: at once while waiting for a result, else after the current one.
 
     No sink is interrupted in the middle of a line or a video frame; the third signal interrupts anything. The handlers
-    hold within a `with` block, in the main thread alone, where Python runs them.
+    hold within a `with` block, in the main thread alone, where Python runs them. Before the first wait for a result
+    there is nothing to finish: the block then ends with SystemExit, and 128 and the signal's number as exit code.
 
     Attributes:
         requested: Signals so far.
@@ -29,7 +30,9 @@ class GracefulShutdown:
 
     def __init__(self) -> None:
         self.requested = 0
+        self._last: int = signal.SIGINT
         self._waiting = True  # nothing needs finishing before the first frame
+        self._started = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -41,6 +44,7 @@ class GracefulShutdown:
 
     def _handle(self, number: int, at: FrameType | None) -> None:
         self.requested += 1
+        self._last = number
         if self._waiting or self.requested >= INTERRUPT_AT:
             raise KeyboardInterrupt
 
@@ -54,6 +58,7 @@ class GracefulShutdown:
             The results.
         """
         iterator = iter(results)
+        self._started = True
         while not self.requested:
             try:
                 self._waiting = True
@@ -80,4 +85,6 @@ class GracefulShutdown:
     ) -> bool:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if kind is not None and self.requested and not self._started:  # whatever an import made of the signal
+            raise SystemExit(128 + self._last) from None
         return kind is KeyboardInterrupt and self.requested < INTERRUPT_AT

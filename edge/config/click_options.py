@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import click
 
 from fer_edge.edge.config.click_types import FloatRange, ShellText, ShellTuple
+from fer_edge.edge.config.empty_values import holds_empty
 from fer_edge.edge.types import OptionInfo
 
 COLUMN = 30
@@ -54,6 +55,23 @@ class Option(click.Option):
         """
         name = environment_variable(self, ctx)
         return os.environ[name] if name else None
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """The value of the option's environment variable, a list of words for a repeatable option.
+
+        Args:
+            ctx: The command's context.
+
+        Returns:
+            The value; None where the variable is empty or not set.
+
+        Raises:
+            click.BadParameter: The variable is blank, or a word in it is empty.
+        """
+        value = super().value_from_envvar(ctx)
+        if holds_empty(value) or value in ([], ()):
+            raise click.BadParameter("the value is empty; give one, or unset the variable", ctx, self)
+        return value
 
 
 class SectionedCommand(click.Command):

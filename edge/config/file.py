@@ -45,7 +45,12 @@ def find(chosen: Path | None = None, environ: Mapping[str, str] = os.environ) ->
 
     Returns:
         The chosen file, which may be missing, else the first of `places` that exists; None where none does.
+
+    Raises:
+        ConfigError: The chosen name is blank.
     """
+    if chosen is not None and not str(chosen).strip():
+        raise ConfigError("FER_EDGE_CONFIG: the value is empty; give a path, or unset the variable")
     return chosen or next((place for place in places(environ) if os.path.isfile(place)), None)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from fer_edge.edge.config.click_options import option_key
+from fer_edge.edge.config.empty_values import holds_empty
 from fer_edge.edge.errors import ConfigError, shortened
 
 _PLAIN = (bool, int, float, str, Path, list, tuple)
@@ -46,6 +47,8 @@ def checked(where: str, option: click.Option, value: Any, context: click.Context
     setting = f"{where} = {'…' if may_be_secret(option.type) else shortened(as_toml(value))}"
     if _holds_nul(value):
         raise ConfigError(f"{setting}: expected a text without \\u0000")  # neither arguments nor file names hold one
+    if holds_empty(value):
+        raise ConfigError(f"{setting}: the value is empty; give one, or remove the line")
     if not _fits(option, value):
         raise ConfigError(f"{setting}: expected {_expected(option)}")
     value = _expand_home(value)

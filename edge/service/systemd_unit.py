@@ -20,6 +20,9 @@ CONFIGURED = "# configuration: "
 WATCHDOG_SECONDS = 30
 """Seconds without a frame after which systemd restarts the service, unless it waits for a disconnected camera."""
 
+STOPPED = 143
+"""Exit code where SIGTERM comes before the source is open; afterwards it is 0."""
+
 HIDDEN = ("/home", "/root", "/run/user")
 """Folders that ProtectHome= replaces by empty ones."""
 
@@ -113,6 +116,7 @@ def _service(unit: Unit) -> str:
         lines += f"LoadCredential=fer-edge.toml:{path}\n"
     lines += f"WatchdogSec={WATCHDOG_SECONDS}\nTimeoutStartSec=120\nTimeoutStopSec=30\n"
     lines += "Restart=on-failure\nRestartSec=5\n"
+    lines += f"SuccessExitStatus={STOPPED}\n"
     if unit.version >= BACKOFF:
         lines += "RestartSteps=6\nRestartMaxDelaySec=5min\n"
     lines += "StateDirectory=fer-edge\nStateDirectoryMode=0750\nWorkingDirectory=%S/fer-edge\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import guard_stdout
+from fer_edge.edge.sinks.stdout import require_stdout
 
 MAX_LINE_BYTES = 1 << 20
 """The end of a file in which the start of its last line is searched: no line of ours is longer."""
@@ -42,7 +43,7 @@ class LineWriter:
             power cut left unfinished; without it the file is overwritten.
 
     Raises:
-        SinkError: The file cannot be written, or is no regular file and cannot be rotated.
+        SinkError: The file cannot be written, or is no regular file and cannot be rotated; or stdout is closed.
     """
 
     def __init__(self, target: str, header: str = "", rotation: Rotation | None = None) -> None:
@@ -51,6 +52,7 @@ class LineWriter:
         self._file: FileIO | None = None
         self._size = 0
         if target == "-":
+            require_stdout()
             return
         path = Path(target)
         if rotation is not None and path.exists() and not path.is_file():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
-from fer_edge.edge.sinks import guard_stdout
+from fer_edge.edge.errors import SinkError
+from fer_edge.edge.sinks import OutputClosed, guard_stdout
+from fer_edge.edge.sinks.stdout import stdout_is_ready
 from fer_edge.edge.terminal import erase
 from fer_edge.edge.types import Frame, Prediction
+
+log = logging.getLogger(__name__)
 
 
 def describe(prediction: Prediction) -> str:
@@ -17,21 +22,31 @@ def describe(prediction: Prediction) -> str:
 
 
 class TextSink:
-    """Writes a line to stdout whenever a face comes, leaves or changes its emotion."""
+    """Writes a line to stdout whenever a face comes, leaves or changes its emotion.
 
-    def __init__(self) -> None:
+    Args:
+        optional: Whether the run goes on without the text where stdout is full, or its reader ends or does not read.
+    """
+
+    def __init__(self, optional: bool = False) -> None:
+        self._optional = optional
         self._last: list[tuple[int, str]] | None = None
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         by_track = sorted(predictions, key=_track)
         state = [(_track(prediction), prediction.emotion) for prediction in by_track]
-        if state == self._last:
+        if state == self._last or (self._optional and not stdout_is_ready()):
             return
         self._last = state
         text = "   ".join(describe(prediction) for prediction in by_track) or "no face"
-        with guard_stdout():
-            sys.stdout.write(f"{erase(sys.stdout)}{frame.time:8.2f} s  {text}\n")
-            sys.stdout.flush()
+        try:
+            with guard_stdout():
+                sys.stdout.write(f"{erase(sys.stdout)}{frame.time:8.2f} s  {text}\n")
+                sys.stdout.flush()
+        except (OutputClosed, SinkError) as error:
+            if not self._optional:
+                raise
+            log.warning("%s: the run goes on without text", error)
 
     def close(self) -> None:
         pass

@@ -6,7 +6,7 @@ import atexit
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fcntl import F_SETFL, fcntl
 from functools import cache
 from threading import Lock
@@ -78,7 +78,8 @@ class _Buffer:
         self._flushed += len(added)
         for line in added.splitlines(keepends=True):
             if not line.startswith(prefixes) and (notices is None or line.strip()):
-                os.write(2, line)  # line by line: a pipe keeps each in one piece, whoever else writes
+                with suppress(OSError):  # a full disk, or a pipe without a reader
+                    os.write(2, line)  # line by line: a pipe keeps each in one piece, whoever else writes
             elif notices is not None:
                 notices.append(line.decode("utf-8", "replace").rstrip())
 
