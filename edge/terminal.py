@@ -74,7 +74,7 @@ def one_line(text: str) -> str:
         text: The text; line ends, escape sequences and bytes that are no UTF-8 may be in it.
 
     Returns:
-        The text with \\x1b, \\n and the like for what cannot be printed, without its middle if it is very long.
+        The text with \\x1b, \\x0a and the like for what cannot be printed, without its middle if it is very long.
     """
     if len(text) > MAX_LINE:
         text = f"{text[: MAX_LINE * 2 // 3]} … {text[-MAX_LINE // 3 :]}"
@@ -85,8 +85,8 @@ def one_line(text: str) -> str:
 
 def _escaped(character: str) -> str:
     """A character as an escape sequence; a byte that is no UTF-8, which Python has as U+DC80 and up, as its value."""
-    code = ord(character)
-    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else character.encode("unicode_escape").decode()
+    code = ord(character) - (0xDC00 if "\udc80" <= character <= "\udcff" else 0)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def erase(stream: IO[str]) -> str:

@@ -7,6 +7,9 @@ from typing import Any
 
 from fer_edge.edge.errors import ConfigError
 
+REPORTED_BY = "predict"
+"""The command that reports an argument that is no picture beside the results of the others."""
+
 
 def refuse_empty_words(words: Sequence[str]) -> None:
     """Check that no word of a command line is empty, as "$FILE" is where FILE is not set.
@@ -19,17 +22,18 @@ def refuse_empty_words(words: Sequence[str]) -> None:
     Raises:
         ConfigError: A word or the value in --option=value is empty or blank.
     """
-    option = ""
+    option, previous = "", ""
     for word in words:
         name, equals, value = word.partition("=")
         is_option = word.startswith("-") and len(word) > 1
         text = value if is_option and equals else word
-        if not text.strip():
+        is_reported = words[0] == REPORTED_BY and not is_option and not previous.startswith("-")
+        if not text.strip() and not is_reported:
             where = f"{name} {value!r}" if is_option else f"{option or 'argument'} {word!r}"
             raise ConfigError(
                 f"{where}: the value is empty; is a shell variable not set? Give a value, or leave it out"
             )
-        option = name if is_option else option
+        option, previous = name if is_option else option, word
 
 
 def holds_empty(value: Any) -> bool:

@@ -59,7 +59,7 @@ def test_no_command_takes_an_empty_word(every_command: list[tuple[tuple[str, ...
         for parameter in command.params:
             for blank in BLANKS:
                 if isinstance(parameter, click.Argument):
-                    assert "argument" in one_line((*words, blank))
+                    assert one_line((*words, blank))
                 elif not parameter.is_flag and not parameter.count:
                     flag = max(parameter.opts, key=len)
                     first = ["x"] * (parameter.nargs - 1)
