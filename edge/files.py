@@ -31,13 +31,19 @@ MAX_DEPTH = 64
 MAX_DIGITS = 18
 """Digits of an integer, so that it fits in 64 bits wherever it goes."""
 
+NEW_FILE_MODE, NEW_FOLDER_MODE = 0o600, 0o700
+"""Permissions of what is created with people's faces or scores in it: their owner's alone."""
+
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Write a file completely or not at all.
+def atomic_path(path: Path, private: bool = False) -> Iterator[Path]:
+    """Write a file completely or not at all, even if the power fails.
+
+    A link is followed, and a file that exists keeps its permissions.
 
     Args:
         path: The file's final path; its folder is created.
+        private: Whether a new file, and a new folder, is for its owner alone.
 
     Yields:
         A temporary path in the same folder and with the same suffix, to write to. At the end it is renamed to `path`,
@@ -46,16 +52,48 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         SinkError: An OSError was raised meanwhile, such as a full disk or a missing permission.
     """
-    temporary = path.with_name(f".part-{os.getpid()}-{path.name[-MAX_NAME:]}")
+    real = Path(os.path.realpath(path))
+    temporary = real.with_name(f".part-{os.getpid()}-{real.name[-MAX_NAME:]}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(real.parent, private)
+        if real.exists() and not real.is_file():
+            raise SinkError(f"{path} cannot be written: it is no regular file")
+        if private:
+            temporary.touch(NEW_FILE_MODE, exist_ok=False)
         yield temporary
-        os.replace(temporary, path)
+        with suppress(OSError):  # there is no such file yet, or the file system has no permissions
+            temporary.chmod(real.stat().st_mode & 0o7777)
+        _write_to_disk(temporary)
+        os.replace(temporary, real)
     except OSError as error:
         raise SinkError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def make_folder(folder: Path, private: bool = False) -> None:
+    """Create a folder and those above it, where they are missing.
+
+    Args:
+        folder: The folder.
+        private: Whether those that are created are for their owner alone.
+
+    Raises:
+        OSError: It cannot be created.
+    """
+    if private and not folder.parent.exists():
+        make_folder(folder.parent, private)
+    folder.mkdir(mode=NEW_FOLDER_MODE if private else 0o777, parents=True, exist_ok=True)
+
+
+def _write_to_disk(path: Path) -> None:
+    """Wait until a file's content is on the disk: some file systems would rename it before."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def file_identity(path: Path | str) -> tuple[int, int] | None:
@@ -117,9 +155,9 @@ def opencv_path(path: Path | str) -> Iterator[str]:
         yield f"/proc/self/fd/{descriptor}/{name}"  # the folder's own name may be in no encoding either
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all; SinkError where it cannot be written."""
-    with atomic_path(path) as temporary:
+def write_bytes(path: Path, content: bytes, private: bool = False) -> None:
+    """Write a file completely or not at all; SinkError where it cannot be written; `private` as in `atomic_path`."""
+    with atomic_path(path, private) as temporary:
         temporary.write_bytes(content)
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import click
 
 from fer_edge.edge.config.click_options import flag, info_of
-from fer_edge.edge.errors import SinkError, printable
-from fer_edge.edge.files import file_identity, local_path
+from fer_edge.edge.errors import FerEdgeError, SinkError, printable
+from fer_edge.edge.expression.ensemble_config import read_ensemble
+from fer_edge.edge.expression.model_spec import parse_model_spec
+from fer_edge.edge.files import local_path
+from fer_edge.edge.pipeline import PipelineOptions
+from fer_edge.edge.sinks.line_writer import rotated_names
 from fer_edge.edge.sinks.mqtt.options import MqttOptions
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
+from fer_edge.edge.sinks.output_paths import STDOUT, refuse_shared_files
+from fer_edge.edge.sources.options import SourceOptions
+from fer_edge.edge.sources.stream import is_pipeline
+from fer_edge.edge.tflite.card import card_path
 from fer_edge.edge.types import Source
 from fer_edge.edge.web.options import WebOptions
 
@@ -41,23 +50,62 @@ class Outputs:
         return tuple(descriptions)
 
 
-def refuse_overwriting_source(source: str | None, files: OutputOptions) -> None:
-    """Check that no output is a file that is read.
+def refuse_shared_paths(
+    source: SourceOptions, pipeline: PipelineOptions, outputs: Outputs, config: Path | None
+) -> None:
+    """Check that no output is a file that is read, or another output.
 
     Args:
-        source: What --source names: a file, a folder of pictures, or neither.
-        files: The outputs.
+        source: The source.
+        pipeline: The models.
+        outputs: The outputs.
+        config: The configuration file in use.
 
     Raises:
-        SinkError: An output would overwrite the source, or a picture in its folder.
+        SinkError: One is.
     """
-    source = local_path(source or "")
-    originals = [each.path for each in os.scandir(source)] if os.path.isdir(source) else [source]
-    known = {file_identity(each) for each in originals} - {None}
-    for name in ("jsonl", "csv", "save_video", "save_picture"):
-        path = getattr(files, name)
-        if path not in (None, "-") and file_identity(path) in known:
-            raise SinkError(f"{flag(name)}: {path} is what --source reads; give another name")
+    files, keep = outputs.files, outputs.files.rotate_keep if outputs.files.rotate_mb else 0
+    refuse_shared_files(
+        {
+            "--show text": [STDOUT] if files.show == "text" else [],
+            "--jsonl": rotated_names(files.jsonl, keep) if files.jsonl else [],
+            "--csv": rotated_names(files.csv, keep) if files.csv else [],
+            "--save-video": _given(files.save_video),
+            "--save-picture": _given(files.save_picture),
+            "--snapshot-dir": _given(outputs.events.snapshot_dir),
+        },
+        {
+            "--source": source_files(source.source or ""),
+            "--config": _given(config),
+            "--model": model_files(pipeline.model),
+            "--detector": [pipeline.detector] if os.path.isfile(pipeline.detector) else [],
+            "--delegate": [path] if os.path.isfile(path := (pipeline.delegate or "").partition(":")[0]) else [],
+            "--mqtt-ca": _given(outputs.mqtt.mqtt_ca),
+        },
+    )
+
+
+def _given(path: Path | str | None) -> list[Path | str]:
+    return [path] if path else []
+
+
+def source_files(source: str) -> list[Path | str]:
+    """The files that --source reads: itself, the pictures in a folder, and those that a pipeline names."""
+    if os.path.isdir(source):
+        return [each.path for each in os.scandir(source)]
+    if is_pipeline(source):
+        return [word.partition("=")[2].strip("\"'") for word in source.split() if "=" in word]
+    return _given(local_path(source).removeprefix("file:"))
+
+
+def model_files(model: str) -> list[Path]:
+    """The files of a model or ensemble that a user named, with their cards; none where it cannot be read."""
+    with suppress(FerEdgeError):
+        spec = parse_model_spec(model)
+        names = read_ensemble(spec.path).members if spec.kind == "ensemble" else ()
+        networks = [spec.path.parent / name for name in names] or [spec.path]
+        return [spec.path, *networks, *map(card_path, networks)]
+    return []
 
 
 def check_outputs(source: Source, outputs: Outputs) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.commands.exclusive_options import one_acceleration
+from fer_edge.edge.commands.outputs import model_files
 from fer_edge.edge.commands.picture_inputs import PictureInputs
 from fer_edge.edge.config.click_options import Option, options_from
 from fer_edge.edge.errors import SourceError
@@ -23,6 +24,7 @@ from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.sinks import OutputClosed, guard_stdout
 from fer_edge.edge.sinks.album import Album
 from fer_edge.edge.sinks.jsonl import JsonLines, face_record
+from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.sources.options import SourceOptions
@@ -73,6 +75,11 @@ def predict(
     pipeline_options = one_acceleration(pipeline_options)
     inputs = PictureInputs(paths, source_options.recursive, source_options.max_pixels)
     inputs.refuse_as_output(jsonl, save)
+    config = click.get_current_context().obj
+    refuse_shared_files(
+        {"--jsonl": [jsonl] if jsonl else [], "--save": [save] if save else []},
+        {"--model": model_files(pipeline_options.model), "--config": [config] if config else []},
+    )
     if faces_cropped:
         open_model = open_early_exit if pipeline_options.early_exit else open_classifier
         model, threads, acceleration = pipeline_options.model, pipeline_options.threads, pipeline_options.acceleration

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from platform import python_version
+from typing import Any
 
 import click
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 
 from fer_edge.edge.commands.exclusive_options import one_acceleration, overruled_option
 from fer_edge.edge.commands.limits import LimitOptions, limited_frames, page_stays, stop_after
-from fer_edge.edge.commands.outputs import Outputs, refuse_overwriting_source
+from fer_edge.edge.commands.outputs import Outputs, refuse_shared_paths
 from fer_edge.edge.commands.prefetch import Prefetch
 from fer_edge.edge.commands.run_outputs import open_page, open_sinks
 from fer_edge.edge.commands.signals import GracefulShutdown
@@ -75,7 +76,7 @@ def run(  # one parameter per options dataclass
     configure_logging(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
     source_options, pipeline_options, output_options = _resolve(source_options, pipeline_options, output_options)
     outputs = Outputs(output_options, event_options, web_options, mqtt_options)
-    refuse_overwriting_source(source_options.source, output_options)
+    refuse_shared_paths(source_options, pipeline_options, outputs, context.obj)
     model = pipeline_options.model
     with GracefulShutdown() as shutdown, ExitStack() as closing:
         source = closing.enter_context(open_source(source_options))
@@ -130,10 +131,15 @@ def _resolve(
     if source.camera is not None and source.source is not None:
         lost = overruled_option("camera", "source", "--camera and --source exclude each other")
         source = replace(source, camera=None) if lost == "camera" else replace(source, source=None)
-    if output.jsonl == "-" and output.show == "text":
-        why = "--show text and --jsonl - both use stdout; use --show none or --jsonl PATH"
-        lost = overruled_option("jsonl", "show", why)
-        output = replace(output, jsonl=None) if lost == "jsonl" else replace(output, show="auto")
+    if output.jsonl == "-" and output.csv == "-":
+        lost = overruled_option("jsonl", "csv", "--jsonl - and --csv - both use stdout; give one of them a PATH")
+        output = replace(output, jsonl=None) if lost == "jsonl" else replace(output, csv=None)
+    for name in ("jsonl", "csv"):
+        if getattr(output, name) == "-" and output.show == "text":
+            why = f"--show text and --{name} - both use stdout; use --show none or --{name} PATH"
+            lost = overruled_option(name, "show", why)
+            cleared: dict[str, Any] = {lost: "auto" if lost == "show" else None}
+            output = replace(output, **cleared)
     if pipeline.latency_budget is not None and not pipeline.early_exit:
         why = "--latency-budget and --no-early-exit exclude each other"
         lost = overruled_option("latency_budget", "early_exit", why)

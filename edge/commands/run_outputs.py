@@ -13,7 +13,9 @@ from fer_edge.edge.commands.outputs import Outputs, check_outputs
 from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import Sink
+from fer_edge.edge.sinks.locks import FileLock
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
+from fer_edge.edge.sinks.output_paths import goes_to_stdout
 from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.sinks.stdout import require_stdout, stdout_is_open
 from fer_edge.edge.terminal import shows_status_line
@@ -71,6 +73,9 @@ def open_sinks(closing: ExitStack, source: Source, model: str, outputs: Outputs)
         click.UsageError: Options do not fit each other.
     """
     check_outputs(source, outputs)
+    for path in (outputs.files.save_video, outputs.files.save_picture):
+        if path is not None and (not path.exists() or path.is_file()) and path.parent.is_dir():
+            closing.callback(FileLock(path).close)
     sinks = []
     files, displays = _files(source, outputs.files), _displays(source, outputs)
     for sink in chain(files, _events(outputs.events), _broker(source, model, outputs), displays):
@@ -153,7 +158,8 @@ def _displays(source: Source, outputs: Outputs) -> Iterator[Sink]:
     if show == "auto":
         from fer_edge.edge.sinks.window import window_problem
 
-        has_stdout = outputs.files.jsonl != "-" and (is_only_result or stdout_is_open())
+        taken = goes_to_stdout(outputs.files.jsonl) or goes_to_stdout(outputs.files.csv)
+        has_stdout = not taken and (is_only_result or stdout_is_open())
         show = "window" if window_problem() is None else "text" if has_stdout else "none"
     if show == "text":
         from fer_edge.edge.sinks.text import TextSink

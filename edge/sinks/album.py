@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import file_identity, write_bytes
+from fer_edge.edge.files import file_identity, make_folder, write_bytes
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.types import Frame, Prediction
 
@@ -43,7 +43,7 @@ class Album:
             SinkError: It cannot be created.
         """
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder, private=True)
         except OSError as error:
             raise SinkError(f"{folder} cannot be created: {error.strerror}") from None
         self._folder = folder
@@ -71,7 +71,7 @@ class Album:
         if not done:
             raise SinkError(f"{place}: OpenCV cannot encode the picture")
         png = data.tobytes()
-        write_bytes(place, png[:PNG_HEADER_BYTES] + MARK + png[PNG_HEADER_BYTES:])
+        write_bytes(place, png[:PNG_HEADER_BYTES] + MARK + png[PNG_HEADER_BYTES:], private=True)
         self._written.add(file_identity(place))
 
     def _is_free(self, place: Path) -> bool:

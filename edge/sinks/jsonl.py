@@ -40,7 +40,7 @@ class JsonLines:
     """
 
     def __init__(self, target: str, rotation: Rotation | None = None) -> None:
-        self._lines = LineWriter(target, rotation=rotation)
+        self._lines = LineWriter(target, rotation=rotation, start="{")
 
     def write(self, record: dict[str, Any]) -> None:
         """Write one object."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from io import FileIO
 from itertools import pairwise
-from pathlib import Path
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import guard_stdout
+from fer_edge.edge.sinks.line_file import ForeignFile, LineFile
 from fer_edge.edge.sinks.stdout import require_stdout
 
-MAX_LINE_BYTES = 1 << 20
-"""The end of a file in which the start of its last line is searched: no line of ours is longer."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,34 +32,40 @@ class Rotation:
     keep: int
 
 
+def rotated_names(target: str, keep: int) -> list[str]:
+    """The names of a file and of its `keep` old ones, the newest first."""
+    return [target, *(f"{target}.{number}" for number in range(1, keep + 1))]
+
+
 class LineWriter:
     """Writes whole lines, each of which is in the file when `write` returns, so that `tail -F` shows them at once.
+
+    A file that another program renames, removes or empties meanwhile, as logrotate does, is begun again.
 
     Args:
         target: The file's path, or - for stdout.
         header: First line of each file.
         rotation: When to rotate the file. With it an existing file is continued, after removing a last line that a
             power cut left unfinished; without it the file is overwritten.
+        start: What every file begins with, where there is no header; an existing file that does not is rotated away.
 
     Raises:
-        SinkError: The file cannot be written, or is no regular file and cannot be rotated; or stdout is closed.
+        SinkError: The file cannot be written, is another process's output, or cannot be rotated; or stdout is closed.
     """
 
-    def __init__(self, target: str, header: str = "", rotation: Rotation | None = None) -> None:
+    def __init__(self, target: str, header: str = "", rotation: Rotation | None = None, start: str = "") -> None:
         self.target = target
-        self._header, self._rotation = header, rotation
-        self._file: FileIO | None = None
-        self._size = 0
+        self._header = f"{header}\n".encode() if header else b""
+        self._start = self._header or start.encode()
+        self._rotation = rotation
+        self._file: LineFile | None = None
         if target == "-":
             require_stdout()
             return
-        path = Path(target)
-        if rotation is not None and path.exists() and not path.is_file():
-            raise SinkError(f"{target} is not a regular file and cannot be rotated")
+        if rotation is not None:
+            _check_rotation(target)
         try:
-            if rotation is not None and path.exists() and not self._can_append(path):
-                self._shift(rotation.keep)
-            self._open("wb" if rotation is None else "ab")
+            self._file = self._open(overwrite=rotation is None)
         except OSError as error:
             raise self._sink_error(error) from None
 
@@ -73,64 +78,74 @@ class LineWriter:
             return
         data = f"{line}\n".encode()
         try:
-            if self._rotation is not None and self._size + len(data) > self._rotation.size:
-                self._rotate(self._rotation)
             self._append(data)
+            assert self._file is not None
+            if self._file.is_removed:  # just before it was written
+                self._append(data)
         except OSError as error:
             raise self._sink_error(error) from None
 
-    def _open(self, mode: str) -> None:
-        self._file = FileIO(self.target, mode)
-        self._size = os.fstat(self._file.fileno()).st_size
-        if self._header and not self._size:
-            self._append(f"{self._header}\n".encode())
-
     def _append(self, data: bytes) -> None:
-        """Write all of the data or, on a full disk, none of it."""
         assert self._file is not None
-        rest = data
+        if not self._file.has_its_name:
+            self._replace(self._open(overwrite=False))
+            log.info("%s was renamed or removed, and is begun again", self.target)
+        elif self._rotation is not None and self._file.size + len(data) > self._rotation.size:
+            self._rotate(self._rotation)
+        self._file.append(data)
+
+    def _open(self, overwrite: bool) -> LineFile:
         try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError:
-            with suppress(OSError):  # not every file can be truncated
-                self._file.truncate(self._size)
-            raise
-        self._size += len(data)
+            return LineFile(self.target, self._header, self._start, overwrite)
+        except ForeignFile:
+            if self._rotation is None or self._rotation.keep == 0:
+                raise SinkError(
+                    f"{self.target} holds something else than this output; give another name, or move it away"
+                ) from None
+        log.info("%s holds something else than this output, and is kept as %s.1", self.target, self.target)
+        self._shift(self._rotation.keep)
+        return LineFile(self.target, self._header, self._start, overwrite)
 
     def _rotate(self, rotation: Rotation) -> None:
-        if self._size <= len(self._header) + 1:  # a single line is longer than the limit: rotating would not help
+        assert self._file is not None
+        if self._file.size <= len(self._header):  # a single line is longer than the limit: rotating would not help
             return
-        self.close()
         self._shift(rotation.keep)
-        self._open("wb")
+        self._replace(self._open(overwrite=False))
+
+    def _replace(self, file: LineFile) -> None:
+        """Go on with another file; the old one stays locked until then."""
+        old, self._file = self._file, file
+        if old is not None:
+            old.close()
 
     def _shift(self, keep: int) -> None:
         """Rename the oldest file first, so that an interrupt loses no line."""
-        names = [self.target, *(f"{self.target}.{number}" for number in range(1, keep + 1))]
+        names = rotated_names(os.path.realpath(self.target), keep)
         for younger, older in reversed(list(pairwise(names))):
-            if os.path.exists(younger):
+            with suppress(FileNotFoundError):
                 os.replace(younger, older)
         if keep == 0:
-            os.unlink(self.target)
-
-    def _can_append(self, path: Path) -> bool:
-        """Whether the file starts with our header, or with what a power cut left of it; cuts off an unfinished line."""
-        header = f"{self._header}\n".encode() if self._header else b""
-        with path.open("r+b") as file:
-            if not header.startswith(file.read(len(header))):
-                return False
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - MAX_LINE_BYTES))
-            tail = file.read()
-            file.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
-            return True
+            with suppress(FileNotFoundError):
+                os.unlink(names[0])
 
     def _sink_error(self, error: OSError) -> SinkError:
         return SinkError(f"{self.target} cannot be written: {error.strerror}")
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
+        """Close the file; raises SinkError where the disk did not take all of it."""
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError as error:
+                raise self._sink_error(error) from None
+
+
+def _check_rotation(target: str) -> None:
+    """SinkError where the file could not be renamed when its time has come."""
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise SinkError(f"{target} is not a regular file and cannot be rotated")
+    folder = os.path.dirname(os.path.realpath(target))
+    if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+        raise SinkError(f"{target} cannot be rotated: {folder} is not a writable folder")

@@ -32,7 +32,7 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
         done = False
     if not done:
         raise SinkError(f"{path}: OpenCV cannot write a '{path.suffix}' picture; use .png or .jpg")
-    write_bytes(path, data.tobytes())
+    write_bytes(path, data.tobytes(), private=True)
 
 
 class PictureSink:

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fer_edge.edge.errors import SinkError
+from fer_edge.edge.files import file_identity, make_folder
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.events import HOLD_TIME, Cooldown, Event, EventDetector
+from fer_edge.edge.sinks.locks import FolderLock
 from fer_edge.edge.sinks.picture import write_picture
 from fer_edge.edge.types import EMOTIONS, Frame, Prediction
+
+log = logging.getLogger(__name__)
 
 SNAPSHOT_NAME = re.compile(rf"\d{{8}}-\d{{6}}-\d{{3}}-({'|'.join(EMOTIONS)})-\d+\.jpg")
 """Date, time, milliseconds, emotion, track; files with other names are never removed."""
 
 
+TIME_STEP = 2_000_000_000
+"""Nanoseconds between the modification times of two pictures whose clock went back: FAT keeps every other second."""
+
+
 class SnapshotSink:
     """Writes FOLDER/20260131-174502-123-happy-4.jpg when an emotion begins, and keeps the newest ones.
 
-    A thread draws and writes; a picture that comes while it is busy is dropped.
+    A thread draws and writes; a picture that comes while it is busy is dropped. The order of the pictures is that of
+    writing, whatever the clock says: within a run the sink remembers it, and a new file's modification time is never
+    before the newest one's.
 
     Args:
         folder: Where to write; created if missing, for its owner only.
@@ -33,7 +44,7 @@ class SnapshotSink:
         hold_time: Seconds that an emotion must last to have begun.
 
     Raises:
-        SinkError: The folder or a picture cannot be written.
+        SinkError: The folder or a picture cannot be written, or another process writes snapshots there.
     """
 
     def __init__(
@@ -44,17 +55,23 @@ class SnapshotSink:
         cooldown: float = 0.0,
         hold_time: float = HOLD_TIME,
     ) -> None:
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"{folder} cannot be created: {error.strerror}") from None
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise SinkError(f"{folder} is not a writable folder")
         self._folder, self._emotions, self._keep = folder, emotions, keep
+        self._lock = self._open_folder()
+        self._identity = file_identity(folder)
+        self._order: list[str] = []
         self._events, self._cooldown = EventDetector(hold_time), Cooldown(cooldown)
         self._writer: BackgroundWorker[tuple[Frame, Sequence[Prediction], Event]] = BackgroundWorker(
             self._write, "snapshots"
         )
+
+    def _open_folder(self) -> FolderLock:
+        try:
+            make_folder(self._folder, private=True)
+        except OSError as error:
+            raise SinkError(f"{self._folder} cannot be created: {error.strerror}") from None
+        if not os.access(self._folder, os.W_OK | os.X_OK):
+            raise SinkError(f"{self._folder} is not a writable folder")
+        return FolderLock(self._folder)
 
     @property
     def busy(self) -> bool:
@@ -69,23 +86,50 @@ class SnapshotSink:
 
     def _write(self, item: tuple[Frame, Sequence[Prediction], Event]) -> None:
         frame, predictions, event = item
-        now = datetime.now()
-        name = f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{event.emotion}-{event.track}.jpg"
-        write_picture(self._folder / name, annotate(frame, predictions))
+        if file_identity(self._folder) != self._identity:
+            self._lock.close()
+            self._lock, self._identity = self._open_folder(), file_identity(self._folder)
+            log.info("%s was renamed or removed, and is begun again", self._folder)
+        path = self._free_path(event)
+        write_picture(path, annotate(frame, predictions))
         try:
+            self._sort_in(path)
             self._remove_old()
         except OSError as error:
             raise SinkError(f"{error.filename} cannot be listed or removed: {error.strerror}") from None
 
+    def _sort_in(self, path: Path) -> None:
+        """Bring the names of the pictures in the folder into the order of writing, `path` last."""
+        times = {}
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if SNAPSHOT_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    with suppress(FileNotFoundError):  # another program removed it meanwhile
+                        times[entry.name] = entry.stat().st_mtime_ns
+        times.pop(path.name, None)
+        newest = max(times.values(), default=0)
+        if path.stat().st_mtime_ns <= newest:
+            os.utime(path, ns=(newest + TIME_STEP, newest + TIME_STEP))
+        known = {name: place for place, name in enumerate(self._order)}
+        self._order = [*sorted(times, key=lambda name: (known.get(name, -1), times[name], name)), path.name]
+
     def _remove_old(self) -> None:
         """Remove all but the newest pictures."""
-        pictures = []
-        for path in self._folder.iterdir():
-            if SNAPSHOT_NAME.fullmatch(path.name):
-                with suppress(FileNotFoundError):  # another program removed it meanwhile
-                    pictures.append((path.stat().st_mtime_ns, path))
-        for _, path in sorted(pictures)[: -self._keep]:
-            path.unlink(missing_ok=True)
+        old, self._order = self._order[: -self._keep], self._order[-self._keep :]
+        for name in old:
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _free_path(self, event: Event) -> Path:
+        """A name with the time, or with the next millisecond that has none: the clock may have gone back."""
+        now = datetime.now()
+        while True:
+            name = f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{event.emotion}-{event.track}.jpg"
+            if not os.path.lexists(self._folder / name):
+                return self._folder / name
+            now += timedelta(milliseconds=1)
 
     def close(self) -> None:
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:
+            self._lock.close()

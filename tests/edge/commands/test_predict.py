@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,22 @@ def test_no_original_is_overwritten_with_results(folder: Path) -> None:
     assert refused.exit_code == 2
     assert refused.stderr == f"fer-edge: --jsonl: {folder / 'a.png'} is one of the pictures; give another name\n"
     assert (folder / "a.png").read_bytes() == before
+
+
+@pytest.mark.faults
+def test_outputs_are_neither_read_nor_one_file(folder: Path, tmp_path: Path, mistake: Callable[..., str]) -> None:
+    model, link = tmp_path / "m.tflite", tmp_path / "link"
+    model.write_bytes(b"")
+    link.symlink_to(tmp_path)
+    (tmp_path / "my.toml").touch()
+    (tmp_path / "hard.png").hardlink_to(folder / "a.png")
+    words = ("--config", tmp_path / "my.toml", "predict", folder / "a.png", "--model", model)
+    for name in ("m.tflite", "m.json", "my.toml", "hard.png"):
+        line = mistake(*words, "--jsonl", link / name)
+        assert line.startswith(f"fer-edge: --jsonl: {link / name} is ") and line.endswith("; give another name")
+    line = mistake("predict", folder / "a.png", "--save", tmp_path / "new", "--jsonl", link / "new")
+    assert line.startswith(f"fer-edge: --save: {tmp_path / 'new'} is written by --jsonl too")
+    assert not (tmp_path / "new").exists() and model.read_bytes() == b""
 
 
 def test_a_missing_path_is_an_error_and_nothing_else() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import cv2
@@ -20,6 +22,7 @@ from waiting import LIMIT, until
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import command as command_module
+from fer_edge.edge.sinks import snapshot as snapshot_module
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
 from fer_edge.edge.sinks.command import CommandSink
 from fer_edge.edge.sinks.snapshot import SNAPSHOT_NAME, SnapshotSink
@@ -127,12 +130,70 @@ def test_snapshots_that_cannot_be_written(tmp_path: Path) -> None:
         play(sink, ["happy", "sad"])
 
 
-def test_a_snapshot_that_cannot_be_removed_is_an_error(tmp_path: Path) -> None:
-    old = tmp_path / "20200101-000000-000-happy-1.jpg"
-    old.mkdir()
+@pytest.mark.faults
+@pytest.mark.parametrize("years", [-60, 0, 60])
+def test_the_newest_snapshots_stay_whatever_the_clock_said(tmp_path: Path, years: int) -> None:
+    """Old pictures lie in the future, or the clock stands before them: with their names, times of files, or both."""
+    old = [tmp_path / f"{2026 + years}0101-00000{number}-000-sad-1.jpg" for number in range(4)]
+    for number, path in enumerate(old):
+        path.touch()
+        time = datetime(2026 + years, 1, 1).timestamp() + number
+        os.utime(path, (time, time))
+    for rest in (["sad", "happy", "fear"], ["happy", "fear", "angry"], ["fear", "angry", "neutral"]):
+        sink = SnapshotSink(tmp_path, EMOTIONS, keep=3)
+        play(sink, rest[-1:] if rest[0] != "sad" else ["happy", "fear"])
+        sink.close()
+        by_time = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        assert [SNAPSHOT_NAME.fullmatch(path.name)[1] for path in by_time] == rest  # type: ignore[index]
+
+
+@pytest.mark.faults
+def test_a_clock_that_goes_back_overwrites_no_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Stopped:
+            return cls(1970, 1, 1)
+
+    monkeypatch.setattr(snapshot_module, "datetime", Stopped)
+    sink = SnapshotSink(tmp_path, EMOTIONS, keep=10)
+    play(sink, ["happy", "sad", "happy", "sad", "happy"])
+    sink.close()
+    assert sorted(snapshots(tmp_path)) == ["happy"] * 3 + ["sad"] * 2
+
+
+@pytest.mark.faults
+def test_what_others_put_beside_snapshots_is_never_removed(tmp_path: Path) -> None:
+    """A folder and a link with names of snapshots, and files whose names are almost ones."""
+    (tmp_path / "20200101-000000-000-happy-1.jpg").mkdir()
+    (tmp_path / "20200101-000000-000-happy-2.jpg").symlink_to("holiday.jpg")
+    for name in ("holiday.jpg", "20200101-000000-000-happy-3.jpg.bak", "20200101-000000-000-joy-3.jpg"):
+        (tmp_path / name).write_bytes(b"mine")
+    before = set(os.listdir(tmp_path))
     sink = SnapshotSink(tmp_path, EMOTIONS, keep=1)
-    with pytest.raises(SinkError, match=rf"{old} cannot be listed or removed: Is a directory"):
-        play(sink, ["happy", "sad"])
+    play(sink, ["happy", "sad", "fear"])
+    sink.close()
+    (kept,) = set(os.listdir(tmp_path)) - before
+    assert before < set(os.listdir(tmp_path)) and "-fear-" in kept
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("rename", [True, False])
+def test_a_snapshot_folder_that_is_removed_is_created_again(tmp_path: Path, rename: bool, messages: list[str]) -> None:
+    folder = tmp_path / "shots"
+    sink = SnapshotSink(folder, EMOTIONS, keep=2)
+    play(sink, ["happy"])
+    if rename:
+        folder.rename(tmp_path / "old")
+    else:
+        shutil.rmtree(folder)
+    for index in range(10, 20):
+        sink.show(at(index / 10), [face("sad")])
+    until(lambda: not sink.busy)
+    assert snapshots(folder) == ["sad"] and folder.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(SinkError, match="in use by another"):
+        SnapshotSink(folder, EMOTIONS, keep=2)
+    sink.close()
+    assert messages == [f"{folder} was renamed or removed, and is begun again"]
 
 
 # commands

@@ -1,0 +1,85 @@
+"""The files that a command reads and writes: none of them twice."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from fer_edge.edge.errors import SinkError
+from fer_edge.edge.files import file_identity
+
+FileKey = tuple[int, int] | tuple[int, int, str] | str
+"""A file by device and inode, one that is not there yet by those of its folder and its name, or stdout."""
+
+STDOUT = "-"
+
+
+def file_keys(path: Path | str) -> set[FileKey]:
+    """What tells whether two paths are one file: also through links, `..` and other spellings.
+
+    Args:
+        path: A path, or - for stdout.
+
+    Returns:
+        Keys of which two paths to one file share at least one; none for a device such as /dev/null.
+    """
+    if path == STDOUT:
+        return {STDOUT, *_stream_keys(sys.__stdout__)}
+    real = os.path.realpath(path)
+    folder = file_identity(os.path.dirname(real))
+    keys: set[FileKey] = {real if folder is None else (*folder, os.path.basename(real))}
+    with suppress(OSError, ValueError):  # ValueError: a name that the system refuses
+        status = os.stat(path)
+        if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+            return set()
+        keys.add((status.st_dev, status.st_ino))
+    return keys
+
+
+def refuse_shared_files(
+    outputs: Mapping[str, Iterable[Path | str]], inputs: Mapping[str, Iterable[Path | str]] | None = None
+) -> None:
+    """Check that no file is written by two options, or read by one and written by another.
+
+    Args:
+        outputs: By option, as --jsonl, the paths that are written, that which the user gave first.
+        inputs: By what reads them, as --source, the paths that are read.
+
+    Raises:
+        SinkError: Two paths are one file.
+    """
+    read = {key: name for name, paths in (inputs or {}).items() for path in paths for key in file_keys(path)}
+    written: dict[FileKey, str] = {}
+    log_keys = _stream_keys(sys.__stderr__, pipe=False)
+    for name, paths in outputs.items():
+        mine: dict[FileKey, str] = {}
+        for path in paths:
+            keys = file_keys(path)
+            for key in keys & read.keys():
+                raise SinkError(f"{name}: {path} is what {read[key]} reads; give another name")
+            if path != STDOUT and keys & log_keys:
+                raise SinkError(f"{name}: {path} is where stderr goes; give another name")
+            for key in keys & written.keys():
+                raise SinkError(f"{name}: {path} is written by {written[key]} too; give another name")
+            mine |= dict.fromkeys(keys, name)
+        written |= mine
+
+
+def goes_to_stdout(path: Path | str | None) -> bool:
+    """Whether an output ends up in the file or pipe that stdout is: -, /dev/stdout, or the file's own name."""
+    return path is not None and bool(file_keys(path) & file_keys(STDOUT))
+
+
+def _stream_keys(stream: TextIO | None, pipe: bool = True) -> set[FileKey]:
+    """The key of the file, or the pipe, that a standard stream is; none for a terminal."""
+    try:
+        status = os.fstat(stream.fileno() if stream else -1)
+    except (OSError, ValueError):  # closed, or replaced by something without a descriptor
+        return set()
+    is_file = stat.S_ISREG(status.st_mode) or (pipe and stat.S_ISFIFO(status.st_mode))
+    return {(status.st_dev, status.st_ino)} if is_file else set()
