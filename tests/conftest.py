@@ -48,6 +48,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="many more cases: fuzzing, random signals (make test-faults)")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What fer-edge remembers of models lies in a folder of the session's, not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def cases(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """How many cases a repeated test tries: `cases(few, many)` is `many` with --long."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
@@ -10,13 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import ModelError
+from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.preprocess import prepare
 from fer_edge.edge.tflite.card import ModelCard, checked_card
 from fer_edge.edge.tflite.labels import check_labels
-from fer_edge.edge.tflite.network import open_network
+from fer_edge.edge.tflite.network import Network, open_network
 from fer_edge.edge.tflite.quantize import dequantize, gray_table
 from fer_edge.edge.types import EMOTIONS, Acceleration
+
+MAX_SIDE = 1024
+"""Pixels of a classifier's input; crops have 48, and the largest shipped network takes 96."""
 
 
 class Classifier(Protocol):
@@ -44,17 +48,19 @@ class TFLiteClassifier:
     """
 
     def __init__(
-        self, path: Path | str, threads: int = 1, acceleration: Acceleration | None = None, *, xnnpack: bool = True
+        self,
+        path: Path | str,
+        threads: int = 1,
+        acceleration: Acceleration | None = None,
+        *,
+        xnnpack: bool = True,
+        digest: str | None = None,
     ) -> None:
         self.path = Path(path)
-        self.interpreter = open_network(self.path, threads, acceleration, xnnpack=xnnpack)
+        self.interpreter = open_network(self.path, threads, acceleration, xnnpack=xnnpack, digest=digest)
+        _check_tensors(self.interpreter)
         self.input, self.output = self.interpreter.inputs[0], self.interpreter.outputs[0]
         self.timings: list[float] | None = None
-        shape = self.input.shape
-        if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3) or self.output.shape != (1, len(EMOTIONS)):
-            raise ModelError(
-                f"{self.path} maps {shape} to {self.output.shape}; expected (1, S, S, 3) pixels to (1, 7) logits"
-            )
         check_labels(self.path)
         self._table = gray_table(self.input)
 
@@ -95,6 +101,8 @@ class TFLiteClassifier:
             if self.timings is not None:
                 self.timings.append(perf_counter() - start)
             row[:] = dequantize(integers[0], self.output)
+        if not self.output.scale and not np.isfinite(logits).all():  # integers are always numbers
+            raise ModelError(f"{self.path} gives no numbers for a face; it may be damaged: fetch or convert it again")
         return logits
 
 
@@ -116,4 +124,24 @@ def open_member(
             is to accelerate it cannot.
     """
     card = checked_card(Path(path))
-    return TFLiteClassifier(path, threads, acceleration), card
+    return TFLiteClassifier(path, threads, acceleration, digest=card.sha256), card
+
+
+def _check_tensors(network: Network) -> None:
+    """ModelError where a network is none from the pixels of a face to logits."""
+    shapes = [[tensor.shape for tensor in tensors] for tensors in (network.inputs, network.outputs)]
+    sides = shapes[0][0] if len(shapes[0]) == 1 else ()
+    pixels = len(sides) == 4 and sides[0] == 1 and 1 <= sides[1] == sides[2] <= MAX_SIDE and sides[3] in (1, 3)
+    if not pixels or shapes[1] != [(1, len(EMOTIONS))]:
+        inputs, outputs = (" and ".join(map(str, each)) or "nothing" for each in shapes)
+        raise ModelError(
+            f"{network.path} maps {shortened(inputs)} to {shortened(outputs)}; "
+            f"expected (1, S, S, 3) pixels, S up to {MAX_SIDE}, to (1, {len(EMOTIONS)}) logits"
+        )
+    for tensor in (*network.inputs, *network.outputs):
+        kinds = ("int8", "uint8") if tensor.scale else ("float32",)
+        if tensor.dtype.name not in kinds or not 0 <= tensor.scale < math.inf:
+            raise ModelError(
+                f"{network.path}: '{shortened(tensor.name)}' is {tensor.dtype.name} with the scale {tensor.scale:g}; "
+                "expected float32, or int8 or uint8 with a scale"
+            )

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.tflite.card import sha256
 from fer_edge.edge.tflite.delegate import find_delegate
 from fer_edge.edge.tflite.interpreter import Interpreter, Tensor, open_interpreter
+from fer_edge.edge.tflite.mapped_file import check_model
 from fer_edge.edge.tflite.network import Network
 from fer_edge.edge.tflite.probe import probe
 from fer_edge.edge.types import Acceleration
@@ -27,7 +29,13 @@ LiteRT's GPU from its CPU by up to 0.04. Outputs that have nothing to do with ea
 
 
 def open_accelerated(
-    path: Path, threads: int, acceleration: Acceleration, *, xnnpack: bool, shape: tuple[int, ...] | None
+    path: Path,
+    threads: int,
+    acceleration: Acceleration,
+    *,
+    xnnpack: bool,
+    shape: tuple[int, ...] | None,
+    digest: str | None = None,
 ) -> Network:
     """Load a .tflite file to run on a delegate or an accelerator.
 
@@ -40,6 +48,7 @@ def open_accelerated(
         acceleration: A delegate or accelerators.
         xnnpack: Whether XNNPACK may run what a delegate leaves.
         shape: Shape of the network's only input; None for the one in the file.
+        digest: The file's sha256 where the caller has it; computed where None.
 
     Returns:
         The network, ready to run.
@@ -47,13 +56,15 @@ def open_accelerated(
     Raises:
         ModelError: As for `open_network`.
     """
+    check_model(path)
+    digest = digest or sha256(path)
     if acceleration.delegate is not None and acceleration.accelerator is not None:
         raise ModelError("--delegate and --accelerator exclude each other; expected one of them")
     if acceleration.accelerator is not None:
-        return _open_first(path, threads, acceleration.accelerator, shape)
+        return _open_first(path, threads, acceleration.accelerator, shape, digest)
     assert acceleration.delegate is not None
     find_delegate(acceleration.delegate)
-    probe(path, acceleration, shape)
+    probe(path, acceleration, shape, digest)
     network = open_interpreter(path, threads, xnnpack=xnnpack, shape=shape, delegate=acceleration.delegate)
     comparison = compare(network, path, shape)
     level = logging.INFO if network.delegated else logging.WARNING
@@ -61,7 +72,7 @@ def open_accelerated(
     return network
 
 
-def _open_first(path: Path, threads: int, accelerators: str, shape: tuple[int, ...] | None) -> Network:
+def _open_first(path: Path, threads: int, accelerators: str, shape: tuple[int, ...] | None, digest: str) -> Network:
     """The network on the first accelerator that runs it; the log tells which ones did not. Raises ModelError."""
     from fer_edge.edge.tflite.compiled_model import parse_accelerators, require_litert
 
@@ -69,24 +80,24 @@ def _open_first(path: Path, threads: int, accelerators: str, shape: tuple[int, .
     require_litert()  # without it there is nothing to fall back to
     for name in others:
         try:
-            return _open_on(name, path, threads, shape)
+            return _open_on(name, path, threads, shape, digest)
         except ModelError as error:
             log.warning("%s; falling back from %s of %s", error, name, accelerators)
-    return _open_on(last, path, threads, shape)
+    return _open_on(last, path, threads, shape, digest)
 
 
-def _open_on(accelerator: str, path: Path, threads: int, shape: tuple[int, ...] | None) -> Network:
+def _open_on(accelerator: str, path: Path, threads: int, shape: tuple[int, ...] | None, digest: str) -> Network:
     """The network on an accelerator, compared with the CPU. Raises ModelError."""
     from fer_edge.edge.tflite.compiled_model import CompiledNetwork
 
     try:
-        probe(path, Acceleration(accelerator=accelerator), shape)
+        probe(path, Acceleration(accelerator=accelerator), shape, digest)
     except ModelError as error:
         if accelerator != "cpu":
             raise
         # LiteRT loads its GPU's library for the CPU too; a Raspberry Pi 4 lacks instructions that it was compiled for
         log.warning("%s; the interpreter runs it on the CPU", error)
-        return open_interpreter(path, threads, shape=shape)
+        return open_interpreter(path, threads, shape=shape, digest=digest)
     network = CompiledNetwork(path, threads, accelerator, shape)
     log.info("%s: %s; %s", path.name, network.placement, compare(network, path, shape))
     return network

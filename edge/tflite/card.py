@@ -10,6 +10,7 @@ from typing import Any
 
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.files import read_json, write_json
+from fer_edge.edge.tflite.mapped_file import check_model
 from fer_edge.edge.types import EMOTIONS
 
 INTENDED_USE = (
@@ -125,6 +126,7 @@ def checked_card(model: Path) -> ModelCard:
     if not os.path.isfile(model):
         raise ModelError(f"{model}: no such model file; expected a .tflite file with its card beside it")
     card = read_card(model)
+    check_model(model)
     actual = sha256(model)
     if actual != card.sha256:
         raise ModelError(

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
+from fer_edge.edge.tflite.card import sha256
 from fer_edge.edge.tflite.mapped_file import check_model, release_pages
 from fer_edge.edge.tflite.operators import DELEGATE, Operator, count_covered, parts_of
 from fer_edge.edge.tflite.stderr_filter import filter_notices
+from fer_edge.models import SHIPPED
 
 if TYPE_CHECKING:
     from fer_edge.edge.tflite.delegate import Delegate
@@ -225,15 +227,17 @@ def open_interpreter(
     xnnpack: bool = True,
     shape: tuple[int, ...] | None = None,
     delegate: str | None = None,
+    digest: str | None = None,
 ) -> Interpreter:
-    """Load a .tflite file.
+    """Load a .tflite file, one that does not come with fer-edge after a trial in a process of its own.
 
     Args:
         path: The file.
         threads: Threads of the interpreter.
         xnnpack: Whether XNNPACK may run the model; without it the graph is executed as it is stored.
         shape: Shape of the model's only input; None for the one in the file.
-        delegate: An external delegate, LIBRARY[:key=value…], which goes before XNNPACK.
+        delegate: An external delegate, LIBRARY[:key=value…], which goes before XNNPACK; there is no trial with it.
+        digest: The file's sha256 where the caller has it; computed where None.
 
     Returns:
         The interpreter, ready to run.
@@ -241,11 +245,17 @@ def open_interpreter(
     Raises:
         ModelError: No runtime is installed, the file is missing or damaged, or the delegate cannot be used.
     """
+    path = Path(path)
     if delegate is None:
-        return Interpreter(Path(path), threads, xnnpack, shape)
+        check_model(path)
+        if (digest or sha256(path)) not in SHIPPED:
+            from fer_edge.edge.tflite.probe import probe  # here: most runs need none
+
+            probe(path, digest=digest)
+        return Interpreter(path, threads, xnnpack, shape)
     from fer_edge.edge.tflite.delegate import load_delegate  # here: most runs have none
 
-    return Interpreter(Path(path), threads, xnnpack, shape, load_delegate(delegate, runtime().module))
+    return Interpreter(path, threads, xnnpack, shape, load_delegate(delegate, runtime().module))
 
 
 def tensor_from(detail: dict[str, Any]) -> Tensor:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import ctypes
 import os
+import stat
 from pathlib import Path
 
 from fer_edge.edge.errors import ModelError
+
+MAX_BYTES = 2 << 30
+"""Bytes of a .tflite file: the offsets in a flatbuffer are 32-bit numbers with a sign."""
 
 MADV_DONTNEED = 4
 """From Linux's mman.h."""
 
 
 def check_model(path: Path) -> None:
-    """Check that a file can be read and begins as a .tflite file does; raises ModelError."""
+    """Check that a file can be read, is no larger than a flatbuffer and begins as one; raises ModelError."""
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would wait for its other end
+            raise ModelError(f"{path} is no file; expected a .tflite file")
+        if status.st_size > MAX_BYTES:
+            raise ModelError(f"{path} has {status.st_size >> 20} MiB; expected a .tflite file, which has 2 GiB at most")
         with path.open("rb") as stream:
             identifier = stream.read(8)[4:]
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}; expected a .tflite file") from None
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}; expected a .tflite file") from None
     if identifier != b"TFL3":
         raise ModelError(f"{path} is no TFLite model (its identifier is {identifier!r}, expected b'TFL3')")
 

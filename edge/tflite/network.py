@@ -46,6 +46,7 @@ def open_network(
     *,
     xnnpack: bool = True,
     shape: tuple[int, ...] | None = None,
+    digest: str | None = None,
 ) -> Network:
     """Load a .tflite file to run on what the user chose.
 
@@ -55,6 +56,7 @@ def open_network(
         acceleration: Delegate or accelerator; None for the runtime's interpreter.
         xnnpack: Whether XNNPACK may run the interpreter's part.
         shape: Shape of the network's only input; None for the one in the file.
+        digest: The file's sha256 where the caller has it; computed where None.
 
     Returns:
         The network, ready to run.
@@ -64,8 +66,8 @@ def open_network(
             or its outputs are far from the CPU's.
     """
     if acceleration is None or acceleration == Acceleration():
-        return open_interpreter(path, threads, xnnpack=xnnpack, shape=shape)
+        return open_interpreter(path, threads, xnnpack=xnnpack, shape=shape, digest=digest)
     # here: it imports what most runs do not need
     from fer_edge.edge.tflite.accelerated import open_accelerated
 
-    return open_accelerated(Path(path), threads, acceleration, xnnpack=xnnpack, shape=shape)
+    return open_accelerated(Path(path), threads, acceleration, xnnpack=xnnpack, shape=shape, digest=digest)
