@@ -22,6 +22,7 @@ from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, default_models, identity, write
 from fer_edge.benchmarks.timing import ROUNDS, SEED, calls_in_round, summary, timed
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import Ensemble, member_files, open_classifier
@@ -29,7 +30,7 @@ from fer_edge.edge.preprocess import FACE_SIZE, prepare
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
 from fer_edge.edge.tflite.quantize import dequantize, gray_table
-from fer_edge.edge.types import EMOTIONS
+from fer_edge.edge.types import EMOTIONS, MAX_THREADS
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, 48, 48) uint8 faces to (N, 7) float32 logits or probabilities."""
@@ -57,9 +58,9 @@ class Method(NamedTuple):
     help="Faces at once.",
 )
 @click.option(
-    "--threads", type=click.IntRange(2), default=2, metavar="N", help="Threads of the methods that use several."
+    "--threads", type=IntRange(2, MAX_THREADS), default=2, metavar="N", help="Threads of the methods that use several."
 )
-@click.option("--runs", type=click.IntRange(ROUNDS), default=50, metavar="N", help="Timed calls of each method.")
+@click.option("--runs", type=IntRange(ROUNDS), default=50, metavar="N", help="Timed calls of each method.")
 @result_file
 def batching(models: tuple[str, ...], faces: tuple[int, ...], threads: int, runs: int, out: Path | None) -> None:
     """Measure how fast MODELs (default: the shipped ones and the ensemble) run on several faces at once.

@@ -26,6 +26,7 @@ from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, write
 from fer_edge.benchmarks.timing import ROUNDS
 from fer_edge.edge.config.click_options import Option
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
 from fer_edge.edge.sources.dual_picture import DualPicture
 from fer_edge.edge.sources.jpeg_picture import JpegStream
@@ -151,12 +152,12 @@ def _camera(name: str) -> Camera:
     "--frames",
     "count",
     cls=Option,
-    type=click.IntRange(2 * ROUNDS),
+    type=IntRange(2 * ROUNDS),
     default=150,
     metavar="N",
     help="Frames of each case.",
 )
-@click.option("--quality", type=click.IntRange(1, 100), default=80, metavar="N", help="Quality of the JPEGs.")
+@click.option("--quality", type=IntRange(1, 100), default=80, metavar="N", help="Quality of the JPEGs.")
 @result_file
 def capture(
     model: str,

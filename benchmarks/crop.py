@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.detection.contenders import open_any
 from fer_edge.benchmarks.results_io.record import ResultError
 from fer_edge.edge.config.click_options import json_option, options_from
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.faces.detector import Detector
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.preprocess import FACE_SIZE
@@ -66,7 +67,7 @@ def measure(pictures: NDArray[np.uint8], detector: Detector) -> Iterator[dict[st
 
 @click.command()
 @options_from(DataOptions, defaults={"split": "train"})
-@click.option("--count", type=click.IntRange(1), default=2000, metavar="N", help="Pictures, sampled with a fixed seed.")
+@click.option("--count", type=IntRange(1), default=2000, metavar="N", help="Pictures, sampled with a fixed seed.")
 @options_from(PipelineOptions, only=("detector",))
 @click.option(
     "--wheels",

@@ -25,7 +25,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.options import acceleration_words, comma_separated, count, result_file
+from fer_edge.benchmarks.options import acceleration_words, comma_separated, result_file, thread_count
 from fer_edge.benchmarks.other_runtime import python_option, rows_from
 from fer_edge.benchmarks.process_memory import peak_mib
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
@@ -34,6 +34,7 @@ from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, 
 from fer_edge.benchmarks.timing import ROUNDS, SEED, calls_in_round, percentiles, summary, timed
 from fer_edge.edge.commands.exclusive_options import one_acceleration
 from fer_edge.edge.config.click_options import options_from
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.expression.ensemble import member_files, open_classifier
 from fer_edge.edge.faces.detector import open_detector
@@ -43,7 +44,7 @@ from fer_edge.edge.sources.pictures import read_picture
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import Tensor, runtime
 from fer_edge.edge.tflite.network import open_network
-from fer_edge.edge.types import Acceleration, Frame
+from fer_edge.edge.types import MAX_THREADS, Acceleration, Frame
 
 Variant = tuple[str, Acceleration | None]
 """A model, and what runs it; None for the interpreter alone."""
@@ -61,11 +62,11 @@ DEFAULT_THREADS = 4
     default=lambda: ",".join(map(str, range(1, 1 + min(DEFAULT_THREADS, os.cpu_count() or 1)))),
     show_default=f"1 to the number of cores, at most {DEFAULT_THREADS}",
     metavar="N,N…",
-    callback=comma_separated(count, "whole numbers above 0"),
+    callback=comma_separated(thread_count, f"whole numbers from 1 to {MAX_THREADS}"),
     help="Threads per model.",
 )
-@click.option("--runs", type=click.IntRange(ROUNDS), default=200, metavar="N", help="Timed calls.")
-@click.option("--warmup", type=click.IntRange(1), default=20, metavar="N", help="Calls before the timed ones.")
+@click.option("--runs", type=IntRange(ROUNDS), default=200, metavar="N", help="Timed calls.")
+@click.option("--warmup", type=IntRange(1), default=20, metavar="N", help="Calls before the timed ones.")
 @click.option(
     "--picture",
     type=click.Path(path_type=Path),

@@ -22,6 +22,7 @@ from fer_edge.benchmarks.options import one_thread, result_file
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, write
 from fer_edge.benchmarks.timing import timed
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.expression.ensemble import member_files
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.pipeline import PipelineOptions
@@ -37,9 +38,7 @@ KINDS = ("pointwise convolution", "depthwise convolution", "other convolution", 
 @click.command(cls=RecordedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @one_thread
-@click.option(
-    "--rounds", type=click.IntRange(1), default=20, metavar="N", help=f"Rounds of {CALLS} calls of each operator."
-)
+@click.option("--rounds", type=IntRange(1), default=20, metavar="N", help=f"Rounds of {CALLS} calls of each operator.")
 @result_file
 def layers(models: tuple[str, ...], pipeline_options: PipelineOptions, rounds: int, out: Path | None) -> None:
     """Measure how the time of one invocation of MODELs (default: the shipped networks) is divided among its layers."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.fixtures import rooms
 from fer_edge.benchmarks.fixtures.clips import head
 from fer_edge.benchmarks.fixtures.rooms import Camera, Change
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.faces.motion_gate import BLOCK, MIN_CHANGE, MotionGate, read_cells
 from fer_edge.edge.terminal import track
 from fer_edge.edge.types import Frame
@@ -114,7 +115,7 @@ METHODS: dict[str, Callable[[], Score]] = {
 
 
 @click.command()
-@click.option("--places", type=click.IntRange(1), default=20, metavar="N", help="Random places of each face.")
+@click.option("--places", type=IntRange(1), default=20, metavar="N", help="Random places of each face.")
 def motion(places: int) -> None:
     """Compare the motion gate with OpenCV's background subtraction and with frame differences.
 

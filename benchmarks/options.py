@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from fer_edge.edge.config.click_options import options_from
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.pipeline import PipelineOptions
-from fer_edge.edge.types import Acceleration
+from fer_edge.edge.types import MAX_THREADS, Acceleration
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.evaluation.figures import needs_matplotlib
 
@@ -44,7 +45,7 @@ def acceleration_words(acceleration: Acceleration | None) -> list[str]:
 
 def labelled_pictures(command: Command) -> Command:
     """Add --data, --skip-bad and --split in `data_options`, and --limit: the pictures that accuracy is measured on."""
-    limit = click.option("--limit", type=click.IntRange(1), metavar="N", help="Measure the first N pictures only.")
+    limit = click.option("--limit", type=IntRange(1), metavar="N", help="Measure the first N pictures only.")
     return options_from(DataOptions)(limit(command))
 
 
@@ -66,15 +67,24 @@ def comma_separated(convert: Callable[[str], Any], expected: str) -> Any:
 
 
 def count(text: str) -> int:
-    """A whole number above 0; ValueError where the text is none."""
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
+    """A whole number from 1 to 10,000; ValueError where the text is none."""
+    return _in_range(int(text), 10_000)
+
+
+def thread_count(text: str) -> int:
+    """A number of threads that a model may have; ValueError where the text is none."""
+    return _in_range(int(text), MAX_THREADS)
 
 
 def frame_size(text: str) -> tuple[int, int]:
-    """Width and height of a frame in pixels, both 64 at least, from WxH; ValueError where it is neither."""
-    width, height = (int(part) for part in text.split("x"))
+    """Width and height of a frame in pixels, both from 64 to 8192, from WxH; ValueError where it is neither."""
+    width, height = (_in_range(int(part), 8192) for part in text.split("x"))
     if min(width, height) < 64:
         raise ValueError
     return width, height
+
+
+def _in_range(number: int, largest: int) -> int:
+    if not 1 <= number <= largest:
+        raise ValueError
+    return number

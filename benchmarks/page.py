@@ -21,6 +21,7 @@ from fer_edge.benchmarks.page_viewers import Client, Figures, watch
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, write
 from fer_edge.benchmarks.timing import summary
+from fer_edge.edge.config.click_types import FloatRange
 from fer_edge.edge.terminal import track
 
 CLIP_SIZE = (640, 480)
@@ -49,7 +50,7 @@ BUSY = 0.7
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0.1),
+    type=FloatRange(min=0.1),
     default=15.0,
     metavar="SECONDS",
     help="Length of the measurement with each number and kind of viewers.",

@@ -15,14 +15,14 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks.fixtures.clips import write_clip
-from fer_edge.benchmarks.options import comma_separated, count, frame_size, result_file
+from fer_edge.benchmarks.options import comma_separated, frame_size, result_file, thread_count
 from fer_edge.benchmarks.pipeline_case import Case
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, write
 from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.terminal import track
-from fer_edge.edge.types import option
+from fer_edge.edge.types import MAX_THREADS, option
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,11 @@ def _faces(text: str) -> int:
     help="Width and height of a clip, pixels.",
 )
 @click.option(
-    "--threads", default="1", metavar="N,N…", callback=comma_separated(count, "numbers"), help="Threads per model."
+    "--threads",
+    default="1",
+    metavar="N,N…",
+    callback=comma_separated(thread_count, f"whole numbers from 1 to {MAX_THREADS}"),
+    help="Threads per model.",
 )
 @options_from(
     PipelineOptions,

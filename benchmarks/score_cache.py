@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.config.click_options import options_from
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.expression.score_cache import difference
 from fer_edge.edge.expression.scores import total_variation
@@ -40,7 +41,7 @@ def perturb(picture: NDArray[np.uint8], amount: float, rng: np.random.Generator)
 
 @click.command()
 @options_from(DataOptions)
-@click.option("--count", type=click.IntRange(1), default=1000, metavar="N", help="Pictures, sampled with a fixed seed.")
+@click.option("--count", type=IntRange(1), default=1000, metavar="N", help="Pictures, sampled with a fixed seed.")
 @options_from(PipelineOptions, only=("model",))
 def score_cache(data_options: DataOptions, count: int, pipeline_options: PipelineOptions) -> None:
     """Measure how scores change with a crop: pairs of a face and the same face a moment later.

@@ -21,6 +21,7 @@ from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, write
 from fer_edge.benchmarks.timing import summary
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
 
@@ -41,8 +42,8 @@ CLIP_SIZE = (640, 480)
     show_default="the package's portrait",
     help="Picture for `predict`.",
 )
-@click.option("--runs", type=click.IntRange(3), default=15, metavar="N", help="Processes of each kind.")
-@click.option("--frames", type=click.IntRange(2), default=250, metavar="N", help="Frames of the clip for `run`.")
+@click.option("--runs", type=IntRange(3), default=15, metavar="N", help="Processes of each kind.")
+@click.option("--frames", type=IntRange(2), default=250, metavar="N", help="Frames of the clip for `run`.")
 @result_file
 def start(models: tuple[str, ...], picture: Path, runs: int, frames: int, out: Path | None) -> None:
     """Measure processes from start to exit: `fer-edge predict` on one picture with each MODEL (default: ensemble).

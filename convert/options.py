@@ -11,6 +11,10 @@ KINDS = ("ptq", "float32", "float16", "dynamic")
 """Exports other than the fine-tuned int8 file, which is made where none of them is chosen."""
 
 
+LARGEST_SEED = 2**32 - 1
+"""Largest seed of numpy's and Keras's generators."""
+
+
 @dataclass(frozen=True)
 class ConversionOptions:
     """What to export from a float network, and how its quantization is prepared."""
@@ -21,8 +25,16 @@ class ConversionOptions:
     float16: bool = option(False, "Export with half-precision weights (instead of int8).")
     dynamic: bool = option(False, "Export with int8 weights and float activations (instead of int8).")
     fold: bool = option(True, "Fold grayscale and upscaling into the first convolution.")
-    calibration_samples: int = option(512, "Training faces to calibrate ranges on.", metavar="N", minimum=1)
-    seed: int = option(1, "Random seed of calibration sample, shuffling and augmentation.", metavar="N")
+    calibration_samples: int = option(
+        512, "Training faces to calibrate ranges on.", metavar="N", minimum=1, maximum=1_000_000
+    )
+    seed: int = option(
+        1,
+        "Random seed of calibration sample, shuffling and augmentation.",
+        metavar="N",
+        minimum=0,
+        maximum=LARGEST_SEED,
+    )
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -37,7 +49,7 @@ class TuningOptions:
     epochs: int = option(1, "Epochs of quantization-aware fine-tuning.", metavar="N", minimum=0)
     # a short ramp, then half a cosine to 0
     learning_rate: float = option(1e-4, "Peak learning rate (Adam).", metavar="RATE", minimum=0, open_minimum=True)
-    batch_size: int = option(64, "Faces per step.", metavar="N", minimum=1)
+    batch_size: int = option(64, "Faces per step.", metavar="N", minimum=1, maximum=65_536)
     steps_per_epoch: int | None = option(
         None,
         "Maximum number of steps per epoch.",
@@ -87,9 +99,9 @@ class FaceDetectorOptions:
         show_default="the portrait alone",
         example="photographs",
     )
-    calibration_scenes: int = option(200, "Composed scenes to calibrate on.", metavar="N", minimum=1)
-    verification_scenes: int = option(300, "Composed scenes to verify on.", metavar="N", minimum=1)
-    seed: int = option(1, "Random seed of the scenes.", metavar="N", minimum=0)
+    calibration_scenes: int = option(200, "Composed scenes to calibrate on.", metavar="N", minimum=1, maximum=100_000)
+    verification_scenes: int = option(300, "Composed scenes to verify on.", metavar="N", minimum=1, maximum=100_000)
+    seed: int = option(1, "Random seed of the scenes.", metavar="N", minimum=0, maximum=LARGEST_SEED)
 
 
 @dataclass(frozen=True)

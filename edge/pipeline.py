@@ -16,7 +16,7 @@ from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.expression.scores import discount
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
-from fer_edge.edge.types import STAGES, Acceleration, Face, Frame, Prediction, option
+from fer_edge.edge.types import MAX_THREADS, STAGES, Acceleration, Face, Frame, Prediction, option
 
 if TYPE_CHECKING:
     from fer_edge.edge.expression.score_cache import ScoreCache
@@ -72,6 +72,7 @@ class PipelineOptions:
         "Width of the smallest face to find, pixels of the frame; a smaller one takes more time.",
         metavar="PIXELS",
         minimum=8,
+        maximum=32767,
         example=40,
         show_default="1/11 of the longer side in video, 1/27 in pictures",
     )
@@ -93,7 +94,7 @@ class PipelineOptions:
         metavar="SHARE",
         minimum=0,
     )
-    threads: int = option(2, "Threads per model.", metavar="N", minimum=1)
+    threads: int = option(2, "Threads per model.", metavar="N", minimum=1, maximum=MAX_THREADS)
     delegate: str | None = option(
         None,
         "Library of a TFLite external delegate for all networks, and its options.",

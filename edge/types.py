@@ -14,6 +14,9 @@ EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surpri
 """The seven classes in output-index order, which is the label order of the official FER2013 CSV."""
 
 
+MAX_THREADS = 64
+"""Threads per model at most: networks this small gain nothing beyond a few, and each thread costs memory."""
+
 STAGES: tuple[str, ...] = ("detect", "track", "crop", "classify", "smooth")
 """The stages of the pipeline in order, by which its times are named."""
 
@@ -211,7 +214,7 @@ class OptionInfo:
         help: One sentence for the help text, with the unit.
         metavar: The placeholder of the value in the help text.
         minimum: Least value.
-        maximum: Largest value.
+        maximum: Largest value; a billion where None, and infinity too where that is the default.
         open_minimum: Whether `minimum` itself is not allowed.
         choices: The only allowed values; empty where any is allowed.
         example: A value for the example configuration file where the default is None.

@@ -49,7 +49,7 @@ class Recipe:
     name: str = option("best", "Name of the recipe.", cli=False)
     # 1000 * seed has to fit into 32 bits (loop._seed_dropout)
     seed: int = _field(1, "Random seed of augmentation, dropout and the order of pictures.", 0, 4_000_000, metavar="N")
-    batch_size: int = _field(64, "Pictures per step.", 1, metavar="PICTURES")
+    batch_size: int = _field(64, "Pictures per step.", 1, 65_536, metavar="PICTURES")
     # bfloat16 is twice as fast for dense convolutions where the processor has AMX, slower for depthwise ones
     precision: str = _field("float32", "Precision of the network's arithmetic.", choices=("float32", "mixed_bfloat16"))
     # phase 1: the head alone, the backbone frozen; five halvings need 32 pixels

@@ -24,6 +24,7 @@ from fer_edge.benchmarks.results_io.detection_figures import report_lines
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, load_split, write
 from fer_edge.edge.config.click_options import Option, options_from
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.pipeline import PipelineOptions
@@ -72,7 +73,7 @@ class SceneOptions:
     "--min-face",
     "min_faces",
     cls=Option,
-    type=click.IntRange(8),
+    type=IntRange(8, 32767),
     multiple=True,
     metavar="PIXELS",
     help="Also measure the detector for video with this --min-face of 'fer-edge run'. Repeatable.",

@@ -24,6 +24,7 @@ from fer_edge.benchmarks.soak.findings import Finding, findings
 from fer_edge.benchmarks.soak.mortal_process import free_port, mortal
 from fer_edge.benchmarks.soak.sample import Sample, percentile, take_sample
 from fer_edge.benchmarks.soak.viewers import reconnecting_viewers
+from fer_edge.edge.config.click_types import FloatRange, IntRange
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.terminal import progress_bar
 
@@ -39,19 +40,17 @@ COLUMNS = ("seconds", "frames", "resident_mib", "descriptors", "threads")
 
 
 @click.command(cls=RecordedCommand)
-@click.option("--frames", type=click.IntRange(1), default=1_000_000, metavar="N", help="Frames to process.")
-@click.option("--rate", type=click.FloatRange(1), default=400.0, metavar="FPS", help="Frames per second of the camera.")
-@click.option("--viewers", type=click.IntRange(0), default=4, metavar="N", help="Viewers of the live page.")
+@click.option("--frames", type=IntRange(1), default=1_000_000, metavar="N", help="Frames to process.")
+@click.option("--rate", type=FloatRange(1), default=400.0, metavar="FPS", help="Frames per second of the camera.")
+@click.option("--viewers", type=IntRange(0), default=4, metavar="N", help="Viewers of the live page.")
 @click.option(
     "--life",
-    type=click.FloatRange(min=0.1),
+    type=FloatRange(min=0.1),
     default=60.0,
     metavar="SECONDS",
     help="Mean time after which the camera and the broker are killed, each by itself.",
 )
-@click.option(
-    "--sample", type=click.FloatRange(min=0.1), default=10.0, metavar="SECONDS", help="Time between two samples."
-)
+@click.option("--sample", type=FloatRange(min=0.1), default=10.0, metavar="SECONDS", help="Time between two samples.")
 @figure_file
 @result_file
 def soak(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -12,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 
-from fer_edge.edge.config.click_types import FloatRange, ShellText, ShellTuple
+from fer_edge.edge.config.click_types import FloatRange, IntRange, ShellText, ShellTuple
 from fer_edge.edge.config.empty_values import holds_empty
 from fer_edge.edge.types import OptionInfo
 
@@ -218,7 +219,7 @@ def _click_option(field: Field[Any], hint: Any, section: str, defaults: Mapping[
         if default:
             extra["default"] = default
     else:
-        extra |= {"metavar": info.metavar, "type": _click_type(kind, info)}
+        extra |= {"metavar": info.metavar, "type": _click_type(kind, info, default == math.inf)}
         if default is not None:
             extra["default"] = str(default) if info.choices else default
     return click.option(words, field.name, cls=Option, **extra)
@@ -239,14 +240,14 @@ def _repeatable_type(kind: Any, info: OptionInfo) -> click.ParamType[Any]:
     return ShellText() if isinstance(types[0], click.types.StringParamType) else types[0]
 
 
-def _click_type(kind: Any, info: OptionInfo) -> click.ParamType[Any]:
+def _click_type(kind: Any, info: OptionInfo, infinite: bool = False) -> click.ParamType[Any]:
     if info.choices:
         return click.Choice(info.choices)
     if kind is int:
         limits = [None if each is None else int(each) for each in (info.minimum, info.maximum)]
-        return click.IntRange(limits[0], limits[1]) if any(each is not None for each in limits) else click.INT
+        return IntRange(limits[0], limits[1])
     if kind is float:
-        return FloatRange(info.minimum, info.maximum, min_open=info.open_minimum)
+        return FloatRange(info.minimum, info.maximum, info.open_minimum, infinite)
     return click.Path(path_type=Path) if kind is Path else click.STRING
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from fer_edge.edge.config.click_options import Option
+from fer_edge.edge.config.click_types import is_unlimited
 from fer_edge.edge.config.file import NAME
 from fer_edge.edge.config.option_values import as_toml, default, options
 from fer_edge.edge.config.tables import find_command
@@ -93,8 +94,8 @@ def _limits(option: click.Option) -> str:
         return "" if names in (option.help or "") else f"One of {names}."
     if isinstance(option.type, click.IntRange | click.FloatRange):
         kind = option.type
-        low = "" if kind.min is None else f"{'more than' if kind.min_open else 'at least'} {kind.min:.10g}"
-        high = "" if kind.max is None else f"{'less than' if kind.max_open else 'at most'} {kind.max:.10g}"
+        low = "" if is_unlimited(kind.min) else f"{'more than' if kind.min_open else 'at least'} {kind.min:.10g}"
+        high = "" if is_unlimited(kind.max) else f"{'less than' if kind.max_open else 'at most'} {kind.max:.10g}"
         limits = " and ".join(filter(None, (low, high)))
         return f"{limits.capitalize()}." if limits else ""
     return ""
@@ -102,7 +103,7 @@ def _limits(option: click.Option) -> str:
 
 def _smallest(kind: click.IntRange | click.FloatRange) -> float:
     """The least number of a range, 0 where there is none; where it is left out, halfway to the greatest, or 1 more."""
-    low = kind.min or 0
+    low = 0 if is_unlimited(kind.min) else kind.min or 0
     if not kind.min_open:
         return low
-    return low + 1 if kind.max is None or isinstance(kind, click.IntRange) else (low + kind.max) / 2
+    return low + 1 if is_unlimited(kind.max) or isinstance(kind, click.IntRange) else (low + (kind.max or 0)) / 2

@@ -37,7 +37,7 @@ class OutputOptions:
         open_minimum=True,
         example=10,
     )
-    rotate_keep: int = option(5, "Number of rotated files to keep.", metavar="N", minimum=0)
+    rotate_keep: int = option(5, "Number of rotated files to keep.", metavar="N", minimum=0, maximum=10_000)
     save_video: Path | None = option(
         None,
         "Write the annotated frames to a video, .mp4 or .avi.",
@@ -72,7 +72,9 @@ class EventOptions:
         choices=EMOTIONS,
         example=["happy"],
     )
-    snapshot_keep: int = option(100, "Number of snapshots to keep; the oldest are deleted.", metavar="N", minimum=1)
+    snapshot_keep: int = option(
+        100, "Number of snapshots to keep; the oldest are deleted.", metavar="N", minimum=1, maximum=1_000_000
+    )
     on: tuple[tuple[str, str], ...] = option(
         (),
         "Run a command when this emotion begins; repeatable.",

@@ -32,11 +32,11 @@ class LiveSourceFactory:
         A number means the V4L2 camera where that one works, else libcamera's; where neither does, the error has both
         reasons.
         """
-        if match := re.fullmatch(r"picamera2?(?::(\d+))?", camera):
+        if match := re.fullmatch(r"picamera2?(?::(\d{1,6}))?", camera):
             return self._open_libcamera(int(match[1] or 0))
         if camera.startswith("/dev/"):
             return self._open_v4l2(camera)
-        if not re.fullmatch(r"\d+", camera):
+        if not re.fullmatch(r"\d{1,6}", camera):
             raise SourceError(f"camera {camera!r} is not a number, /dev/videoN, /dev/v4l/by-id/… or picamera2[:N]")
         try:
             return self._open_v4l2(f"/dev/video{int(camera)}")

@@ -36,16 +36,27 @@ class SourceOptions:
     )
     loop: bool = option(False, "Play a video in a loop at its own frame rate, as a live source.")
     width: int | None = option(
-        None, "Frame width to request from the camera, pixels.", metavar="PIXELS", minimum=1, example=640
+        None,
+        "Frame width to request from the camera, pixels.",
+        metavar="PIXELS",
+        minimum=1,
+        maximum=32767,
+        example=640,
     )
     height: int | None = option(
-        None, "Frame height to request from the camera, pixels.", metavar="PIXELS", minimum=1, example=480
+        None,
+        "Frame height to request from the camera, pixels.",
+        metavar="PIXELS",
+        minimum=1,
+        maximum=32767,
+        example=480,
     )
     fps: float | None = option(
         None,
         "Frame rate to request from the camera, frames per second.",
         metavar="FPS",
         minimum=0,
+        maximum=1000,
         open_minimum=True,
         example=15,
     )

@@ -108,7 +108,7 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
         ("threads = 2", "threads = …: expected it in a command's table, such as [run]"),
         ("run = 2", "run = …: expected it in a command's table"),
         ("[config]\nexample = true", "[config] is not a command's table"),
-        ("[run]\nthreads = 0", "[run] threads = 0: 0 is not in the range x>=1"),
+        ("[run]\nthreads = 0", "[run] threads = 0: 0 is not in the range 1<=x<=64"),
         ("[run]\nthreads = '2'", '[run] threads = "2": expected a whole number'),
         ("[run]\nthreads = true", "[run] threads = true: expected a whole number"),
         ("[run]\nthreads = 2.5", "[run] threads = 2.5: expected a whole number"),

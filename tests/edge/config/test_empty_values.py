@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
+from commands import every_command
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.config.option_values import as_toml, options
@@ -16,25 +17,6 @@ from fer_edge.edge.config.option_values import as_toml, options
 pytestmark = pytest.mark.faults
 
 BLANKS = ("", " ", "\t \n", "\u3000")
-
-
-def commands(
-    group: click.Group, context: click.Context, *names: str
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command with the words that call it."""
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        words = (*names, *name.split())
-        if isinstance(command, click.Group):
-            yield from commands(command, click.Context(command, context), *words)
-        else:
-            yield words, command
-
-
-@pytest.fixture(scope="module")
-def every_command() -> list[tuple[tuple[str, ...], click.Command]]:
-    return list(commands(main, click.Context(main)))
 
 
 @pytest.fixture(autouse=True)
@@ -52,10 +34,10 @@ def one_line(words: tuple[str, ...], **environ: str) -> str:
 
 
 @pytest.mark.tensorflow
-def test_no_command_takes_an_empty_word(every_command: list[tuple[tuple[str, ...], click.Command]]) -> None:
+def test_no_command_takes_an_empty_word() -> None:
     """Options and arguments, in every spelling."""
     tried = 0
-    for words, command in every_command:
+    for words, command in every_command(main):
         for parameter in command.params:
             for blank in BLANKS:
                 if isinstance(parameter, click.Argument):
@@ -78,15 +60,13 @@ def test_nor_does_fer_edge_itself(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.tensorflow
-def test_no_key_of_the_file_takes_an_empty_text(
-    every_command: list[tuple[tuple[str, ...], click.Command]], tmp_path: Path
-) -> None:
+def test_no_key_of_the_file_takes_an_empty_text(tmp_path: Path) -> None:
     """Nor an empty text in a list."""
     from fer_edge.edge.config.tables import settings
     from fer_edge.edge.errors import ConfigError
 
     path = tmp_path / "fer-edge.toml"
-    for words, command in every_command:
+    for words, command in every_command(main):
         for key, option in options(command).items():
             if words[0] in ("config", "doctor") or option.is_flag or option.count:
                 continue
