@@ -10,6 +10,7 @@ import signal
 import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from time import monotonic, sleep
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
@@ -19,19 +20,24 @@ from fer_edge.edge.types import Frame, Prediction
 log = logging.getLogger(__name__)
 
 COMMAND_TIMEOUT = 30.0
-"""Seconds after which a running command is killed, with its children."""
+"""Seconds after which a running command is killed, with its children, those that it left behind among them."""
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that a running command has left when the program ends."""
+
+POLL_INTERVAL = 0.05
+"""Seconds between two checks for processes that a command left behind: the system does not report their end."""
 
 STDERR = 2
 """File descriptor of a command's output: stdout is for results."""
 
 
 class EmotionCommand:
-    """A command for one emotion, split into words as a shell would but run without one; one process at a time.
+    """A command for one emotion, split into words as a shell would but run without one; one at a time.
 
-    It gets FER_EDGE_EMOTION, FER_EDGE_CONFIDENCE and FER_EDGE_TRACK in its environment. A failure is logged.
+    It runs until the processes that it left in the background have ended, too, so that many events cannot start more
+    and more of them. It gets FER_EDGE_EMOTION, FER_EDGE_CONFIDENCE and FER_EDGE_TRACK in its environment. A failure is
+    logged.
 
     Raises:
         SinkError: The command cannot be split, or its program does not exist.
@@ -43,7 +49,7 @@ class EmotionCommand:
             self._words = shlex.split(command)
         except ValueError as error:
             raise SinkError(f"{self.name}: {str(error).lower()}") from None
-        if not self._words or shutil.which(self._words[0]) is None:
+        if not self._words or "\0" in command or shutil.which(self._words[0]) is None:
             raise SinkError(f"{self.name}: expected a program and its arguments; for shell syntax: sh -c '…'")
         self._cooldown = Cooldown(cooldown)
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,24 +79,50 @@ class EmotionCommand:
         except OSError as error:
             log.info("%s cannot be run: %s", self.name, error.strerror)
             return
-        try:
-            code = self._process.wait(COMMAND_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._kill(self._process)
-            code = self._process.wait()
+        code = self._wait(self._process)
         if code:
             log.info("%s %s", self.name, f"exited with code {code}" if code > 0 else f"was ended by signal {-code}")
 
-    def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for the command and the background processes of its group; kill them all at the timeout.
+
+        Returns:
+            The command's exit code, the negative number of a signal that ended it.
+        """
+        end = monotonic() + COMMAND_TIMEOUT
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(COMMAND_TIMEOUT)
+        while process.returncode is not None and monotonic() < end:
+            with suppress(ChildProcessError):  # in a container this process may be the one that orphans are left to
+                while os.waitpid(-process.pid, os.WNOHANG)[0]:
+                    pass
+            if not _signal_group(process, 0):
+                return process.returncode
+            sleep(POLL_INTERVAL)
+        if _signal_group(process, signal.SIGKILL) and process.returncode is not None:
+            log.info("%s left processes behind, which were killed after %.0f s", self.name, COMMAND_TIMEOUT)
+        return process.wait()
 
     def close(self) -> None:
         """Wait up to `CLOSE_TIMEOUT` for a running command, then kill it."""
         self._worker.close(CLOSE_TIMEOUT)
-        if self._process is not None and self._process.returncode is None:
-            self._kill(self._process)
+        if self._worker.busy and self._process is not None:
+            _signal_group(self._process, signal.SIGKILL)
             self._worker.close()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Send a signal to a process and its children; whether there are any.
+
+    The number of a group is not given away while a process is in it, and here it is used at once after the last.
+    """
+    try:
+        os.killpg(process.pid, number)
+    except PermissionError:  # all of them have become another user's
+        return True
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class CommandSink:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import threading
@@ -268,7 +269,59 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("command", ["", "'", "no-such-program-here", "/etc/passwd x"])
+@pytest.mark.faults
+@pytest.mark.parametrize("ends", ["timeout", "close"])
+def test_processes_that_commands_leave_behind_do_not_add_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str], ends: str
+) -> None:
+    """Each of a thousand events would start one more."""
+    monkeypatch.setattr(command_module, "COMMAND_TIMEOUT", 1.0 if ends == "timeout" else 500.0)
+    monkeypatch.setattr(command_module, "CLOSE_TIMEOUT", 0.5)
+    pids = tmp_path / "pids"
+    sink = CommandSink([("happy", f"sh -c 'sleep 500 & echo $! >> {pids}'")], hold_time=0.0)
+    for index in range(1000):
+        sink.show(at(index / 10), [face(("happy", "sad")[index % 2])])
+    until(lambda: pids.exists() and pids.read_text().endswith("\n"))
+    if ends == "timeout":
+        until(lambda: not sink.busy)
+        assert messages == [f"--on happy \"sh -c 'sleep 500 & echo $! >> {pids}'\" {LEFT_BEHIND}"]
+    sink.close()
+    (pid,) = pids.read_text().splitlines()
+    until(lambda: not alive(int(pid)))
+
+
+LEFT_BEHIND = "left processes behind, which were killed after 1 s"
+
+
+@pytest.mark.faults
+def test_a_command_may_finish_in_the_background(tmp_path: Path, messages: list[str]) -> None:
+    sink = CommandSink([("happy", f"sh -c '(sleep 0.3; touch {tmp_path}/done) &'")])
+    play(sink, ["happy"])
+    assert (tmp_path / "done").exists()
+    sink.close()
+    assert messages == []
+
+
+@pytest.mark.faults
+def test_a_command_that_cannot_be_started_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    """Its program is removed, is no program, or the environment has become too large for any."""
+    gone, text = tmp_path / "gone", tmp_path / os.fsdecode(b"no script \xff")
+    gone.symlink_to("/bin/true")
+    text.write_text("print('hello')")
+    text.chmod(0o755)
+    sink = CommandSink([("happy", str(gone)), ("sad", shlex.quote(str(text))), ("fear", "true")])
+    gone.unlink()
+    play(sink, ["happy", "sad", "fear"])
+    monkeypatch.setenv("HUGE", "x" * 200_000)
+    play(sink, ["sad", "fear"])
+    sink.close()
+    reasons = [message.rpartition(": ")[2] for message in messages]
+    assert reasons == ["No such file or directory", "Exec format error", *["Argument list too long"] * 2]
+
+
+@pytest.mark.parametrize("command", ["", "'", "no-such-program-here", "/etc/passwd x", "true \0", " ", "/"])
 def test_an_invalid_command_is_an_error(command: str) -> None:
     with pytest.raises(SinkError, match="--on happy"):
         CommandSink([("happy", command)])
