@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import click
 from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.pipeline import PipelineOptions
+from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.edge.types import MAX_THREADS, Acceleration
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.evaluation.figures import needs_matplotlib
@@ -21,8 +23,35 @@ Command = Callable[..., Any]
 one_thread = options_from(PipelineOptions, only=("threads",), defaults={"threads": 1})
 """Add --threads, 1 by default, in `pipeline_options`."""
 
+
+class OutputFile(click.Option):
+    """An option whose file is neither another such option's, nor one that the command line names to be read."""
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """The value, once it has been compared with the rest of the command line; raises SinkError."""
+        value, rest = super().handle_parse_result(ctx, opts, args)
+        if isinstance(value, Path):
+            written = {each.name: each.opts[0] for each in ctx.command.params if isinstance(each, OutputFile)}
+            others = {name: _words(each) for name, each in opts.items() if name != self.name}
+            refuse_shared_files(
+                {written[name]: words for name, words in others.items() if name in written}
+                | {written[self.name]: [value]},
+                {name: filter(os.path.isfile, words) for name, words in others.items() if name not in written},
+            )
+        return value, rest
+
+
+def _words(value: Any) -> list[str]:
+    """The texts in a raw value of the command line: one, several of a repeated option, or none of a flag."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return [each for each in values if isinstance(each, str)]
+
+
 result_file = click.option(
     "--out",
+    cls=OutputFile,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="JSON",
     help="Result file to write.  [default: benchmarks/results/NAME-MACHINE.json]",
@@ -30,6 +59,7 @@ result_file = click.option(
 
 figure_file = click.option(
     "--plot",
+    cls=OutputFile,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PNG",
     callback=needs_matplotlib,

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from fer_edge.benchmarks.options import OutputFile
 from fer_edge.benchmarks.report_figures import FIGURES, pareto
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.table import published, tables
@@ -50,7 +51,13 @@ code { background: #161b22 } a { color: #4493f8 } }
 
 @click.command()
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULT.json]...")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="HTML page to write.")
+@click.option(
+    "--out",
+    cls=OutputFile,
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="HTML page to write.",
+)
 def report(results: tuple[Path, ...], out: Path) -> None:
     """Make one HTML page with tables and figures from RESULT files (default: as 'fer-edge bench table')."""
     paths = list(results) or sorted(RESULTS.glob("*.json"))

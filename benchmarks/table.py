@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from fer_edge.benchmarks.options import OutputFile
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
 from fer_edge.benchmarks.results_io.tables import accuracy, detection, end_to_end, latency
 from fer_edge.benchmarks.results_io.tables.instructions import arm_instructions
@@ -25,7 +26,10 @@ _MARKER = re.compile(r"(<!-- table:([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOT
 @click.command()
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULT.json]...")
 @click.option(
-    "--write", type=click.Path(dir_okay=False, path_type=Path), help="Page to fill in, instead of printing the tables."
+    "--write",
+    cls=OutputFile,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Page to fill in, instead of printing the tables.",
 )
 def table(results: tuple[Path, ...], write: Path | None) -> None:
     """Make Markdown tables from RESULT files.

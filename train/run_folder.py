@@ -10,9 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from fer_edge.edge.errors import DataError
+from fer_edge.edge.errors import DataError, SinkError
 from fer_edge.edge.expression.scores import softmax
-from fer_edge.edge.files import atomic_path, read_json, write_json
+from fer_edge.edge.files import atomic_path, make_folder, read_json, write_json
+from fer_edge.edge.sinks.locks import FolderLock
 from fer_edge.train.checkpoint import CHECKPOINT, TrainingState
 from fer_edge.train.data.splits import Dataset, Split, fingerprint
 from fer_edge.train.evaluation import report
@@ -34,6 +35,15 @@ def check_run(run: TrainingRun, resume: bool) -> None:
         check_weights(run.network, run.weights)
     elif not resume:
         raise DataError(f"{run.folder} holds a run already; continue it with --resume, or choose another --runs folder")
+
+
+def lock_run(run: TrainingRun) -> FolderLock:
+    """Create the run's folder and keep other trainings out of it until the lock is closed; SinkError where one is."""
+    try:
+        make_folder(run.folder)
+    except OSError as error:
+        raise SinkError(f"{run.folder} cannot be created: {error.strerror}") from None
+    return FolderLock(run.folder, "wait for it, or choose another --runs folder")
 
 
 def prepare_folder(run: TrainingRun, soft_targets: SoftTargets, train: Split, resume: bool) -> None:

@@ -207,6 +207,27 @@ def test_write_replaces_only_what_is_between_the_markers(tmp_path: Path) -> None
         assert "old" not in text
 
 
+@pytest.mark.faults
+def test_no_result_or_page_is_overwritten_by_another_output(tmp_path: Path, synthetic_csv: Path) -> None:
+    path, data, link = tmp_path / "a.json", tmp_path / "fer.csv", tmp_path / "link"
+    path.write_text(json.dumps(result()))
+    data.write_bytes(synthetic_csv.read_bytes())
+    link.symlink_to(path)
+    before = {each: each.read_bytes() for each in tmp_path.iterdir()}
+    for words in (
+        ("report", path, "--out", link),
+        ("report", "--out", tmp_path / "." / "a.json", path),
+        ("table", "--write", path, path),
+        ("robustness", "mobilenet_v2", "--data", data, "--out", data),
+        ("robustness", "mobilenet_v2", "--data", data, "--plot", data),
+        ("robustness", "mobilenet_v2", "--out", tmp_path / "x", "--data", data, "--plot", tmp_path / "x"),
+    ):
+        done = run(*words)
+        assert done.exit_code == 2 and done.stderr.startswith("fer-edge: --"), done.stderr
+        assert done.stderr.endswith("give another name\n") and done.stderr.count("\n") == 1
+    assert {each: each.read_bytes() for each in tmp_path.iterdir()} == before
+
+
 def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
     page, path = tmp_path / "README.md", tmp_path / "a.json"
     page.write_text("no table here\n")

@@ -18,7 +18,9 @@ from fer_edge.edge.expression.model_spec import parse_model_spec
 from fer_edge.edge.expression.operating_point import mean_time
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.pipeline import PipelineOptions
+from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.edge.terminal import track
+from fer_edge.edge.tflite.card import card_path
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import fingerprint
@@ -57,6 +59,7 @@ def fit_command(
         raise ModelError(
             f"{strangers[0]} does not lie beside {out}; expected the members in the folder of the ensemble file"
         )
+    refuse_shared_files({"--out": [out]}, {"MODELS": [*files, *map(card_path, files)], "--data": [data_options.data]})
     data = data_options.load()
     val, balance = data.split("val"), rare_class_offsets(data.split("train").counts(), ensemble_options.balance)
     members = [open_member(file, pipeline_options.threads)[0] for file in files]

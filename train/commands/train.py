@@ -42,11 +42,13 @@ def train(name: str, data_options: DataOptions, training_options: TrainingOption
     """
     import keras  # noqa: F401  (a missing Keras is reported now, in one line, before any work)
 
-    from fer_edge.train.run_folder import check_run
+    from fer_edge.train.run_folder import check_run, lock_run
 
     runs = [_run(each, training_options, recipe) for each in (MODEL_NAMES if name == "all" else (name,))]
     for run in runs:  # what would stop the last of them is reported before the hours of the first
         check_run(run, training_options.resume)
+        if run.folder.is_dir():
+            lock_run(run).close()
     dataset = data_options.load()
     for split in ("train", "val"):
         dataset.split(split)
@@ -71,11 +73,12 @@ def _run(network: str, options: TrainingOptions, recipe: Recipe) -> TrainingRun:
 def _train(run: TrainingRun, dataset: Dataset, soft_targets: SoftTargets, resume: bool) -> None:
     """Train a network, or resume its training, and write its run folder."""
     from fer_edge.train.loop import fit
-    from fer_edge.train.run_folder import prepare_folder, write_run
+    from fer_edge.train.run_folder import lock_run, prepare_folder, write_run
 
     _logger.info(f"{run.network}: recipe {run.recipe.name}, weights {run.weights}, run folder {run.folder}")
-    prepare_folder(run, soft_targets, dataset.split("train"), resume)
-    model, state = fit(run, dataset, soft_targets, resume=resume)
-    metrics = write_run(run, model, state, soft_targets, dataset)
+    with lock_run(run):
+        prepare_folder(run, soft_targets, dataset.split("train"), resume)
+        model, state = fit(run, dataset, soft_targets, resume=resume)
+        metrics = write_run(run, model, state, soft_targets, dataset)
     click.echo(metrics_table(metrics))
     click.echo(f"{run.network}: see {run.folder}/metrics.json, training_curves.png, confusion_matrix.png")

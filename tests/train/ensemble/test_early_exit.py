@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,16 @@ def test_ensemble_fit_writes_what_run_reads(model_folder: Path, synthetic_csv: P
     assert open_classifier(str(model_folder / "ensemble.json"))(random_faces(6)).shape == (6, 7)
     elsewhere = CliRunner().invoke(main, [*words, str(model_folder / "other" / "ensemble.json")])
     assert elsewhere.exit_code == 2 and "does not lie beside" in elsewhere.output
+
+
+@pytest.mark.faults
+def test_an_ensemble_overwrites_no_member_and_no_data(
+    model_folder: Path, synthetic_csv: Path, mistake: Callable[..., str]
+) -> None:
+    data, member = model_folder / "fer.csv", model_folder / "mobilenet_v2_int8.tflite"
+    data.write_bytes(synthetic_csv.read_bytes())
+    before = {path: path.read_bytes() for path in model_folder.iterdir()}
+    for out in (data, member, member.with_suffix(".json")):
+        line = mistake("ensemble", "fit", member, "--data", data, "--out", out)
+        assert line.startswith(f"fer-edge: --out: {out} is what ")
+    assert {path: path.read_bytes() for path in model_folder.iterdir()} == before
