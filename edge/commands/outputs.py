@@ -127,5 +127,7 @@ def check_outputs(source: Source, outputs: Outputs) -> None:
         raise SinkError(f"{', '.join(flags)}: {why}")
     if files.rotate_mb and not files.csv and files.jsonl in (None, "-"):
         raise click.UsageError("--rotate-mb needs a file: --jsonl PATH or --csv PATH")
+    if files.save_video_segment and not files.save_video:
+        raise click.UsageError("--save-video-segment needs --save-video PATH")
     if events.snapshot_on and not events.snapshot_dir:
         raise click.UsageError("--snapshot-on needs --snapshot-dir DIR")

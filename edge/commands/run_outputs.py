@@ -96,7 +96,9 @@ def _files(source: Source, options: OutputOptions) -> Iterator[Sink]:
     if options.save_video:
         from fer_edge.edge.sinks.video import VideoSink
 
-        yield VideoSink(options.save_video, None if source.live else source.fps or 25.0)
+        segment = options.save_video_segment
+        rate = None if source.live else source.fps or 0.0
+        yield VideoSink(options.save_video, rate, None if segment is None else 60 * segment)
     if options.save_picture:
         from fer_edge.edge.sinks.picture import PictureSink
 

@@ -40,10 +40,19 @@ class OutputOptions:
     rotate_keep: int = option(5, "Number of rotated files to keep.", metavar="N", minimum=0, maximum=10_000)
     save_video: Path | None = option(
         None,
-        "Write the annotated frames to a video, .mp4 or .avi.",
+        "Write the annotated frames to a video: .mp4 (.m4v, .mov, .mkv), .avi, or .webm, which browsers play.",
         metavar="PATH",
         example="annotated.mp4",
         stores="annotated video",
+    )
+    save_video_segment: float | None = option(
+        None,
+        "Begin a new --save-video file after this time, minutes; NAME-DATE-TIME.mp4, none of which is overwritten.",
+        metavar="MINUTES",
+        minimum=0,
+        maximum=10_080,
+        open_minimum=True,
+        example=10,
     )
     save_picture: Path | None = option(
         None,

@@ -1,13 +1,13 @@
-"""An annotated video file, complete and playable however the program ends."""
+"""An annotated video file, playable however the program ends."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from time import monotonic
 
 import cv2
 import numpy as np
@@ -15,116 +15,122 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.draw import annotate
+from fer_edge.edge.sinks.recording.part_file import PartFile
+from fer_edge.edge.sinks.recording.recorder import FORMATS, Recorder
+from fer_edge.edge.sinks.recording.timeline import Timeline, live_rate, recorded_rate
 from fer_edge.edge.types import Frame, Prediction
 
-CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+log = logging.getLogger(__name__)
 
 RATE_FRAMES = 10
-"""Live frames that are buffered until their times give the frame rate; at 640x480 that is 9 MB."""
+"""Frames that are buffered until their times give the frame rate; at 640x480 that is 9 MB."""
 
 MAX_GAP = 2.0
 """Seconds without a frame that a live video fills with the last picture; the rest of a longer gap is left out."""
 
+MAX_RECORDING_GAP = 60.0
+"""The same for a recording, such as one of a screen, which has a frame only when something changes."""
+
 MIN_FREE_BYTES = 4 << 20
-"""Free disk space below which writing stops, so that the file can still be finished."""
+"""Free disk space below which writing stops, so that other programs can go on."""
+
+SMALL_DISK_BYTES = 64 << 20
+"""Size of a disk that may be filled to the last byte."""
+
+
+MAX_LOAD, AVERAGING = 0.5, 0.1
+"""Share of the time between two pictures beyond which encoding one is too slow to repeat any: a live source would get
+slower, and need more of them; and the weight of one picture in the mean time."""
 
 
 class VideoSink:
     """Writes an annotated video as `name.part.mp4` beside `path`, and renames it when closed.
 
-    Pictures of another size than the first are scaled to fit into it.
+    Its rate is constant: frames are repeated or left out so that each is shown at its time; on a board that is too slow
+    to encode repeated ones, the one before is shown for longer. Pictures of another size
+    than the first are scaled to fit into it.
 
     Args:
-        path: Where to, .mp4 or .avi.
-        fps: Frame rate of a file source, every frame of which is written. None for a live source: the rate is
-            measured, and frames are repeated or skipped so that the video plays in real time.
+        path: Where to; its suffix is one of `recorder.FORMATS`.
+        fps: Nominal frame rate of a recording, any number. None for a live source: its rate is measured.
+        segment: Seconds after which a new file begins: NAME-DATE-TIME.SUFFIX. None for one file.
 
     Raises:
-        SinkError: The suffix is unknown, the folder is not writable, or the disk is full.
+        SinkError: The suffix is unknown, or the file cannot be written.
     """
 
-    def __init__(self, path: Path, fps: float | None) -> None:
-        if path.suffix.lower() not in CODECS:
-            raise SinkError(f"{path}: expected a name that ends in {' or '.join(CODECS)}")
-        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+    def __init__(self, path: Path, fps: float | None, segment: float | None = None) -> None:
+        if path.suffix.lower() not in FORMATS:
+            raise SinkError(f"{path}: expected a name that ends in {', '.join(list(FORMATS)[:-1])} or .avi")
+        if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK | os.X_OK):
             raise SinkError(f"{path} cannot be written: {path.parent} is not a writable folder")
-        self._path, self._part = path, path.with_name(f"{path.stem}.part{path.suffix}")
-        self._fps = fps
-        self._live = fps is None
+        self._path, self._fps, self._segment = path, fps, segment
+        self._file = PartFile(path)
         self._buffer: list[tuple[float, NDArray[np.uint8]]] = []
-        self._writer: cv2.VideoWriter | None = None
+        self._recorder: Recorder | None = None
+        self._timeline: Timeline | None = None
+        self._last: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
         self._size = (0, 0)
-        self._start = self._last = 0.0
-        self._count = 0
+        self._encoding_time = 0.0
         self._closed = False
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         picture = annotate(frame, predictions)
-        if self._writer is None and self._live:
-            self._buffer.append((frame.time, picture))
-            if len(self._buffer) >= RATE_FRAMES:
-                self._flush()
+        if self._timeline is not None:
+            self._write(self._timeline, frame.time, picture)
             return
-        self._write(frame.time, picture)
+        self._buffer.append((frame.time, picture))
+        if len(self._buffer) >= RATE_FRAMES:
+            self._flush()
 
     def _flush(self) -> None:
         """Set the frame rate from the buffered frames, and write them."""
         frames, self._buffer = self._buffer, []
         times = [time for time, _ in frames]
-        gaps = [b - a for a, b in pairwise(times) if b > a]
-        self._fps = min(60.0, max(1.0, round(1 / median(gaps), 2))) if gaps else 10.0
+        rate = live_rate(times) if self._fps is None else recorded_rate(self._fps, times)
+        self._timeline = timeline = Timeline(rate, MAX_GAP if self._fps is None else MAX_RECORDING_GAP)
+        height, width = (max(2, side // 2 * 2) for side in frames[0][1].shape[:2])  # codecs need even sides
+        self._size = (width, height)
+        self._recorder = Recorder(self._path, self._file, self._size, rate, self._segment)
         for time, picture in frames:
-            self._write(time, picture)
+            self._write(timeline, time, picture)
 
-    def _open(self, time: float, picture: NDArray[np.uint8]) -> cv2.VideoWriter:
-        height, width = picture.shape[0] // 2 * 2, picture.shape[1] // 2 * 2  # codecs need even sides
-        self._size, self._start, self._last = (max(2, width), max(2, height)), time, time
-        codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
-        writer = cv2.VideoWriter(str(self._part), codec, self._fps or 25.0, self._size)
-        if not writer.isOpened():
-            raise SinkError(f"{self._part} cannot be opened for writing; is the disk full?")
-        return writer
+    def _write(self, timeline: Timeline, time: float, picture: NDArray[np.uint8]) -> None:
+        assert self._recorder is not None
+        disk = shutil.disk_usage(self._path.parent)
+        if disk.free < MIN_FREE_BYTES and disk.total > SMALL_DISK_BYTES:
+            raise SinkError(f"{self._path}: the disk is full after {timeline.count} frames, which are kept")
+        if (gap := timeline.left_out(time)) > 0:
+            log.info("%s: %.0f s without a picture are left out", self._path, gap)
+        repeats, shown = timeline.place(time)
+        if not shown:
+            return
+        number = timeline.count - 1
+        if self._fps is not None or self._encoding_time * timeline.rate < MAX_LOAD:
+            for earlier in range(number - repeats, number):
+                self._encode(self._last, earlier)
+        self._last = _fit(picture, self._size)
+        self._encode(self._last, number)
 
-    def _write(self, time: float, picture: NDArray[np.uint8]) -> None:
-        if self._writer is None:
-            self._writer = self._open(time, picture)
-        if shutil.disk_usage(self._path.parent).free < MIN_FREE_BYTES:
-            raise SinkError(f"{self._path}: the disk is full after {self._count} frames")
-        if time - self._last > MAX_GAP:
-            self._start += time - self._last - MAX_GAP
-        self._last = time
-        count = round((time - self._start) * (self._fps or 25.0)) + 1 if self._live else self._count + 1
-        picture = _fit(picture, self._size)
-        while self._count < count:
-            self._writer.write(picture)
-            self._count += 1
+    def _encode(self, picture: NDArray[np.uint8], number: int) -> None:
+        assert self._recorder is not None
+        start = monotonic()
+        self._recorder.write(picture, number)
+        self._encoding_time += AVERAGING * (monotonic() - start - self._encoding_time)
 
     def close(self) -> None:
-        """Finish the file and rename it; raises SinkError if not all frames are on the disk."""
+        """Finish the file and rename it; raises SinkError if not all frames are in it."""
         if self._closed:
             return
         self._closed = True
-        if self._buffer:
-            self._flush()
-        if self._writer is None:
-            return
-        self._writer.release()
-        frames = _count_frames(self._part)
-        if frames == 0:
-            self._part.unlink(missing_ok=True)
-            raise SinkError(f"{self._path} could not be written; is the disk full?")
-        os.replace(self._part, self._path)
-        if frames < self._count:  # OpenCV reports no error while writing
-            raise SinkError(f"{self._path} has {frames} of {self._count} frames; is the disk full?")
-
-
-def _count_frames(path: Path) -> int:
-    """The number of frames in a video file's header; 0 if it cannot be opened or read."""
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
-        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() and capture.read()[0] else 0
-    finally:
-        capture.release()
+        try:
+            if self._buffer:
+                self._flush()
+        finally:
+            if self._recorder is None:
+                self._file.discard()
+            else:
+                self._recorder.close()
 
 
 def _fit(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

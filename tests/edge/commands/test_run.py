@@ -106,7 +106,8 @@ def test_mistakes_cost_one_line(mistake: Callable[..., str], words: tuple[str | 
     ("words", "message"),
     [
         (("--save-video", "/no/such/folder/v.mp4"), "not a writable folder"),
-        (("--save-video", "v.mkv"), ".mp4 or .avi"),
+        (("--save-video", "v.mpeg"), "expected a name that ends in .mp4, "),
+        (("--save-video", "/dev/full"), "expected a name that ends in .mp4, "),
         (("--save-picture", "/no/such/folder/p.png"), "not a writable folder"),
         (("--jsonl", "/no/such/folder/o.jsonl"), "cannot be written"),
         (("--show", "window"), "there is no display"),

@@ -21,7 +21,6 @@ from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sinks.picture import PictureSink
 from fer_edge.edge.sinks.text import TextSink
-from fer_edge.edge.sinks.video import MAX_GAP, VideoSink
 from fer_edge.edge.sinks.window import WindowSink
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
 
@@ -34,14 +33,6 @@ def prediction(emotion: str = "happy", box: Box | None = None, track: int | None
 
 def frame(index: int, fps: float = 10.0, size: tuple[int, int] = (240, 320)) -> Frame:
     return Frame(np.full((*size, 3), 4 * index, np.uint8), index, index / fps)
-
-
-def decoded(path: Path) -> tuple[list[np.ndarray], float]:
-    capture = cv2.VideoCapture(str(path))
-    pictures = []
-    while (result := capture.read())[0]:
-        pictures.append(result[1])
-    return pictures, capture.get(cv2.CAP_PROP_FPS)
 
 
 def test_jsonl_lines_are_written_at_once(tmp_path: Path) -> None:
@@ -87,113 +78,6 @@ def test_text_shows_changes_only(capsys: pytest.CaptureFixture[str]) -> None:
 def test_broken_pipe_ends_the_run() -> None:
     with pytest.raises(OutputClosed), guard_stdout():
         raise BrokenPipeError
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".MP4"])
-def test_video_of_a_file_keeps_every_frame(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"out{suffix}"
-    sink: Sink = VideoSink(path, 10.0)
-    for index in range(20):
-        sink.show(frame(index), [prediction()])
-    assert not path.exists()
-    assert (tmp_path / f"out.part{suffix}").exists()
-    sink.close()
-    sink.close()
-    pictures, fps = decoded(path)
-    assert (len(pictures), fps) == (20, 10.0)
-    assert [float(p[200:, 200:].mean()) for p in pictures] == pytest.approx([4 * i for i in range(20)], abs=6)
-    assert os.listdir(tmp_path) == [path.name]
-
-
-def test_live_video_plays_in_real_time(tmp_path: Path) -> None:
-    """Twelve frames at 10 frames/s, a second without any, then ten more: 3.1 s in all."""
-    path = tmp_path / "out.mp4"
-    sink = VideoSink(path, None)
-    for index in [*range(12), *range(22, 32)]:
-        sink.show(frame(index), [])
-    sink.close()
-    pictures, fps = decoded(path)
-    assert fps == pytest.approx(10, abs=0.1)
-    assert len(pictures) == 32
-    assert float(pictures[30].mean()) == pytest.approx(120, abs=4)
-
-
-def test_live_video_leaves_out_the_hours_without_a_camera(tmp_path: Path) -> None:
-    sink = VideoSink(tmp_path / "out.avi", None)
-    for when in (*(index / 10 for index in range(15)), *(5000 + index / 10 for index in range(15))):
-        sink.show(Frame(np.zeros((48, 64, 3), np.uint8), 0, when), [])
-    sink.close()
-    assert len(decoded(tmp_path / "out.avi")[0]) == pytest.approx(15 + 10 * MAX_GAP + 15, abs=2)
-
-
-def test_short_live_video_is_written(tmp_path: Path) -> None:
-    sink = VideoSink(tmp_path / "out.mp4", None)
-    for index in range(3):
-        sink.show(frame(index, 20.0), [])
-    sink.close()
-    pictures, fps = decoded(tmp_path / "out.mp4")
-    assert (len(pictures), fps) == (3, 20.0)
-
-
-def test_video_without_frames_leaves_nothing(tmp_path: Path) -> None:
-    VideoSink(tmp_path / "out.mp4", None).close()
-    assert os.listdir(tmp_path) == []
-
-
-def test_video_takes_odd_and_changing_sizes(tmp_path: Path) -> None:
-    sink = VideoSink(tmp_path / "out.avi", 1.0)
-    for size in ((121, 161), (240, 320), (300, 100), (121, 161)):
-        sink.show(Frame(np.full(size, 200, np.uint8)), [])  # gray, too
-    sink.close()
-    pictures, _ = decoded(tmp_path / "out.avi")
-    assert [p.shape for p in pictures] == [(120, 160, 3)] * 4
-    assert pictures[2][60, 80].mean() == pytest.approx(200, abs=4)
-    assert pictures[2][60, 5].mean() < 8  # the border beside the picture
-
-
-def test_video_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match=r"\.mp4 or \.avi"):
-        VideoSink(tmp_path / "out.mkv", None)
-    with pytest.raises(SinkError, match="is not a writable folder"):
-        VideoSink(tmp_path / "no" / "out.mp4", None)
-    with pytest.raises(SinkError, match="is not a writable folder"):
-        VideoSink(Path("/proc/self/mem/out.mp4"), None)
-
-
-FULL_DISK = """
-import resource, sys; from pathlib import Path; import numpy as np
-from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.video import MAX_GAP, VideoSink
-from fer_edge.edge.sources.capture import quiet_opencv; from fer_edge.edge.types import Frame
-quiet_opencv()
-limit = int(sys.argv[2]); resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-sink = VideoSink(Path(sys.argv[1]), 10.0); rng = np.random.default_rng(0)
-try:
-    for index in range(30):
-        sink.show(Frame(rng.integers(0, 255, (240, 320, 3), np.uint8), index), [])
-    sink.close()
-except SinkError as error:
-    print(error)
-"""
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
-def test_video_on_a_full_disk_is_an_error(tmp_path: Path, suffix: str) -> None:
-    """OpenCV reports no error when the disk is full; a limit on the file's size stands in for the disk."""
-    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / f"out{suffix}"), "400000"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "is the disk full?" in done.stdout
-    assert done.stderr == ""
-
-
-def test_disk_nearly_full_stops_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sink = VideoSink(tmp_path / "out.mp4", 10.0)
-    for index in range(5):
-        sink.show(frame(index), [])
-    monkeypatch.setattr("fer_edge.edge.sinks.video.MIN_FREE_BYTES", 1 << 62)
-    with pytest.raises(SinkError, match="the disk is full after 5 frames"):
-        sink.show(frame(5), [])
-    sink.close()
-    assert len(decoded(tmp_path / "out.mp4")[0]) == 5
 
 
 def test_picture_is_the_last_with_a_face(tmp_path: Path) -> None:
