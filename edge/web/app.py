@@ -15,7 +15,7 @@ from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.history import HISTORY_SECONDS
 from fer_edge.edge.web.jpeg import BOUNDARY, JpegEncoder
 from fer_edge.edge.web.metrics import CONTENT_TYPE, RunMetrics
-from fer_edge.edge.web.state import RunInfo, SharedState, status, to_json
+from fer_edge.edge.web.state import RunInfo, SharedState, outdated_notice, status, to_json
 from fer_edge.edge.web.static_files import static_files, static_response
 from fer_edge.edge.web.viewers import Viewers
 
@@ -24,6 +24,11 @@ EVENT_INTERVAL = 0.1
 
 IDLE_EVENT_INTERVAL = 1.0
 """Seconds after which an event is sent without a new frame, so that the page knows that the server runs."""
+
+
+NOTICE_INTERVAL = 1.0
+"""Seconds without a frame after which a stream shows why there is none, again and again: browsers show a picture of
+a stream when the next one begins."""
 
 
 class LivePage:
@@ -67,12 +72,16 @@ class LivePage:
         return static_response(request.path_params["name"])
 
     async def frame(self, request: Request) -> Response:
-        """The newest picture, or with `after` the next one after that number; 204 when none comes for 10 s."""
+        """The newest picture, or with `after` the next one after that number; 204 when none comes for 10 s.
+
+        Without `after`, the client has nothing but the picture, which then has to say itself that it is outdated.
+        """
         number = request.query_params.get("after", "0")
         if not re.fullmatch("[0-9]{1,18}", number):
             return PlainTextResponse(f"after={number[:40]}: expected a frame number\n", 400)
         self._viewers.record_request(request)
-        picture = await self._encoder.after(int(number))
+        notice = "" if "after" in request.query_params else outdated_notice(self._run, self._mailbox)
+        picture = await (self._encoder.outdated(notice) if notice else self._encoder.after(int(number)))
         if picture is None:
             return Response(status_code=204)
         return Response(picture.jpeg, media_type="image/jpeg", headers={"X-Frame": str(picture.number)})
@@ -84,7 +93,9 @@ class LivePage:
             number = 0
             with self._viewers.viewing(request):
                 while not self._mailbox.closing:
-                    picture = await self._encoder.after(number)
+                    picture = await self._encoder.after(number, NOTICE_INTERVAL)
+                    if picture is None and (notice := outdated_notice(self._run, self._mailbox)):
+                        picture = await self._encoder.outdated(notice)
                     if picture is not None:
                         number = picture.number
                         yield picture.part

@@ -43,7 +43,7 @@ class ConnectionLimits:
         network = client_network(host)
         self._pending[connection] = network
         if len(self._pending) > MAX_PENDING:
-            self.close_oldest()
+            self._close_oldest()
         elif sum(each == network for each in self._pending.values()) > MAX_PENDING_PER_ADDRESS:
             self._close_oldest_of(network)
 
@@ -61,13 +61,18 @@ class ConnectionLimits:
         self._pending.pop(connection, None)
         self._viewers.discard(connection)
 
-    def close_oldest(self) -> bool:
-        """Close the oldest pending connection of the address that has most of them; False where there is none."""
+    def make_room(self) -> bool:
+        """Close a quarter of the pending connections, as it takes a while; False where there is none."""
         if not self._pending:
             return False
+        for _ in range(1 + len(self._pending) // 4):
+            self._close_oldest()
+        return True
+
+    def _close_oldest(self) -> None:
+        """Close the oldest pending connection of the network that has most of them."""
         [(network, _)] = Counter(self._pending.values()).most_common(1)
         self._close_oldest_of(network)
-        return True
 
     def _close_oldest_of(self, network: str) -> None:
         oldest = next(each for each, its_network in self._pending.items() if its_network == network)

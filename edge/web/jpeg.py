@@ -10,8 +10,9 @@ from time import monotonic
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from fer_edge.edge.sinks.draw import annotate
+from fer_edge.edge.sinks.draw import FONT, LIGHT, annotate
 from fer_edge.edge.web.frame_mailbox import FrameMailbox, PublishedFrame
 
 MAX_RATE = 32.0
@@ -51,11 +52,25 @@ class Picture:
 def encode(newest: PublishedFrame) -> Picture:
     """The frame with boxes and labels but without score bars, which the page shows itself."""
     pixels = annotate(newest.frame, newest.predictions, panels=0)
+    return Picture(newest.number, _jpeg(pixels))
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
     height, width = pixels.shape[:2]
     if width > MAX_WIDTH:
         size = (MAX_WIDTH, max(1, round(height * MAX_WIDTH / width)))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return Picture(newest.number, cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def encode_outdated(newest: PublishedFrame, notice: str) -> Picture:
+    """The frame darkened and without boxes, below a notice (ASCII): not to be taken for what is there now."""
+    pixels = np.asarray(annotate(newest.frame, [], panels=0) * 0.3, np.uint8)
+    height, width = pixels.shape[:2]
+    scale = 0.9 * width / cv2.getTextSize(notice, FONT, 1.0, 2)[0][0]
+    where = (round(0.05 * width), height // 2)
+    cv2.putText(pixels, notice, where, FONT, scale, LIGHT, max(1, round(2 * scale)), cv2.LINE_AA)
+    return Picture(newest.number, _jpeg(pixels))
 
 
 class RateLimit:
@@ -84,6 +99,7 @@ class JpegEncoder:
         self.count = 0
         self._thread = ThreadPoolExecutor(1, "jpeg")
         self._newest = Picture(0, b"")
+        self._outdated: tuple[str, Picture] = ("", self._newest)
         self._encoding: asyncio.Task[None] | None = None
         self._limit = RateLimit(MAX_RATE)
 
@@ -101,6 +117,16 @@ class JpegEncoder:
                 self._encoding = asyncio.create_task(self._encode())
             await asyncio.shield(self._encoding)  # a viewer that leaves must not cancel what others wait for
         return self._newest
+
+    async def outdated(self, notice: str) -> Picture | None:
+        """The newest frame as a picture that is no longer true, encoded once for all; None before the first frame."""
+        newest = self._mailbox.newest
+        if newest is None:
+            return None
+        if (notice, newest.number) != (self._outdated[0], self._outdated[1].number):
+            picture = await asyncio.get_running_loop().run_in_executor(self._thread, encode_outdated, newest, notice)
+            self._outdated = (notice, picture)
+        return self._outdated[1]
 
     async def _encode(self) -> None:
         await asyncio.sleep(self._limit.wait(monotonic()))

@@ -13,6 +13,9 @@ from fer_edge.edge.web.connections import ConnectionLimits
 RESERVED_DESCRIPTORS = 64
 """Left to the rest of the program: files, cameras, brokers, commands; a quarter of the limit where that is less."""
 
+CHECKS = 100
+"""Connections that are accepted with care after descriptors were short."""
+
 QUEUE = 128
 """Connections that wait in the kernel to be accepted."""
 
@@ -28,8 +31,8 @@ class Listener(socket.socket):
         # asyncio sets TCP_NODELAY only where the protocol is named; else small answers wait for acknowledgements
         super().__init__(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.limits = limits
-        self._newest = 0
-        """The newest connection's descriptor."""
+        self._checks = 0
+        """Connections before which descriptors are counted, by system calls that may have to wait for other threads."""
 
     def listen(self, backlog: int = QUEUE, /) -> None:
         """Listen; asyncio's backlog is the number of connections that it accepts at once, not the kernel's queue."""
@@ -42,12 +45,13 @@ class Listener(socket.socket):
             BlockingIOError: There is none, or it has to wait or was closed for want of descriptors.
         """
         most = _most_descriptors()
-        if self._newest >= most and _lowest_free(self.fileno()) >= most:
-            if not self.limits.close_oldest():
+        if self._checks and _lowest_free(self.fileno()) >= most:
+            self._checks = CHECKS
+            if not self.limits.make_room():
                 super().accept()[0].close()  # all others are viewers
             raise BlockingIOError
         connection, address = super().accept()
-        self._newest = connection.fileno()
+        self._checks = CHECKS if connection.fileno() >= most else max(0, self._checks - 1)
         return connection, address
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import monotonic
+from time import localtime, monotonic, strftime, time
 from typing import Any
 
 from fer_edge.edge.device.thermal import ThermalMonitor
@@ -65,6 +65,16 @@ def status(run: RunInfo, mailbox: FrameMailbox) -> str:
     if run.source.disconnected:
         return "disconnected"
     return "running" if seconds_without_frame(mailbox) < STALE_SECONDS else "waiting"
+
+
+def outdated_notice(run: RunInfo, mailbox: FrameMailbox) -> str:
+    """Why the newest picture does not show what is there now, with the time of day; '' where it does, or has ended."""
+    word = status(run, mailbox)
+    seconds = {"disconnected": run.source.disconnected, "waiting": seconds_without_frame(mailbox)}.get(word)
+    if seconds is None:
+        return ""
+    text = {"disconnected": "disconnected", "waiting": "no picture"}[word]
+    return strftime(f"{text} since %Y-%m-%d %H:%M", localtime(time() - seconds))
 
 
 def state(run: RunInfo, mailbox: FrameMailbox, viewers: int) -> dict[str, Any]:

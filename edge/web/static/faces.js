@@ -58,16 +58,16 @@ function update(block, face) {
   });
 }
 
-function announce(faces, now) {
-  const text = faces.map((face, index) => `face ${face.track ?? index + 1} ${face.emotion}`).join(", ") || "no face";
+function announce(faces, now, nobody) {
+  const text = faces.map((face, index) => `face ${face.track ?? index + 1} ${face.emotion}`).join(", ") || nobody;
   if (text !== announcement.textContent && now - lastAnnouncement > ANNOUNCE_INTERVAL) {
     announcement.textContent = text;
     lastAnnouncement = now;
   }
 }
 
-// faces: as in /api/state.
-export function showFaces(faces) {
+// faces: as in /api/state; nobody: what it means that there are none.
+export function showFaces(faces, nobody) {
   const now = performance.now();
   faces.forEach((face, index) => {
     const name = face.track === null ? `face ${index + 1}` : `face #${face.track}`;
@@ -83,6 +83,7 @@ export function showFaces(faces) {
       blocks.delete(name);
     }
   }
+  empty.textContent = nobody;
   empty.hidden = blocks.size > 0;
-  announce(faces, now);
+  announce(faces, now, nobody);
 }

@@ -13,10 +13,19 @@ const LABELS = {
   lost: "connection lost",
   stopped: "stopped",
 };
+const NOBODY = {
+  running: "No face in the picture.",
+  waiting: "There is no picture.",
+  disconnected: "The source is disconnected: there is no picture.",
+  ended: "No face in the last picture.",
+  lost: "The device does not answer.",
+  stopped: "fer-edge has stopped.",
+};
 const OUTDATED = ["disconnected", "lost", "stopped", "waiting"]; // the picture is dimmed
 const RECONNECT_INTERVAL = 5000; // ms
 
 const screen = document.getElementById("screen");
+const picture = document.getElementById("picture");
 const notice = document.getElementById("notice");
 const badge = document.getElementById("status");
 const privacy = document.getElementById("privacy");
@@ -31,7 +40,9 @@ function showStatus(status, text = "") {
   }
   notice.textContent = text;
   notice.hidden = text === "";
-  screen.classList.toggle("outdated", OUTDATED.includes(status));
+  const outdated = OUTDATED.includes(status);
+  screen.classList.toggle("outdated", outdated);
+  picture.ariaLabel = outdated ? `Outdated picture: ${LABELS[status]}` : "Live picture; its faces are listed under Faces";
   current = status;
 }
 
@@ -44,23 +55,32 @@ function showStorage(outputs) {
   privacy.replaceChildren(summary, audience);
 }
 
-function seconds(value) {
-  return `${Math.round(value)} s`;
+// How long something has lasted, and since when: "75 s, since 14:03:22".
+function since(seconds) {
+  const whole = Math.round(seconds);
+  const minutes = Math.floor(whole / 60);
+  const hours = Math.floor(minutes / 60);
+  const span = hours ? `${hours} h ${minutes % 60} min` : minutes ? `${minutes} min` : `${whole} s`;
+  const start = new Date(Date.now() - 1000 * seconds);
+  const today = start.toDateString() === new Date().toDateString();
+  const clock = today ? start.toLocaleTimeString() : start.toLocaleString();
+  return `${span}, since ${clock}`;
 }
 
 // state: as in /api/state.
 function showState(state) {
   const notices = {
-    waiting: `No picture from ${state.source} for ${seconds(state.waiting)}.`,
-    disconnected: `${state.source} has been disconnected for ${seconds(state.disconnected)}; reconnecting.`,
+    waiting: `No picture from ${state.source} for ${since(state.waiting)}.`,
+    disconnected: `${state.source} has been disconnected for ${since(state.disconnected)}; reconnecting.`,
     ended: "The source has ended; this is its last picture.",
   };
   showStatus(state.status, notices[state.status]);
   document.getElementById("source").textContent = `${state.source} · ${state.model}`;
   document.getElementById("version").textContent = state.version === "unknown" ? "" : `fer-edge ${state.version}`;
-  document.title = state.faces.length ? `${state.faces[0].emotion} · fer-edge` : "fer-edge";
+  const title = OUTDATED.includes(state.status) ? LABELS[state.status] : state.faces[0]?.emotion;
+  document.title = title ? `${title} · fer-edge` : "fer-edge";
   showStorage(state.stored);
-  showFaces(state.faces);
+  showFaces(state.faces, NOBODY[state.status]);
   showEngine(state);
   showHistory(state.status === "ended" ? historyEnd() : state.uptime);
 }
@@ -76,13 +96,14 @@ function listen() {
   });
   on("stopped", () => showStatus("stopped", "fer-edge has stopped; this page continues when it is started again."));
   events.addEventListener("error", () => {
-    showFaces([]);
     if (events.readyState !== EventSource.CLOSED) {
       if (current !== "stopped") showStatus("lost", "The device does not answer; reconnecting.");
+      showFaces([], NOBODY[current]);
       return;
     }
     events.close(); // refused: by another program on that port, or because there is a new token
     showStatus("lost", "The device refuses this page. Open the link that fer-edge printed when it started.");
+    showFaces([], NOBODY.lost);
     setTimeout(listen, RECONNECT_INTERVAL);
   });
 }

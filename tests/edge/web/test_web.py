@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -18,7 +19,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from network_camera import PORTRAIT, moving
+from network_camera import PORTRAIT, free_port, moving, serving
 from prometheus_client.parser import text_string_to_metric_families
 from viewing import WebRun
 from waiting import LIMIT, until
@@ -317,6 +318,41 @@ def test_viewers_that_never_read_do_not_slow_the_run(page: WebRun) -> None:
     finally:
         for each in connections:
             each.close()
+
+
+# --- a lost camera -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_players_and_dashboards_get_no_old_picture_as_if_live() -> None:
+    """They have nothing but the picture: it gets dark, and says since when the camera is disconnected."""
+    port = free_port()
+    with ExitStack() as filming:
+        address = filming.enter_context(serving("http", port))
+        with WebRun("--source", address, "--web", "127.0.0.1:0") as run, ExitStack() as playing:
+            answer = playing.enter_context(httpx.stream("GET", f"{run.url}stream.mjpg", timeout=LIMIT))
+            pictures = jpegs_of(answer)
+            assert brightness(next(pictures)) > 60
+            filming.close()
+            until(lambda: run.state()["status"] == "disconnected")
+            until(lambda: brightness(next(pictures)) < 40)
+            assert brightness(run.get("/frame.jpg").content) < 40
+            with serving("http", port):
+                until(lambda: brightness(next(pictures)) > 60)
+                assert brightness(run.get("/frame.jpg").content) > 60
+
+
+def jpegs_of(answer: httpx.Response) -> Iterator[bytes]:
+    """The pictures of a stream."""
+    received = b""
+    for data in answer.iter_raw():
+        *whole, received = (received + data).split(b"--fer-edge-frame\r\n")
+        yield from (part.partition(b"\r\n\r\n")[2] for part in whole if part)
+
+
+def brightness(jpeg: bytes) -> float:
+    return float(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE).mean())
 
 
 # --- the end -------------------------------------------------------------------------------------------------

@@ -260,6 +260,7 @@ def test_a_dashboard_shows_the_picture(browser: webdriver.Chrome, camera: str, t
             assert browser.execute_script(read) == "110"
 
 
+@pytest.mark.faults
 def test_a_disconnected_camera_is_shown_until_it_is_back(browser: webdriver.Chrome) -> None:
     port = free_port()
     with ExitStack() as filming:
@@ -268,18 +269,24 @@ def test_a_disconnected_camera_is_shown_until_it_is_back(browser: webdriver.Chro
             opened(browser, run.url)
             filming.close()
             until(lambda: text(browser, "status") == "disconnected")
-            until(lambda: re.match(rf"{address} has been disconnected for [1-9]\d* s", text(browser, "notice")))
-            until(lambda: text(browser, "no-face") == "No face in the picture.")
+            until(lambda: re.match(rf"{address} has been disconnected for [1-9]\d* s, since ", text(browser, "notice")))
+            until(lambda: text(browser, "no-face") == "The source is disconnected: there is no picture.")
+            assert browser.title.startswith("disconnected")
+            assert "disconnected" in (browser.find_element(By.ID, "picture").get_attribute("aria-label") or "")
             until(lambda: run.state()["disconnected"] > 1)
             health = run.get("/healthz")
             assert (health.status_code, health.text) == (503, "disconnected\n")
             assert re.search(r"\nfer_edge_source_disconnected_seconds [1-9]", run.get("/metrics").text)
             assert run.state()["faces"] == []
+            browser.get(run.url)  # opened while it is disconnected
+            until(lambda: text(browser, "no-face") == "The source is disconnected: there is no picture.")
             with serving("http", port):
                 until(lambda: text(browser, "status") == "live" and browser.execute_script(BARS))
                 assert not browser.find_element(By.ID, "notice").is_displayed()
                 assert "\nfer_edge_source_disconnected_seconds 0" in run.get("/metrics").text
                 assert run.get("/healthz").text == "running\n"
+            assert run.wait(signal.SIGTERM) == 0
+            until(lambda: text(browser, "no-face") == "fer-edge has stopped.")
 
 
 def test_after_the_end_there_is_the_history(browser: webdriver.Chrome, clip: Path) -> None:

@@ -53,12 +53,11 @@ def descriptors() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def protected(camera: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebRun]:
-    """A run that needs a token, records into a file that is rotated often, and has few file descriptors."""
+    """A run that needs a token, records into a file that is rotated often."""
     folder = tmp_path_factory.mktemp("recording")
     words = ("--jsonl", str(folder / "o.jsonl"), "--rotate-mb", "0.01", "--rotate-keep", "1000")
     with WebRun("--source", camera, "--web", "0.0.0.0:0", *words) as run:
         run.folder = folder
-        resource.prlimit(run.process.pid, resource.RLIMIT_NOFILE, (256, 256))
         yield run
         assert run.process.poll() is None
         assert len("".join(run.errors)) < 5000 and "Traceback" not in "".join(run.errors)
@@ -99,15 +98,17 @@ ADDRESSES = tuple(f"127.0.{index // 250}.{2 + index % 250}" for index in range(6
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("first_bytes", "sources"),
+    ("first_bytes", "sources", "files"),
     [
-        (b"", ("127.0.0.1",)),  # the owner's own address
-        (HALF, ("127.0.0.2", "127.0.0.3")),
-        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", ADDRESSES),
+        (b"", ("127.0.0.1",), 64),  # the owner's own address
+        (HALF, ("127.0.0.2", "127.0.0.3"), 256),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", ADDRESSES, 128),
     ],
     ids=("idle", "half-open", "without a token"),
 )
-def test_a_crowd_of_connections(protected: WebRun, first_bytes: bytes, sources: tuple[str, ...]) -> None:
+def test_a_crowd_of_connections(protected: WebRun, first_bytes: bytes, sources: tuple[str, ...], files: int) -> None:
+    """With a limit of open files that they would reach; the recording opens a new file each second."""
+    resource.prlimit(protected.process.pid, resource.RLIMIT_NOFILE, (files, 256))
     with crowd(protected, 1200, first_bytes, sources):
         check_owner_and_recording(protected)
 

@@ -139,6 +139,24 @@ def test_a_picture_is_encoded_on_request_once_for_all() -> None:
     asyncio.run(view())
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("shape", [(240, 320, 3), (240, 320), (1080, 1920, 3), (16, 16, 3)])
+def test_an_outdated_picture_is_dark_and_encoded_once(shape: tuple[int, ...]) -> None:
+    async def view() -> None:
+        mailbox = FrameMailbox()
+        encoder = JpegEncoder(mailbox)
+        assert await encoder.outdated("disconnected since 2026-01-02 03:04") is None
+        mailbox.put(Frame(np.full(shape, 200, np.uint8), 0), [prediction("happy")])
+        notices = ["disconnected since 2026-01-02 03:04"] * 2 + ["no picture since 2026-01-02 03:04"]
+        pictures = [await encoder.outdated(notice) for notice in notices]
+        encoder.close()
+        assert pictures[0] is pictures[1] is not pictures[2] and pictures[0] is not None
+        pixels = cv2.imdecode(np.frombuffer(pictures[0].jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert np.median(pixels) < 80 and (shape[0] < 20 or pixels.max() > 150)
+
+    asyncio.run(view())
+
+
 def test_a_state_is_serialized_once_for_all_who_ask_at_about_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
     monkeypatch.setattr(state, "to_json", lambda value: made.append(value) or b"%d" % len(made))
