@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.arguments import as_text, expect
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.expression.scores import discount
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
-from fer_edge.edge.types import MAX_THREADS, STAGES, Acceleration, Face, Frame, Prediction, option
+from fer_edge.edge.types import MAX_THREADS, STAGES, Acceleration, CheckedOptions, Face, Frame, Prediction, option
 
 if TYPE_CHECKING:
     from fer_edge.edge.expression.score_cache import ScoreCache
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PipelineOptions:
+class PipelineOptions(CheckedOptions):
     """Models of a pipeline, and how much work it may save; the fields are the options of `fer-edge run`.
 
     Attributes:
@@ -184,7 +186,9 @@ class Pipeline:
 
         Raises:
             ModelError: The detector cannot be loaded, which is noticed with the first frame.
+            DataError: `frame` is no Frame.
         """
+        expect(frame, Frame, "Frame(pixels) makes one")
         self.stages = dict.fromkeys(STAGES, 0.0)
         self.frames += 1
         with self._timed("detect"):
@@ -218,6 +222,7 @@ class Pipeline:
         Returns:
             The changes in words; none where nothing in the pipeline can do less.
         """
+        expect(level, int, "0 is all the work")
         return [part.set_load(level) for part in (self.detector, self.classifier) if isinstance(part, Adjustable)]
 
     def record_timings(self) -> dict[str, list[float]]:
@@ -243,7 +248,7 @@ class Pipeline:
 
 
 def open_pipeline(
-    options: PipelineOptions | None = None, *, model: str | None = None, continuous: bool = False
+    options: PipelineOptions | None = None, *, model: str | os.PathLike[str] | None = None, continuous: bool = False
 ) -> Pipeline:
     """Open the pipeline of `fer-edge run` for continuous frames, or of `fer-edge predict` for single pictures.
 
@@ -259,10 +264,12 @@ def open_pipeline(
     Raises:
         ModelError: A model or detector is unknown, missing or altered, the latency budget cannot be met, or the
             delegate or accelerator cannot be used.
+        ConfigError: An option has a value that it does not take.
     """
-    options = options or PipelineOptions()
+    known = "its fields are the options"
+    options = PipelineOptions() if options is None else expect(options, PipelineOptions, known)
     if model is not None:
-        options = replace(options, model=model)
+        options = replace(options, model=as_text(model))
     early_exit = continuous if options.early_exit is None else options.early_exit
     if early_exit or options.latency_budget is not None:
         classifier: Classifier = open_early_exit(

@@ -10,6 +10,14 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.arguments import CheckedOptions as CheckedOptions
+from fer_edge.edge.arguments import as_text as as_text
+from fer_edge.edge.arguments import check_count as check_count
+from fer_edge.edge.arguments import check_time as check_time
+from fer_edge.edge.arguments import checked_picture
+from fer_edge.edge.arguments import expect as expect
+from fer_edge.edge.arguments import expect_all as expect_all
+
 EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven classes in output-index order, which is the label order of the official FER2013 CSV."""
 
@@ -43,14 +51,25 @@ class Frame:
     """A picture from a source.
 
     Attributes:
-        picture: (H, W, 3) uint8 BGR, (H, W) uint8 gray, or a picture that is decoded when it is used.
+        picture: (H, W, 3) uint8 BGR, (H, W) uint8 gray, or a picture that is decoded when it is used. (H, W, 1) is
+            taken for gray, and of (H, W, 4) BGRA the transparency is dropped.
         index: The frame's number, from 0.
         time: Seconds; since the start of a live source, media time in a file.
+
+    Raises:
+        DataError: The picture is something else, or number or time are none.
     """
 
     picture: NDArray[np.uint8] | Picture
     index: int = 0
     time: float = 0.0
+
+    def __post_init__(self) -> None:
+        picture = checked_picture(self.picture)
+        if picture is not self.picture:
+            object.__setattr__(self, "picture", picture)
+        check_count(self.index, "a frame's index")
+        check_time(self.time, "a frame's time")
 
     @property
     def pixels(self) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.sinks.colours import COLOURS
-from fer_edge.edge.types import EMOTIONS, Box, Frame, Prediction
+from fer_edge.edge.types import EMOTIONS, Box, Frame, Prediction, expect, expect_all
 
 DARK, LIGHT = (24, 24, 24), (240, 240, 240)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -30,9 +30,13 @@ def annotate(frame: Frame, predictions: Sequence[Prediction], panels: int = PANE
 
     Returns:
         (H, W, 3) uint8 BGR.
+
+    Raises:
+        DataError: An argument is of another type.
     """
-    pixels = frame.pixels
-    canvas: NDArray[np.uint8] = np.array(pixels)
+    pixels = expect(frame, Frame, "Frame(pixels) makes one").pixels
+    predictions = expect_all(predictions, Prediction, "Pipeline.process gives them")
+    canvas: NDArray[np.uint8] = np.array(pixels, order="C")
     if pixels.ndim == 2:
         canvas = np.repeat(pixels[..., None], 3, axis=-1)
     by_size = sorted(predictions, key=lambda p: p.face.box.width * p.face.box.height)

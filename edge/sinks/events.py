@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fer_edge.edge.types import EMOTIONS, TRACK_TIMEOUT, Prediction
+from fer_edge.edge.types import EMOTIONS, TRACK_TIMEOUT, Prediction, check_time, expect_all
 
 HOLD_TIME = 0.5
 """Default hold time, seconds: longer than most flicker of a face between two expressions, short for a viewer."""
@@ -73,6 +73,9 @@ class EventDetector:
     Args:
         hold_time: Seconds that a face must be tracked to have come, and that an emotion must last to have begun.
 
+    Raises:
+        DataError: `hold_time` is no finite number.
+
     Example:
         >>> events = EventDetector()
         >>> for frame in source:
@@ -81,6 +84,7 @@ class EventDetector:
     """
 
     def __init__(self, hold_time: float = HOLD_TIME) -> None:
+        check_time(hold_time, "hold_time")
         self.hold_time = hold_time
         self._tracks: dict[int, TrackedFace] = {}
         self._last_time = 0.0
@@ -108,9 +112,13 @@ class EventDetector:
 
         Returns:
             The frame's events: faces that left first, then the others in the order of `predictions`.
+
+        Raises:
+            DataError: The predictions are none, or the time is no finite number.
         """
+        check_time(time, "the predictions' time")
         events = self._remove_lost(time)
-        for prediction in predictions:
+        for prediction in expect_all(predictions, Prediction, "Pipeline.process gives them"):
             if prediction.face.track is not None:
                 events += self._update_track(prediction.face.track, prediction, time)
         self._last_time = time

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fer_edge.edge.errors import SourceError, redact
 from fer_edge.edge.files import local_path
-from fer_edge.edge.types import Source
+from fer_edge.edge.types import Source, as_text, expect
 
 if TYPE_CHECKING:
     from fer_edge.edge.sources.options import SourceOptions
@@ -36,18 +36,24 @@ def open_source(
 
     Raises:
         SourceError: There is no such source, it gives no picture, or options exclude each other.
+        ConfigError: An option has a value that it does not take.
+        DataError: An argument is of another type.
     """
     from fer_edge.edge.sources.capture import quiet_opencv
     from fer_edge.edge.sources.live_sources import LiveSourceFactory
     from fer_edge.edge.sources.options import SourceOptions
 
-    options = options or SourceOptions()
+    options = expect(options or SourceOptions(), SourceOptions, "its fields are the options")
     if camera is not None:
         options = replace(options, camera=str(camera))
     if source is not None:
-        options = replace(options, source=str(source))
+        options = replace(options, source=as_text(source))
     if options.source is not None:
         options = replace(options, source=local_path(options.source))
+    if options.camera == "":
+        raise SourceError("the camera is empty, expected a number, /dev/… or picamera2; is a variable not set?")
+    if options.source == "":
+        raise SourceError("the source is empty, expected a video, picture, folder or address; is a variable not set?")
     if options.camera is not None and options.source is not None:
         both = f"camera {options.camera!r} and source {redact(options.source)!r}"
         raise SourceError(f"{both} were both given; give one of them")

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 from fer_edge.edge.sources.picture_header import MAX_PIXELS, OPENCV_MAX_PIXELS
-from fer_edge.edge.types import option
+from fer_edge.edge.types import CheckedOptions, option
 
 
 @dataclass(frozen=True)
-class SourceOptions:
+class SourceOptions(CheckedOptions):
     """Which camera, stream, video or pictures to read, and how; camera 0 where neither camera nor source is given."""
 
     camera: str | None = option(
@@ -69,4 +69,10 @@ class SourceOptions:
         minimum=0,
         show_default="no limit",
     )
-    frame_timeout: float = option(5.0, "Seconds without a frame after which a live source counts as lost.", cli=False)
+    frame_timeout: float = option(
+        5.0,
+        "Seconds without a frame after which a live source counts as lost.",
+        minimum=0,
+        open_minimum=True,
+        cli=False,
+    )

@@ -18,7 +18,7 @@ from fer_edge.edge.errors import SourceError, printable
 from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.picture_files import is_picture, list_pictures
 from fer_edge.edge.sources.picture_header import MAX_PIXELS, check_size, read_header
-from fer_edge.edge.types import Frame
+from fer_edge.edge.types import Frame, as_text, check_count
 
 PIPE_TIMEOUT = 5.0
 """Seconds that a named pipe has to find a writer."""
@@ -75,6 +75,10 @@ def load_picture(
     Raises:
         SourceError: The file cannot be read, is no whole picture, or has more pixels.
     """
+    path = as_text(path)
+    check_count(max_pixels, "max_pixels")
+    if not path:
+        raise SourceError("an empty path was given, expected a picture; is a variable not set?")
     try:
         data = _read_file(path, max_pixels, pipes)
         header = read_header(data)
