@@ -6,6 +6,8 @@ Names are imported on first use, so that importing the package, or one of its co
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fer_edge.edge.errors import ConfigError as ConfigError
+    from fer_edge.edge.errors import DataError as DataError
     from fer_edge.edge.errors import FerEdgeError as FerEdgeError
     from fer_edge.edge.errors import ModelError as ModelError
     from fer_edge.edge.errors import SourceError as SourceError
@@ -29,7 +31,7 @@ else:
     _HOMES = {
         "sinks.colours": ("COLOURS",),
         "sinks.draw": ("annotate",),
-        "errors": ("FerEdgeError", "ModelError", "SourceError"),
+        "errors": ("ConfigError", "DataError", "FerEdgeError", "ModelError", "SourceError"),
         "sinks.events": ("Event", "EventDetector"),
         "pipeline": ("Pipeline", "PipelineOptions", "open_pipeline"),
         "sources": ("open_source",),
