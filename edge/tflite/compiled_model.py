@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.tflite.interpreter import Tensor, runtime, tensor_from
-from fer_edge.edge.tflite.mapped_file import check_model
+from fer_edge.edge.tflite.mapped_file import check_model, unchanging
 from fer_edge.edge.tflite.stderr_filter import filter_notices, silence_exit
 
 log = logging.getLogger(__name__)
@@ -62,15 +62,15 @@ class CompiledNetwork:
         self.path, self.threads, self.accelerator = path, threads, accelerator
         api, environment = require_litert(), _environment()
         check_model(path)
-        details = runtime().module.Interpreter(model_path=str(path))
-        self._total = len(details._get_ops_details())
         cpu_options = api.CpuOptions(num_threads=threads)
         options = api.Options(api.HardwareAccelerator[accelerator.upper()], cpu_options)
         notices: list[str] = []
         try:
-            with filter_notices(notices), _stdout_aside(accelerator):
+            with unchanging(path) as mapped, filter_notices(notices), _stdout_aside(accelerator):
+                details = runtime().module.Interpreter(model_path=str(mapped))
+                self._total = len(details._get_ops_details())
                 # one accelerator at a time: LiteRT does not tell how much of a graph runs on which of several
-                self._model = api.CompiledModel.from_file(str(path), environment=environment, options=options)
+                self._model = api.CompiledModel.from_file(str(mapped), environment=environment, options=options)
                 if shape is not None:
                     self._model.resize_input_tensor(0, shape, strict=False)
                 key = next(iter(self._model.get_signature_list()))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.tflite.card import sha256
-from fer_edge.edge.tflite.mapped_file import check_model, release_pages
+from fer_edge.edge.tflite.mapped_file import check_model, release_pages, unchanging
 from fer_edge.edge.tflite.operators import DELEGATE, Operator, count_covered, parts_of
 from fer_edge.edge.tflite.stderr_filter import filter_notices
 from fer_edge.models import SHIPPED
@@ -134,13 +134,13 @@ class Interpreter:
         self.delegated = 0
         own_parts = 0
         check_model(path)
-        options: dict[str, Any] = {"model_path": str(path), "num_threads": threads}
+        options: dict[str, Any] = {"num_threads": threads}
         if not xnnpack:
             resolver = self.runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
             options["experimental_op_resolver_type"] = resolver
         try:
-            with filter_notices():
-                self._interpreter = self.runtime.module.Interpreter(**options)
+            with filter_notices(), unchanging(path) as mapped:
+                self._interpreter = self.runtime.module.Interpreter(model_path=str(mapped), **options)
                 if shape is not None:
                     (first,) = self._interpreter.get_input_details()
                     self._interpreter.resize_tensor_input(first["index"], shape)
@@ -149,6 +149,7 @@ class Interpreter:
                     own_parts = len(parts_of(self.operators()))
                 # XNNPACK joins here, and takes what the delegate has left
                 self._interpreter.allocate_tensors()
+                in_memory = mapped.resolve()  # a copy's name, which is gone later
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
             using = f" with {delegate.name}" if delegate else ""
@@ -169,7 +170,7 @@ class Interpreter:
         # views of the interpreter's own memory: no copy in, one copy out
         self._in = [self._interpreter.tensor(tensor.index) for tensor in self.inputs]
         self._out = [self._interpreter.tensor(tensor.index) for tensor in self.outputs]
-        release_pages(path)
+        release_pages(in_memory)
 
     def run(self, *arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Run the model once.
