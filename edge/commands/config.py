@@ -10,17 +10,18 @@ from fer_edge.edge.config.file import find, places
 from fer_edge.edge.config.lazy_group import joined
 from fer_edge.edge.config.option_values import as_toml
 from fer_edge.edge.config.tables import check_all, find_command, settings
-from fer_edge.edge.errors import redact
 
 
 @click.command()
 @click.argument("words", metavar="[COMMAND]...", nargs=-1)
 @click.option("--example", is_flag=True, help="Print an example file: every option with its help, in comments.")
+@click.option("--show-secrets", is_flag=True, help="Print tokens, passwords and commands as they are.")
 @click.pass_context
-def config(context: click.Context, words: tuple[str, ...], example: bool) -> None:
+def config(context: click.Context, words: tuple[str, ...], example: bool, show_secrets: bool) -> None:
     """Print the settings in effect and where each comes from.
 
-    With COMMAND, print the value of each option and its origin: an environment variable, the file, or the default.
+    With COMMAND, print the value of each option and its origin: an environment variable, the file, or the default. In
+    place of tokens, passwords in addresses, and commands stands ….
     Without, name the file in use and check all of it.
 
     \b
@@ -34,7 +35,7 @@ def config(context: click.Context, words: tuple[str, ...], example: bool) -> Non
         return
     path = find(root.params["config"])
     if words:
-        lines = _command_lines(root, words)
+        lines = _command_lines(root, words, show_secrets)
     elif path is None:
         lines = [f"no configuration file; looked for {', '.join(map(str, places()))}"]
     else:
@@ -43,7 +44,7 @@ def config(context: click.Context, words: tuple[str, ...], example: bool) -> Non
     click.echo("\n".join(lines))
 
 
-def _command_lines(root: click.Context, words: tuple[str, ...]) -> list[str]:
+def _command_lines(root: click.Context, words: tuple[str, ...], show_secrets: bool) -> list[str]:
     """The table of a command with the values that it would run with. Raises ConfigError."""
     assert isinstance(root.command, click.Group)
     path = find(root.params["config"])
@@ -52,12 +53,12 @@ def _command_lines(root: click.Context, words: tuple[str, ...]) -> list[str]:
     for word in joined(root.command, words):
         in_file = in_file.get(word, {})
     head = [f"# {path}" if path else "# no configuration file", f"[{'.'.join(words)}]"]
-    return head + [_line(value) for value in effective_values(command, in_file, path)]
+    return head + [_line(value, show_secrets) for value in effective_values(command, in_file, path)]
 
 
-def _line(effective: EffectiveValue) -> str:
+def _line(effective: EffectiveValue, show_secrets: bool) -> str:
     """A key with its value and where that comes from; a comment where there is no value."""
     if not effective.is_set:
         return f"#{effective.key} is not set{': ' if effective.origin else ''}{effective.origin}"
-    text = '"…"' if effective.secret else redact(as_toml(effective.value))
-    return f"{effective.key} = {text}  # {effective.origin}"
+    value = effective.value if show_secrets else effective.masked
+    return f"{effective.key} = {as_toml(value)}  # {effective.origin}"

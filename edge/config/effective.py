@@ -12,7 +12,10 @@ from click.core import ParameterSource
 
 from fer_edge.edge.config.click_options import Option, environment_variable
 from fer_edge.edge.config.option_values import default, may_be_secret, options
-from fer_edge.edge.errors import ConfigError
+from fer_edge.edge.errors import ConfigError, redact
+
+MASK = "…"
+"""What stands for a secret."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,18 @@ class EffectiveValue:
     def is_set(self) -> bool:
         """Whether there is a value."""
         return self.value is not None and self.value != ()
+
+    @property
+    def masked(self) -> Any:
+        """The value with … for a secret, for a password or token in an address, and for a command's words."""
+        return MASK if self.secret else _masked(self.value)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        pairs = [each for each in value if isinstance(each, list | tuple)]
+        return [(*each[:-1], MASK) for each in pairs] if pairs else [_masked(each) for each in value]
+    return redact(str(value)) if isinstance(value, str | Path) else value
 
 
 def effective_values(context: click.Context, in_file: Mapping[str, Any], path: Path | None) -> list[EffectiveValue]:

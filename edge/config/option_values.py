@@ -112,7 +112,13 @@ def as_toml(value: Any) -> str:
         return f"[{', '.join(map(as_toml, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{json.dumps(key)} = {as_toml(item)}' for key, item in value.items())}}}"
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")  # the one character they differ in
+    text = json.dumps(str(value), ensure_ascii=False)  # as TOML's, but for characters that no terminal should obey
+    return text if text.isprintable() else "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def may_be_secret(kind: click.ParamType[Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from time import monotonic, sleep
 
-from fer_edge.edge.errors import SinkError
+from fer_edge.edge.errors import SinkError, shortened
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
 from fer_edge.edge.sinks.events import HOLD_TIME, Cooldown, Event, EventDetector
 from fer_edge.edge.types import Frame, Prediction
@@ -32,25 +33,38 @@ STDERR = 2
 """File descriptor of a command's output: stdout is for results."""
 
 
+SHELL_SYNTAX = re.compile(r"[|&;<>()`$*?{}]|^\w+=")
+"""What only a shell understands in a command's first word."""
+
+SHELL_WORDS = frozenset(("cd", "export", "source", ".", "eval", "if", "for", "while", "exec", "set", "alias", "ulimit"))
+"""Words that are no programs, but a shell's own."""
+
+
 class EmotionCommand:
     """A command for one emotion, split into words as a shell would but run without one; one at a time.
 
     It runs until the processes that it left in the background have ended, too, so that many events cannot start more
     and more of them. It gets FER_EDGE_EMOTION, FER_EDGE_CONFIDENCE and FER_EDGE_TRACK in its environment. A failure is
-    logged.
+    logged, by the program's name alone: an argument may be a password.
 
     Raises:
-        SinkError: The command cannot be split, or its program does not exist.
+        SinkError: The command cannot be split, or its program does not exist or is not executable.
     """
 
     def __init__(self, emotion: str, command: str, cooldown: float) -> None:
-        self.emotion, self.name = emotion, f"--on {emotion} {command!r}"
+        self.emotion, self.name = emotion, f"--on {emotion}"
         try:
             self._words = shlex.split(command)
         except ValueError as error:
-            raise SinkError(f"{self.name}: {str(error).lower()}") from None
-        if not self._words or "\0" in command or shutil.which(self._words[0]) is None:
-            raise SinkError(f"{self.name}: expected a program and its arguments; for shell syntax: sh -c '…'")
+            raise SinkError(f"{self.name}: {str(error).lower()}; quote the command's words as for a shell") from None
+        if not self._words or "\0" in command:
+            raise SinkError(f"{self.name}: the command is empty or holds \\0; expected a program and its arguments")
+        program = self._words[0]
+        if SHELL_SYNTAX.search(program) or program in SHELL_WORDS:
+            raise SinkError(f"{self.name}: the command is shell syntax, but no shell runs it; write sh -c '…'")
+        self.name += f" {shortened(program)}"
+        if shutil.which(program) is None:
+            raise SinkError(f"{self.name}: {_missing(program)}")
         self._cooldown = Cooldown(cooldown)
         self._process: subprocess.Popen[bytes] | None = None
         self._worker = BackgroundWorker(self._run, f"command for {emotion}")
@@ -123,6 +137,15 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _missing(program: str) -> str:
+    """Why a word that begins a command cannot be run, and what to do."""
+    if os.sep not in program:
+        return "there is no program of that name in PATH; install it, or give its whole path"
+    if not os.path.exists(program):
+        return f"there is no such program{'' if os.path.isabs(program) else f' in {os.getcwd()}'}; give its whole path"
+    return "it is no program that this user can execute; chmod +x it, or name its interpreter before it"
 
 
 class CommandSink:

@@ -95,7 +95,7 @@ def test_the_line_goes_before_the_environment_and_that_before_the_file(
     assert received(monkeypatch, *words, **environ)[name] == from_line
     assert received(monkeypatch, *words)[name] == from_line
     assert received(monkeypatch, **{variable: ""})[name] == places["file"][1], "an empty variable is not set"
-    output = fer_edge("config", "run", **environ).stdout
+    output = fer_edge("config", "run", "--show-secrets", **environ).stdout
     assert tomllib.loads(output)["run"][key] == places["environment"][2]
     assert re.search(rf"^{key} = .*  # {variable}$", output, re.MULTILINE)
     Path(NAME).unlink()
