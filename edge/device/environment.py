@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 V4L2_READ_TIMEOUT = 5
 """Seconds that OpenCV waits for a frame from a V4L2 camera before a read fails; its own default is 10."""
@@ -32,3 +33,18 @@ def set_environment_defaults(variables: Mapping[str, str]) -> None:
     """
     for name, value in variables.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def environment_variable(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable that the user has not set, for the duration of the block.
+
+    Args:
+        name: The variable.
+        value: Its value.
+    """
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fer_edge.edge.errors import SourceError, printable
 from fer_edge.edge.sources.base_source import BaseSource
+from fer_edge.edge.sources.media_clock import DEFAULT_RATE
 from fer_edge.edge.sources.picture_header import MAX_PIXELS
 from fer_edge.edge.sources.video import open_video
 from fer_edge.edge.types import Frame
@@ -41,7 +42,7 @@ class LoopedVideo(BaseSource):
                 index, last = index + 1, due
             if self._video.problem:
                 raise SourceError(self._video.problem)
-            round_start = last + 1 / (self.fps or 25.0)
+            round_start = last + 1 / (self.fps or DEFAULT_RATE)
             self._video.close()
             self._video = open_video(self._path, self._max_pixels)
 

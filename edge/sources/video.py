@@ -3,85 +3,224 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from fer_edge.edge.errors import SourceError, printable
+from fer_edge.edge.sources import container, deinterlaced
 from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.capture import open_capture, read_pixels
+from fer_edge.edge.sources.media_clock import DEFAULT_RATE, MediaClock, measured_rate, usual_rate
 from fer_edge.edge.sources.picture_header import MAX_PIXELS, check_size
+from fer_edge.edge.sources.pipe import open_pipe
+from fer_edge.edge.sources.rotated import rotate_picture
 from fer_edge.edge.types import Frame
 
 COMPLETE_SHARE = 0.98
 """Share of the header's frame count and duration from which a video counts as complete: encoders round both."""
+
+BLACK_SHARE = 0.001
+"""Share of nonzero values that a black frame may have, as one that OpenCV's FFmpeg could not convert has some."""
+
+RATE_FRAMES = 50
+"""Frames whose time stamps give the rate where the header has none."""
+
+INVISIBLE_PACKETS = 1.2
+"""Packets per visible frame that are no sign of damage: VP8 and VP9 have references that are never shown."""
+
+EMPTY_MESSAGE = "holds no picture that can be decoded"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a capture says of its video.
+
+    Attributes:
+        rate: Frames per second; 0 where unknown. It may be the container's clock.
+        frames: Number of frames; 0 where unknown.
+        rotation: Degrees clockwise by which the frames are to be shown.
+    """
+
+    rate: float
+    frames: int
+    rotation: int
+
+    @property
+    def duration(self) -> float:
+        """Seconds; 0 where unknown."""
+        return self.frames / self.rate if self.rate else 0.0
+
+
+def read_header(capture: cv2.VideoCapture) -> Header:
+    """Read the header of an opened capture; what is no sensible number is unknown."""
+    rate, frames = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return Header(
+        rate if 0 < rate < math.inf else 0.0,
+        int(frames) if 0 < frames < 1e12 else 0,
+        int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360,
+    )
 
 
 def open_video(path: Path, max_pixels: int = MAX_PIXELS) -> Video:
     """Open a video file.
 
     Args:
-        path: A file in any format that OpenCV's FFmpeg reads.
+        path: A file in any format that OpenCV's FFmpeg reads, or a pipe with such a file.
         max_pixels: Largest width times height of a frame.
 
     Returns:
         The opened video.
 
     Raises:
-        SourceError: The file cannot be read, is no video, or has larger frames.
+        SourceError: The file cannot be read, is no video or has larger frames, or the pipe has no writer.
     """
-    capture = open_capture(path, cv2.CAP_FFMPEG)
-    if capture is None:
-        if not os.access(path, os.R_OK):
-            raise SourceError(f"{path} cannot be read: {os.strerror(errno.EACCES)}")
-        raise SourceError(f"{path} is not a readable video (an MP4 cut off while it was written is not)")
-    width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    check_size(width, height, path, max_pixels)
-    return Video(capture, printable(path), "holds no picture that can be decoded")
+    name = printable(path)
+    with ExitStack() as failing:
+        pipe = open_pipe(path) if _is_pipe(path) else None
+        if pipe is not None:
+            failing.callback(os.close, pipe)
+        capture = open_capture(path if pipe is None else f"pipe:{pipe}", cv2.CAP_FFMPEG)
+        if capture is None:
+            raise SourceError(f"{name} is not a readable video (an MP4 cut off while it was written is not)")
+        failing.callback(capture.release)
+        width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        check_size(width, height, path, max_pixels)
+        failing.pop_all()
+    if pipe is not None:
+        return Video(capture, name, EMPTY_MESSAGE, pipe=pipe)
+    if not deinterlaced.must_be_filtered():
+        return Video(capture, name, EMPTY_MESSAGE, path)
+    header = read_header(capture)
+    filtered = deinterlaced.open_filtered(path, deinterlaced.leaves_buffer_unwritten(capture))
+    capture.release()
+    if filtered is not None:
+        return Video(filtered, name, EMPTY_MESSAGE, path, header)
+    again = open_capture(path, cv2.CAP_FFMPEG)  # the first frame was read
+    if again is None:
+        raise SourceError(f"{name} could be opened once, but not again")
+    return Video(again, name, EMPTY_MESSAGE, path)
+
+
+def _is_pipe(path: Path) -> bool:
+    """Whether the path is a pipe, rather than an ordinary file; SourceError where it is neither or cannot be read."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from None
+    if not os.access(path, os.R_OK):
+        raise SourceError(f"{path} cannot be read: {os.strerror(errno.EACCES)}")
+    if stat.S_ISFIFO(status.st_mode):
+        return True
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceError(f"{path} is neither a file nor a pipe; expected a video")
+    if status.st_size == 0:
+        raise SourceError(f"{path} is empty; expected a video")
+    return False
 
 
 class Video(BaseSource):
     """An opened recording; `Frame.time` is the frame's media time in seconds.
 
-    A recording that is cut off in mid-stream ends normally, with `problem` set.
+    A recording that is cut off in mid-stream, or all black, ends normally, with `problem` set. Iterating raises
+    SourceError where it has no picture, or interlaced ones that this OpenCV cannot read.
     """
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, empty_message: str) -> None:
+    def __init__(
+        self,
+        capture: cv2.VideoCapture,
+        name: str,
+        empty_message: str,
+        path: Path | None = None,
+        header: Header | None = None,
+        pipe: int | None = None,
+    ) -> None:
         """Wrap an opened capture.
 
         Args:
             capture: The opened capture, which the video owns from now on.
             name: The file or address, without passwords.
             empty_message: What follows the name in the SourceError for a recording without any picture.
+            path: The file, where it is one that can be opened again.
+            header: That of the file where the capture is filtered; None for that of the capture.
+            pipe: The descriptor that the capture reads from, which the video owns from now on.
         """
-        self._capture, self.name, self._empty_message = capture, name, empty_message
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        self.fps = rate if rate > 0 else None
-        self._frame_count = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))  # the header's; negative: unknown
+        self._pipe = pipe
+        self._capture, self.name, self._empty_message, self._path = capture, name, empty_message, path
+        self._rotation = header.rotation if header else 0  # a plain capture rotates its frames
+        self._header = header or read_header(capture)
+        self.fps = usual_rate(self._header.rate) or (None if path is None else _measure_rate(path))
 
     def __iter__(self) -> Iterator[Frame]:
-        index, last = 0, -1.0
-        while (pixels := read_pixels(self._capture)) is not None:
-            timestamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if timestamp <= last:  # missing or broken timestamps: count frames instead
-                timestamp = last + 1 / (self.fps or 25.0) if index else 0.0
-            last = timestamp
-            yield Frame(pixels, index, timestamp)
+        index, time, black = 0, 0.0, True
+        clock = MediaClock(self.fps)
+        pixels = deinterlaced.read_first(self._capture, self.name)
+        while pixels is not None:
+            time = clock.time(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+            black = black and bool(np.count_nonzero(pixels) < BLACK_SHARE * pixels.size)  # up to the first picture
+            yield Frame(rotate_picture(pixels, self._rotation, False), index, time)
             index += 1
+            pixels = read_pixels(self._capture)
         if index == 0:
             raise SourceError(f"{self.name} {self._empty_message}")
-        self._problem = self._find_shortfall(index, last)
+        self._problem = self._find_shortfall(index, time) or (self._describe_black(index) if black else None)
 
     def _find_shortfall(self, frames: int, last: float) -> str | None:
-        """Cut off where both frames and time are missing: with a variable rate the header's count is a guess."""
-        if self.fps is None or frames >= COMPLETE_SHARE * self._frame_count - 1:
+        """What is missing of the video after so many frames, the last one at so many seconds; None if nothing is.
+
+        Both frames and time must be missing: with a variable rate the header's count is a guess. And what the header
+        says of most formats is the longest stream's length, which may be the sound's.
+        """
+        path, step = self._path, 1 / (self.fps or DEFAULT_RATE)
+        if path is not None and container.ends_in_mid_packet(path):
+            return f"{self.name} is cut off: its last packet is incomplete; {frames} frames could be read"
+        presented = None if path is None else container.presented_frames(path)
+        expected = presented or self._header.frames
+        if frames >= COMPLETE_SHARE * expected - 1:
             return None
-        duration = self._frame_count / self.fps
-        if last + 1 / self.fps >= COMPLETE_SHARE * duration - 1 / self.fps:
-            return None
-        return f"{self.name} is cut off: {frames} of {self._frame_count} frames could be read"
+        if presented is None:
+            if last + step >= COMPLETE_SHARE * self._header.duration - step:
+                return None
+            if path is not None and container.lacks_its_end(path) is False and _all_packets_decoded(path, frames):
+                return None
+        return f"{self.name} is cut off or damaged: only {frames} of {expected} frames could be read"
+
+    def _describe_black(self, frames: int) -> str:
+        return f"{self.name} is black in all of its {frames} frames; can another player show it?"
 
     def close(self) -> None:
         self._capture.release()
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+
+
+def _measure_rate(path: Path) -> float | None:
+    """The frame rate of a file by the time stamps of its first frames; None where they have none."""
+    capture = open_capture(path, cv2.CAP_FFMPEG)
+    if capture is None:
+        return None
+    stamps: list[float] = []
+    while len(stamps) < RATE_FRAMES and capture.grab():
+        stamps.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    capture.release()
+    return measured_rate(stamps)
+
+
+def _all_packets_decoded(path: Path, frames: int) -> bool:
+    """Whether so many frames are all that a file's video stream holds; nothing is decoded for it."""
+    capture = open_capture(path, cv2.CAP_FFMPEG)
+    if capture is None or not capture.set(cv2.CAP_PROP_FORMAT, -1):
+        return False
+    packets = 0
+    while capture.grab():
+        packets += 1
+    capture.release()
+    return packets <= INVISIBLE_PACKETS * frames + 1

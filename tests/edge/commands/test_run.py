@@ -82,7 +82,10 @@ def test_cut_clip_keeps_its_results_and_exits_2(clip: Path, tmp_path: Path) -> N
     assert done.returncode == 2
     count = len(done.stdout.splitlines())
     assert 5 <= count < 15
-    assert done.stderr.splitlines()[-1] == f"fer-edge: {cut} is cut off: {count} of 20 frames could be read"
+    assert (
+        done.stderr.splitlines()[-1]
+        == f"fer-edge: {cut} is cut off or damaged: only {count} of 20 frames could be read"
+    )
     assert decoded(tmp_path / "v.mp4") == count
 
 

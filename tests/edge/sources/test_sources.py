@@ -190,8 +190,8 @@ def test_a_video_without_read_permission_is_an_error() -> None:
     """Checked as an ordinary user: root may read anything."""
     if os.geteuid():
         pytest.skip("needs root to become another user")
-    code = "import os, sys; from fer_edge.edge.sources.video import open_video\n"
-    code += "os.setgroups([]); os.setgid(65534); os.setuid(65534); open_video(sys.argv[1])"
+    code = "import os, sys; from pathlib import Path; from fer_edge.edge.sources.video import open_video\n"
+    code += "os.setgroups([]); os.setgid(65534); os.setuid(65534); open_video(Path(sys.argv[1]))"
     with tempfile.NamedTemporaryFile(suffix=".mp4") as video_file:
         done = subprocess.run([sys.executable, "-c", code, video_file.name], capture_output=True, text=True)
     assert done.stderr.splitlines()[-1].endswith(f"SourceError: {video_file.name} cannot be read: Permission denied")
