@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+_TEMPORARY = threading.RLock()
+"""Held while a variable is set temporarily: two cameras may be opened at once."""
 
 V4L2_READ_TIMEOUT = 5
 """Seconds that OpenCV waits for a frame from a V4L2 camera before a read fails; its own default is 10."""
@@ -37,14 +41,19 @@ def set_environment_defaults(variables: Mapping[str, str]) -> None:
 
 @contextmanager
 def environment_variable(name: str, value: str) -> Iterator[None]:
-    """Set an environment variable that the user has not set, for the duration of the block.
+    """Set an environment variable during the block, for a native library that reads it there.
 
     Args:
         name: The variable.
-        value: Its value.
+        value: Its value during the block.
     """
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        del os.environ[name]
+    with _TEMPORARY:
+        before = os.environ.get(name)
+        os.environ[name] = value
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before

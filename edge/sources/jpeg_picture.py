@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources.picture_header import MAX_PIXELS, check_size
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,9 @@ RECENT_PICTURES = 8
 
 MAX_DAMAGED = 100
 """Damaged pictures in a row after which a camera counts as lost; a loose cable damages some, not all."""
+
+SIZE_CHANGED_AFTER = 5
+"""Whole pictures of one other size in a row after which it is the stream's; damaged ones rarely agree on one."""
 
 _FLAGS = {
     8: (cv2.IMREAD_REDUCED_GRAYSCALE_8, cv2.IMREAD_REDUCED_COLOR_8),
@@ -149,6 +153,14 @@ class JpegPicture:
             if predicted is not None and not self._decoded:
                 self._decode(predicted.reduction, predicted.whole_in_colour)
 
+    def can_be_decoded(self) -> bool:
+        """Whether OpenCV decodes it: JPEGs of rare kinds, such as arithmetic coding or 12 bits, it does not."""
+        try:
+            flags = _FLAGS[REDUCTIONS[0]][False]
+            return cv2.imdecode(np.frombuffer(self._jpeg, np.uint8), flags) is not None
+        except cv2.error:
+            return False
+
     def _find(self, reduction: int, colour: bool) -> NDArray[np.uint8] | None:
         """What was decoded with these pixels or more; None where nothing was."""
         keys = [key for key in self._decoded if key[0] <= reduction and key[1] >= colour]
@@ -174,15 +186,20 @@ class JpegStream:
         damaged: Number of pictures that were left out.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, advice: str = "is its cable loose?", max_pixels: int = MAX_PIXELS) -> None:
         """Begin a stream.
 
         Args:
             name: The camera's name, for the log.
+            advice: What to look at if all pictures are damaged.
+            max_pixels: Largest width times height of a picture; larger ones count as damaged.
         """
         self.damaged = 0
-        self._name, self._damaged_in_row = name, 0
+        self._name, self._advice, self._damaged_in_row = name, advice, 0
         self._size: tuple[int, int] | None = None
+        self._max_pixels = max_pixels
+        self._other_size: tuple[int, int] | None = None
+        self._other_sizes = 0
         self._history = JpegHistory()
 
     def picture(self, jpeg: bytes) -> JpegPicture | None:
@@ -192,18 +209,24 @@ class JpegStream:
             jpeg: The camera's buffer, which may be padded.
 
         Returns:
-            The picture; None where the JPEG has no end or another size than the stream's first one.
+            The picture; None where the JPEG has no end or another size than those before, unless that size stays.
 
         Raises:
-            SourceError: MAX_DAMAGED in a row are damaged.
+            SourceError: MAX_DAMAGED in a row are damaged, or the first one is larger than `max_pixels`.
         """
         size = read_size(jpeg) if is_complete(jpeg) else None
-        if size is not None and size == (self._size or size):
+        if size is not None and size[0] * size[1] > self._max_pixels:
+            if self._size is None:
+                check_size(*size, self._name, self._max_pixels)
+            size = None
+        self._other_sizes = self._other_sizes + 1 if size is not None and size == self._other_size else 1
+        self._other_size = size
+        if size is not None and (size == (self._size or size) or self._other_sizes >= SIZE_CHANGED_AFTER):
             self._size, self._damaged_in_row = size, 0
             return JpegPicture(jpeg, size, self._history)
         self.damaged, self._damaged_in_row = self.damaged + 1, self._damaged_in_row + 1
         if self._damaged_in_row == MAX_DAMAGED:
-            raise SourceError(f"{self._name} gave {MAX_DAMAGED} damaged pictures in a row; is its cable loose?")
+            raise SourceError(f"{self._name} gave {MAX_DAMAGED} damaged pictures in a row; {self._advice}")
         if str(self.damaged).strip("0") == "1":  # 1, 10, 100 …
             log.warning("source: %s: damaged JPEG left out, %d so far", self._name, self.damaged)
         return None

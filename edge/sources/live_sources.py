@@ -48,12 +48,15 @@ class LiveSourceFactory:
 
     def open_stream(self, address: str) -> Source:
         """Open a URL or GStreamer pipeline; a recording behind it is read frame by frame, without reconnecting."""
+        from fer_edge.edge.sources.network_trust import Trust
         from fer_edge.edge.sources.stream import open_stream
 
-        stream = open_stream(address, self._options.frame_timeout)
+        options = self._options
+        trust = Trust(options.source_ca, options.source_insecure)
+        reopen = partial(open_stream, address, options.frame_timeout, options.fps, options.max_pixels, trust)
+        stream = reopen()
         if not stream.live:
             return self.rotate(stream)
-        reopen = partial(open_stream, address, self._options.frame_timeout)
         return self.rotate(self._reconnecting(stream, reopen, STREAM_MAX_PAUSE))
 
     def open_looped_video(self, path: Path) -> Source:
@@ -92,5 +95,5 @@ class LiveSourceFactory:
     def _reconnecting(self, source: Source, reopen: Callable[[], Source], max_pause: float) -> Source:
         options = self._options
         reconnecting = ReconnectingSource(source, reopen, options.reconnect_timeout, max_pause)
-        # twice the timeout: a read ends by itself after it, unless the driver hangs
-        return NewestFrameReader.start(reconnecting, 2 * options.frame_timeout)
+        # a read ends by itself after one timeout, and requests for a still picture after two, unless a driver hangs
+        return NewestFrameReader.start(reconnecting, 3 * options.frame_timeout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from fer_edge.edge.sources.picture_header import MAX_PIXELS, OPENCV_MAX_PIXELS
 from fer_edge.edge.types import CheckedOptions, option
@@ -34,6 +35,14 @@ class SourceOptions(CheckedOptions):
         minimum=1,
         maximum=OPENCV_MAX_PIXELS,
     )
+    source_ca: Path | None = option(
+        None,
+        "File of CA certificates to trust for https and rtsps sources.",
+        metavar="PATH",
+        show_default="the system's",
+        example="/etc/ssl/certs/camera.pem",
+    )
+    source_insecure: bool = option(False, "Accept any certificate of an https or rtsps source.")
     loop: bool = option(False, "Play a video in a loop at its own frame rate, as a live source.")
     width: int | None = option(
         None,
@@ -53,7 +62,7 @@ class SourceOptions(CheckedOptions):
     )
     fps: float | None = option(
         None,
-        "Frame rate to request from the camera, frames per second.",
+        "Frame rate to request from the camera, or rate at which a still picture is requested, frames per second.",
         metavar="FPS",
         minimum=0,
         maximum=1000,

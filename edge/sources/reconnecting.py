@@ -135,6 +135,7 @@ class ReconnectingSource(SourceWrapper):
 
     def stop(self) -> None:
         self._stopped.set()
+        self._source.stop()
 
     def close(self) -> None:
         self._stopped.set()

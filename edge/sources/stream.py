@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from queue import Empty, Queue
 
 import cv2
@@ -15,6 +16,9 @@ import cv2
 from fer_edge.edge.errors import SourceError, redact
 from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.capture import open_capture, read_pixels
+from fer_edge.edge.sources.network_trust import VERIFIED, Trust
+from fer_edge.edge.sources.picture_header import MAX_PIXELS, check_size
+from fer_edge.edge.sources.stream_cause import check_certificate, find_cause
 from fer_edge.edge.sources.video import Video
 from fer_edge.edge.types import Frame
 
@@ -29,20 +33,41 @@ def is_pipeline(source: str) -> bool:
     return source.startswith("gst:") or re.search(rf"!\s*{APPSINK}\b", source) is not None
 
 
-def open_stream(source: str, frame_timeout: float = 5.0) -> Stream | Video:
+def open_stream(
+    source: str,
+    frame_timeout: float = 5.0,
+    fps: float | None = None,
+    max_pixels: int = MAX_PIXELS,
+    trust: Trust = VERIFIED,
+) -> BaseSource:
     """Open an address or a GStreamer pipeline.
 
     Args:
-        source: A URL that FFmpeg opens, or a pipeline (see `is_pipeline`).
+        source: A URL of JPEGs over HTTP, one that FFmpeg opens, or a pipeline (see `is_pipeline`).
         frame_timeout: Seconds after which opening an address and each read give up.
+        fps: Requests per second for the address of a still picture.
+        max_pixels: Largest width times height of a frame.
+        trust: Certificates that https and rtsps may have.
 
     Returns:
         A live stream; a video where the number of frames is known, so that it is a recording.
 
     Raises:
-        SourceError: It cannot be opened.
+        SourceError: It cannot be opened; the message has the cause.
     """
-    capture = _pipeline(source, frame_timeout) if is_pipeline(source) else _address(source, frame_timeout)
+    if is_pipeline(source):
+        capture = _pipeline(source, frame_timeout)
+    elif re.match("https?://", source, re.IGNORECASE):
+        from fer_edge.edge.sources.http_stream import open_http_source
+
+        found = open_http_source(source, frame_timeout, fps, max_pixels, trust)
+        if isinstance(found, BaseSource):
+            return found
+        capture = _address(source, frame_timeout, trust, found or "something")
+    else:
+        capture = _address(source, frame_timeout, trust)
+    width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    check_size(width, height, redact(source), max_pixels)
     if capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0:
         return Stream(capture, redact(source), frame_timeout)
     return Video(
@@ -79,14 +104,19 @@ class Stream(BaseSource):
         self._capture.release()
 
 
-def _address(address: str, frame_timeout: float) -> cv2.VideoCapture:
+def _address(address: str, frame_timeout: float, trust: Trust, media_type: str = "") -> cv2.VideoCapture:
+    """Open an address with FFmpeg; `media_type` is what its server says that it sends, where that is known."""
     timeout = round(frame_timeout * 1000)
     parameters = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout)
-    capture = open_capture(address, cv2.CAP_FFMPEG, parameters)
+    scheme = address.partition("://")[0].lower()
+    if scheme == "rtsps":
+        check_certificate(address, frame_timeout, trust)
+    with trust.ffmpeg() if scheme in ("https", "rtsps") else nullcontext():
+        capture = open_capture(address, cv2.CAP_FFMPEG, parameters)
     if capture is None:
-        raise SourceError(
-            f"{redact(address)} cannot be opened as a stream in {frame_timeout:g} s; are address and password right?"
-        )
+        nothing = f"the server sends {media_type}, in which FFmpeg finds no video"
+        cause = nothing if media_type else find_cause(address, frame_timeout, trust)
+        raise SourceError(f"{redact(address)} cannot be opened as a stream: {cause}")
     return capture
 
 
