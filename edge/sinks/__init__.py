@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -43,18 +45,33 @@ class OutputClosed(Exception):
 
 @contextmanager
 def guard_stdout() -> Iterator[None]:
-    """Turn errors of writing to stdout into the project's own.
+    """Turn errors of writing to stdout into the project's own; of a file, a line that was begun is removed then.
 
     Raises:
         OutputClosed: The reader closed the pipe.
         SinkError: Anything else, such as a full disk.
     """
+    end = _end_of_stdout()
     try:
         yield
     except OSError as error:
         with suppress(OSError, ValueError):  # a stdout that is no file has no descriptor
+            if end is not None:
+                os.ftruncate(sys.stdout.fileno(), end)
             # Python flushes stdout once more at exit, and would fail with the same error there
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             raise OutputClosed("the reader of stdout closed the pipe") from None
         raise SinkError(f"stdout cannot be written: {error.strerror}") from None
+
+
+def _end_of_stdout() -> int | None:
+    """The size of the file that stdout is, where the next line is appended to it; None for anything else."""
+    with suppress(OSError, ValueError):
+        descriptor = sys.stdout.fileno()
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            appends = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND
+            if appends or os.lseek(descriptor, 0, os.SEEK_CUR) == status.st_size:
+                return status.st_size
+    return None

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks import guard_stdout
 from fer_edge.edge.sinks.line_file import ForeignFile, LineFile
-from fer_edge.edge.sinks.stdout import require_stdout
+from fer_edge.edge.sinks.stdout import require_stdout, write_line
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +70,7 @@ class LineWriter:
     def write(self, line: str) -> None:
         """Write a line; `line` has no newline."""
         if self.target == "-":
-            with guard_stdout():
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
+            write_line(line)
             return
         data = f"{line}\n".encode()
         try:

@@ -8,6 +8,7 @@ import select
 import sys
 
 from fer_edge.edge.errors import SinkError
+from fer_edge.edge.sinks import guard_stdout
 
 
 def require_stdout() -> None:
@@ -34,3 +35,29 @@ def stdout_is_ready() -> bool:
         return bool(select.select([], [sys.stdout], [], 0)[1])
     except (OSError, ValueError):  # no file: it does not block
         return True
+
+
+def write_line(line: str) -> None:
+    """Write a line to stdout at once, all of it: Python's own stream drops what does not fit where it is unbuffered.
+
+    Args:
+        line: The line without its newline.
+
+    Raises:
+        OutputClosed: The reader closed the pipe.
+        SinkError: It cannot be written.
+    """
+    with guard_stdout():
+        sys.stdout.flush()
+        try:
+            descriptor = sys.stdout.fileno()
+        except (OSError, ValueError):  # no file: somebody else's stream
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+            return
+        data = f"{line}\n".encode(sys.stdout.encoding, sys.stdout.errors or "strict")
+        while data:
+            try:
+                data = data[os.write(descriptor, data) :]
+            except BlockingIOError:  # a pipe that its reader made so
+                select.select([], [descriptor], [])

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -138,23 +141,117 @@ def test_a_device_is_not_rotated() -> None:
         JsonlSink("/dev/null", Rotation(10, 1))
 
 
+@pytest.mark.faults
+def test_a_pipe_that_does_not_block_gets_every_line() -> None:
+    code = (
+        "import os; os.set_blocking(1, False); from fer_edge.edge.sinks.line_writer import LineWriter; "
+        "lines = LineWriter('-'); [lines.write(str(number) + 1000 * 'x') for number in range(300)]"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert [line.rstrip("x\n") for line in process.stdout] == [str(number) for number in range(300)]
+    assert process.wait() == 0
+
+
+# full disks, for which a limit on the size of files stands in
+
+LIMIT = 1000
+
+
+def limited(limit: int = LIMIT) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
 FULL_DISK = """
-import resource, sys; from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.line_writer import LineWriter
-limit = int(sys.argv[2]); resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-lines = LineWriter(sys.argv[1])
+import sys; from fer_edge.edge.errors import SinkError; from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
+rotation = Rotation(int(sys.argv[2]), 3) if len(sys.argv) > 2 else None
 try:
+    lines = LineWriter(sys.argv[1], rotation=rotation)
     for index in range(100):
         lines.write(f"{index:020d}")
 except SinkError as error:
-    print(error)
+    print(error, file=sys.stderr)
 """
+WHOLE = [f"{index:020d}" for index in range(LIMIT // 21)]
 
 
-def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
-    """A limit on the file's size stands in for the disk."""
+@pytest.mark.faults
+@pytest.mark.parametrize("rotate", [(), ("100000",)])
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path, rotate: tuple[str, ...]) -> None:
     path = tmp_path / "out"
-    limit = 1000
-    command = [sys.executable, "-c", FULL_DISK, str(path), str(limit)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{path} cannot be written: File too large\n"
-    assert path.read_text() == "".join(f"{index:020d}\n" for index in range(limit // 21))
+    command = [sys.executable, "-c", FULL_DISK, str(path), *rotate]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=limited)
+    assert done.stderr == f"{path} cannot be written: File too large\n"
+    assert path.read_text().split("\n") == [*WHOLE, ""]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("mode", ["w", "a"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_stdout_leaves_whole_lines(tmp_path: Path, mode: str, unbuffered: str) -> None:
+    path = tmp_path / "out"
+    path.write_text("before\n")
+    with path.open(mode) as stdout:
+        command = [sys.executable, "-c", FULL_DISK, "-"]
+        done = subprocess.run(
+            command,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: limited(LIMIT + 7),
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert done.stderr == "stdout cannot be written: File too large\n"
+    expected = [*WHOLE, ""] if mode == "w" else ["before", *WHOLE, ""]
+    assert path.read_text().split("\n") == expected
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("/dev/full", "No space left on device"),
+        ("/proc/self/status", "Permission denied|Invalid argument|Input/output error"),
+        ("/proc/none", "No such file or directory"),
+        ("/", "Is a directory"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_the_cause_is_named(target: str, reason: str, mistake: Callable[..., str], clip: Path) -> None:
+    for option in ("--jsonl", "--csv"):
+        line = mistake("run", "--source", clip, "--show", "none", option, target, "--quiet")
+        assert re.fullmatch(rf"fer-edge: {target} cannot be written: ({reason})", line)
+
+
+@pytest.mark.faults
+def test_what_a_disk_takes_only_at_the_end_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As network file systems do; the system's answer stands in for one."""
+    lines = LineWriter(str(tmp_path / "o"))
+    lines.write("one")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(SinkError, match="cannot be written: Input/output error"):
+        lines.close()
+
+
+@pytest.mark.faults
+def test_a_file_that_is_not_ours_is_kept(tmp_path: Path) -> None:
+    for start in ("notes without an end", "\0" * 100, "dear diary\n", "x" * (2 << 20)):
+        path = tmp_path / "o.jsonl"
+        path.write_text(start)
+        with pytest.raises(SinkError, match="holds something else"):
+            JsonlSink(str(path), Rotation(1000, 0))
+        assert path.read_text() == start
+        JsonlSink(str(path), Rotation(1000, 1)).close()
+        assert path.read_text() == "" and (tmp_path / "o.jsonl.1").read_text() == start
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("torn", ['{"fra', "{", '{"frame": 3}' + 500 * "\0"])
+def test_a_power_cut_costs_one_line(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / "o.jsonl"
+    whole = "".join(json.dumps({"frame": index}) + "\n" for index in range(3))
+    path.write_text(whole + torn)
+    sink = JsonlSink(str(path), Rotation(10_000, 1))
+    sink.show(at(0.3), [])
+    sink.close()
+    assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == [0, 1, 2, 3]

@@ -140,7 +140,16 @@ def other_process(code: str) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize(("option", "name"), [("--jsonl", "o"), ("--csv", "o"), ("--snapshot-dir", "folder")])
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("--jsonl", "o"),
+        ("--csv", "o"),
+        ("--snapshot-dir", "folder"),
+        ("--save-video", "v.avi"),
+        ("--save-picture", "p.png"),
+    ],
+)
 def test_the_second_of_two_processes_is_refused(
     option: str, name: str, camera: str, mistake: Callable[..., str], clip: Path, tmp_path: Path
 ) -> None:
@@ -148,9 +157,10 @@ def test_the_second_of_two_processes_is_refused(
     other, lines = "--jsonl" if option == "--csv" else "--csv", tmp_path / "lines"
     first = start("--source", camera, "--show", "none", option, output, other, lines)
     try:
-        wait_for(first, lambda: output.exists() and lines.exists() and lines.stat().st_size > 0)
-        os.symlink(output, tmp_path / "link")
-        for path in (output, tmp_path / "link"):
+        wait_for(first, lambda: lines.exists() and lines.stat().st_size > 0)
+        link = tmp_path / f"link{output.suffix}"
+        os.symlink(output, link)
+        for path in (output, link):
             for rotated in ((), ("--rotate-mb", 1, other, tmp_path / "other")):
                 line = mistake("run", "--source", clip, "--show", "none", *rotated, option, path)
                 assert line == f"fer-edge: {path} is in use by another fer-edge process; give each run its own"
