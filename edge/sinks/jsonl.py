@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +46,10 @@ class JsonLines:
 
     def write(self, record: dict[str, Any]) -> None:
         """Write one object."""
-        self._lines.write(json_text(record))
+        text = json_text(record)
+        if self._lines.target == "-" and not text.isascii() and "utf" not in str(sys.stdout.encoding).lower():
+            text = json.dumps(json.loads(text))  # stdout's encoding, such as Latin-1, would make invalid JSON of it
+        self._lines.write(text)
 
     def close(self) -> None:
         """Close the file."""

@@ -81,6 +81,8 @@ def load_picture(
         raise SourceError("an empty path was given, expected a picture; is a variable not set?")
     try:
         data = _read_file(path, max_pixels, pipes)
+        if data.startswith((b"PF", b"Pf")):  # OpenCV would round its pixels from 0 to 1, and give a black picture
+            raise SourceError(f"{path} has floating-point pixels; convert it to 8 or 16 bits, to a PNG for instance")
         header = read_header(data)
         if header is not None:
             check_size(header.width, header.height, path, max_pixels)

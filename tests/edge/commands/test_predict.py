@@ -217,6 +217,19 @@ def test_what_is_left_out_of_a_folder_is_counted(folder: Path) -> None:
     assert "2 hidden files or folders\n" in result.stderr and "sub-folder" not in result.stderr
 
 
+def test_json_is_valid_in_any_encoding_of_stdout(tmp_path: Path) -> None:
+    path = tmp_path / "é 日本 😀.jpg"
+    path.write_bytes(PORTRAIT.read_bytes())
+    for encoding in ("latin-1", "ascii", "utf-8"):
+        done = subprocess.run(
+            [*PREDICT, path, "--faces-cropped", "--jsonl", "-"],
+            capture_output=True,
+            env=os.environ | {"PYTHONIOENCODING": encoding},
+            timeout=LIMIT,
+        )
+        assert json.loads(done.stdout.decode())["path"] == str(path), done.stderr
+
+
 @pytest.mark.faults
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     """Each is read and told apart; the results are valid UTF-8, whatever the names are."""

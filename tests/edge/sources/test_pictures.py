@@ -293,6 +293,12 @@ def test_pixels_are_right_in_every_kind_of_picture(tmp_path: Path) -> None:
     assert (read_picture(tmp_path / "bits.png") == np.zeros((30, 40, 3))).all()
 
 
+def test_pixels_from_0_to_1_are_no_black_picture(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.pfm"), cv2.imread(str(PORTRAIT)).astype(np.float32) / 255)
+    with pytest.raises(SourceError, match="floating-point pixels"):
+        read_picture(tmp_path / "a.pfm")
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_of_a_jpeg_in_memory(tmp_path: Path, orientation: int) -> None:
     pixels = cv2.resize(cv2.imread(str(PORTRAIT)), (40, 30))
