@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from fer_edge.edge.commands.picture_inputs import refuse_read_folder
 from fer_edge.edge.config.click_options import flag, info_of
 from fer_edge.edge.errors import FerEdgeError, SinkError, printable
 from fer_edge.edge.expression.ensemble_config import read_ensemble
@@ -20,6 +21,7 @@ from fer_edge.edge.sinks.mqtt.options import MqttOptions
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
 from fer_edge.edge.sinks.output_paths import STDOUT, refuse_shared_files
 from fer_edge.edge.sources.options import SourceOptions
+from fer_edge.edge.sources.picture_files import PictureFiles, list_pictures
 from fer_edge.edge.sources.stream import is_pipeline
 from fer_edge.edge.tflite.card import card_path
 from fer_edge.edge.types import Source
@@ -75,7 +77,7 @@ def refuse_shared_paths(
             "--snapshot-dir": _given(outputs.events.snapshot_dir),
         },
         {
-            "--source": source_files(source.source or ""),
+            "--source": source_files(source),
             "--config": _given(config),
             "--model": model_files(pipeline.model),
             "--detector": [pipeline.detector] if os.path.isfile(pipeline.detector) else [],
@@ -83,19 +85,30 @@ def refuse_shared_paths(
             "--mqtt-ca": _given(outputs.mqtt.mqtt_ca),
         },
     )
+    if files.save_picture and (found := _folder(source)) is not None:
+        refuse_read_folder("--save-picture", files.save_picture.parent, found.folders, source.recursive)
 
 
 def _given(path: Path | str | None) -> list[Path | str]:
     return [path] if path else []
 
 
-def source_files(source: str) -> list[Path | str]:
+def source_files(options: SourceOptions) -> list[Path | str]:
     """The files that --source reads: itself, the pictures in a folder, and those that a pipeline names."""
-    if os.path.isdir(source):
-        return [each.path for each in os.scandir(source)]
+    source = options.source or ""
+    if (found := _folder(options)) is not None:
+        return list(found.paths)
     if is_pipeline(source):
         return [word.partition("=")[2].strip("\"'") for word in source.split() if "=" in word]
     return _given(local_path(source).removeprefix("file:"))
+
+
+def _folder(options: SourceOptions) -> PictureFiles | None:
+    """The pictures of the folder that --source names; None where it names none, or one without pictures."""
+    path = local_path(options.source or "")
+    with suppress(FerEdgeError):
+        return list_pictures(Path(path), options.recursive) if path and os.path.isdir(path) else None
+    return None
 
 
 def model_files(model: str) -> list[Path]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_edge.edge.errors import SinkError, SourceError, printable
-from fer_edge.edge.files import file_identity
+from fer_edge.edge.errors import SinkError, SourceError, printable, redact
+from fer_edge.edge.files import file_identity, local_path
 from fer_edge.edge.sources.picture_files import list_pictures
 from fer_edge.edge.sources.pictures import LoadedPicture, read_pictures
 
@@ -22,6 +22,26 @@ class _Input:
     path: Path
     error: SourceError | None = None
     listed: bool = False  # found in a folder, not named
+
+
+def refuse_read_folder(flag: str, folder: Path, read: Set[tuple[int, int] | None], recursive: bool) -> None:
+    """Check that pictures are not written where the next run would read them.
+
+    Args:
+        flag: The output's option, for the error.
+        folder: Where they are to be written; it need not exist.
+        read: Identities of the folders that are read, as in `PictureFiles.folders`.
+        recursive: Whether what is in their sub-folders is read, too.
+
+    Raises:
+        SinkError: They would be read.
+    """
+    places = [folder.absolute(), *folder.absolute().parents] if recursive else [folder]
+    if {file_identity(place) for place in places} & (read - {None}):
+        raise SinkError(
+            f"{flag}: {folder} is a folder that is read, and the next run would read the annotated pictures, too; "
+            "give a folder outside"
+        )
 
 
 class PictureInputs:
@@ -70,23 +90,18 @@ class PictureInputs:
         Raises:
             SinkError: It would be read.
         """
-        if file not in (None, "-") and file_identity(file) in {file_identity(each.path) for each in self._inputs} - {
-            None
-        }:
+        pictures = {file_identity(each.path) for each in self._inputs} - {None}
+        if file is not None and file != "-" and file_identity(file) in pictures:
             raise SinkError(f"--jsonl: {file} is one of the pictures; give another name")
-        if folder is None:
-            return
-        places = [folder.absolute(), *folder.absolute().parents] if self._recursive else [folder]
-        if {file_identity(place) for place in places} & (self._folders - {None}):
-            raise SinkError(
-                f"--save: {folder} is a folder that is read, and the next run would read the annotated pictures too; "
-                "give a folder outside"
-            )
+        if folder is not None:
+            refuse_read_folder("--save", folder, self._folders, self._recursive)
 
     def _add(self, argument: str) -> None:
         if not argument:
             raise SourceError("an empty path was given, expected a picture or a folder; is a variable not set?")
-        path = Path(argument)
+        path = Path(local_path(argument))
+        if "://" in argument and not path.exists():
+            raise SourceError(f"{redact(argument)} is no file; for a camera or stream use fer-edge run --source")
         found = list_pictures(path, self._recursive)
         self._folders |= found.folders
         self._inputs += [_Input(each, listed=bool(found.folders)) for each in found.paths]

@@ -172,6 +172,15 @@ def test_outputs_are_neither_read_nor_one_file(folder: Path, tmp_path: Path, mis
     assert not (tmp_path / "new").exists() and model.read_bytes() == b""
 
 
+def test_addresses(tmp_path: Path) -> None:
+    path = tmp_path / "a b.jpg"
+    path.write_bytes(PORTRAIT.read_bytes())
+    assert [len(each["faces"]) for each in records(predict(f"file://{tmp_path}/a%20b.jpg", "--jsonl", "-"))] == [1]
+    result = predict("rtsp://user:secret@camera/1")
+    assert result.exit_code == 2 and "secret" not in result.stderr
+    assert result.stderr.startswith("fer-edge: rtsp://camera/1 is no file; ")
+
+
 def test_a_missing_path_is_an_error_and_nothing_else() -> None:
     result = predict("nowhere.png", "--jsonl", "-")
     assert (result.exit_code, result.stdout) == (2, "")

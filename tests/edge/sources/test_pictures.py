@@ -270,6 +270,24 @@ def test_a_picture_without_a_suffix_is_none_of_a_row(tmp_path: Path) -> None:
         assert len(found) == count and problem is None
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "words", [["--save-picture", "new.png"], ["--csv", "sub/x.jpg"], ["--save-picture", "sub/y.png"]]
+)
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_no_output_among_the_pictures_of_a_folder(
+    album: Path, mistake: Callable[..., str], words: list[str], form: str
+) -> None:
+    """A picture that is read is not overwritten, and a new one would be read by the next run."""
+    (album / "sub").mkdir()
+    (album / "sub" / "x.jpg").write_bytes(PORTRAIT.read_bytes())
+    before = {path: path.read_bytes() for path in album.rglob("*.*")}
+    flag, output = words
+    line = mistake("run", "--show", "none", "--recursive", "--source", form.format(album), flag, album / output)
+    assert flag in line and output in line + str(album / output)
+    assert {path: path.read_bytes() for path in album.rglob("*.*")} == before
+
+
 def test_pixels_are_right_in_every_kind_of_picture(tmp_path: Path) -> None:
     """Gray, 16 bits, transparency, a palette, one bit: 8-bit BGR, and gray where that is asked for."""
     pixels = cv2.resize(cv2.imread(str(PORTRAIT)), (40, 30))
