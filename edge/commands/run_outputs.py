@@ -74,7 +74,7 @@ def open_sinks(closing: ExitStack, source: Source, model: str, outputs: Outputs)
     """
     check_outputs(source, outputs)
     for path in (outputs.files.save_video, outputs.files.save_picture):
-        if path is not None and (not path.exists() or path.is_file()) and path.parent.is_dir():
+        if path is not None and (not os.path.exists(path) or os.path.isfile(path)) and os.path.isdir(path.parent):
             closing.callback(FileLock(path).close)
     sinks = []
     files, displays = _files(source, outputs.files), _displays(source, outputs)

@@ -70,6 +70,32 @@ def refuse_shared_files(
         written |= mine
 
 
+def check_replaceable(path: Path) -> None:
+    """Check, at the start of a run, that a file may be written here at its end.
+
+    Args:
+        path: A file that is there, and is then replaced, or none.
+
+    Raises:
+        SinkError: The folder is not writable, or the name is that of a folder, pipe, device or read-only file.
+    """
+    real = Path(os.path.realpath(path))
+    if not os.path.isdir(real.parent) or not os.access(real.parent, os.W_OK | os.X_OK):
+        raise SinkError(f"{path} cannot be written: {path.parent} is not a writable folder")
+    try:
+        mode = os.stat(real).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SinkError(f"{path} cannot be written: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
+        raise SinkError(f"{path} cannot be written: it is a folder; add the file's name")
+    if not stat.S_ISREG(mode):
+        raise SinkError(f"{path} cannot be written: it is no regular file, which alone can be replaced at the end")
+    if not os.access(real, os.W_OK):
+        raise SinkError(f"{path} cannot be written: it is there, and read-only")
+
+
 def goes_to_stdout(path: Path | str | None) -> bool:
     """Whether an output ends up in the file or pipe that stdout is: -, /dev/stdout, or the file's own name."""
     return path is not None and bool(file_keys(path) & file_keys(STDOUT))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import SinkError, printable
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.sinks.draw import annotate
+from fer_edge.edge.sinks.output_paths import check_replaceable
 from fer_edge.edge.types import Frame, Prediction
 
 
@@ -45,8 +45,7 @@ class PictureSink:
     def __init__(self, path: Path) -> None:
         if not cv2.haveImageWriter(f"x{printable(path.suffix)}"):
             raise SinkError(f"{path}: OpenCV cannot write a '{path.suffix}' picture; use .png or .jpg")
-        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-            raise SinkError(f"{path} cannot be written: {path.parent} is not a writable folder")
+        check_replaceable(path)
         self._path = path
         self._last: tuple[Frame, Sequence[Prediction]] | None = None
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -17,7 +15,7 @@ from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.recording.part_file import PartFile
 from fer_edge.edge.sinks.recording.recorder import FORMATS, Recorder
-from fer_edge.edge.sinks.recording.timeline import Timeline, live_rate, recorded_rate
+from fer_edge.edge.sinks.recording.timeline import Timeline, live_rate, measured_rate, recorded_rate
 from fer_edge.edge.types import Frame, Prediction
 
 log = logging.getLogger(__name__)
@@ -31,12 +29,15 @@ MAX_GAP = 2.0
 MAX_RECORDING_GAP = 60.0
 """The same for a recording, such as one of a screen, which has a frame only when something changes."""
 
-MIN_FREE_BYTES = 4 << 20
-"""Free disk space below which writing stops, so that other programs can go on."""
+LONG_GAP = 4
+"""Usual times between two frames that are filled in any case, of a source that has one in a minute."""
 
-SMALL_DISK_BYTES = 64 << 20
-"""Size of a disk that may be filled to the last byte."""
+LOGGED_GAP = 10.0
+"""Seconds that are left out from which on a line says so."""
 
+
+MIN_SIDE = 16
+"""Pixels; a block of the codecs, which not all of them encode in part."""
 
 MAX_LOAD, AVERAGING = 0.5, 0.1
 """Share of the time between two pictures beyond which encoding one is too slow to repeat any: a live source would get
@@ -62,8 +63,6 @@ class VideoSink:
     def __init__(self, path: Path, fps: float | None, segment: float | None = None) -> None:
         if path.suffix.lower() not in FORMATS:
             raise SinkError(f"{path}: expected a name that ends in {', '.join(list(FORMATS)[:-1])} or .avi")
-        if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK | os.X_OK):
-            raise SinkError(f"{path} cannot be written: {path.parent} is not a writable folder")
         self._path, self._fps, self._segment = path, fps, segment
         self._file = PartFile(path)
         self._buffer: list[tuple[float, NDArray[np.uint8]]] = []
@@ -88,8 +87,10 @@ class VideoSink:
         frames, self._buffer = self._buffer, []
         times = [time for time, _ in frames]
         rate = live_rate(times) if self._fps is None else recorded_rate(self._fps, times)
-        self._timeline = timeline = Timeline(rate, MAX_GAP if self._fps is None else MAX_RECORDING_GAP)
-        height, width = (max(2, side // 2 * 2) for side in frames[0][1].shape[:2])  # codecs need even sides
+        usual_gap = 1 / (measured_rate(times) or rate)
+        max_gap = max(MAX_GAP if self._fps is None else MAX_RECORDING_GAP, LONG_GAP * usual_gap)
+        self._timeline = timeline = Timeline(rate, max_gap)
+        height, width = (max(MIN_SIDE, side // 2 * 2) for side in frames[0][1].shape[:2])  # codecs need even sides
         self._size = (width, height)
         self._recorder = Recorder(self._path, self._file, self._size, rate, self._segment)
         for time, picture in frames:
@@ -97,10 +98,7 @@ class VideoSink:
 
     def _write(self, timeline: Timeline, time: float, picture: NDArray[np.uint8]) -> None:
         assert self._recorder is not None
-        disk = shutil.disk_usage(self._path.parent)
-        if disk.free < MIN_FREE_BYTES and disk.total > SMALL_DISK_BYTES:
-            raise SinkError(f"{self._path}: the disk is full after {timeline.count} frames, which are kept")
-        if (gap := timeline.left_out(time)) > 0:
+        if (gap := timeline.left_out(time)) >= LOGGED_GAP:
             log.info("%s: %.0f s without a picture are left out", self._path, gap)
         repeats, shown = timeline.place(time)
         if not shown:

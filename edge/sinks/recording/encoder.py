@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -33,12 +34,13 @@ VOP_START = b"\0\0\1\xb6"
 """What precedes a picture in MPEG-4; ISO/IEC 14496-2, 6.2.5."""
 
 
-def open_encoder(info: StreamInfo, handle: PacketHandler) -> Encoder:
+def open_encoder(info: StreamInfo, handle: PacketHandler, folder: Path) -> Encoder:
     """Open the encoder of a stream.
 
     Args:
         info: The stream.
         handle: Gets each packet, from a thread of the encoder's.
+        folder: A writable folder, for a moment, where there is no other for temporary files.
 
     Returns:
         The encoder.
@@ -46,7 +48,7 @@ def open_encoder(info: StreamInfo, handle: PacketHandler) -> Encoder:
     Raises:
         SinkError: This OpenCV cannot encode it.
     """
-    return JpegEncoder(handle) if info.codec == "mjpeg" else PipeEncoder(info, handle)
+    return JpegEncoder(handle) if info.codec == "mjpeg" else PipeEncoder(info, handle, folder)
 
 
 class JpegEncoder:
@@ -56,7 +58,9 @@ class JpegEncoder:
         self._handle = handle
 
     def encode(self, picture: NDArray[np.uint8]) -> None:
-        _, data = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+        done, data = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+        if not done:
+            raise SinkError(f"a picture of {picture.shape[1]}x{picture.shape[0]} is too large for JPEG")
         self._handle(Packet(data.tobytes(), True))
 
     def close(self) -> None:
@@ -70,14 +74,14 @@ class PipeEncoder:
     program is killed; behind the pipe, each packet is ours as soon as it is encoded.
     """
 
-    def __init__(self, info: StreamInfo, handle: PacketHandler) -> None:
+    def __init__(self, info: StreamInfo, handle: PacketHandler, folder: Path) -> None:
         self._codec, self._handle = info.codec, handle
         self._error: BaseException | None = None
         self._handled, self._prompt = threading.Semaphore(0), True
         try:
-            self._writer, self._pipe = _open_writer(info)
+            self._writer, self._pipe = _open_writer(info, folder)
         except OSError as error:
-            raise SinkError(f"no pipe can be created in {error.filename}: {error.strerror}") from None
+            raise SinkError(f"no pipe to the encoder can be created in {folder}: {error.strerror}") from None
         self._thread = threading.Thread(target=self._pump, name="recording", daemon=True)
         self._thread.start()
 
@@ -110,9 +114,12 @@ class PipeEncoder:
                     self._handled.release()
 
 
-def _open_writer(info: StreamInfo) -> tuple[cv2.VideoWriter, int]:
+def _open_writer(info: StreamInfo, spare: Path) -> tuple[cv2.VideoWriter, int]:
     """OpenCV's writer, and the descriptor from which its output is read; SinkError where it cannot encode this."""
-    folder = tempfile.mkdtemp(prefix="fer-edge-")
+    try:
+        folder = tempfile.mkdtemp(prefix="fer-edge-")
+    except OSError:  # a read-only system whose only writable folder is the recording's
+        folder = tempfile.mkdtemp(prefix=".fer-edge-", dir=spare)
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.mkfifo("video.avi", 0o600, dir_fd=handle)

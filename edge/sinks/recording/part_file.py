@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,9 +15,17 @@ from time import monotonic
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.files import NEW_FILE_MODE
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
+from fer_edge.edge.sinks.output_paths import check_replaceable
 
 SYNC_INTERVAL = 5.0
 """Seconds of a recording that a power cut may cost: as often, what is written goes to the disk."""
+
+
+MIN_FREE_BYTES = 4 << 20
+"""Free disk space below which writing stops, so that other programs can go on."""
+
+SMALL_DISK_BYTES = 64 << 20
+"""Size of a disk that may be filled to the last byte."""
 
 
 class PartFile:
@@ -29,18 +39,24 @@ class PartFile:
     """
 
     def __init__(self, path: Path) -> None:
+        check_replaceable(path)
         self._target = Path(os.path.realpath(path))
         try:
-            _check_target(self._target)
             self.path, self._descriptor = _create(self._target)
         except OSError as error:
             raise SinkError(f"{path} cannot be written: {error.strerror}") from None
         self.size = 0
+        self._open = True
         self._synced = monotonic()
         self._sync: BackgroundWorker[int] = BackgroundWorker(os.fdatasync, "recording-sync")
 
     def append(self, data: bytes) -> None:
         """Append all of the data; OSError, where it cannot be, leaves the file as it was."""
+        if os.fstat(self._descriptor).st_nlink == 0:
+            raise FileNotFoundError(errno.ENOENT, f"{self.path.name} was removed")
+        disk = os.fstatvfs(self._descriptor)
+        if disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES and disk.f_blocks * disk.f_frsize > SMALL_DISK_BYTES:
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, less than {MIN_FREE_BYTES >> 20} MB are left")
         view = memoryview(data)
         try:
             while view:
@@ -69,41 +85,49 @@ class PartFile:
             path: Another name in its folder.
 
         Raises:
-            SinkError: It cannot be renamed; the message names the file.
+            SinkError: It cannot be renamed; the message names the file. Or it has its name, but part of it did not
+                reach the disk.
         """
         target = self._target if path is None else path
+        loss: OSError | None = None
         try:
             with suppress(FileNotFoundError):
                 os.fchmod(self._descriptor, stat.S_IMODE(os.stat(target).st_mode))
-            with suppress(OSError):
+            try:
+                self._sync.close()
                 self.flush()
-            os.replace(self.path, target)
+            except OSError as error:
+                loss = error
+            self._rename(target)
         except OSError as error:
             raise SinkError(f"{self.path} cannot be renamed to {target.name}: {error.strerror}") from None
         finally:
             self._close()
+        if loss is not None:
+            raise SinkError(f"{target} is not whole on the disk: {loss.strerror}")
+
+    def _rename(self, target: Path) -> None:
+        try:
+            os.replace(self.path, target)
+        except FileNotFoundError:  # it was removed, or renamed, but its content is there as long as it is open
+            self.path, copy = _create(target)
+            with open(copy, "wb") as output, open(self._descriptor, "rb", closefd=False) as content:
+                content.seek(0)
+                shutil.copyfileobj(content, output)
+            os.replace(self.path, target)
 
     def discard(self) -> None:
-        """Close and remove a file in which nothing is."""
-        self._close()
-        with suppress(OSError):
-            self.path.unlink()
+        """Close and remove a file in which nothing is; one that was published stays."""
+        if self._open:
+            self._close()
+            with suppress(OSError):
+                self.path.unlink()
 
     def _close(self) -> None:
+        self._open = False
         with suppress(OSError):
             self._sync.close()
         os.close(self._descriptor)
-
-
-def _check_target(target: Path) -> None:
-    """Raise OSError where the name is taken by what a file must not replace."""
-    if target.is_dir():
-        raise IsADirectoryError(0, "it is a folder")
-    if target.exists():
-        if not target.is_file():
-            raise OSError(0, "it is no regular file, and a video is renamed when it is complete")
-        if not os.access(target, os.W_OK):
-            raise PermissionError(0, "the file that exists is not writable")
 
 
 def _create(target: Path) -> tuple[Path, int]:
@@ -111,8 +135,20 @@ def _create(target: Path) -> tuple[Path, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     for part in _part_names(target):
         with suppress(FileExistsError):
-            return part, os.open(part, flags, NEW_FILE_MODE)
+            descriptor = os.open(part, flags, NEW_FILE_MODE)
+            _write_folder_to_disk(part.parent)
+            return part, descriptor
     raise AssertionError("there is always another name")
+
+
+def _write_folder_to_disk(folder: Path) -> None:
+    """Let a power cut leave the name of a new file."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _part_names(target: Path) -> Iterator[Path]:

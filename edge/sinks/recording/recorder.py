@@ -67,7 +67,7 @@ class Recorder:
         self._numbers: deque[int] = deque()  # of the pictures that are being encoded
         self._first = self._in_file = self.written = 0
         self._begun = datetime.now()
-        self._encoder = open_encoder(self._info, self._handle)
+        self._encoder = open_encoder(self._info, self._handle, file.path.parent)
 
     def write(self, picture: NDArray[np.uint8], number: int) -> None:
         """Write one picture.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import Sink
 from fer_edge.edge.sinks.recording import avi
 from fer_edge.edge.sinks.recording.timeline import recorded_rate
-from fer_edge.edge.sinks.video import MAX_GAP, MAX_RECORDING_GAP, VideoSink
+from fer_edge.edge.sinks.video import MAX_GAP, MAX_RECORDING_GAP, MIN_SIDE, VideoSink
 from fer_edge.edge.types import Frame
 
 STEP = 8
@@ -160,6 +161,14 @@ def test_the_rate_of_a_recording(header: float, real: float, rate: float) -> Non
 def test_frames_without_times_follow_at_the_headers_rate(tmp_path: Path) -> None:
     record(tmp_path / "out.mp4", [0.0] * 5 + [float("nan")] * 15, 25.0)
     assert decoded(tmp_path / "out.mp4") == (list(range(20)), 25.0)
+
+
+@pytest.mark.parametrize("fps", [None, 1.0])
+def test_a_source_with_a_frame_in_half_a_minute_keeps_its_moments(tmp_path: Path, fps: float | None) -> None:
+    times = [30.0 * index for index in range(12)]
+    record(tmp_path / "out.mp4", times, fps)
+    frames, rate = decoded(tmp_path / "out.mp4")
+    assert [frames.index(number) / rate for number in range(12)] == times
 
 
 @pytest.mark.parametrize("fps", [None, 20.0])
@@ -313,11 +322,34 @@ def test_no_room_for_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sink = VideoSink(tmp_path / "out.mp4", 10.0)
     show_all(sink, 15)
-    monkeypatch.setattr("fer_edge.edge.sinks.video.MIN_FREE_BYTES", 1 << 62)
-    with pytest.raises(SinkError, match="the disk is full after 15 frames"):
+    monkeypatch.setattr("fer_edge.edge.sinks.recording.part_file.MIN_FREE_BYTES", 1 << 62)
+    with pytest.raises(SinkError, match=r"No space left on device, .* the 15 pictures before it are kept"):
         sink.show(frame(15, 1.5), [])
     sink.close()
     assert decoded(tmp_path / "out.mp4")[0] == list(range(15))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("segment", [None, 5.0])
+def test_a_recording_whose_file_is_removed(tmp_path: Path, segment: float | None) -> None:
+    """By `rm`: what is still open is copied, and one line says so; by `rm -r`: one line."""
+    sink = VideoSink(tmp_path / "out.mp4", 10.0, segment)
+    show_all(sink, 11)
+    (tmp_path / "out.part.mp4").unlink()
+    with pytest.raises(SinkError, match=r"out\.part\.mp4 was removed; the 11 pictures before it are kept"):
+        sink.show(frame(11, 1.1), [])
+    sink.close()
+    (video,) = tmp_path.iterdir()
+    assert decoded(video)[0] == list(range(11))
+
+    (tmp_path / "gone").mkdir()
+    sink = VideoSink(tmp_path / "gone" / "out.mp4", 10.0, segment)
+    show_all(sink, 12)
+    shutil.rmtree(tmp_path / "gone")
+    with pytest.raises(SinkError, match="was removed"):
+        sink.show(frame(12, 1.2), [])
+    with pytest.raises(SinkError, match="No such file"):
+        sink.close()
 
 
 # segments
@@ -381,6 +413,33 @@ def test_a_video_whose_name_is_not_utf8(tmp_path: Path, monkeypatch: pytest.Monk
     assert os.listdir(folder) == [path.name]
     path.rename(tmp_path / f"out{suffix}")
     assert decoded(tmp_path / f"out{suffix}")[0] == list(range(20))
+
+
+def test_a_system_without_a_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    record(tmp_path / "out.mp4", steady(20, 10), 10.0)
+    assert os.listdir(tmp_path) == ["out.mp4"]
+    assert decoded(tmp_path / "out.mp4")[0] == list(range(20))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 19), (2160, 3840)])
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".avi"])
+def test_sizes_of_pictures(tmp_path: Path, suffix: str, size: tuple[int, int]) -> None:
+    sink = VideoSink(tmp_path / f"out{suffix}", 10.0)
+    for index in range(2):
+        sink.show(Frame(np.full((*size, 3), 90, np.uint8), index, index / 10), [])
+    sink.close()
+    picture = cv2.VideoCapture(str(tmp_path / f"out{suffix}")).read()[1]
+    assert picture.shape == (*(max(MIN_SIDE, side // 2 * 2) for side in size), 3)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".avi"])
+def test_a_size_that_no_encoder_takes(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]) -> None:
+    sink = VideoSink(tmp_path / f"out{suffix}", 10.0)
+    sink.show(Frame(np.zeros((16, 70_000, 3), np.uint8), 0, 0.0), [])
+    with pytest.raises(SinkError, match="70000x16"):
+        sink.close()
+    assert os.listdir(tmp_path) == []
 
 
 def test_an_encoder_that_is_missing(
