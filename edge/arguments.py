@@ -22,6 +22,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "int": lambda value: isinstance(value, Integral) and not isinstance(value, bool),
     "float": lambda value: isinstance(value, Real) and not isinstance(value, bool),
     "str": lambda value: isinstance(value, str),
+    "Path": lambda value: isinstance(value, str | os.PathLike),
     "bool": lambda value: isinstance(value, bool),
     "None": lambda value: value is None,
 }

@@ -38,7 +38,7 @@ class Trust:
             SourceError: The CA file cannot be read, or holds no certificate.
         """
         try:
-            context = ssl.create_default_context(cafile=self.ca)
+            context = ssl.create_default_context(cafile=self.ca or None)
         except OSError as error:  # an ssl.SSLError is one, too
             reason = "not a certificate in PEM format" if isinstance(error, ssl.SSLError) else error.strerror
             raise SourceError(f"--source-ca {self.ca}: {reason}") from None
