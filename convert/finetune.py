@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from fer_edge.convert.checkpoint import Checkpoint
 from fer_edge.convert.options import TuningOptions
+from fer_edge.edge.errors import TrainingError
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import EMOTIONS
@@ -49,6 +51,9 @@ def finetune(
 
     Returns:
         A row per epoch: `epoch`, `val_accuracy`, and from epoch 1 on `loss` and `seconds`.
+
+    Raises:
+        TrainingError: The loss, or a logit on the val split, is no number.
     """
     train = dataset.split("train")
     accuracy = _accuracy_function(student, dataset.split("val"))
@@ -71,7 +76,7 @@ def finetune(
             "seconds": round(time.monotonic() - start, 1),
         }
         if row["val_accuracy"] >= max(earlier["val_accuracy"] for earlier in rows):
-            best = student.get_weights()
+            best = _finite_weights(student)
             checkpoint.save(best)
         rows.append(row)
         _logger.info(
@@ -82,6 +87,14 @@ def finetune(
     return rows
 
 
+def _finite_weights(student: Any) -> list[NDArray[Any]]:
+    """A network's weights. Fake quantization clips what explodes, so that the loss may stay a number without them."""
+    weights: list[NDArray[Any]] = student.get_weights()
+    if not all(np.isfinite(each).all() for each in weights):
+        raise TrainingError("fine-tuning: weights are no numbers any more; nothing was written. Lower --learning-rate")
+    return weights
+
+
 def _train_epoch(
     label: str,
     batches: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]],
@@ -89,12 +102,17 @@ def _train_epoch(
     optimizer: Any,
     train_step: Callable[[Any, Any], Any],
 ) -> float:
-    """Train on batches at one learning rate each; returns the mean loss."""
+    """Train on batches at one learning rate each; returns the mean loss, and raises TrainingError where it is none."""
     losses: list[float] = []
     with progress_bar(label, len(rates)) as bar:
         for (views, labels), rate in zip(batches, rates, strict=True):
             optimizer.learning_rate.assign(rate)
             losses.append(float(train_step(views, labels)))
+            if not math.isfinite(losses[-1]):
+                raise TrainingError(
+                    f"{label}, step {len(losses)} of {len(rates)}: the loss is {losses[-1]}; nothing was written. "
+                    "Try a lower --learning-rate"
+                )
             bar.set_postfix_str(f"loss {np.mean(losses[-50:]):.3f}", refresh=False)
             bar.update()
     return float(np.mean(losses))
@@ -140,6 +158,8 @@ def _accuracy_function(model: Any, split: Split, batch: int = 64) -> Callable[[]
         hits = 0
         for i in range(0, len(split), batch):
             logits = forward(tf.constant(network_input(split.faces[i : i + batch], size, channels))).numpy()
+            if not np.isfinite(logits).all():
+                raise TrainingError("the fake-quantized network gives no numbers; try a lower --learning-rate")
             hits += int(np.sum(logits.argmax(axis=1) == split.labels[i : i + batch]))
         return round(hits / len(split), 5)
 

@@ -48,7 +48,9 @@ class TuningOptions:
 
     epochs: int = option(1, "Epochs of quantization-aware fine-tuning.", metavar="N", minimum=0)
     # a short ramp, then half a cosine to 0
-    learning_rate: float = option(1e-4, "Peak learning rate (Adam).", metavar="RATE", minimum=0, open_minimum=True)
+    learning_rate: float = option(
+        1e-4, "Peak learning rate (Adam).", metavar="RATE", minimum=0, maximum=1, open_minimum=True
+    )
     batch_size: int = option(64, "Faces per step.", metavar="N", minimum=1, maximum=65_536)
     steps_per_epoch: int | None = option(
         None,

@@ -88,7 +88,13 @@ def compare(logits: NDArray[np.float32], reference: NDArray[np.float32], split: 
     Returns:
         The `accuracy_figures`, the accuracy drop in percentage points (`drop_points`), and the share of equal top-1
         answers (`agreement`, 0..1).
+
+    Raises:
+        ModelError: A logit is no number.
     """
+    for role, each in (("converted", logits), ("float", reference)):
+        if not np.isfinite(each).all():
+            raise ModelError(f"the {role} model gives no numbers for a face; nothing was written")
     answers, expected = logits.argmax(axis=1), reference.argmax(axis=1)
     accuracy, float_accuracy = (float(np.mean(each == split.labels)) for each in (answers, expected))
     return accuracy_figures(logits, split) | {

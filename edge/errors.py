@@ -35,6 +35,10 @@ class ModelError(FerEdgeError):
     """A model file, model card or ensemble is missing, altered or of another kind."""
 
 
+class TrainingError(FerEdgeError):
+    """A training or fine-tuning cannot go on: its loss is no number."""
+
+
 class SourceError(FerEdgeError):
     """A camera, video, picture or stream cannot be read."""
 

@@ -165,14 +165,26 @@ def json_text(value: Any, indent: int | None = None) -> str:
     """Make JSON that can be encoded as UTF-8; lone surrogates in its strings are escaped as `printable` does.
 
     Args:
-        value: Anything that JSON can hold.
+        value: Anything that JSON can hold; a float that is infinite or no number, which JSON has not, becomes null.
         indent: Spaces of a level; None for one line.
 
     Returns:
         The JSON.
     """
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_with_null(value), indent=indent, ensure_ascii=False, allow_nan=False)
     return re.sub("[\ud800-\udfff]", lambda match: f"\\{valid_text(match[0])}", text)  # JSON escapes a backslash
+
+
+def _with_null(value: Any) -> Any:
+    """The value with None for each float that JSON has not."""
+    if isinstance(value, dict):
+        return {key: _with_null(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_null(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, value: Any) -> Path:

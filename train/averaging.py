@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from fer_edge.train.backend import keras
 
 
 @contextmanager

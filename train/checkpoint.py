@@ -9,16 +9,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.files import atomic_path, parse_json
+from fer_edge.train.backend import keras
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Dataset, fingerprint
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.training_run import TrainingRun
+from fer_edge.train.weights import check_finite
 
 CHECKPOINT = "checkpoint.npz"
 
@@ -125,5 +126,6 @@ def read_checkpoint(path: Path, identity: RunIdentity) -> tuple[TrainingState, d
         }
         difference = differences[others[0]] if others else f"with another {', '.join(fields)}"
         raise DataError(f"{path} is a run {difference}; resume with the same, or {hint}")
+    check_finite(arrays.values(), path)
     groups = {group: [arrays[key] for key in sorted(arrays) if key.startswith(f"{group}/")] for group in GROUPS}
     return state, groups, groups["best"] or None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import keras
+from fer_edge.train.backend import keras
 
 
 def training_keras() -> Any:

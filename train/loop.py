@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.errors import TrainingError
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.train import architectures
 from fer_edge.train.averaging import averaged_weights
+from fer_edge.train.backend import keras
 from fer_edge.train.batches import augmented_batches, plain_batches, steps_per_epoch
 from fer_edge.train.checkpoint import (
     CHECKPOINT,
@@ -53,6 +55,7 @@ def fit(
     Raises:
         DataError: The data has no train or val split, or the checkpoint belongs to another run.
         ModelError: The initial weights do not fit, or the checkpoint is damaged.
+        TrainingError: The loss is no number.
     """
     soft_targets = soft_targets or SoftTargets()
     faces = training_set(data.split("train"), run.recipe, soft_targets)
@@ -136,6 +139,8 @@ class _Trainer:
         losses = self._run_steps(phase)
         with averaged_weights(self.model, self.optimizer, plain_batches(self.faces, phase.size, recipe)):
             row = validate(self.model, self.val)
+            if not math.isfinite(row["val_loss"]):
+                raise _diverged(phase, state.epoch + 1, f"the validation loss is {row['val_loss']}")
             full = phase.size == self.full_size
             score = row["val_accuracy"] if recipe.keep == "accuracy" else -row["val_loss"]
             better = full and score > state.best_score
@@ -171,11 +176,22 @@ class _Trainer:
                 )
                 if phase.name != "warmup":
                     state.step += 1
-                loss += (float(result["loss"]) - loss) / count
+                step_loss = float(result["loss"])
+                if not math.isfinite(step_loss):
+                    raise _diverged(phase, epoch + 1, f"step {count} of {steps}: the loss is {step_loss}")
+                loss += (step_loss - loss) / count
                 accuracy += (float(result["accuracy"]) - accuracy) / count
                 bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
                 bar.update()
         return {"loss": round(loss, 5), "accuracy": round(accuracy, 5)}
+
+
+def _diverged(phase: Phase, epoch: int, what: str) -> TrainingError:
+    """The error of a loss that is no number, after which all weights are none; what was saved before is untouched."""
+    return TrainingError(
+        f"epoch {epoch} ({phase.name}), {what}; nothing of this epoch was saved. Start again with another --runs "
+        f"folder and a lower --{phase.name}-rate (it is {phase.rate:g})"
+    )
 
 
 def _seed_dropout(model: Any, seed: int, epoch: int) -> None:

@@ -49,9 +49,8 @@ def open_network(path: Path) -> Any:
     Raises:
         ModelError: There is no such model, it cannot be loaded, or it has other inputs or outputs.
     """
-    import keras
-
-    from fer_edge.train.weights import assemble, read_half
+    from fer_edge.train.backend import keras
+    from fer_edge.train.weights import assemble, check_finite, read_half
 
     spec = parse_model_spec(str(path), FLOAT_KINDS)
     path = spec.path
@@ -71,13 +70,14 @@ def open_network(path: Path) -> Any:
     pictures = isinstance(inputs, tuple) and len(inputs) == 4 and inputs[1] == inputs[2] and inputs[3] in (1, 3)
     if not pictures or outputs != (None, len(EMOTIONS)):
         raise ModelError(f"{path} maps {inputs} to {outputs}; expected pictures (None, S, S, 3) to logits (None, 7)")
+    check_finite(network.get_weights(), path)
     return network
 
 
 @contextmanager
 def dtype_policy(policy: str) -> Iterator[None]:
     """Layers that are built inside the block compute by this Keras policy; weights stay float32."""
-    import keras
+    from fer_edge.train.backend import keras
 
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
@@ -98,7 +98,7 @@ def predict_logits(model: Any, faces: NDArray[np.uint8], batch: int = 128) -> ND
     Returns:
         (N, 7) float32 logits.
     """
-    import keras
+    from fer_edge.train.backend import keras
 
     shape = model.input_shape[2:]
     parts = [

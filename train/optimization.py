@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 
 from fer_edge.train import training_targets
+from fer_edge.train.backend import keras
 from fer_edge.train.checkpoint import TrainingState
 from fer_edge.train.recipes import Phase, Recipe
 

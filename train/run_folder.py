@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from fer_edge.edge.errors import DataError, SinkError
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.files import atomic_path, make_folder, read_json, write_json
 from fer_edge.edge.sinks.locks import FolderLock
+from fer_edge.train.backend import keras
 from fer_edge.train.checkpoint import CHECKPOINT, TrainingState
 from fer_edge.train.data.splits import Dataset, Split, fingerprint
 from fer_edge.train.evaluation import report

@@ -80,7 +80,7 @@ def open_teachers(specs: Sequence[str], precision: str) -> tuple[Teacher, list[s
             learn from a teacher that was trained on that face.
         ModelError: A teacher is missing or cannot be loaded.
     """
-    import keras
+    from fer_edge.train.backend import keras
 
     _check_existence(specs)
     for spec in specs:
@@ -160,4 +160,7 @@ def read_logits(path: Path, train: Split) -> tuple[NDArray[np.float32], list[str
         raise DataError(f"{path} holds no teachers' logits; expected {expected}")
     if str(arrays["data"]) != fingerprint(train):
         raise DataError(f"{path} was made from another train split; make it again with --teacher and the models")
-    return arrays["logits"].astype(np.float32), arrays["teachers"].tolist()
+    logits = arrays["logits"].astype(np.float32)
+    if logits.shape != (len(train), len(EMOTIONS)) or not np.isfinite(logits).all():
+        raise DataError(f"{path} holds logits that are no numbers or not one row per face; make it again")
+    return logits, arrays["teachers"].tolist()

@@ -101,10 +101,10 @@ def in_fold(count: int, fold: int, folds: int) -> NDArray[np.bool_]:
 
 def class_weights(train: Split, kind: str) -> NDArray[np.float32]:
     """(7,) loss weight of each class, with mean 1 over the pictures. kind: 'none', 'sqrt' or 'balanced'."""
-    frequency = np.maximum(train.counts(), 1) / max(1, len(train))
+    counts, total = train.counts(), max(1, len(train))
     power = {"none": 0.0, "sqrt": -0.5, "balanced": -1.0}[kind]
-    weight = frequency**power
-    return np.asarray(weight / np.sum(weight * frequency), np.float32)
+    weight = (np.maximum(counts, 1) / total) ** power  # a class without pictures has a weight too
+    return np.asarray(weight / np.sum(weight * counts / total), np.float32)
 
 
 def target_rows(
@@ -128,7 +128,7 @@ def distillation_loss(recipe: Recipe, distillation: bool) -> Callable[[Any, Any]
     It is the cross-entropy with the targets and, with distillation, the Kullback-Leibler divergence from the teachers
     at the temperature T, weighted by T² (Hinton et al. 2015, arXiv:1503.02531).
     """
-    import keras
+    from fer_edge.train.backend import keras
 
     temperature, share = recipe.teacher_temperature, recipe.teacher_share if distillation else 0.0
 
@@ -146,7 +146,7 @@ def distillation_loss(recipe: Recipe, distillation: bool) -> Callable[[Any, Any]
 
 def accuracy(y: Any, logits: Any) -> Any:
     """(B, 15) rows and (B, 7) logits to 1 where the prediction is the label; of a mixed face, its larger part's."""
-    import keras
+    from fer_edge.train.backend import keras
 
     predicted = keras.ops.cast(keras.ops.argmax(logits, axis=1), y.dtype)
     return keras.ops.cast(keras.ops.equal(predicted, y[:, -1]), "float32")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -185,4 +186,12 @@ def read_half(path: Path) -> tuple[str, list[NDArray[np.float32]]]:
     names = sorted(name for name in arrays if name.isdigit())
     if "architecture" not in arrays or any(arrays[name].dtype.kind != "f" for name in names):
         raise ModelError(f"{path} holds no network's weights; expected {expected}")
-    return str(arrays["architecture"]), [arrays[name].astype(np.float32) for name in names]
+    values = [arrays[name].astype(np.float32) for name in names]
+    check_finite(values, path)
+    return str(arrays["architecture"]), values
+
+
+def check_finite(values: Iterable[NDArray[Any]], path: Path) -> None:
+    """Raise ModelError where a weight is no number, as those of a training that diverged are."""
+    if not all(np.isfinite(value).all() for value in values if value.dtype.kind == "f"):
+        raise ModelError(f"{path} holds weights that are no numbers; train the network again with a lower rate")

@@ -86,12 +86,13 @@ def check(figures: dict[str, Any], options: FaceVerificationOptions) -> None:
     """Check the figures of `compare` against the thresholds. Raises ModelError."""
     found, extra = figures["found"], figures["extra"]
     iou, eye_error = figures["iou"]["mean"], figures["eye_error"]["mean"]
-    problems = {
-        "min_found": found < options.min_found
+    problems = {  # nan is neither above nor below a threshold, and fails
+        "min_found": not found >= options.min_found
         and f"finds {found:.1%} of the float original's faces, expected at least",
-        "max_extra": extra > options.max_extra and f"finds {extra:.1%} more faces, expected at most",
-        "min_iou": iou < options.min_iou and f"has a mean IoU of {iou:.3f} with the float original, expected at least",
-        "max_eye_error": eye_error > options.max_eye_error
+        "max_extra": not extra <= options.max_extra and f"finds {extra:.1%} more faces, expected at most",
+        "min_iou": not iou >= options.min_iou
+        and f"has a mean IoU of {iou:.3f} with the float original, expected at least",
+        "max_eye_error": not eye_error <= options.max_eye_error
         and f"has eyes {eye_error:.1%} of the face's width off in the mean, expected at most",
     }
     for name, problem in problems.items():

@@ -106,7 +106,13 @@ def write_ensemble(path: Path, config: EnsembleConfig) -> Path:
 
     Returns:
         The same path.
+
+    Raises:
+        ModelError: The ensemble holds an impossible value; nothing is written.
+        SinkError: The file cannot be written.
     """
+    if problem := _problem(config):
+        raise ModelError(f"{path}: {problem}; nothing was written")
     record = {
         "members": config.members,
         "weights": config.weights,

@@ -12,14 +12,17 @@ import keras
 import numpy as np
 import onnx
 import pytest
+import tensorflow as tf
 import tf_keras
 from click.testing import CliRunner
 from networks import coarse_faces, tiny_network, unsettle
 
 from fer_edge.convert import conversion, evaluator, student, verify
+from fer_edge.convert.checkpoint import Checkpoint
 from fer_edge.convert.conversion import convert
 from fer_edge.convert.evaluator import Evaluator
 from fer_edge.convert.fake_quantization import fake_quantize, quantizers
+from fer_edge.convert.finetune import finetune
 from fer_edge.convert.float_network import FloatNetwork, open_float_network
 from fer_edge.convert.fold import fold_input
 from fer_edge.convert.graph import decompose
@@ -31,7 +34,7 @@ from fer_edge.convert.runtimes import with_tflite_python
 from fer_edge.convert.sensitivity import analyse_sensitivity, report_sensitivity
 from fer_edge.convert.tflite_export import export_float, export_int8, export_post_training
 from fer_edge.edge.cli import main
-from fer_edge.edge.errors import ModelError
+from fer_edge.edge.errors import ModelError, TrainingError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.tflite.card import ModelCard, checked_card, sha256, write_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
@@ -188,6 +191,19 @@ def test_convert_writes_a_model_with_a_matching_card(tiny, tmp_path):
     assert card.conversion["resumed"] is False
     assert card.conversion["tuning"]["steps_per_epoch"] == 2
     assert card.conversion["thresholds"] == {"min_agreement": 0.0, "max_drop": 100.0}
+
+
+@pytest.mark.faults
+def test_a_fine_tuning_whose_loss_is_no_number_writes_nothing(tiny, fake, tmp_path):
+    def teacher(views, training):
+        return tf.fill((tf.shape(views)[0], 7), float("nan"))
+
+    tuning, checkpoint = TuningOptions(epochs=2, batch_size=8), Checkpoint(tmp_path / "finetuned.npz", "0")
+    before = fake.get_weights()
+    with pytest.raises(TrainingError, match=r"^fine-tuning epoch 1, step 1 of 3: the loss is nan.*--learning-rate"):
+        finetune(fake, teacher, _data(tiny), tuning, checkpoint, 1)
+    assert not list(tmp_path.iterdir())
+    fake.set_weights(before)
 
 
 def test_an_onnx_file_of_the_previous_model_is_reported(tiny, tmp_path, messages):

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from logs import logged
 
+from fer_edge.edge.errors import TrainingError
 from fer_edge.train import architectures, loop, optimization
-from fer_edge.train.checkpoint import TrainingState
+from fer_edge.train.checkpoint import CHECKPOINT, TrainingState, read_checkpoint, run_identity
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Dataset
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.training_run import TrainingRun
+from fer_edge.train.training_targets import SoftTargets
 
 pytestmark = pytest.mark.tensorflow
 
@@ -144,3 +146,29 @@ def test_a_plateau_ends_with_its_phase(data: Dataset, tmp_path: Path, epochs: li
     _, state = fit(data, recipe, tmp_path)
     rates = [float(row["rate"]) for row in state.history]
     assert rates == pytest.approx([recipe.top_rate, recipe.top_rate, recipe.top_rate / 10] + 2 * [recipe.full_rate])
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("change", "expected"), [({"full_rate": 1e30}, "loss is"), ({"ema": 0.5}, "validation loss")])
+def test_a_loss_that_is_no_number_ends_the_run(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, float], expected: str
+) -> None:
+    """The checkpoint of the epoch before stays, and no weights of this one are the best."""
+    recipe, validate = replace(QUICK, small_epochs=1, full_epochs=2, optimizer="sgd", **change), loop.validate
+    if "full_rate" not in change:
+        losses = iter([0.5, float("nan")])
+        monkeypatch.setattr(loop, "validate", lambda *values: validate(*values) | {"val_loss": next(losses)})
+    with pytest.raises(TrainingError, match=rf"^epoch 2 \(full\), .*{expected}.*--full-rate"):
+        fit(data, recipe, tmp_path)
+    run = TrainingRun("small", recipe, "none", tmp_path)
+    state, arrays, best = read_checkpoint(tmp_path / CHECKPOINT, run_identity(run, data, None))
+    assert state.epoch == 1 and state.best_score == float("-inf")
+    assert best is not None
+    assert all(np.isfinite(each).all() for each in (*arrays["weights"], *best))
+
+
+@pytest.mark.faults
+def test_a_teacher_of_augmented_views_that_gives_no_numbers_ends_the_run(data: Dataset, tmp_path: Path) -> None:
+    teacher = SoftTargets(teacher=lambda views: np.full((len(views), 7), np.nan, np.float32))
+    with pytest.raises(TrainingError, match="epoch 1"):
+        fit(data, replace(QUICK, full_epochs=1), tmp_path, soft_targets=teacher)

@@ -40,8 +40,7 @@ def train(name: str, data_options: DataOptions, training_options: TrainingOption
     Writes the run folder RUNS/NAME: the float model, metrics, training curves and the last checkpoint. The defaults of
     the recipe's fields are those of 'best'; other recipes, and 'best' for some networks, differ.
     """
-    import keras  # noqa: F401  (a missing Keras is reported now, in one line, before any work)
-
+    from fer_edge.train.backend import keras  # noqa: F401  (what is missing is reported now, in one line)
     from fer_edge.train.run_folder import check_run, lock_run
 
     runs = [_run(each, training_options, recipe) for each in (MODEL_NAMES if name == "all" else (name,))]

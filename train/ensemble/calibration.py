@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.types import EMOTIONS
 
+MAX_FITTED_OFFSET = 20.0
+"""Class offsets, in logits, that a fit may give; a class that no model ever predicts would get any."""
+
 WeightsFit = Callable[[NDArray[np.float32], NDArray[np.int64]], tuple[float, ...]]
 """(M, N, 7) logits and (N,) labels to the members' (M,) weights, which sum to 1."""
 
@@ -100,8 +103,9 @@ def fit_prior(
     for _ in range(5):
         _, temperature = fit_temperature(logits, labels, weighted, offsets)
         for _ in range(10):
-            offsets += np.log(frequencies / fuse(logits, weighted, temperature, offsets).mean(axis=0))
-            offsets -= offsets.mean()
+            predicted = fuse(logits, weighted, temperature, offsets).mean(axis=0)
+            offsets += np.log(frequencies / np.maximum(predicted, 1e-9))  # a class that no model predicts
+            offsets = np.clip(offsets - offsets.mean(), -MAX_FITTED_OFFSET, MAX_FITTED_OFFSET)
     return fit_temperature(logits, labels, weighted, offsets)[1], tuple(round(float(value), 5) for value in offsets)
 
 

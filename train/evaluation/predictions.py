@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.cascade import run_cascade
 from fer_edge.edge.expression.operating_point import Cascade
 from fer_edge.edge.expression.scores import fuse
@@ -32,6 +33,9 @@ def collect_logits(
 
     Returns:
         (V, N, 7) float32 logits of V views: the faces as they are and, with flip, mirrored.
+
+    Raises:
+        ModelError: A logit is no number.
     """
     views = [faces, np.ascontiguousarray(faces[:, :, ::-1])] if flip else [faces]
     parts = []
@@ -39,6 +43,8 @@ def collect_logits(
         for view in views:
             for start in range(0, len(faces), BATCH):
                 parts.append(model(view[start : start + BATCH]))
+                if not np.isfinite(parts[-1]).all():
+                    raise ModelError(f"{label}: the model gives no numbers for a face; it may be damaged")
                 bar.update(len(parts[-1]))
     return np.concatenate(parts).reshape(len(views), len(faces), -1)
 
