@@ -21,7 +21,7 @@ from fer_edge.edge.sources.capture import open_capture, read_pixels
 from fer_edge.edge.sources.media_clock import DEFAULT_RATE, MediaClock, measured_rate, usual_rate
 from fer_edge.edge.sources.picture_header import MAX_PIXELS, check_size
 from fer_edge.edge.sources.pipe import open_pipe
-from fer_edge.edge.sources.rotated import rotate_picture
+from fer_edge.edge.sources.rotated import ROTATIONS, rotate_picture
 from fer_edge.edge.types import Frame
 
 COMPLETE_SHARE = 0.98
@@ -60,12 +60,17 @@ class Header:
 
 
 def read_header(capture: cv2.VideoCapture) -> Header:
-    """Read the header of an opened capture; what is no sensible number is unknown."""
+    """Read the header of an opened capture, which from then on leaves the rotation to others.
+
+    What is no sensible number is unknown. OpenCV 4.11 does not rotate by itself, all other versions do.
+    """
     rate, frames = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    rotation = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
     return Header(
         rate if 0 < rate < math.inf else 0.0,
         int(frames) if 0 < frames < 1e12 else 0,
-        int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360,
+        rotation if rotation in ROTATIONS else 0,
     )
 
 
@@ -149,12 +154,11 @@ class Video(BaseSource):
             name: The file or address, without passwords.
             empty_message: What follows the name in the SourceError for a recording without any picture.
             path: The file, where it is one that can be opened again.
-            header: That of the file where the capture is filtered; None for that of the capture.
+            header: That of the file where the capture is filtered; None to read that of the capture.
             pipe: The descriptor that the capture reads from, which the video owns from now on.
         """
         self._pipe = pipe
         self._capture, self.name, self._empty_message, self._path = capture, name, empty_message, path
-        self._rotation = header.rotation if header else 0  # a plain capture rotates its frames
         self._header = header or read_header(capture)
         self.fps = usual_rate(self._header.rate) or (None if path is None else _measure_rate(path))
 
@@ -165,7 +169,7 @@ class Video(BaseSource):
         while pixels is not None:
             time = clock.time(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
             black = black and bool(np.count_nonzero(pixels) < BLACK_SHARE * pixels.size)  # up to the first picture
-            yield Frame(rotate_picture(pixels, self._rotation, False), index, time)
+            yield Frame(rotate_picture(pixels, self._header.rotation, False), index, time)
             index += 1
             pixels = read_pixels(self._capture)
         if index == 0:

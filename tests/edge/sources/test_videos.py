@@ -80,6 +80,7 @@ def test_an_interlaced_video_that_cannot_be_filtered_is_refused(monkeypatch: pyt
         read(FILES / "interlaced.mpg")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_video_is_shown_as_its_header_rotates_it(tmp_path: Path, degrees: int) -> None:
     path = tmp_path / "v.mp4"
