@@ -185,6 +185,7 @@ class Source(Protocol):
         disconnected: Seconds since a live source was lost that is being reconnected; 0 while it is connected.
         disconnect_reason: Why it was lost, or why the last attempt to reconnect failed, in one line without passwords;
             None while it is connected.
+        black: Seconds for which a live source has given nothing but black pictures; 0 otherwise.
     """
 
     live: bool
@@ -200,6 +201,8 @@ class Source(Protocol):
     def disconnected(self) -> float: ...
     @property
     def disconnect_reason(self) -> str | None: ...
+    @property
+    def black(self) -> float: ...
     def __iter__(self) -> Iterator[Frame]: ...
     def __enter__(self) -> Self: ...
     def __exit__(

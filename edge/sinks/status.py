@@ -1,4 +1,4 @@
-"""The status line on the terminal: frame rate, temperature and faces, or that the source is disconnected."""
+"""The status line on the terminal: frame rate, temperature and faces, or that the source is disconnected or black."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StatusSink:
     """Overwrites a line on stderr, which must be a terminal, and removes it when closed."""
 
     def __init__(self, source: Source, clock: Callable[[], float] = monotonic) -> None:
-        self._name, self._clock = source.name.partition(" (")[0], clock
+        self._source, self._name, self._clock = source, source.name.partition(" (")[0], clock
         self._times: deque[float] = deque()
         self._last_update = -UPDATE_INTERVAL
         self._monitor = DisconnectMonitor(lambda: source.disconnected, self._show_disconnected)
@@ -50,12 +50,15 @@ class StatusSink:
             self._times.popleft()
         if now - self._last_update >= UPDATE_INTERVAL:
             self._last_update = now
-            overwrite("  ".join([self._rate(), *_temperature(), _faces(predictions)]))
+            overwrite("  ".join([self._rate(), *_temperature(), self._picture(predictions)]))
 
     def _rate(self) -> str:
         elapsed = self._times[-1] - self._times[0]
         rate = f"{(len(self._times) - 1) / elapsed:.1f}" if elapsed else "–"
         return f"{rate:>5} frames/s"
+
+    def _picture(self, predictions: Sequence[Prediction]) -> str:
+        return colorize("black picture", "yellow", sys.stderr) if self._source.black else _faces(predictions)
 
     def close(self) -> None:
         self._monitor.close()

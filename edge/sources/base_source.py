@@ -35,6 +35,10 @@ class BaseSource:
     def disconnect_reason(self) -> str | None:
         return None
 
+    @property
+    def black(self) -> float:
+        return 0.0
+
     def __iter__(self) -> Iterator[Frame]:
         raise NotImplementedError
 
@@ -76,6 +80,10 @@ class SourceWrapper(BaseSource):
     @property
     def disconnect_reason(self) -> str | None:
         return self._source.disconnect_reason
+
+    @property
+    def black(self) -> float:
+        return self._source.black
 
     def stop(self) -> None:
         self._source.stop()

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources.black_pictures import BlackPictureMonitor
 from fer_edge.edge.sources.capture_request import CaptureRequest
 from fer_edge.edge.sources.newest_frame import NewestFrameReader
 from fer_edge.edge.sources.options import SourceOptions
@@ -64,7 +65,7 @@ class LiveSourceFactory:
         from fer_edge.edge.sources.looped_video import LoopedVideo
 
         video = LoopedVideo(path, self._options.max_pixels)
-        return self.rotate(NewestFrameReader.start(video, self._options.frame_timeout))
+        return self.rotate(BlackPictureMonitor(NewestFrameReader.start(video, self._options.frame_timeout)))
 
     def rotate(self, source: Source) -> Source:
         """Rotate and mirror the source's frames as the options say."""
@@ -96,4 +97,4 @@ class LiveSourceFactory:
         options = self._options
         reconnecting = ReconnectingSource(source, reopen, options.reconnect_timeout, max_pause)
         # a read ends by itself after one timeout, and requests for a still picture after two, unless a driver hangs
-        return NewestFrameReader.start(reconnecting, 3 * options.frame_timeout)
+        return BlackPictureMonitor(NewestFrameReader.start(reconnecting, 3 * options.frame_timeout))

@@ -72,6 +72,7 @@ class RunMetrics(Collector):
         yield _gauge(
             "source_disconnected_seconds", "Time since the source was lost, 0 while connected.", run.source.disconnected
         )
+        yield _gauge("source_black_seconds", "Time for which all pictures have been black.", run.source.black)
         if thermal.condition.celsius is not None:
             yield _gauge("board_celsius", "Temperature of the board.", thermal.condition.celsius)
         yield _gauge("load_level", "Thermal throttling: 0 for full work, up to 2 for the least.", thermal.level)

@@ -21,6 +21,7 @@ const NOBODY = {
   lost: "The device does not answer.",
   stopped: "fer-edge has stopped.",
 };
+const BLACK = "The picture is black: is the camera covered, dark or switched off?";
 const OUTDATED = ["disconnected", "lost", "stopped", "waiting"]; // the picture is dimmed
 const RECONNECT_INTERVAL = 5000; // ms
 
@@ -80,7 +81,7 @@ function showState(state) {
   const title = OUTDATED.includes(state.status) ? LABELS[state.status] : state.faces[0]?.emotion;
   document.title = title ? `${title} · fer-edge` : "fer-edge";
   showStorage(state.stored);
-  showFaces(state.faces, NOBODY[state.status]);
+  showFaces(state.faces, state.status === "running" && state.black ? BLACK : NOBODY[state.status]);
   showEngine(state);
   showHistory(state.status === "ended" ? historyEnd() : state.uptime);
 }
