@@ -6,6 +6,7 @@ import click
 
 from fer_edge.edge.config.effective import EffectiveValue, effective_values
 from fer_edge.edge.config.example import example_file
+from fer_edge.edge.config.exposure import exposed_secret
 from fer_edge.edge.config.file import find, places
 from fer_edge.edge.config.lazy_group import joined
 from fer_edge.edge.config.option_values import as_toml
@@ -42,6 +43,9 @@ def config(context: click.Context, words: tuple[str, ...], example: bool, show_s
         names = ", ".join(f"[{name}]" for name in check_all(path, root))
         lines = [f"{path}: {names or 'sets nothing'}"]
     click.echo("\n".join(lines))
+    exposed = None if path is None else exposed_secret(path, root)
+    if exposed is not None:
+        click.echo(f"warning: {exposed}", err=True)
 
 
 def _command_lines(root: click.Context, words: tuple[str, ...], show_secrets: bool) -> list[str]:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from platform import python_version
 from typing import Any
 
@@ -87,7 +86,7 @@ def run(  # one parameter per options dataclass
         page = open_page(closing, source, stats, thermal, model, outputs) if web_options.web else None
         writing = closing.enter_context(ExitStack())
         sinks = [*([page] if page else []), *open_sinks(writing, source, model, outputs)]
-        _log_start(context.obj, source, model, pipeline, page.link if page else None)
+        _log_start(context, source, model, pipeline, page.link if page else None)
         closing.callback(lambda: _log_summary(stats, source))
         try:
             with stop_after(source, limit_options.duration):
@@ -161,9 +160,14 @@ def throttle(pipeline: Pipeline, level: int, now: BoardCondition) -> None:
         log.info("%s: %s", now, ", ".join(changes))
 
 
-def _log_start(config: Path | None, source: Source, model: str, pipeline: Pipeline, page: str | None) -> None:
-    if config is not None:
-        log.info("config: %s", config)
+def _log_start(context: click.Context, source: Source, model: str, pipeline: Pipeline, page: str | None) -> None:
+    if context.obj is not None:  # the configuration file
+        log.info("config: %s", context.obj)
+        from fer_edge.edge.config.exposure import exposed_secret  # here: most people have no file
+
+        exposed = exposed_secret(context.obj, context.find_root())
+        if exposed is not None:
+            log.warning("%s", exposed)
     log.debug("versions: Python %s, numpy %s, OpenCV %s", python_version(), np.__version__, cv2.__version__)
     log.info("source: %s", source.name)
     log.info("model: %s: %s", model, pipeline.classifier.description)

@@ -31,6 +31,7 @@ class Option(click.Option):
         example: A value for the example configuration file where there is no default.
         secret: Whether the value is never shown.
         network: Whether what the option asks for may need a network.
+        stores: Whether its value is a file or folder that is written to.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class Option(click.Option):
         example: Any = None,
         secret: bool = False,
         network: bool = False,
+        stores: bool = False,
         **extra: Any,
     ) -> None:
         super().__init__(*args, **extra)
-        self.section, self.example, self.secret, self.network = section, example, secret, network
+        self.section, self.example, self.secret = section, example, secret
+        self.network, self.stores = network, stores
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """The value of the option's environment variable; None where it is empty or not set.
@@ -200,7 +203,7 @@ def _click_option(field: Field[Any], hint: Any, section: str, defaults: Mapping[
     """The click option of a field; a default in `defaults` goes before the field's."""
     info, default = info_of(field), defaults.get(field.name, field.default)
     extra: dict[str, Any] = {"section": section, "help": info.help, "example": info.example}
-    extra |= {"secret": info.secret, "network": info.network}
+    extra |= {"secret": info.secret, "network": info.network, "stores": bool(info.stores)}
     if info.show_default is not None and defaults.get(field.name) is None:
         extra["show_default"] = info.show_default
     if info.required:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,10 @@ def checked(where: str, option: click.Option, value: Any, context: click.Context
         raise ConfigError(f"{setting}: expected a text without \\u0000")  # neither arguments nor file names hold one
     if holds_empty(value):
         raise ConfigError(f"{setting}: the value is empty; give one, or remove the line")
+    if _holds_variable(value):
+        own = "_".join(["FER_EDGE", *context.command_path.split()[1:], option_key(option)]).upper().replace("-", "_")
+        why = "a variable is not replaced in this file"
+        raise ConfigError(f"{setting}: {why}; write its value, or leave the key out and set {own} in the environment")
     if not _fits(option, value):
         raise ConfigError(f"{setting}: expected {_expected(option)}")
     value = _expand_home(value)
@@ -135,6 +140,13 @@ def _holds_nul(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(_holds_nul, value))
     return isinstance(value, str) and "\0" in value
+
+
+def _holds_variable(value: Any) -> bool:
+    """Whether a text has a shell's ${VARIABLE} in it or is a $VARIABLE; a command, in a list of its own, may."""
+    if isinstance(value, list):
+        return any(isinstance(each, str) and _holds_variable(each) for each in value)
+    return isinstance(value, str) and re.search(r"\$\{\w+\}|^\$\w+$", value, re.ASCII) is not None
 
 
 def _fits(option: click.Option, value: Any) -> bool:

@@ -12,12 +12,14 @@ from typing import Any
 import click
 
 from fer_edge.edge.config.click_options import Option, options_from
+from fer_edge.edge.config.exposure import exposed_secret
 from fer_edge.edge.device.board import command_output
 from fer_edge.edge.errors import ConfigError, ServiceError, SinkError
 from fer_edge.edge.files import write_bytes
 from fer_edge.edge.service import unit_builder
 from fer_edge.edge.service.manager import ServiceManager
 from fer_edge.edge.service.options import InstallOptions
+from fer_edge.edge.service.run_settings import check_video_group
 from fer_edge.edge.service.systemd_unit import CONFIGURED, NAME
 
 LOG_LINES = 5
@@ -57,7 +59,8 @@ def manager_options(command: Callable[..., None]) -> Callable[..., None]:
 def install(context: click.Context, manager: ServiceManager, install_options: InstallOptions) -> None:
     """Install and start a service that runs 'fer-edge run'.
 
-    It reads the configuration file in use; where there is none, one is written in which every option is a comment.
+    It reads the configuration file in use; where there is none, one is written in which every option is a comment. One
+    from outside of --root is copied.
     """
     top = context.find_root()
     config = unit_builder.config_in_use(manager, top)
@@ -66,15 +69,21 @@ def install(context: click.Context, manager: ServiceManager, install_options: In
         click.echo(unit.text(), nl=False)
         return
     manager.systemctl("--version")  # nothing is written where it is missing
-    _write(manager.unit_path, unit.text(), manager)
+    _write(manager.unit_path, unit.text().encode(), manager)
     if config is None:
         from fer_edge.edge.config.example import example_file
 
         config = manager.config_path
-        _write(config, example_file(top, ["run"]), manager)
+        _write(config, example_file(top, ["run"]).encode(), manager, private=True)
+    elif unit_builder.is_elsewhere(config, manager):
+        _write(manager.config_path, config.read_bytes(), manager, private=True)
+        config = manager.config_path
     click.echo(f"unit: {manager.unit_path}")
     click.echo(f"config: {config}; after a change: {manager.restart_command}")
     click.echo(f"network: {'allowed' if unit.network else 'not allowed, as nothing in the file needs it'}")
+    for warning in (check_video_group(manager.user), exposed_secret(config, top)):
+        if warning is not None:
+            click.echo(f"warning: {warning}")
     click.echo(_enable(manager, install_options.start))
 
 
@@ -155,9 +164,9 @@ def _configuration(text: str, manager: ServiceManager, top: click.Context) -> st
     return str(path)
 
 
-def _write(path: Path, text: str, manager: ServiceManager) -> None:
+def _write(path: Path, content: bytes, manager: ServiceManager, private: bool = False) -> None:
     try:
-        write_bytes(path, text.encode())
+        write_bytes(path, content, private)
     except SinkError as error:
         if manager.user or os.getuid() == 0:
             raise

@@ -23,8 +23,8 @@ WATCHDOG_SECONDS = 30
 STOPPED = 143
 """Exit code where SIGTERM comes before the source is open; afterwards it is 0."""
 
-HIDDEN = ("/home", "/root", "/run/user")
-"""Folders that ProtectHome= replaces by empty ones."""
+HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
+"""Folders that ProtectHome= and PrivateTmp= replace by empty ones."""
 
 DEVICES = ("char-video4linux", "char-media", "char-dma_heap", "/dev/vcio", "/dev/vcio_gencmd", "/dev/vchiq")
 """Cameras, their pipelines and buffers, and the nodes of vcgencmd, which have no major of their own for char-NAME."""
@@ -71,7 +71,7 @@ class Unit:
         command: The words of ExecStart=; CONFIG among them stands for the configuration file's path.
         config: The configuration file. The system's manager reads it itself and passes it on as a credential, so that
             no other user needs to be able to read a password in it.
-        needed: Folders that the command must be able to read.
+        needed: Folders and files that the command must be able to read.
         writable: Folders that it may write to, besides its state folder.
         account: The user that it runs as, None for one that exists only while the service runs.
         network: Whether it may listen and connect.
@@ -135,15 +135,16 @@ def _addresses(unit: Unit) -> str:
 
 def _folders(unit: Unit) -> str:
     """Home folders are hidden, but for the program's own, read-only, and for those that it may write to."""
-    visible = [path for path in unit.needed if _hidden(path)]
+    visible = [path for path in unit.needed if is_hidden(path)]
     lines = "ProtectHome=tmpfs\n" if visible or unit.writable else "ProtectHome=yes\n"
     lines += "".join(f"BindReadOnlyPaths={quoted(str(path))}\n" for path in outermost(visible))
     for path in outermost(unit.writable):
-        lines += f"{'BindPaths' if _hidden(path) else 'ReadWritePaths'}={quoted(str(path))}\n"
+        lines += f"{'BindPaths' if is_hidden(path) else 'ReadWritePaths'}={quoted(str(path))}\n"
     return lines
 
 
-def _hidden(path: Path) -> bool:
+def is_hidden(path: Path) -> bool:
+    """Whether a path lies in one of the folders that the unit replaces by empty ones."""
     return any(path.is_relative_to(place) for place in HIDDEN)
 
 

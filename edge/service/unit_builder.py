@@ -18,6 +18,7 @@ from fer_edge.edge.config.tables import find_command, settings
 from fer_edge.edge.errors import ServiceError
 from fer_edge.edge.service.manager import ServiceManager, systemd_version
 from fer_edge.edge.service.options import InstallOptions
+from fer_edge.edge.service.run_settings import Access, check_settings, check_writable
 from fer_edge.edge.service.systemd_unit import CONFIG, HIDDEN, Unit, outermost
 from fer_edge.models import FOLDER
 
@@ -30,18 +31,27 @@ def config_in_use(manager: ServiceManager, root: click.Context) -> Path | None:
         root: The context of the group of all commands, which knows --config.
 
     Returns:
-        The file in use, below another root the one at its usual path; None where there is none.
+        The file in use: that of --config, else on this machine the first at its usual paths, and below another root
+        the one at its usual path; None where there is none.
 
     Raises:
-        ServiceError: Its name holds a line break.
+        ServiceError: Its name holds a line break, or it would have to replace another one below the root.
     """
-    usual = manager.config_path
-    path = find(root.params["config"]) if manager.is_here else usual if usual.is_file() else None
-    if path is not None and manager.is_here:
-        path = path.resolve()
-    if path is not None and "\n" in str(path):
+    chosen, usual = root.params["config"], manager.config_path
+    path = find(chosen) if manager.is_here or chosen is not None else usual if usual.is_file() else None
+    if path is None:
+        return None
+    path = path.resolve()
+    if "\n" in str(path):
         raise ServiceError(f"{str(path)!r} holds a line break, which a unit cannot have; rename it")
+    if is_elsewhere(path, manager) and usual.exists() and path.is_file() and usual.read_bytes() != path.read_bytes():
+        raise ServiceError(f"{usual} is there already and differs from {path}; remove one of them, or give the other")
     return path
+
+
+def is_elsewhere(config: Path, manager: ServiceManager) -> bool:
+    """Whether the file lies outside of the service's root, so that it has to be copied to its usual path there."""
+    return not config.is_relative_to(manager.root)
 
 
 def build_unit(manager: ServiceManager, choices: InstallOptions, config: Path | None, root: click.Context) -> Unit:
@@ -58,26 +68,53 @@ def build_unit(manager: ServiceManager, choices: InstallOptions, config: Path | 
 
     Raises:
         ConfigError: The configuration file is wrong.
-        ServiceError: A user or folder is missing, or the service's user could not read the program.
+        ServiceError: A user or folder is missing, or the service could not read its program, or not do what the file
+            asks for.
     """
-    account = None if manager.user else choices.run_as
-    network = choices.network
-    if config is not None:
-        needs = needs_network(config, root)  # also checks the file: a service that cannot start is of no use
+    account = _checked_account(None if manager.user else choices.run_as)
+    writable = tuple(_writable_folder(path.resolve(), manager.root) for path in choices.write)
+    access = Access(manager.user, account, writable, manager.root)
+    for folder in writable:
+        check_writable(folder, access)
+    network, files = choices.network, ()
+    if config is not None:  # also checks the file: a service that cannot start is of no use
+        needs = needs_network(config, root)
         network = needs if network is None else network
+        files = check_settings(run_table(config, root), _run_options(root), access)
+    programs = _program_folders()
+    inside = manager.config_path if config is None or is_elsewhere(config, manager) else config
     unit = Unit(
         command=(sys.executable, "-P", "-m", "fer_edge.edge.cli", "--config", CONFIG, "run"),
-        config=Path("/") / (config or manager.config_path).relative_to(manager.root),
-        needed=_program_folders(),
-        writable=tuple(_writable_folder(path.resolve(), manager.root) for path in choices.write),
-        account=_checked_account(account),
+        config=Path("/") / inside.relative_to(manager.root),
+        needed=(*programs, *files),
+        writable=writable,
+        account=account,
         network=bool(network),
         version=systemd_version(),
         user=manager.user,
     )
     if not manager.user and account is None:
-        _check_readable(unit.needed)
+        _check_readable(programs)
     return unit
+
+
+def run_table(config: Path, root: click.Context) -> dict[str, Any]:
+    """The table [run] of a file, checked.
+
+    Args:
+        config: The file.
+        root: The context of the group of all commands.
+
+    Returns:
+        Its values by key.
+
+    Raises:
+        ConfigError: The file cannot be read, or its table [run] is wrong.
+    """
+    assert isinstance(root.command, click.Group)
+    settings(config, root.command, ["run"])
+    table: dict[str, Any] = read(config).get("run", {})
+    return table
 
 
 def needs_network(config: Path, root: click.Context) -> bool:
@@ -93,17 +130,18 @@ def needs_network(config: Path, root: click.Context) -> bool:
         Whether it may.
 
     Raises:
-        ConfigError: The file cannot be read, or its table [run] is wrong.
+        ConfigError: As `run_table`.
     """
     from fer_edge.edge.sources.stream import is_pipeline
 
-    assert isinstance(root.command, click.Group)
-    settings(config, root.command, ["run"])
-    table: dict[str, Any] = read(config).get("run", {})
+    table, known = run_table(config, root), _run_options(root)
     source = str(table.get("source", ""))
-    known = options(find_command(root, ["run"]).command)
     has_output = any(isinstance(option, Option) and option.network for key, option in known.items() if key in table)
     return has_output or "://" in source or is_pipeline(source)
+
+
+def _run_options(root: click.Context) -> dict[str, click.Option]:
+    return options(find_command(root, ["run"]).command)
 
 
 def owner() -> str:

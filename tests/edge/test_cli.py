@@ -125,6 +125,15 @@ def test_unknown_command_is_refused() -> None:
     assert CliRunner().invoke(main, ["dance"]).exit_code == 2
 
 
+@pytest.mark.faults
+def test_config_stands_before_the_command(mistake: Callable[..., str]) -> None:
+    for words in (("run",), ("bench", "latency"), ("predict", PORTRAIT)):
+        command = " ".join(map(str, words[:2] if words[0] == "bench" else words[:1]))
+        line = mistake(*words, "--config", "x.toml")
+        assert "--config stands before the command: " in line and line.endswith(f" --config PATH {command}")
+        assert mistake(*words, "--config=x.toml") == line
+
+
 LONG = 300 * "x"
 
 

@@ -85,5 +85,6 @@ def test_the_largest_numbers_run(clip: Path) -> None:
             continue
         largest = f"{LARGEST}" if is_unlimited(option.type.max) else f"{option.type.max:.10g}"
         assert LARGE.get(key, largest) == largest
-        done = run("--source", clip, "--show", "none", "--max-frames", 3, "--jsonl", "x.jsonl", f"--{key}", largest)
+        more = ("--jsonl", "x.jsonl", "--save-video", "v.avi")  # some options are of no use without them
+        done = run("--source", clip, "--show", "none", "--max-frames", 3, *more, f"--{key}", largest)
         assert done.returncode == 0, (key, done.stderr)

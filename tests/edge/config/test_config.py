@@ -94,6 +94,7 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
         assert "--camera and --source exclude each other" in fer_edge("run", *words).stderr
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -197,6 +198,36 @@ def test_commands_of_groups_have_tables_of_their_own(tmp_path: Path) -> None:
     assert "[models.lists] is not a command's table; did you mean list?" in one_line(fer_edge("models", "list"))
     path.write_text("[models]\nlist = 1\n")
     assert "list = …: expected it in a command's table" in one_line(fer_edge("models", "list"))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("line", "variable"),
+    [
+        ("mqtt = 'mqtt://maker:${PASSWORD}@host/x'", "FER_EDGE_RUN_MQTT"),
+        ("web-token = '${TOKEN}'", "FER_EDGE_RUN_WEB_TOKEN"),
+        ("web-token = '$TOKEN'", "FER_EDGE_RUN_WEB_TOKEN"),
+        ("save-video = '${HOME}/x.mp4'", "FER_EDGE_RUN_SAVE_VIDEO"),
+        ("snapshot-on = ['${EMOTION}']", "FER_EDGE_RUN_SNAPSHOT_ON"),
+    ],
+)
+def test_a_shells_variable_is_not_taken_literally(tmp_path: Path, line: str, variable: str) -> None:
+    written(tmp_path, f"[run]\n{line}\n")
+    assert f"set {variable} in the environment" in one_line(fer_edge("run"))
+    written(tmp_path, "[run]\non = [['happy', 'sh -c \"echo ${FER_EDGE_EMOTION}\"']]\nweb-token = 'a$b%c%'\n")
+    assert fer_edge("config", "run").exit_code == 0
+
+
+@pytest.mark.faults
+def test_every_editor_will_do(tmp_path: Path) -> None:
+    """Byte order mark and CRLF; but no UTF-16."""
+    path = written(tmp_path, "")
+    for content in (b"\xef\xbb\xbf[run]\nthreads = 3\n", b"[run]\r\nthreads = 3\r\n", b"\n\n[run]\nthreads = 3"):
+        path.write_bytes(content)
+        assert "threads = 3  #" in fer_edge("config", "run").stdout
+    for content in ("[run]\n".encode("utf-16"), "[run] # é\n".encode("latin-1"), b"[run]\nthreads=1\nthreads=2\n"):
+        path.write_bytes(content)
+        assert "is not TOML" in one_line(fer_edge("config", "run"))
 
 
 @click.command()

@@ -293,7 +293,8 @@ def test_a_users_service_that_needs_a_network_later_is_reported(tmp_path: Path) 
 def test_what_may_need_a_network_gets_one(tmp_path: Path, line: str, allowed: bool) -> None:
     """A pipeline names no address where one sees it."""
     path = tmp_path / "x.toml"
-    path.write_text(f"[run]\n{line}\n")
+    (tmp_path / "party.mp4").touch()
+    path.write_text(f"[run]\n{line.replace('party', str(tmp_path / 'party'))}\n")
     text = fer_edge("--config", path, "service", "install", "--dry-run").stdout
     assert ("AF_INET" in text, "PrivateNetwork=yes" in text) == (allowed, not allowed)
     refused = fer_edge("--config", path, "service", "install", "--dry-run", "--no-network").stdout
