@@ -76,7 +76,7 @@ def build_unit(manager: ServiceManager, choices: InstallOptions, config: Path | 
     access = Access(manager.user, account, writable, manager.root)
     for folder in writable:
         check_writable(folder, access)
-    network, files = choices.network, ()
+    network, files = choices.network, tuple[Path, ...]()
     if config is not None:  # also checks the file: a service that cannot start is of no use
         needs = needs_network(config, root)
         network = needs if network is None else network
