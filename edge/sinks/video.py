@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 RATE_FRAMES = 10
 """Frames that are buffered until their times give the frame rate; at 640x480 that is 9 MB."""
 
+RATE_SECONDS = 3.0
+"""Seconds after which fewer frames have to do."""
+
 MAX_GAP = 2.0
 """Seconds without a frame that a live video fills with the last picture; the rest of a longer gap is left out."""
 
@@ -79,7 +82,7 @@ class VideoSink:
             self._write(self._timeline, frame.time, picture)
             return
         self._buffer.append((frame.time, picture))
-        if len(self._buffer) >= RATE_FRAMES:
+        if len(self._buffer) >= RATE_FRAMES or frame.time - self._buffer[0][0] >= RATE_SECONDS:
             self._flush()
 
     def _flush(self) -> None:

@@ -116,13 +116,8 @@ class PipeEncoder:
 
 def _open_writer(info: StreamInfo, spare: Path) -> tuple[cv2.VideoWriter, int]:
     """OpenCV's writer, and the descriptor from which its output is read; SinkError where it cannot encode this."""
+    folder, handle = _make_pipe(spare)
     try:
-        folder = tempfile.mkdtemp(prefix="fer-edge-")
-    except OSError:  # a read-only system whose only writable folder is the recording's
-        folder = tempfile.mkdtemp(prefix=".fer-edge-", dir=spare)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.mkfifo("video.avi", 0o600, dir_fd=handle)
         pipe = os.open("video.avi", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=handle)
         path = f"{folder}/video.avi"
         if not path.isascii():  # OpenCV 5 dies of a name that is not UTF-8
@@ -143,6 +138,20 @@ def _open_writer(info: StreamInfo, spare: Path) -> tuple[cv2.VideoWriter, int]:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     os.set_blocking(pipe, True)
     return writer, pipe
+
+
+def _make_pipe(spare: Path) -> tuple[str, int]:
+    """A new folder with a pipe named video.avi, and its descriptor."""
+    for parent in (None, str(spare)):  # where the system is read-only, or the first one's disk has no pipes
+        folder = ""
+        try:
+            folder = tempfile.mkdtemp(prefix=".fer-edge-", dir=parent)
+            os.mkfifo(os.path.join(folder, "video.avi"), 0o600)
+            return folder, os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            problem = error
+            shutil.rmtree(folder, ignore_errors=True)
+    raise problem
 
 
 class AviChunks:

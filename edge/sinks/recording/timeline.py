@@ -77,7 +77,7 @@ class Timeline:
             self._start = self._last = time
             self.count = 1
             return 0, True
-        if not time > self._last:  # also NaN
+        if time <= self._last:
             time = self._last + 1 / self.rate
         self._start += self.left_out(time)
         self._last = time

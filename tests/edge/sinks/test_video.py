@@ -159,7 +159,7 @@ def test_the_rate_of_a_recording(header: float, real: float, rate: float) -> Non
 
 
 def test_frames_without_times_follow_at_the_headers_rate(tmp_path: Path) -> None:
-    record(tmp_path / "out.mp4", [0.0] * 5 + [float("nan")] * 15, 25.0)
+    record(tmp_path / "out.mp4", [0.0] * 5 + [-1.0] * 15, 25.0)
     assert decoded(tmp_path / "out.mp4") == (list(range(20)), 25.0)
 
 
@@ -169,6 +169,14 @@ def test_a_source_with_a_frame_in_half_a_minute_keeps_its_moments(tmp_path: Path
     record(tmp_path / "out.mp4", times, fps)
     frames, rate = decoded(tmp_path / "out.mp4")
     assert [frames.index(number) / rate for number in range(12)] == times
+
+
+def test_a_slow_source_is_in_the_file_soon(tmp_path: Path) -> None:
+    sink = VideoSink(tmp_path / "out.avi", None)
+    sink.show(frame(0, 0.0), [])
+    sink.show(frame(1, 5.0), [])
+    assert set(decoded(tmp_path / "out.part.avi")[0]) == {0, 1}
+    sink.close()
 
 
 @pytest.mark.parametrize("fps", [None, 20.0])
@@ -415,8 +423,9 @@ def test_a_video_whose_name_is_not_utf8(tmp_path: Path, monkeypatch: pytest.Monk
     assert decoded(tmp_path / f"out{suffix}")[0] == list(range(20))
 
 
-def test_a_system_without_a_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+@pytest.mark.parametrize("folder", ["none", "/proc/self"])
+def test_a_system_without_a_folder_for_pipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / folder))
     record(tmp_path / "out.mp4", steady(20, 10), 10.0)
     assert os.listdir(tmp_path) == ["out.mp4"]
     assert decoded(tmp_path / "out.mp4")[0] == list(range(20))
