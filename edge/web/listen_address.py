@@ -17,6 +17,10 @@ SEND_BUFFER = 128 << 10
 """Bytes that the kernel buffers per connection: pictures that wait there get old, and cost memory."""
 
 
+RECEIVE_BUFFER = 64 << 10
+"""Bytes of requests that the kernel keeps per connection; megabytes, else, of clients that send without end."""
+
+
 def parse_listen_address(text: str) -> tuple[str, int]:
     """Parse `8080`, `0.0.0.0:8080`, `name:8080` or `[::]:8080`.
 
@@ -52,6 +56,7 @@ def listen(host: str, port: int, limits: ConnectionLimits) -> Listener:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # inherited by what it accepts
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(target)
