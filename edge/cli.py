@@ -18,7 +18,7 @@ import click
 from fer_edge.edge.config.empty_values import refuse_empty_words
 from fer_edge.edge.config.file import UNCONFIGURED, find
 from fer_edge.edge.config.lazy_group import LazyGroup
-from fer_edge.edge.errors import FerEdgeError, redact
+from fer_edge.edge.errors import FerEdgeError, redact, shortage
 from fer_edge.edge.program import interrupts
 from fer_edge.edge.program.process import run_program
 from fer_edge.edge.program.standard_streams import StdoutError
@@ -134,6 +134,8 @@ def _error_line(error: Exception) -> str | None:
         from fer_edge.edge.config.usage import usage_line
 
         return usage_line(error)
+    if short := shortage(error):
+        return short
     if isinstance(error, ImportError):
         return missing_dependency(error)
     if isinstance(error, StdoutError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -17,6 +18,12 @@ _SCHEME = re.compile(r"""(?:gst:)?(?:[^@:]*=\s*)?["']?[\w+.-]+://""")
 
 _NO_PORT = re.compile(r"""^([^/:\s!"'\[\]]*):(?!\d*(?:[/\s!"',;)]|$)).*""", re.DOTALL)
 """A host and what follows its colon where that is no port, as in user:password without a host."""
+
+OPENCV_NO_MEMORY = -4
+"""`cv2.Error.StsNoMem`."""
+
+_NOT_LOADED = "failed to map segment|[Cc]annot allocate memory"
+"""What the dynamic linker says where there is no memory for a library."""
 
 
 class FerEdgeError(Exception):
@@ -53,6 +60,26 @@ class ConfigError(FerEdgeError):
 
 class ServiceError(FerEdgeError):
     """A service cannot be installed, or the service manager refuses a request."""
+
+
+def shortage(error: BaseException) -> str | None:
+    """What the system has run out of, with what to do about it; None for an error with another cause.
+
+    Args:
+        error: Python's, numpy's or OpenCV's error.
+
+    Returns:
+        One line.
+    """
+    opencv = type(error).__module__ == "cv2" and getattr(error, "code", 0) == OPENCV_NO_MEMORY
+    library = isinstance(error, OSError | ImportError) and re.search(_NOT_LOADED, str(error)) is not None
+    if opencv or library or isinstance(error, MemoryError):
+        return "there is not enough memory; end other programs, or raise the limit (ulimit -v, MemoryMax=)"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        return f"{error.strerror}; end other programs, or raise the limit (ulimit -n, LimitNOFILE=)"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return "no thread can be started; end other programs, or raise the limit (ulimit -u and -v, TasksMax=)"
+    return None
 
 
 def redact(address: str) -> str:
