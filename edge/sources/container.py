@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 MAX_INDEX_BYTES = 64 << 20
 """Largest MP4 index that is read: that of a day at 30 frames/s has 20 MB."""
 
-MAX_SAMPLES = 10_000_000
+MAX_SAMPLES = 5_000_000
 """Most frames of an MP4 track that are counted; a damaged index may claim any number."""
 
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 """Identifiers of ASF's header and of the object in it that has the file's size."""
+
+PS_START = b"\x00\x00\x01\xba"
+MAX_PES = 6 + 0xFFFF
+"""How a program stream begins, and the bytes of its longest packet."""
 
 TS_PACKETS = (188, 192, 204)
 """Bytes per packet of a transport stream: plain, with time codes (AVCHD, Blu-ray), with error correction."""
@@ -53,7 +57,7 @@ def lacks_its_end(path: Path) -> bool | None:
             or none.
 
     Returns:
-        None for another format. MPEG-PS and Ogg have no structure that an end could be missing from.
+        None for another format. Ogg has no structure that an end could be missing from.
     """
     with suppress(OSError, ValueError, IndexError), open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -66,17 +70,31 @@ def lacks_its_end(path: Path) -> bool | None:
             return int.from_bytes(start[at + 40 : at + 48], "little") > size
         if _packet_size(start) is not None:
             return ends_in_mid_packet(path)
-        if start.startswith((b"\x00\x00\x01\xba", b"OggS")):
+        if start.startswith(PS_START):
+            return ends_in_mid_packet(path)
+        if start.startswith(b"OggS"):
             return False
     return None
 
 
 def ends_in_mid_packet(path: Path) -> bool:
-    """Whether a file is an MPEG transport stream whose last packet is incomplete: it has no header that says more."""
+    """Whether a file is an MPEG transport or program stream whose last packet is incomplete: no header says more."""
     with suppress(OSError), open(path, "rb") as file:
         packet = _packet_size(file.read(1024))
-        return packet is not None and os.fstat(file.fileno()).st_size % packet != 0
+        size = os.fstat(file.fileno()).st_size
+        if packet is None:
+            file.seek(0)
+            return file.read(4) == PS_START and _overruns_end(file, size)
+        return size % packet != 0
     return False
+
+
+def _overruns_end(file: BinaryIO, size: int) -> bool:
+    """Whether the last packet of an MPEG program stream is longer than what is left of the file."""
+    file.seek(max(0, size - MAX_PES))
+    tail = file.read()
+    at = max(tail.rfind(b"\x00\x00\x01" + bytes([stream])) for stream in (0xBD, 0xC0, 0xE0))
+    return at >= 0 and at + 6 + int.from_bytes(tail[at + 4 : at + 6]) > len(tail)
 
 
 def _packet_size(start: bytes) -> int | None:

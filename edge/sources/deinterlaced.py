@@ -26,6 +26,9 @@ from fer_edge.edge.sources.capture import open_capture, read_pixels
 CAPTURE_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 """The environment variable that OpenCV reads whenever it opens a capture."""
 
+DEINTERLACE, CLEAR_MARK = "bwdif=mode=send_frame:deint=interlaced", "setfield=prog"
+"""FFmpeg's filters; the first does not take pictures of less than 3x4 pixels."""
+
 M_PERTURB = -6
 """glibc's parameter for the byte that fills memory when it is freed; allocated memory gets its complement."""
 
@@ -48,8 +51,7 @@ def open_filtered(path: Path, interlaced: bool) -> cv2.VideoCapture | None:
         interlaced: Whether it is an interlaced video.
 
     Returns:
-        The opened capture; None where this OpenCV has no filters, the filter does not take this video (bwdif needs 3x4
-        pixels), or the user has set options of their own for captures.
+        The opened capture; None where this OpenCV has no filters, or the user has set options for captures.
     """
     if CAPTURE_OPTIONS in os.environ:
         return None
@@ -58,9 +60,12 @@ def open_filtered(path: Path, interlaced: bool) -> cv2.VideoCapture | None:
     except OSError:
         return None
     try:  # by number: no character of a name can be taken for the filter's syntax
-        filters = "bwdif=mode=send_frame:deint=interlaced" if interlaced else "setfield=prog"
         with environment_variable(CAPTURE_OPTIONS, "input_format;lavfi"):
-            return open_capture(f"movie=/proc/self/fd/{descriptor},{filters}", cv2.CAP_FFMPEG)
+            for filters in (DEINTERLACE, CLEAR_MARK) if interlaced else (CLEAR_MARK,):
+                capture = open_capture(f"movie=/proc/self/fd/{descriptor},{filters}", cv2.CAP_FFMPEG)
+                if capture is not None:
+                    return capture
+        return None
     finally:
         os.close(descriptor)
 

@@ -16,6 +16,7 @@ import cv2
 from fer_edge.edge.errors import SourceError, redact
 from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.capture import open_capture, read_pixels
+from fer_edge.edge.sources.deinterlaced import read_first
 from fer_edge.edge.sources.network_trust import VERIFIED, Trust
 from fer_edge.edge.sources.picture_header import MAX_PIXELS, check_size
 from fer_edge.edge.sources.stream_cause import check_certificate, find_cause
@@ -93,10 +94,12 @@ class Stream(BaseSource):
     def __iter__(self) -> Iterator[Frame]:
         index = 0
         read_at = time.monotonic()
-        while (pixels := read_pixels(self._capture)) is not None:
+        pixels = read_first(self._capture, self.name)
+        while pixels is not None:
             yield Frame(pixels, index, time.monotonic() - self._start)
             index += 1
             read_at = time.monotonic()
+            pixels = read_pixels(self._capture)
         if index == 0 or time.monotonic() - read_at >= 0.9 * self._frame_timeout:
             raise SourceError(f"{self.name} sent no picture for {time.monotonic() - read_at:.1f} s")
 

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -33,6 +33,9 @@ BLACK_SHARE = 0.001
 RATE_FRAMES = 50
 """Frames whose time stamps give the rate where the header has none."""
 
+FEW_FRAMES = 3
+"""Frames that show whether a video has time stamps; the very first one's is 0 in any case."""
+
 INVISIBLE_PACKETS = 1.2
 """Packets per visible frame that are no sign of damage: VP8 and VP9 have references that are never shown."""
 
@@ -47,11 +50,13 @@ class Header:
         rate: Frames per second; 0 where unknown. It may be the container's clock.
         frames: Number of frames; 0 where unknown.
         rotation: Degrees clockwise by which the frames are to be shown.
+        stamped: Whether frames have time stamps; FFmpeg's filters make some up for a raw stream, at twice the rate.
     """
 
     rate: float
     frames: int
     rotation: int
+    stamped: bool = True
 
     @property
     def duration(self) -> float:
@@ -105,6 +110,7 @@ def open_video(path: Path, max_pixels: int = MAX_PIXELS) -> Video:
         return Video(capture, name, EMPTY_MESSAGE, path)
     header = read_header(capture)
     filtered = deinterlaced.open_filtered(path, deinterlaced.leaves_buffer_unwritten(capture))
+    header = replace(header, stamped=_has_stamps(capture))
     capture.release()
     if filtered is not None:
         return Video(filtered, name, EMPTY_MESSAGE, path, header)
@@ -167,7 +173,7 @@ class Video(BaseSource):
         clock = MediaClock(self.fps)
         pixels = deinterlaced.read_first(self._capture, self.name)
         while pixels is not None:
-            time = clock.time(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+            time = clock.time(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._header.stamped else 0.0)
             black = black and bool(np.count_nonzero(pixels) < BLACK_SHARE * pixels.size)  # up to the first picture
             yield Frame(rotate_picture(pixels, self._header.rotation, False), index, time)
             index += 1
@@ -204,6 +210,16 @@ class Video(BaseSource):
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None
+
+
+def _has_stamps(capture: cv2.VideoCapture) -> bool:
+    """Whether one of the next frames of a plain capture has a time stamp, or there is none."""
+    frames = 0
+    while frames < FEW_FRAMES and capture.grab():
+        if capture.get(cv2.CAP_PROP_POS_MSEC) > 0:
+            return True
+        frames += 1
+    return not frames
 
 
 def _measure_rate(path: Path) -> float | None:

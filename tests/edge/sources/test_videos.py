@@ -7,17 +7,22 @@ import os
 import shutil
 import struct
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+from typing import Any
 
 import cv2
 import mp4
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from running import run, scene
 
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.sources import deinterlaced, open_source, video
+from fer_edge.edge.sources import container, deinterlaced, open_source, video
 from fer_edge.edge.sources.media_clock import MediaClock, measured_rate, usual_rate
 from fer_edge.edge.sources.pipe import open_pipe
 from fer_edge.edge.types import Frame
@@ -28,7 +33,7 @@ SIZE = (160, 120)
 
 def write(path: Path, count: int = 40, fps: float = 25.0, codec: str = "") -> Path:
     """A video whose frames get lighter; an MP4 has a key frame every 12 frames."""
-    codec = codec or {".avi": "MJPG", ".mp4": "mp4v", ".mkv": "mp4v", ".ts": "mp4v"}[path.suffix]
+    codec = codec or {".avi": "MJPG", ".mp4": "mp4v", ".mkv": "mp4v", ".ts": "mp4v", ".mpg": "MPG2"}[path.suffix]
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, SIZE)
     assert writer.isOpened()
     for index in range(count):
@@ -81,6 +86,36 @@ def test_an_interlaced_video_that_cannot_be_filtered_is_refused(monkeypatch: pyt
 
 
 @pytest.mark.faults
+@pytest.mark.skipif(not deinterlaced.must_be_filtered(), reason="this OpenCV reads it")
+def test_an_interlaced_stream_is_refused() -> None:
+    """There is no filter for a stream, whose reads must time out."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:  # without a length it is no recording
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mpeg")
+            self.end_headers()
+            self.wfile.write((FILES / "interlaced.mpg").read_bytes())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(SourceError, match="is interlaced"):
+            open_source(source=f"http://127.0.0.1:{server.server_port}/tv")
+        server.shutdown()
+
+
+@pytest.mark.faults
+def test_a_raw_stream_has_the_times_of_its_rate(tmp_path: Path) -> None:
+    """As rpicam-vid writes it; FFmpeg's filters would make up time stamps at twice the rate."""
+    frames, problem = read(FILES / "raw.h264")
+    assert problem is None
+    assert [frame.time for frame in frames] == pytest.approx([index / 25 for index in range(10)])
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_video_is_shown_as_its_header_rotates_it(tmp_path: Path, degrees: int) -> None:
     path = tmp_path / "v.mp4"
@@ -127,7 +162,7 @@ def index_first(path: Path) -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".ts"])
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".ts", ".mpg"])
 def test_a_video_that_is_cut_off_is_reported(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"v{suffix}")
     frames, problem = read(path)
@@ -135,6 +170,31 @@ def test_a_video_that_is_cut_off_is_reported(tmp_path: Path, suffix: str) -> Non
     frames, problem = read(cut(path, 0.5))
     assert 0 < len(frames) < 40
     assert problem is not None and "cut off" in problem
+
+
+@given(st.data())
+def test_a_damaged_index_is_no_crash(data: st.DataObject) -> None:
+    with TemporaryDirectory() as folder:
+        path = write(Path(folder) / "v.mp4", 3)
+        content = bytearray(path.read_bytes())
+        index = content.index(b"moov")
+        for _ in range(data.draw(st.integers(1, 8))):
+            content[data.draw(st.integers(index, len(content) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(content[: data.draw(st.integers(index, len(content)))])
+        frames = container.presented_frames(path)
+        assert frames is None or 0 < frames <= container.MAX_SAMPLES
+
+
+@given(
+    st.sampled_from([b"\x1a\x45\xdf\xa3", b"FLV\x01", container.ASF_HEADER, container.PS_START, b"\x47", b"", b"moov"]),
+    st.binary(max_size=64),
+)
+def test_a_short_file_is_no_crash(start: bytes, rest: bytes) -> None:
+    with NamedTemporaryFile() as file:
+        file.write(start + rest)
+        file.flush()
+        assert container.lacks_its_end(Path(file.name)) in (None, False, True)
+        assert container.presented_frames(Path(file.name)) is None
 
 
 @pytest.mark.faults
