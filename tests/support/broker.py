@@ -47,6 +47,9 @@ class Broker:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
+    def log(self) -> str:
+        return self._log.read_text()
+
     def send_signal(self, number: int) -> None:
         self._process.send_signal(number)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import socket
 import sys
 import threading
@@ -18,22 +17,16 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.mqtt.broker_url import BrokerUrl
+from fer_edge.edge.sinks.mqtt.connection_log import MAX_RECONNECT_DELAY, MIN_RECONNECT_DELAY, ConnectionLog
 
 if TYPE_CHECKING:
     import ssl
 
-log = logging.getLogger(__name__)
-
 KEEPALIVE = 30
 """Seconds; a broker considers a device without power gone after one and a half times that."""
 
-MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY = 1, 60
-"""Seconds before the first attempt to reconnect, and between two at most; the delay doubles with each attempt."""
-
 MAX_QUEUED_MESSAGES = 100
 """Messages that wait for the broker's acknowledgement at most; further ones are dropped."""
-
-REFUSED = "the broker refuses"
 
 UNTRUSTED = range(18, 22)
 """OpenSSL's X509_V_ERR_ codes for a certificate that no trusted authority has signed."""
@@ -45,7 +38,7 @@ CLOSE_TIMEOUT = 2.0
 class Connection:
     """Publishes below PREFIX/NAME, and reconnects by itself.
 
-    Logs changes only: connected, lost, refused. Without a connection all messages are dropped but the newest state,
+    `ConnectionLog` logs its changes. Without a connection all messages are dropped but the newest state,
     which is published with the next one.
 
     Args:
@@ -59,14 +52,14 @@ class Connection:
     """
 
     def __init__(self, url: BrokerUrl, name: str, discovery: dict[str, dict[str, Any]], ca: Path | None = None) -> None:
-        self._name = f"{url}/{name}"
+        client_id = f"fer-edge-{name}"
+        self._log = ConnectionLog(f"{url}/{name}", client_id)
         self._topic, self._discovery = f"{url.prefix}/{name}", discovery
-        self._status = ""
         self._state: str | None = None
         self._online = False  # published since the last connection
         self._lock = threading.Lock()  # two threads publish states, and the newer one must come last
         # MQTT 3.1.1, which every broker supports; a constant id lets a broker drop this device's dead connection
-        self._client = client = Client(CallbackAPIVersion.VERSION2, client_id=f"fer-edge-{name}")
+        self._client = client = Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         if url.tls:
             client.tls_set_context(_ssl_context(ca))
         if url.user is not None:
@@ -86,6 +79,7 @@ class Connection:
 
         On a stalled connection states pile up until it is noticed, in less than twice KEEPALIVE.
         """
+        self._log.check()
         with self._lock:
             self._state = json.dumps(record)
             if self._client.is_connected():
@@ -107,9 +101,9 @@ class Connection:
         self, client: Client, _: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._log_change(f"{REFUSED} ({reason}); are user and password right?")
+            self._log.refused(str(reason))
             return
-        self._log_change("connected")
+        self._log.connected()
         for topic, config in self._discovery.items():
             client.publish(topic, json.dumps(config), qos=1, retain=True)
         with self._lock:
@@ -123,18 +117,13 @@ class Connection:
         reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or "no answer"
         untrusted = getattr(error, "verify_code", 0) in UNTRUSTED
         hint = "; give its authority's certificate as --mqtt-ca" if untrusted else ""
-        self._log_change(f"cannot be reached ({reason}){hint}")
+        self._log.unreachable(f"{reason}{hint}")
 
     def _on_disconnect(
         self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
-        if reason.is_failure and not self._status.startswith(REFUSED):  # a refusal closes the connection, too
-            self._log_change(f"connection lost ({reason})")
-
-    def _log_change(self, status: str) -> None:
-        if status != self._status:
-            self._status = status
-            log.info("%s: %s%s", self._name, status, "" if status == "connected" else "; reconnecting")
+        if reason.is_failure and self._log.lost(str(reason)):  # else paho's own delay grows
+            client.reconnect_delay_set(self._log.reconnect_delay, MAX_RECONNECT_DELAY)
 
     def close(self) -> None:
         """Publish 'offline' and disconnect; a thread that hangs in the network is left behind as a daemon."""

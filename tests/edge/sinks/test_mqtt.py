@@ -10,10 +10,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 from typing import Any
 
 import jinja2
@@ -27,6 +28,7 @@ from sockets import peer, sends_at_once
 from waiting import until
 
 from fer_edge.edge.sinks.events import Event
+from fer_edge.edge.sinks.mqtt import connection, connection_log
 from fer_edge.edge.sinks.mqtt.broker_url import BrokerUrl
 from fer_edge.edge.sinks.mqtt.connection import Connection
 from fer_edge.edge.sinks.mqtt.discovery import discovery_messages
@@ -334,3 +336,93 @@ def test_tls(tmp_path: Path, certificates: Path) -> None:
     assert "not valid for 'localhost'" in other_host
     assert "--mqtt-ca" not in other_host
     assert right == "connected"
+
+
+# connections that do not stay
+
+
+@pytest.mark.faults
+def test_two_clients_with_one_id_are_named_as_the_cause(mosquitto: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each says it once, and both retry less and less often."""
+    monkeypatch.setattr(connection_log, "MIN_RECONNECT_DELAY", 0.02)
+    url = BrokerUrl("127.0.0.1", mosquitto.port, "home")
+    with logged() as lines:
+        cameras = [Connection(url, "cam", {}) for _ in range(2)]
+        try:
+            until(lambda: sum("another client with the id fer-edge-cam" in line for line in lines) == 2)
+            assert all(camera._log.reconnect_delay >= 0.08 for camera in cameras)
+            count = len(lines)
+            assert count <= 2 * (2 * connection_log.MANY)
+            losses = mosquitto.log().count("already connected")
+            until(lambda: mosquitto.log().count("already connected") >= losses + 2)
+            assert len(lines) == count
+        finally:
+            for camera in cameras:
+                camera.close()
+
+
+@pytest.mark.faults
+def test_a_connection_that_stays_ends_the_suspicion(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(connection_log, "time", clock)
+    with logged() as lines:
+        log = connection_log.ConnectionLog("broker", "id")
+        for _ in range(20):
+            log.connected()
+            clock.now += 60
+            assert log.lost("closed")
+            log.check()
+        assert log.reconnect_delay == connection_log.MAX_RECONNECT_DELAY
+        assert len(lines) == 2 * connection_log.MANY
+        log.connected()
+        clock.now += connection_log.SHORT_CONNECTION
+        log.check()
+        assert lines[-1] == "broker: connected"
+        log.lost("closed")
+        assert lines[-1] == "broker: connection lost (closed); reconnecting"
+        assert log.reconnect_delay == connection_log.MIN_RECONNECT_DELAY
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 200\r\n\r\n" + 200 * b"x", "no answer that is MQTT"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "no answer that is MQTT"),
+        (b"", "no answer that is MQTT"),
+        (b"\x20\x02\x00\x02", "refuses .*does it allow the id fer-edge-cam"),
+        (b"\x20\x02\x00\x03", "refuses .*[Uu]navailable"),
+        (b"\x20\x02\x00\x05", "refuses .*are user and password right"),
+    ],
+)
+def test_a_server_that_is_no_broker_or_refuses_is_said_in_one_line(
+    answer: bytes, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not tried more often with each failure."""
+    monkeypatch.setattr(connection, "MIN_RECONNECT_DELAY", 0.05)
+    times: list[float] = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                peer_end, _ = server.accept()
+                times.append(time.monotonic())
+                with peer_end, suppress(ConnectionError):
+                    peer_end.recv(1000)
+                    peer_end.sendall(answer)
+                    peer_end.shutdown(socket.SHUT_WR)
+                    peer_end.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server, logged() as lines:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = BrokerUrl("127.0.0.1", server.getsockname()[1], "home", user="me", password="S3")
+        client = Connection(url, "cam", {})
+        until(lambda: len(times) == 3)
+        client.close()
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert times[2] - times[1] > times[1] - times[0]
+    (line,) = (line for line in lines if str(url) in line)
+    assert re.search(message, line)
+    assert "S3" not in line
