@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before the other imports, which take most of the start
-    from fer_edge.edge.program.interrupts import end_at_once
+if __name__ == "__main__":  # before the other imports, which take most of the start; as program/entry.py does it
+    import _signal
 
-    end_at_once()
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 from collections.abc import Iterator
 from contextlib import contextmanager

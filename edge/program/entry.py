@@ -1,13 +1,13 @@
-"""The entry point of the console script: handles signals, and only then imports the command."""
+"""The entry point of the console script: from its first line on, Ctrl-C ends the process without a traceback."""
 
-from __future__ import annotations
+import _signal  # the interpreter's own: `signal` takes a millisecond or two, in which Ctrl-C would be printed
 
-from importlib import import_module
-
-from fer_edge.edge.program.interrupts import end_at_once
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:  # not ignored, as in the background of a script
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 
 def main() -> None:
     """Run `fer-edge`."""
-    end_at_once()
-    import_module("fer_edge.edge.cli").main()  # here: it takes most of the start
+    from importlib import import_module  # here, as the import takes most of the start
+
+    import_module("fer_edge.edge.cli").main()
