@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from itertools import accumulate
 
 from fer_edge.edge.sinks.recording.part_file import PartFile
 from fer_edge.edge.sinks.recording.stream import Packet, StreamInfo
@@ -22,7 +23,7 @@ class Avi:
     def __init__(self, file: PartFile, info: StreamInfo) -> None:
         self._file, self._info = file, info
         self._count = 0
-        self._index = array("I")  # offset and size of the pictures in the first part
+        self._sizes = array("I")  # of the pictures in the first part
         self._parts: list[tuple[int, int]] = []  # offsets of each part's RIFF and movi
 
     def write(self, packet: Packet, number: int) -> None:
@@ -41,13 +42,12 @@ class Avi:
                 self._end_part()
                 part = (self._file.size, self._file.size + 12)
                 data = struct.pack("<4sI4s4sI4s", b"RIFF", 0, b"AVIX", b"LIST", 0, b"movi")
-        place = self._file.size + len(data) - part[1] - 8
         self._file.append(data + _chunk(b"00dc", picture, bytes(len(picture) % 2), size=len(picture)))
         if data:
             self._parts.append(part)
         self._count += 1
         if len(self._parts) == 1:
-            self._index.extend((place, len(picture)))
+            self._sizes.append(len(picture))
 
     def _header(self) -> bytes:
         width, height, rate = self._info.width, self._info.height, self._info.rate
@@ -66,7 +66,8 @@ class Avi:
         riff, movie = self._parts[-1]
         end = self._file.size
         if len(self._parts) == 1:
-            pairs = zip(self._index[::2], self._index[1::2], strict=True)
+            places = accumulate((8 + size + size % 2 for size in self._sizes), initial=4)  # after the name movi
+            pairs = zip(places, self._sizes, strict=False)
             entries = (struct.pack("<4sIII", b"00dc", KEY_FRAME, place, size) for place, size in pairs)
             self._file.append(_chunk(b"idx1", *entries))
         self._file.patch(movie + 4, struct.pack("<I", end - movie - 8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from itertools import groupby, pairwise
+from itertools import accumulate
 
 from fer_edge.edge.sinks.recording.encoder import VOP_START
 from fer_edge.edge.sinks.recording.part_file import PartFile
@@ -14,7 +14,9 @@ from fer_edge.edge.sinks.recording.stream import Packet, StreamInfo
 TICKS = 1000
 """Units of time per picture, so that the rate is exact to a thousandth."""
 
-MOOF_BYTES = 96
+FRAGMENT_BYTES = 104
+"""What is before each picture: where it belongs, and its size."""
+
 KEY_FLAGS, OTHER_FLAGS = 0x02000000, 0x01010000
 """Sample flags: depends on no other picture; depends on others, and is no place to begin."""
 
@@ -25,14 +27,17 @@ class Mp4:
     """An MP4 of MPEG-4 pictures.
 
     `finish` appends an index of the whole, and turns the beginning into the header of a box that holds, and so hides,
-    all fragments; before that patch of 16 bytes the file is a fragmented one, after it an ordinary one.
+    all fragments; before that patch of 16 bytes the file is a fragmented one, after it an ordinary one. Until then, a
+    picture takes five bytes of memory.
     """
 
     def __init__(self, file: PartFile, info: StreamInfo) -> None:
         self._file, self._info = file, info
-        self._offsets, self._sizes, self._keys, self._numbers = array("Q"), array("I"), array("I"), array("I")
+        self._sizes, self._keys = array("I"), array("I")
+        self._runs = array("I")  # pairs: so many pictures, each shown for so long
+        self._last = 0  # number of the last picture
         self._setup = b""
-        self._patch_offset = 0
+        self._patch_offset = self._first_offset = 0
 
     def write(self, packet: Packet, number: int) -> None:
         header = b""
@@ -41,23 +46,32 @@ class Mp4:
             start = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isomiso5iso2mp41")
             self._patch_offset = len(start)
             header = start + _box(b"free", bytes(8)) + self._moov(fragmented=True)
-        fragment = header + self._moof(packet, number) + struct.pack(">I4s", 8 + len(packet.data), b"mdat")
-        offset = self._file.size + len(fragment)
-        self._file.append(fragment + packet.data)
+            self._first_offset = len(header) + FRAGMENT_BYTES
+        fragment = self._moof(packet, number) + struct.pack(">I4s", 8 + len(packet.data), b"mdat")
+        self._file.append(header + fragment + packet.data)
         if packet.key:
             self._keys.append(len(self._sizes) + 1)
-        self._offsets.append(offset)
+        if self._sizes:
+            self._show_last_until(number)
         self._sizes.append(len(packet.data))
-        self._numbers.append(number)
+        self._last = number
+
+    def _show_last_until(self, number: int) -> None:
+        length = number - self._last
+        if self._runs and self._runs[-1] == length:
+            self._runs[-2] += 1
+        else:
+            self._runs.extend((1, length))
 
     def finish(self) -> None:
         end = self._file.size
+        self._show_last_until(self._last + 1)
         self._file.append(self._moov(fragmented=False))
         self._file.flush()  # the index must be there before the patch that makes it valid
         self._file.patch(self._patch_offset, struct.pack(">I4sQ", 1, b"mdat", end - self._patch_offset))
 
     def _moof(self, packet: Packet, number: int) -> bytes:
-        run = (1, MOOF_BYTES + 8, len(packet.data), KEY_FLAGS if packet.key else OTHER_FLAGS)
+        run = (1, FRAGMENT_BYTES, len(packet.data), KEY_FLAGS if packet.key else OTHER_FLAGS)
         fragment = (
             _full_box(b"tfhd", 0, 0x020000, struct.pack(">I", 1)),  # offsets count from the moof
             _full_box(b"tfdt", 1, 0, struct.pack(">Q", number * TICKS)),
@@ -68,7 +82,7 @@ class Mp4:
         )
 
     def _moov(self, fragmented: bool) -> bytes:
-        duration = (self._numbers[-1] + 1) * TICKS if self._numbers else 0
+        duration = (self._last + 1) * TICKS if self._sizes else 0
         scale = round(self._info.rate * TICKS)
         times = struct.pack(">QQIQ", 0, 0, scale, duration)
         mvhd = times + struct.pack(">IH10x", 1 << 16, 1 << 8) + MATRIX + struct.pack(">24xI", 2)
@@ -92,18 +106,18 @@ class Mp4:
     def _sample_table(self) -> bytes:
         """The index of what was written so far; for the header nothing was."""
         count = len(self._sizes)
-        runs = [(len(list(run)), length) for length, run in groupby(b - a for a, b in pairwise(self._numbers))]
-        if count:
-            runs.append((1, 1))  # the last one is shown for one picture's time
+        runs = zip(self._runs[::2], self._runs[1::2], strict=True)
         times = b"".join(struct.pack(">II", pictures, length * TICKS) for pictures, length in runs)
+        steps = (size + FRAGMENT_BYTES for size in self._sizes[:-1])
+        offsets = array("Q", accumulate(steps, initial=self._first_offset) if count else ())
         chunks = struct.pack(">IIII", 1, 1, 1, 1) if count else bytes(4)
         return _box(
             b"stbl",
             _full_box(b"stsd", 0, 0, struct.pack(">I", 1), self._sample_entry()),
-            _full_box(b"stts", 0, 0, struct.pack(">I", len(runs)), times),
+            _full_box(b"stts", 0, 0, struct.pack(">I", len(self._runs) // 2), times),
             _full_box(b"stsc", 0, 0, chunks),
             _full_box(b"stsz", 0, 0, struct.pack(">II", 0, count), _big_endian(self._sizes)),
-            _full_box(b"co64", 0, 0, struct.pack(">I", count), _big_endian(self._offsets)),
+            _full_box(b"co64", 0, 0, struct.pack(">I", count), _big_endian(offsets)),
             _full_box(b"stss", 0, 0, struct.pack(">I", len(self._keys)), _big_endian(self._keys)) if count else b"",
         )
 

@@ -48,7 +48,7 @@ class PartFile:
         self.size = 0
         self._open = True
         self._synced = monotonic()
-        self._sync: BackgroundWorker[int] = BackgroundWorker(os.fdatasync, "recording-sync")
+        self._sync: BackgroundWorker[int] = BackgroundWorker(getattr(os, "fdatasync", os.fsync), "recording-sync")
 
     def append(self, data: bytes) -> None:
         """Append all of the data; OSError, where it cannot be, leaves the file as it was."""
