@@ -93,11 +93,15 @@ def opencv(machine: Machine) -> CheckResult:
         return CheckResult(FAIL, message, pip_install("--force-reinstall", "opencv-python"))
     features = build_features(process.stdout)
     names = ", ".join(f"{name} {value}" for name, value in features.items())
-    message, install = f"{process.stdout.splitlines()[0]}; {names}", pip_install("opencv-python")
+    version, install = process.stdout.splitlines()[0], pip_install("opencv-python")
+    message = f"{version}; {names}"
     if features["FFmpeg"] == "no":
         return CheckResult(WARN, message, f"{install}: without FFmpeg it opens no video and no stream", anchors.STREAM)
     if features["V4L2"] == "no":
         return CheckResult(WARN, message, f"{install}: without V4L2 it opens no USB camera")
+    if version.startswith(("4.13.", "4.14.")):
+        advice = f"{pip_install('opencv-python>=5')}, if you have interlaced videos: this version cannot read them"
+        return CheckResult(WARN, message, advice, anchors.BLACK)
     return CheckResult(OK, message)
 
 

@@ -152,6 +152,16 @@ def test_a_venv_on_a_pi_must_see_the_systems_packages(tmp_path: Path) -> None:
     assert software.environment(pi).status == OK
 
 
+@pytest.mark.parametrize(("version", "status"), [("4.12.0", OK), ("4.14.0", WARN), ("5.0.0", OK)])
+def test_an_opencv_that_cannot_read_interlaced_video_is_a_warning(tmp_path: Path, version: str, status: str) -> None:
+    information = "  GUI: QT5\n  FFMPEG: YES\n  GStreamer: NO\n  v4l/v4l2: YES\n"
+    code = f"__version__ = {version!r}\ndef getBuildInformation():\n    return {information!r}\n"
+    (tmp_path / "cv2.py").write_text(code)
+    result = software.opencv(Machine(environ={**os.environ, "PYTHONPATH": str(tmp_path)}))
+    assert result.status == status
+    assert ("interlaced" in result.advice) == (status == WARN)
+
+
 def test_this_opencvs_build_is_understood() -> None:
     built = software.build_features(cv2.getBuildInformation())
     assert built["FFmpeg"] == built["V4L2"] == "yes"
