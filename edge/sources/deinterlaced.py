@@ -29,6 +29,14 @@ CAPTURE_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 DEINTERLACE, CLEAR_MARK = "bwdif=mode=send_frame:deint=interlaced", "setfield=prog"
 """FFmpeg's filters; the first does not take pictures of less than 3x4 pixels."""
 
+STREAM_OPTIONS = {
+    "http": "rw_timeout={}",
+    "rtsp": "rtsp_transport=tcp:timeout={}",
+    "tcp": "rw_timeout={}",
+    "udp": "timeout={}",
+}
+"""The addresses that may be opened with a filter, and their options with the timeout in microseconds."""
+
 M_PERTURB = -6
 """glibc's parameter for the byte that fills memory when it is freed; allocated memory gets its complement."""
 
@@ -60,49 +68,70 @@ def open_filtered(path: Path, interlaced: bool) -> cv2.VideoCapture | None:
     except OSError:
         return None
     try:  # by number: no character of a name can be taken for the filter's syntax
-        with environment_variable(CAPTURE_OPTIONS, "input_format;lavfi"):
-            for filters in (DEINTERLACE, CLEAR_MARK) if interlaced else (CLEAR_MARK,):
-                capture = open_capture(f"movie=/proc/self/fd/{descriptor},{filters}", cv2.CAP_FFMPEG)
-                if capture is not None:
-                    return capture
-        return None
+        return _open_graph(f"/proc/self/fd/{descriptor}", interlaced)
     finally:
         os.close(descriptor)
 
 
-def leaves_buffer_unwritten(capture: cv2.VideoCapture) -> bool:
-    """Read the first frame of a plain capture, and tell whether it is interlaced; False without glibc."""
-    with _marked_memory():
-        return _is_unwritten(read_pixels(capture))
+def open_deinterlaced_stream(address: str, timeout: float) -> cv2.VideoCapture | None:
+    """Open the address of an interlaced live stream through the filter.
+
+    Args:
+        address: Without encryption, as the filter does not verify certificates.
+        timeout: Seconds after which opening it and each read give up.
+
+    Returns:
+        As `open_filtered`; None for an encrypted address, too.
+    """
+    scheme = address.partition("://")[0].lower()
+    if CAPTURE_OPTIONS in os.environ or scheme not in STREAM_OPTIONS:
+        return None
+    options = STREAM_OPTIONS[scheme].format(round(timeout * 1e6))
+    return _open_graph(f"{_escaped(address)}:format_opts={_escaped(options)}", interlaced=True)
 
 
-def read_first(capture: cv2.VideoCapture, name: str) -> NDArray[np.uint8] | None:
-    """Read the first picture of a capture that cannot be opened again with a filter.
+def read_first(capture: cv2.VideoCapture) -> tuple[NDArray[np.uint8] | None, bool]:
+    """Read the first picture of a plain capture.
 
     Args:
         capture: The opened capture, from which nothing was read.
-        name: Its name for the error.
 
     Returns:
-        As `read_pixels`.
-
-    Raises:
-        SourceError: The video is interlaced and this OpenCV cannot read it.
+        As `read_pixels`, and whether it is interlaced and this OpenCV cannot read it, which only glibc shows.
     """
     if not must_be_filtered():
-        return read_pixels(capture)
+        return read_pixels(capture), False
     with _marked_memory():
         pixels = read_pixels(capture)
-    if _is_unwritten(pixels):
-        raise SourceError(
-            f"{name} is interlaced, which OpenCV {cv2.__version__} cannot read here; deinterlace it first, "
-            "for example with ffmpeg's -vf bwdif, or install opencv-python 4.12"
-        )
-    return pixels
+    return pixels, pixels is not None and bool((pixels == MARK).all())
 
 
-def _is_unwritten(pixels: NDArray[np.uint8] | None) -> bool:
-    return pixels is not None and bool((pixels == MARK).all())
+def interlaced_error(name: str) -> SourceError:
+    """The error for an interlaced video that cannot be filtered.
+
+    Args:
+        name: Its file or address, without passwords.
+    """
+    return SourceError(
+        f"{name} is interlaced, which OpenCV {cv2.__version__} cannot read here; deinterlace it first, "
+        "for example with ffmpeg's -vf bwdif, or install opencv-python 4.12"
+    )
+
+
+def _open_graph(movie: str, interlaced: bool) -> cv2.VideoCapture | None:
+    with environment_variable(CAPTURE_OPTIONS, "input_format;lavfi"):
+        for filters in (DEINTERLACE, CLEAR_MARK) if interlaced else (CLEAR_MARK,):
+            capture = open_capture(f"movie={movie},{filters}", cv2.CAP_FFMPEG)
+            if capture is not None:
+                return capture
+    return None
+
+
+def _escaped(value: str) -> str:
+    """A value for a filter graph, whose syntax has two levels (https://ffmpeg.org/ffmpeg-filters.html)."""
+    for special in ("\\':", "\\'[],;"):
+        value = "".join(f"\\{letter}" if letter in special else letter for letter in value)
+    return value
 
 
 @contextmanager

@@ -12,11 +12,13 @@ from contextlib import nullcontext
 from queue import Empty, Queue
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SourceError, redact
+from fer_edge.edge.sources import deinterlaced
 from fer_edge.edge.sources.base_source import BaseSource
 from fer_edge.edge.sources.capture import open_capture, read_pixels
-from fer_edge.edge.sources.deinterlaced import read_first
 from fer_edge.edge.sources.network_trust import VERIFIED, Trust
 from fer_edge.edge.sources.picture_header import MAX_PIXELS, check_size
 from fer_edge.edge.sources.stream_cause import check_certificate, find_cause
@@ -70,7 +72,7 @@ def open_stream(
     width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     check_size(width, height, redact(source), max_pixels)
     if capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0:
-        return Stream(capture, redact(source), frame_timeout)
+        return Stream(capture, source, frame_timeout)
     return Video(
         capture,
         redact(source),
@@ -87,14 +89,15 @@ class Stream(BaseSource):
 
     live = True
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, frame_timeout: float) -> None:
-        self._capture, self.name, self._frame_timeout = capture, name, frame_timeout
+    def __init__(self, capture: cv2.VideoCapture, address: str, frame_timeout: float) -> None:
+        self._capture, self._address, self._frame_timeout = capture, address, frame_timeout
+        self.name = redact(address)
         self._start = time.monotonic()
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
         read_at = time.monotonic()
-        pixels = read_first(self._capture, self.name)
+        pixels = self._read_first()
         while pixels is not None:
             yield Frame(pixels, index, time.monotonic() - self._start)
             index += 1
@@ -102,6 +105,17 @@ class Stream(BaseSource):
             pixels = read_pixels(self._capture)
         if index == 0 or time.monotonic() - read_at >= 0.9 * self._frame_timeout:
             raise SourceError(f"{self.name} sent no picture for {time.monotonic() - read_at:.1f} s")
+
+    def _read_first(self) -> NDArray[np.uint8] | None:
+        pixels, interlaced = deinterlaced.read_first(self._capture)
+        if not interlaced:
+            return pixels
+        self._capture.release()
+        filtered = deinterlaced.open_deinterlaced_stream(self._address, self._frame_timeout)
+        if filtered is None:
+            raise deinterlaced.interlaced_error(self.name)
+        self._capture = filtered
+        return read_pixels(filtered)
 
     def close(self) -> None:
         self._capture.release()

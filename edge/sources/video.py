@@ -109,7 +109,7 @@ def open_video(path: Path, max_pixels: int = MAX_PIXELS) -> Video:
     if not deinterlaced.must_be_filtered():
         return Video(capture, name, EMPTY_MESSAGE, path)
     header = read_header(capture)
-    filtered = deinterlaced.open_filtered(path, deinterlaced.leaves_buffer_unwritten(capture))
+    filtered = deinterlaced.open_filtered(path, deinterlaced.read_first(capture)[1])
     header = replace(header, stamped=_has_stamps(capture))
     capture.release()
     if filtered is not None:
@@ -171,7 +171,9 @@ class Video(BaseSource):
     def __iter__(self) -> Iterator[Frame]:
         index, time, black = 0, 0.0, True
         clock = MediaClock(self.fps)
-        pixels = deinterlaced.read_first(self._capture, self.name)
+        pixels, interlaced = deinterlaced.read_first(self._capture)
+        if interlaced:
+            raise deinterlaced.interlaced_error(self.name)
         while pixels is not None:
             time = clock.time(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._header.stamped else 0.0)
             black = black and bool(np.count_nonzero(pixels) < BLACK_SHARE * pixels.size)  # up to the first picture
