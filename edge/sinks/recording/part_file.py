@@ -20,7 +20,6 @@ from fer_edge.edge.sinks.output_paths import check_replaceable
 SYNC_INTERVAL = 5.0
 """Seconds of a recording that a power cut may cost: as often, what is written goes to the disk."""
 
-
 MIN_FREE_BYTES = 4 << 20
 """Free disk space below which writing stops, so that other programs can go on."""
 
@@ -40,9 +39,9 @@ class PartFile:
 
     def __init__(self, path: Path) -> None:
         check_replaceable(path)
-        self._target = Path(os.path.realpath(path))
+        self.target = Path(os.path.realpath(path))
         try:
-            self.path, self._descriptor = _create(self._target)
+            self.path, self._descriptor = _create(self.target)
         except OSError as error:
             raise SinkError(f"{path} cannot be written: {error.strerror}") from None
         self.size = 0
@@ -78,20 +77,19 @@ class PartFile:
         """Wait until all of it is on the disk."""
         os.fsync(self._descriptor)
 
-    def publish(self, path: Path | None = None) -> None:
+    def publish(self, target: Path) -> None:
         """Close the file and give it its name, with the permissions of the file that it replaces.
 
         Args:
-            path: Another name in its folder.
+            target: Its name, in its folder.
 
         Raises:
             SinkError: It cannot be renamed; the message names the file. Or it has its name, but part of it did not
                 reach the disk.
         """
-        target = self._target if path is None else path
         loss: OSError | None = None
         try:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # there is none, or its disk has no permissions
                 os.fchmod(self._descriptor, stat.S_IMODE(os.stat(target).st_mode))
             try:
                 self._sync.close()
@@ -115,6 +113,12 @@ class PartFile:
                 content.seek(0)
                 shutil.copyfileobj(content, output)
             os.replace(self.path, target)
+
+    def leave(self) -> None:
+        """Close the file under the name that it has."""
+        with suppress(OSError):
+            self.flush()
+        self._close()
 
     def discard(self) -> None:
         """Close and remove a file in which nothing is; one that was published stays."""

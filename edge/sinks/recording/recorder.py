@@ -67,6 +67,7 @@ class Recorder:
         self._numbers: deque[int] = deque()  # of the pictures that are being encoded
         self._first = self._in_file = self.written = 0
         self._begun = datetime.now()
+        self._failed = False
         self._encoder = open_encoder(self._info, self._handle, file.path.parent)
 
     def write(self, picture: NDArray[np.uint8], number: int) -> None:
@@ -94,20 +95,35 @@ class Recorder:
         try:
             self._container.write(packet, number - self._first)
         except OSError as error:
-            kept = f"the {self.written} pictures before it are kept" if self.written else "nothing was recorded"
-            raise SinkError(f"{self._path} cannot be written: {_cause(error)}; {kept}") from None
+            self._failed = True
+            raise SinkError(f"{self._path} cannot be written: {_cause(error)}; {self._what_is_kept()}") from None
         self._in_file += 1
         self.written += 1
 
+    def _what_is_kept(self) -> str:
+        if not self.written:
+            return "nothing was recorded"
+        kept = f"the {self.written} pictures before it are kept"
+        return f"{kept} in {self._file.path.name}, and the file that is there, too" if self._keeps_old() else kept
+
+    def _keeps_old(self) -> bool:
+        """Whether an earlier recording stays, because the new one is not whole."""
+        return self._failed and self._segment_length is None and self._file.target.exists() and self._in_file > 0
+
     def _finish_file(self) -> None:
         """Publish what is in the file, or remove it if nothing is."""
+        keeps_old = self._keeps_old()
         container, pictures, self._container, self._in_file = self._container, self._in_file, None, 0
         if container is None or pictures == 0:
             self._file.discard()
             return
         with suppress(OSError):  # no room for the index: it plays without it
             container.finish()
-        self._file.publish(None if self._segment_length is None else _segment_name(self._path, self._begun))
+        if keeps_old:
+            self._file.leave()
+        else:
+            target = self._file.target
+            self._file.publish(target if self._segment_length is None else _segment_name(target, self._begun))
 
     def close(self) -> None:
         """Finish the file; SinkError if a picture could not be written."""

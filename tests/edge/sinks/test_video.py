@@ -313,6 +313,20 @@ def test_an_error_of_the_disk_is_named_and_ends_the_file(
 
 
 @pytest.mark.faults
+def test_a_recording_that_fails_does_not_replace_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "out.mp4", steady(30, 10), 10.0)
+    sink = VideoSink(tmp_path / "out.mp4", 10.0)
+    monkeypatch.setattr(os, "write", FailingWrite(7_777, errno.ENOSPC))
+    with pytest.raises(SinkError, match=r"are kept in out\.part\.mp4, and the file that is there, too"):
+        show_all(sink, 1_000)
+    sink.close()
+    assert decoded(tmp_path / "out.mp4")[0] == list(range(30))
+    assert len(decoded(tmp_path / "out.part.mp4")[0]) >= 5
+
+
+@pytest.mark.faults
 def test_no_room_for_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for suffix in (".mp4", ".webm", ".mkv", ".avi"):
         path = tmp_path / f"out{suffix}"
@@ -406,6 +420,8 @@ def test_a_link_is_followed_and_permissions_stay(tmp_path: Path) -> None:
     record(tmp_path / "out.mp4", steady(20, 10), 10.0)
     assert (tmp_path / "out.mp4").is_symlink()
     assert decoded(target)[0] == list(range(20))
+    record(tmp_path / "out.mp4", steady(20, 10), 10.0, segment=60.0)
+    assert {path.parent for path in tmp_path.rglob("*-2*.mp4")} == {tmp_path / "disk"}
     assert target.stat().st_mode & 0o777 == 0o640
 
 
