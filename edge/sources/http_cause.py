@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 from urllib.error import HTTPError, URLError
 
-from fer_edge.edge.sources.network_errors import describe_error, printable
+from fer_edge.edge.sources.network_errors import describe_error, sent_text
 
 STATUS_CAUSES = {
     403: "the server refuses access (403 Forbidden)",
@@ -29,7 +29,7 @@ def status_cause(error: HTTPError, has_login: bool) -> str:
         loop = "loop" in str(error.msg)
         why = "in a loop" if loop else "to an address that is not followed"
         return f"the server redirects {why} ({error.code})"
-    status = f"{error.code} {printable(str(error.msg))}".strip()
+    status = f"{error.code} {sent_text(str(error.msg))}".strip()
     return STATUS_CAUSES.get(error.code, f"the server answers {status}")
 
 
@@ -45,14 +45,14 @@ def failure_cause(error: BaseException, host: str, timeout: float) -> str:
     if isinstance(reason, http.client.RemoteDisconnected | http.client.IncompleteRead):
         return f"{host} closed the connection without an answer; are protocol and port right?"
     if isinstance(reason, http.client.BadStatusLine):
-        said = printable(str(reason).strip("'\""), 30)
+        said = sent_text(str(reason).strip("'\""), 30)
         return f"{host} does not speak HTTP{f' (it answers {said!r})' if said else ''}; are protocol and port right?"
     if isinstance(reason, http.client.HTTPException):
         return f"{host} does not answer as HTTP requires ({type(reason).__name__})"
     if isinstance(reason, OSError) and "Tunnel connection failed" in str(reason):
-        return f"{host} refuses: {printable(str(reason))}"
+        return f"{host} refuses: {sent_text(str(reason))}"
     if isinstance(reason, ValueError) and not isinstance(reason, UnicodeError | OSError):
         return f"{host} wants a login other than Basic and Digest"
     if isinstance(reason, str):
-        return f"{host}: {printable(reason)}"
+        return f"{host}: {sent_text(reason)}"
     return describe_error(reason, host, timeout)

@@ -29,7 +29,7 @@ from urllib.request import (
 from fer_edge.edge.errors import SourceError, redact
 from fer_edge.edge.sources.address_login import split_login
 from fer_edge.edge.sources.http_cause import failure_cause, status_cause
-from fer_edge.edge.sources.network_errors import host_and_port, printable
+from fer_edge.edge.sources.network_errors import host_and_port, sent_text
 from fer_edge.edge.sources.network_trust import Trust
 from fer_edge.edge.sources.timed_socket import Deadline, TimedSocket, connect, start_tls
 
@@ -53,7 +53,7 @@ class HttpBody:
         self.content_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
         coding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
         if coding not in ("identity", "gzip", "deflate", "x-gzip"):
-            raise SourceError(f"{name} is compressed as {printable(coding)!r}, which was not requested")
+            raise SourceError(f"{name} is compressed as {sent_text(coding)!r}, which was not requested")
         self._unzip = None if coding == "identity" else zlib.decompressobj(47)
         self.length = response.length if self._unzip is None else None
 
@@ -78,7 +78,7 @@ class HttpBody:
         except TimeoutError:
             raise
         except (OSError, http.client.HTTPException, ValueError, zlib.error) as error:
-            raise SourceError(f"{self._name} broke off ({printable(str(error)) or type(error).__name__})") from None
+            raise SourceError(f"{self._name} broke off ({sent_text(str(error)) or type(error).__name__})") from None
 
     def close(self) -> None:
         """Close the connection."""

@@ -35,7 +35,7 @@ def describe_error(error: BaseException, host: str, timeout: float) -> str:
         return f"{host} closed the connection without an answer; are protocol and port right?"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{host}: {os.strerror(error.errno) if error.errno > 0 else error.strerror}"
-    return f"{host}: {printable(str(error)) or type(error).__name__}"
+    return f"{host}: {sent_text(str(error)) or type(error).__name__}"
 
 
 def _certificate_advice(code: int) -> str:
@@ -51,7 +51,7 @@ def _ssl_reason(error: ssl.SSLError) -> str:
     return (error.reason or "connection closed").lower().replace("_", " ")
 
 
-def printable(text: str, limit: int = 60) -> str:
+def sent_text(text: str, limit: int = 60) -> str:
     """What a server sent, for a log: printable ASCII on one line, cut at `limit` characters."""
     return re.sub(r"[^ -~]+", " ", text).strip()[:limit]
 

@@ -28,6 +28,9 @@ STABLE_AFTER = 0.5
 SHORT_PAUSE = 2.0
 """Longest pause, seconds, after a connection that gave pictures for less than that: what comes back is worth a try."""
 
+REPORT_AFTER, REPORT_INTERVAL = 60.0, 3600.0
+"""Seconds after which the log says why the source is not back yet, and between further such messages."""
+
 LOG_INTERVAL, LOGGED_LOSSES = 60.0, 5
 """Seconds in which at most so many losses are logged; further ones are counted."""
 
@@ -117,6 +120,7 @@ class ReconnectingSource(SourceWrapper):
     def _reconnect(self, deadline: float) -> bool:
         """Try to reopen the source until it works; False when stopped, SourceError after the deadline."""
         self._source.close()
+        next_report = time.monotonic() + REPORT_AFTER
         while True:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
@@ -132,6 +136,9 @@ class ReconnectingSource(SourceWrapper):
                 return True
             except SourceError as error:
                 self._reason = str(error)
+            if time.monotonic() >= next_report:
+                log.info("source: still disconnected after %.0f s: %s", self.disconnected, self._reason)
+                next_report = time.monotonic() + REPORT_INTERVAL
 
     def stop(self) -> None:
         self._stopped.set()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from fer_edge.edge.errors import SourceError, redact
 from fer_edge.edge.sources.address_login import split_login
-from fer_edge.edge.sources.network_errors import describe_error, host_and_port, printable
+from fer_edge.edge.sources.network_errors import describe_error, host_and_port, sent_text
 from fer_edge.edge.sources.network_trust import Trust
 from fer_edge.edge.sources.timed_socket import Deadline, TimedSocket, TimedTlsSocket, connect, start_tls
 
@@ -88,7 +88,7 @@ def _scheme_cause(scheme: str, timeout: float) -> str:
         return f"FFmpeg found no video there in {timeout:g} s"
     similar = difflib.get_close_matches(scheme, COMMON_SCHEMES, 1, 0.5)
     hint = f"; did you mean {similar[0]}://?" if similar else "; expected http, https, rtsp, rtsps, rtmp, udp or srt"
-    return f"{printable(scheme, 20)}:// is not a kind of address that FFmpeg knows{hint}"
+    return f"{sent_text(scheme, 20)}:// is not a kind of address that FFmpeg knows{hint}"
 
 
 def _parse(address: str, scheme: str) -> tuple[str, int, tuple[str, str] | None]:
@@ -123,7 +123,7 @@ def _rtsp_cause(
         return f"{where} closed the connection without an answer; are protocol and port right?"
     status = re.match(r"RTSP/\d\.\d (\d{3}) ?([^\r\n]*)", answer)
     if status is None:
-        said = printable(answer.partition("\n")[0], 30)
+        said = sent_text(answer.partition("\n")[0], 30)
         return f"{where} does not speak RTSP{f' (it answers {said!r})' if said else ''}; are protocol and port right?"
     code = int(status[1])
     if code == 401 and login is None:
@@ -137,7 +137,7 @@ def _rtsp_cause(
         code = int(status[1]) if status else 401
     if code == 200:
         return "the server answers, but FFmpeg gets no video from it; a codec it cannot decode, or UDP only?"
-    reason = printable(status[2], 30) if status else ""
+    reason = sent_text(status[2], 30) if status else ""
     return RTSP_CAUSES.get(code, f"the server answers {f'{code} {reason}'.strip()}")
 
 

@@ -102,7 +102,7 @@ def test_tls(camera: str, tmp_path: Path, certificates: Path) -> None:
             _, errors = process.communicate(timeout=LIMIT)
         finally:
             process.kill()
-        assert process.returncode == 0, errors
+        assert process.returncode in (0, 143), errors  # the line may come before the first frame
         assert "s3cret" not in line + errors
         with listening(running.port, user="me", password="s3cret", ca=authority) as listener:
             assert listener.messages == []
@@ -131,6 +131,7 @@ def test_two_cameras_at_one_broker(mosquitto: Broker, camera: str) -> None:
         assert listener.payloads("home/door/availability") == ["online"]
 
 
+@pytest.mark.faults
 def test_a_disconnected_camera_is_published_until_it_is_back(mosquitto: Broker) -> None:
     port = free_port()
     with listening(mosquitto.port) as listener, ExitStack() as filming:
@@ -140,10 +141,12 @@ def test_a_disconnected_camera_is_published_until_it_is_back(mosquitto: Broker) 
             filming.close()
             state = listener.wait(f"{BASE}/state", lambda state: state["disconnected"] > 0)
             assert (state["faces"], state["emotion"], state["fps"]) == (0, None, 0)
+            assert address in state["disconnect_reason"]
             assert listener.payloads(f"{BASE}/availability") == ["online"]
             with serving("http", port):
                 until(lambda: listener.payloads(f"{BASE}/state")[-1]["disconnected"] == 0)
                 until(lambda: has_face(listener.payloads(f"{BASE}/state")[-1]))
+                assert listener.payloads(f"{BASE}/state")[-1]["disconnect_reason"] is None
 
 
 @pytest.fixture(params=["refuses", "is silent"])

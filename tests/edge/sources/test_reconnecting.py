@@ -195,7 +195,9 @@ def test_a_stream_that_keeps_coming_back_is_hardly_away(
 
 
 @pytest.mark.faults
-def test_the_pauses_grow_while_it_stays_away_and_are_not_the_same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pauses_grow_while_it_stays_away_and_are_not_the_same_everywhere(
+    monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
     pauses = list[list[float]]()
     for _ in range(2):
         clock = Clock()
@@ -218,6 +220,8 @@ def test_the_pauses_grow_while_it_stays_away_and_are_not_the_same_everywhere(mon
     assert pauses[0] != pauses[1]
     assert pauses[0][0] < 1 and max(pauses[0]) < 30 * 1.25 + 0.01 and sum(pauses[0]) == pytest.approx(600)
     assert len(pauses[0]) < 40
+    assert [line.split()[1] for line in messages] == ["lost:", "still"] * 2
+    assert "connection refused" in messages[1]
 
 
 def test_a_source_that_was_stopped_is_not_lost(messages: list[str]) -> None:
