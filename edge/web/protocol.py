@@ -66,6 +66,12 @@ class PageProtocol(H11Protocol):
             self.abort()
         self._watch()
 
+    def shutdown(self) -> None:
+        try:
+            super().shutdown()
+        except h11.LocalProtocolError:  # a refusal is on its way to it
+            self.abort()
+
     def on_response_complete(self) -> None:
         self._stop_clock()
         super().on_response_complete()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import resource
+import signal
 import socket
 import threading
 from collections import Counter
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import count, cycle, islice
+from pathlib import Path
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -111,6 +113,43 @@ def test_a_crowd_of_connections(protected: WebRun, first_bytes: bytes, sources: 
     resource.prlimit(protected.process.pid, resource.RLIMIT_NOFILE, (files, 256))
     with crowd(protected, 1200, first_bytes, sources):
         check_owner_and_recording(protected)
+
+
+def test_descriptors_that_something_else_has_used_up(camera: str) -> None:
+    """No connection can be accepted; a line is logged, and all goes on when there are descriptors again."""
+    with WebRun("--source", camera, "--web", "127.0.0.1:0") as run, ExitStack() as waiting:
+        limit = resource.prlimit(run.process.pid, resource.RLIMIT_NOFILE)
+        before = run.state()["frames"]
+        used = len(list(Path(f"/proc/{run.process.pid}/fd").iterdir()))
+        resource.prlimit(run.process.pid, resource.RLIMIT_NOFILE, (used - 2, limit[1]))
+        for _ in range(50):
+            waiting.enter_context(connect(run))
+        until(lambda: "Too many open files" in "".join(run.errors))
+        resource.prlimit(run.process.pid, resource.RLIMIT_NOFILE, limit)
+        until(lambda: httpx.get(f"{run.url}api/state", timeout=LIMIT).json()["frames"] > before + 10)
+        assert "".join(run.errors).count("Too many open files") == 1 and "Traceback" not in "".join(run.errors)
+
+
+ENDLESS = [
+    b"",
+    b"\x00",
+    HALF,
+    b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n" + HALF,
+    b"GET /frame.jpg HTTP/1.0\r\nHost: localhost\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500,
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+]
+
+
+def test_the_end_with_every_kind_of_connection_open(camera: str) -> None:
+    with WebRun("--source", camera, "--web", "127.0.0.1:0", "--max-frames", "1000000") as run, ExitStack() as opened:
+        for data in ENDLESS * 3:
+            opened.enter_context(connect(run)).sendall(data)
+        until(lambda: run.state()["viewers"] >= 6)
+        assert run.wait(signal.SIGTERM) == 0
+        assert "Traceback" not in "".join(run.errors)
 
 
 HOSTILE = [
