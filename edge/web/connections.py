@@ -11,11 +11,11 @@ from fer_edge.edge.web.throttled_log import ThrottledLog
 MAX_VIEWERS = 200
 """Connections with an authorized request; further requests are answered with 503. An open page has two or three."""
 
-MAX_PENDING = 128
+MAX_PENDING = 256
 """Connections without an authorized request so far."""
 
-MAX_PENDING_PER_ADDRESS = 64
-"""Those of one address: half of all, as everybody behind a proxy has the same, and a browser opens six."""
+MAX_PENDING_PER_ADDRESS = 128
+"""Those of one address: half of all, as everybody behind a proxy has the same; 50 pages open 100 at once."""
 
 
 class Closable(Protocol):

@@ -310,6 +310,15 @@ def test_there_are_places_for_so_many_viewers(monkeypatch: pytest.MonkeyPatch) -
         until(lambda: status(page) == 200)
 
 
+def test_fifty_pages_that_connect_at_once_from_one_address() -> None:
+    """Each with two connections, and all connected before the first request, as behind a proxy."""
+    with still_page() as page, ExitStack() as viewing:
+        clients = [viewing.enter_context(connect_to(page.link)) for _ in range(101)]
+        for client in clients:
+            client.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert {client.recv(12) for client in clients} == {b"HTTP/1.1 200"}
+
+
 # --- guessing the token -----------------------------------------------------------------------------------------
 
 
