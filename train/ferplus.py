@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import DataError
+from fer_edge.edge.errors import DataError, shortened
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data.csv_rows import UNREADABLE, open_lines
 
 COLUMNS = {"anger": "angry", "disgust": "disgust", "fear": "fear", "happiness": "happy", "sadness": "sad",
            "surprise": "surprise", "neutral": "neutral"}  # fmt: skip
 """FER+'s columns by FER2013's class; contempt, unknown and NF (not a face) have none."""
+
+MAX_VOTES = 1000
+"""Annotators of a face; FER+ has ten."""
 
 
 def read_votes(path: Path, labels: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -51,9 +55,11 @@ def read_votes(path: Path, labels: NDArray[np.int64]) -> NDArray[np.float32]:
 
 def _read_counts(path: Path) -> list[list[int]]:
     """The votes of each Training row, in EMOTIONS order."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise DataError(f"--ferplus {path} is no file; expected FER+'s fer2013new.csv")
     try:
-        with path.open(newline="") as stream:
-            reader = csv.DictReader(stream)
+        with open_lines(path) as lines:
+            reader = csv.DictReader(line.decode("utf-8") for line in lines)
             missing = {"Usage", *COLUMNS} - set(reader.fieldnames or ())
             if missing:
                 raise DataError(f"{path} lacks the column {min(missing)}; expected FER+'s fer2013new.csv")
@@ -65,8 +71,8 @@ def _read_counts(path: Path) -> list[list[int]]:
             ]
     except FileNotFoundError:
         raise DataError(f"--ferplus {path}: no such file; expected FER+'s fer2013new.csv") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a FER+ CSV: {error}") from None
+    except (*UNREADABLE, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a FER+ CSV: {shortened(error, 120)}") from None
 
 
 def _votes(path: Path, number: int, row: dict[str, str], columns: list[str]) -> list[int]:
@@ -74,6 +80,6 @@ def _votes(path: Path, number: int, row: dict[str, str], columns: list[str]) -> 
         votes = [int(row[column]) for column in columns]
     except (TypeError, ValueError):
         votes = [-1]
-    if min(votes) < 0:
-        raise DataError(f"{path}, row {number}: a vote is not a whole number from 0; correct the file")
+    if min(votes) < 0 or max(votes) > MAX_VOTES:
+        raise DataError(f"{path}, row {number}: a vote is not a whole number from 0 to {MAX_VOTES}; correct the file")
     return votes

@@ -1,0 +1,148 @@
+"""The lines and cells of a CSV file, plain or compressed, within limits: a small file may unpack to gigabytes."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from fer_edge.edge.errors import DataError, shortened
+
+MAX_LINE = 1 << 20
+"""Bytes of a line; a row of FER2013 has up to 9,300."""
+
+MAX_BLANK = 10_000
+"""Empty lines in a row."""
+
+MAX_RATIO, FREE_BYTES = 100, 16 << 20
+"""How many times its size, besides 16 MiB, a compressed file may unpack to; FER2013's CSV unpacks to 3.3 times."""
+
+DELIMITERS = ",;\t|"
+
+# zipfile raises a RuntimeError for what is encrypted
+UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, RuntimeError, UnicodeDecodeError)
+"""What reading a damaged file raises."""
+
+
+@contextmanager
+def open_lines(path: Path, progress: Callable[[int], object] = lambda place: None) -> Iterator[Iterator[bytes]]:
+    """Read a CSV file line by line.
+
+    Args:
+        path: The file, plain or compressed (.gz, .xz, .zip).
+        progress: Is called with the place in the file, in bytes, after each line.
+
+    Yields:
+        The lines, decompressed and with their ends; the first one without a byte order mark. They raise DataError
+        beyond a limit, and for damage one of UNREADABLE.
+
+    Raises:
+        DataError: A .zip holds no CSV.
+    """
+    with path.open("rb") as raw, _decompressed(path, raw) as stream:
+        yield _lines(path, raw, stream, progress)
+
+
+def _lines(
+    path: Path, raw: BinaryIO, stream: BinaryIO | io.BufferedReader, progress: Callable[[int], object]
+) -> Iterator[bytes]:
+    number = total = blank = 0
+    while line := stream.readline(MAX_LINE + 1):
+        number, total = number + 1, total + len(line)
+        if len(line) > MAX_LINE:
+            raise DataError(f"{path}, row {number} is longer than {MAX_LINE >> 10} KiB; expected a line per picture")
+        if stream is not raw and total > FREE_BYTES + MAX_RATIO * raw.tell():
+            raise DataError(f"{path} unpacks to more than {MAX_RATIO} times its size; unpack it first if that is right")
+        blank = 0 if line.strip() else blank + 1
+        if blank > MAX_BLANK:
+            raise DataError(f"{path}, row {number} is the {blank}th empty one in a row; expected a line per picture")
+        progress(raw.tell())
+        yield line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+
+
+@contextmanager
+def _decompressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO | io.BufferedReader]:
+    """The bytes of the CSV in an open file."""
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
+        with zipfile.ZipFile(raw) as archive:
+            names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
+            if not names:
+                raise DataError(f"{path} holds no .csv file; expected the FER2013 CSV inside")
+            member = next((name for name in names if "fer" in name.lower()), names[0])
+            with archive.open(member) as stream:
+                yield io.BufferedReader(cast(io.RawIOBase, stream), 1 << 20)  # it has readinto
+    elif suffix == ".gz":
+        with gzip.open(raw) as stream:
+            yield io.BufferedReader(cast(io.RawIOBase, stream), 1 << 20)
+    elif suffix == ".xz":
+        with lzma.open(raw) as stream:
+            yield io.BufferedReader(cast(io.RawIOBase, stream), 1 << 20)
+    else:
+        yield raw
+
+
+class Columns:
+    """Where the wanted columns are in a CSV file's rows.
+
+    Attributes:
+        names: The file's columns in lower case.
+        delimiter: What separates them.
+    """
+
+    def __init__(self, path: Path, header: bytes, wanted: Sequence[str]) -> None:
+        """Find the columns.
+
+        Args:
+            path: The file, for errors.
+            header: Its first line.
+            wanted: Names of columns in lower case.
+
+        Raises:
+            DataError: A column is missing, or there twice, or the line is not text in UTF-8.
+        """
+        try:
+            text = header.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DataError(
+                f"{path} is not text in UTF-8; expected a CSV with the columns {','.join(wanted)}"
+            ) from None
+        for self.delimiter in DELIMITERS:
+            try:
+                self.names = [name.lower() for name in split_cells(text, self.delimiter)]
+            except ValueError:
+                self.names = []
+            if set(wanted) <= set(self.names):
+                break
+        else:
+            raise DataError(f"{path}: the header is '{shortened(text)}'; expected the columns {','.join(wanted)}")
+        twice = [name for name in wanted if self.names.count(name) > 1]
+        if twice:
+            raise DataError(f"{path}: the header has the column {twice[0]} twice; expected it once")
+        self._order = [self.names.index(name) for name in wanted]
+
+    def cells(self, line: bytes) -> list[str]:
+        """The wanted columns' cells of a row, in their order; ValueError says what is wrong with the row."""
+        cells = split_cells(line.decode("latin-1"), self.delimiter)  # what is wanted is ASCII
+        count = len(self.names)
+        if len(cells) < count or any(cells[count:]):
+            raise ValueError(f"{len(cells)} columns, expected {count}")
+        return [cells[index] for index in self._order]
+
+
+def split_cells(line: str, delimiter: str) -> list[str]:
+    """Split a line of CSV; a cell in quotes may hold the delimiter. ValueError where a quote is not closed."""
+    if '"' not in line:
+        return [cell.strip() for cell in line.split(delimiter)]
+    try:
+        (cells,) = csv.reader([line.strip("\r\n")], delimiter=delimiter, skipinitialspace=True, strict=True)
+    except csv.Error as error:
+        raise ValueError(f"its quotes do not fit ({error})") from None
+    return [cell.strip() for cell in cells]
