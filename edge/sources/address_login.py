@@ -24,10 +24,15 @@ def split_login(address: str) -> tuple[str, tuple[str, str] | None]:
         ValueError: It has no valid host or port; the message says why, without the password.
     """
     try:
+        address.encode()
         parts = urlsplit(address)
         port = parts.port
+    except UnicodeError:
+        raise ValueError("it is not valid UTF-8; write other bytes as %FF") from None
     except ValueError:
-        raise ValueError(f"its host or port is not valid; {ENCODE}") from None
+        port = 0
+    if port == 0:
+        raise ValueError(f"its host or port is not valid; {ENCODE}")
     if not parts.hostname:
         raise ValueError("it has no host")
     if "@" in parts.path and not parts.username:

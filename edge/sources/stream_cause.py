@@ -85,7 +85,7 @@ def check_certificate(address: str, timeout: float, trust: Trust) -> None:
 
 def _scheme_cause(scheme: str, timeout: float) -> str:
     if scheme in OTHER_SCHEMES:
-        return f"FFmpeg found no video there in {timeout:g} s"
+        return f"FFmpeg found no video there within {timeout:g} s"
     similar = difflib.get_close_matches(scheme, COMMON_SCHEMES, 1, 0.5)
     hint = f"; did you mean {similar[0]}://?" if similar else "; expected http, https, rtsp, rtsps, rtmp, udp or srt"
     return f"{sent_text(scheme, 20)}:// is not a kind of address that FFmpeg knows{hint}"
@@ -143,11 +143,16 @@ def _rtsp_cause(
 
 def _describe(connection: Connection, target: str, number: int, header: str, deadline: Deadline) -> str:
     """The head of the answer; "" where the connection was closed."""
-    head = (
-        f"DESCRIBE {target} RTSP/1.0\r\nCSeq: {number}\r\nAccept: application/sdp\r\nUser-Agent: fer-edge\r\n{header}"
-    )
+    lines = [
+        f"DESCRIBE {target} RTSP/1.0",
+        f"CSeq: {number}",
+        "Accept: application/sdp",
+        "User-Agent: fer-edge",
+        header,
+    ]
+    clean = [re.sub("[^ -~]", "?", line) for line in lines if line]  # no address may add lines of its own
     connection.settimeout(deadline.remaining())
-    connection.sendall(re.sub(r"[^\r\n!-~ ]", "?", head).encode() + b"\r\n")
+    connection.sendall("\r\n".join([*clean, "\r\n"]).encode())
     answer, buffer = b"", bytearray(4096)
     while b"\r\n\r\n" not in answer and len(answer) < ANSWER_BYTES:
         count = connection.recv_into(buffer)
@@ -170,10 +175,10 @@ def _authorization(answer: str, target: str, login: tuple[str, str]) -> str | No
         response = _md5(f"{secret}:{nonce}:{request}")
         return (
             f'Authorization: Digest username="{user}", realm="{realm}", nonce="{nonce}", uri="{target}", '
-            f'response="{response}"\r\n'
+            f'response="{response}"'
         )
     if re.search(r"(?im)^WWW-Authenticate:\s*Basic\b", answer):
-        return f"Authorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}\r\n"
+        return f"Authorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
     return None
 
 

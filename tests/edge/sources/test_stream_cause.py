@@ -123,6 +123,11 @@ def test_the_cause_where_nothing_answers(scheme: str) -> None:
         ("rtsp://me:S3CRET", "host or port is not valid"),
         ("http://[::1/", "host or port is not valid"),
         ("tcp://127.0.0.1/", "it has no port"),
+        ("http://127.0.0.1:0/", "host or port is not valid"),
+        ("http://camera/\udcff", "not valid UTF-8"),
+        ("rtsp://camera\udcff/1", "not valid UTF-8"),
+        ("http://camera\0/", "cannot be opened as a stream"),
+        ("rtsp://127.0.0.1:9/\r\nX: y", "refuses the connection"),
     ],
 )
 def test_the_cause_of_a_mistyped_address(address: str, cause: str) -> None:
@@ -147,6 +152,27 @@ def test_the_cause_of_an_rtsp_failure(answer: Answer, cause: str, capfd: pytest.
     with scripted(answer) as server:
         assert re.search(cause, failure(f"rtsp://me:S3CRET@127.0.0.1:{server.port}/x", 3))
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("challenge", "expected"),
+    [
+        ('Digest realm="camera", nonce="n1"', 'Authorization: Digest username="me", realm="camera", nonce="n1"'),
+        ('Basic realm="camera"', "Authorization: Basic bWU6UzNDUkVU"),
+    ],
+)
+def test_the_login_is_used_to_find_the_cause(challenge: str, expected: str) -> None:
+    """The path is wrong, and the server says so only to those who may know."""
+
+    def answer(request: str) -> bytes:
+        if expected in request:
+            return b"RTSP/1.0 404 Not Found\r\nCSeq: 2\r\n\r\n"
+        return f"RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: {challenge}\r\n\r\n".encode()
+
+    with scripted(answer) as server:
+        assert "404 Not Found" in failure(f"rtsp://me:S3CRET@127.0.0.1:{server.port}/a%0d%0ab\r\nX: y", 5)
+        assert not any("\nX:" in request for request in server.requests if "User-Agent: fer-edge" in request)
 
 
 @pytest.mark.faults
