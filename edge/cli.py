@@ -8,6 +8,7 @@ if __name__ == "__main__":  # before the other imports, which take most of the s
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -141,9 +142,19 @@ def _error_line(error: Exception) -> str | None:
         return missing_dependency(error)
     if isinstance(error, StdoutError):
         return f"stdout cannot be written: {error.strerror}"
+    if isinstance(error, FileNotFoundError) and not error.filename and not _has_working_folder():
+        return "the working folder was removed; change to another one"
     if isinstance(error, OSError) and error.filename:  # without a file of the user's it is a bug
         return f"{redact(str(error.filename))}: {error.strerror}"  # the name may be a malformed URL with a password
     return None
+
+
+def _has_working_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _configure(ctx: click.Context, words: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM outside of a run: at once while nothing is open, else by unwinding; never with a traceback.
+"""Ctrl-C, SIGTERM and SIGHUP outside of a run: at once while nothing is open, else by unwinding; never a traceback.
 
 Imports nothing that takes time: the program handles signals before it loads anything else.
 """
@@ -14,29 +14,35 @@ from typing import Any
 IMPATIENT = 3
 """The number of signals from which the process ends at once, whatever it is closing."""
 
+ENDS = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end the process at once, if nothing handles them."""
+
 _received: list[int] = []
 
 
 def end_at_once() -> None:
-    """From now on Ctrl-C ends the process immediately with exit code 130; SIGTERM does as the system has it.
+    """From now on Ctrl-C ends the process immediately with exit code 130; SIGTERM and SIGHUP do as the system has it.
 
     For the program's start and end, where nothing is open that needs closing: an exception from a signal, in the middle
     of an import or of the interpreter's own end, would be printed with its traceback, or become another error.
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # ignored in the background of a script
         signal.signal(signal.SIGINT, _exit)
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in ENDS:
+        if signal.getsignal(number) is _raise:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def unwind() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt and SIGTERM SystemExit, so that files are closed and removed.
+    """From now on Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP SystemExit, so that files are closed.
 
     Does nothing unless `end_at_once` was called before, as in a test that runs commands in its own process.
     """
     if signal.getsignal(signal.SIGINT) is _exit:
         signal.signal(signal.SIGINT, _raise)
-        signal.signal(signal.SIGTERM, _raise)
+        for number in ENDS:
+            if signal.getsignal(number) is signal.SIG_DFL:  # not ignored, as under nohup
+                signal.signal(number, _raise)
         sys.excepthook, sys.unraisablehook = _print_unless_ended, _raise_again
 
 

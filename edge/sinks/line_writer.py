@@ -35,6 +35,10 @@ def rotated_names(target: str, keep: int) -> list[str]:
     return [target, *(f"{target}.{number}" for number in range(1, keep + 1))]
 
 
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+"""Names of stdout; what is opened by one of the others where it is closed would be written nowhere."""
+
+
 class LineWriter:
     """Writes whole lines, each of which is in the file when `write` returns, so that `tail -F` shows them at once.
 
@@ -57,8 +61,9 @@ class LineWriter:
         self._start = self._header or start.encode()
         self._rotation = rotation
         self._file: LineFile | None = None
-        if target == "-":
+        if target in STDOUT:
             require_stdout()
+        if target == "-":
             return
         if rotation is not None:
             _check_rotation(target)

@@ -64,9 +64,8 @@ class SourceOptions(CheckedOptions):
         None,
         "Frame rate to request from the camera, or rate at which a still picture is requested, frames per second.",
         metavar="FPS",
-        minimum=0,
+        minimum=0.001,
         maximum=1000,
-        open_minimum=True,
         example=15,
     )
     rotate: int = option(0, "Rotate frames clockwise, degrees.", choices=("0", "90", "180", "270"))

@@ -21,7 +21,7 @@ from waiting import LIMIT, default_signal_handlers, until
 
 pytestmark = pytest.mark.faults
 
-SIGNALS = (signal.SIGINT, signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 COMMANDS = (
     ("--help",),
@@ -159,6 +159,19 @@ def fill(descriptor: int) -> None:
             pass
     except BlockingIOError:
         return
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+def test_stdout_by_another_name_is_not_nowhere(name: str) -> None:
+    done = shell(">&-", "run", "--source", PORTRAIT, "--show", "none", "--csv", name)
+    assert done.returncode == 2 and done.stderr.startswith("fer-edge: stdout is closed")
+
+
+def test_a_working_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    line = ["sh", "-c", 'cd gone && rmdir ../gone && exec "$@"', "sh", *command("run", "--source", "x.mp4")]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=LIMIT, env=ENVIRONMENT, cwd=tmp_path)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

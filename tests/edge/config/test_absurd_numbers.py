@@ -75,16 +75,18 @@ def test_an_absurd_number_is_one_short_line(words: tuple[str, str]) -> None:
     assert len(lines[0]) < 1200 and "Traceback" not in done.output
 
 
-@pytest.mark.slow
-def test_the_largest_numbers_run(clip: Path) -> None:
-    """Each alone, in a real run."""
+@pytest.mark.parametrize("end", ["largest", "smallest"])
+def test_the_largest_and_the_smallest_numbers_run(clip: Path, end: str) -> None:
+    """All of them in a real run, but for what the clip or the models cannot do."""
     command = main.get_command(click.Context(main), "run")
     assert command is not None
+    words: list[str | Path] = ["--jsonl", "x.jsonl", "--save-video", "v.avi"]  # some options are of no use without them
     for key, option in options(command).items():
-        if not isinstance(option.type, IntRange | FloatRange) or key in ("max-frames", "rotate-keep", "snapshot-keep"):
-            continue
-        largest = f"{LARGEST}" if is_unlimited(option.type.max) else f"{option.type.max:.10g}"
-        assert LARGE.get(key, largest) == largest
-        more = ("--jsonl", "x.jsonl", "--save-video", "v.avi")  # some options are of no use without them
-        done = run("--source", clip, "--show", "none", "--max-frames", 3, *more, f"--{key}", largest)
-        assert done.returncode == 0, (key, done.stderr)
+        kind = option.type
+        if isinstance(kind, IntRange | FloatRange) and key not in ("max-pixels", "latency-budget", "max-frames"):
+            largest = f"{LARGEST}" if is_unlimited(kind.max) else f"{kind.max:.10g}"
+            assert LARGE.get(key, largest) == largest
+            smallest = "1e-300" if kind.min_open else f"{kind.min:.10g}"
+            words += [f"--{key}", largest if end == "largest" else smallest]
+    done = run("--source", clip, "--show", "none", "--max-frames", 3, *words)
+    assert done.returncode == 0, done.stderr
