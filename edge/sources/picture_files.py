@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -168,8 +169,10 @@ def holds_animation(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(ANIMATION_BYTES)
     if start.startswith((b"GIF8", b"\x89PNG")):
-        header = read_header(start)
-        return header is not None and header.several
+        with suppress(ValueError):
+            header = read_header(start)
+            return header is not None and header.several
+        return False
     return not path.suffix and b"\xff\xd9\xff\xd8" in start
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fer_edge.edge.errors import SourceError
@@ -17,6 +17,13 @@ MAX_PIXELS = 128_000_000
 
 OPENCV_MAX_PIXELS = 1 << 30
 """OpenCV's own limit."""
+
+
+JPEG_2000 = rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"
+"""How a JPEG 2000 file begins, as a regular expression."""
+
+HEADER_BYTES = 65536
+"""The beginning of a file in which a header of text ends."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +48,21 @@ def read_header(data: bytes) -> PictureHeader | None:
         data: The file; of some formats the first kilobytes are enough.
 
     Returns:
-        What it says; None for an unknown format, or where the header is cut off or damaged.
+        What it says; None for an unknown format.
+
+    Raises:
+        ValueError: The header is cut off or damaged; then nobody knows how much memory decoding takes.
     """
-    for signature, read in _READERS:
-        if re.match(signature, data, re.DOTALL):
-            try:
-                header = read(data)
-            except (struct.error, ValueError, IndexError):  # cut off
-                return None
-            return header if header is not None and min(header.width, header.height) > 0 else None
-    return None
+    read = next((read for signature, read in _READERS if re.match(signature, data, re.DOTALL)), None)
+    if read is None:
+        return None
+    try:
+        header = read(data)
+    except (struct.error, IndexError):
+        raise ValueError("the header is cut off") from None
+    if min(header.width, header.height) <= 0:
+        raise ValueError("the header has no size")
+    return header
 
 
 def check_size(width: int, height: int, name: object, max_pixels: int = MAX_PIXELS) -> None:
@@ -73,17 +85,45 @@ def check_size(width: int, height: int, name: object, max_pixels: int = MAX_PIXE
 
 
 def _png(data: bytes) -> PictureHeader:
-    """IHDR comes first, and an animation's acTL before the pixels (https://www.w3.org/TR/png-3/)."""
+    """IHDR comes first, and an animation's acTL before the pixels (https://www.w3.org/TR/png-3/).
+
+    OpenCV allocates a chunk's length, up to 4 GB, before it reads the chunk: none may be longer than the file.
+    """
     width, height = struct.unpack_from(">II", data, 16)
-    at = 33
-    while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
-        if data[at + 4 : at + 8] == b"acTL":
-            return PictureHeader(width, height, struct.unpack_from(">I", data, at + 8)[0] > 1)
-        at += 12 + struct.unpack_from(">I", data, at)[0]
-    return PictureHeader(width, height)
+    at, kind, frames = 8, b"", 1
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"acTL":
+            frames = struct.unpack_from(">I", data, at + 8)[0]
+        at += 12 + length
+    if at > len(data):
+        raise ValueError("a chunk is cut off")
+    return PictureHeader(width, height, frames > 1)
 
 
-def _jpeg(data: bytes) -> PictureHeader | None:
+def first_of_animation(data: bytes) -> bytes:
+    """An animated PNG without its animation, as decoders that know none see it; anything else as it is.
+
+    OpenCV 4 ends the process for an animation that is damaged.
+
+    Args:
+        data: The file, of which `read_header` has read the header.
+
+    Returns:
+        The file.
+    """
+    if not data.startswith(b"\x89PNG"):
+        return data
+    chunks, at, kind = [data[:8]], 8, b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind not in (b"acTL", b"fcTL", b"fdAT"):
+            chunks.append(data[at : at + 12 + length])
+        at += 12 + length
+    return b"".join(chunks)
+
+
+def _jpeg(data: bytes) -> PictureHeader:
     """The first frame header; bytes between two segments are skipped, as decoders do (ITU-T T.81, annex B)."""
     at = 2
     while (at := data.find(b"\xff", at)) >= 0 and at + 9 < len(data):
@@ -95,7 +135,7 @@ def _jpeg(data: bytes) -> PictureHeader | None:
             return PictureHeader(width, height)
         else:
             at += 2 + struct.unpack_from(">H", data, at + 2)[0]
-    return None
+    raise ValueError("there is no frame header")
 
 
 def _gif(data: bytes) -> PictureHeader:
@@ -126,7 +166,7 @@ def _bmp(data: bytes) -> PictureHeader:
     return PictureHeader(abs(width), abs(height))
 
 
-def _webp(data: bytes) -> PictureHeader | None:
+def _webp(data: bytes) -> PictureHeader:
     """The first chunk: extended, lossless or lossy (RFC 9649)."""
     if data[12:16] == b"VP8X":
         width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
@@ -155,23 +195,21 @@ def _tiff(data: bytes) -> PictureHeader:
 
 
 def _netpbm(data: bytes) -> PictureHeader:
-    """Two numbers after the kind, between white space and comments."""
-    numbers = _words(data[2:])
-    return PictureHeader(int(next(numbers)), int(next(numbers)))
-
-
-def _words(data: bytes) -> Iterator[bytes]:
-    return (match[1] for match in re.finditer(rb"\s*(?:#[^\n]*\n\s*)*(\S+)", data[:4096]))
+    """Two numbers after the kind; comments may stand before each, and OpenCV skips whatever is no digit."""
+    width, height = re.findall(rb"\d+", re.sub(rb"#[^\n]*", b" ", data[2:HEADER_BYTES]))[:2]
+    return PictureHeader(int(width), int(height))
 
 
 def _pam(data: bytes) -> PictureHeader:
-    sides = dict(re.findall(rb"^\s*(WIDTH|HEIGHT)\s+(\d+)", data[:4096], re.MULTILINE))
+    sides = dict(re.findall(rb"(WIDTH|HEIGHT)\s+(\d+)", data[:HEADER_BYTES]))
     return PictureHeader(int(sides.get(b"WIDTH", 0)), int(sides.get(b"HEIGHT", 0)))
 
 
-def _radiance(data: bytes) -> PictureHeader | None:
-    match = re.search(rb"\n[-+]([XY]) (\d+) [-+][XY] (\d+)\n", data[:65536])
-    return None if match is None else PictureHeader(int(match[3]), int(match[2]))
+def _radiance(data: bytes) -> PictureHeader:
+    """The only orientation that OpenCV reads, at the end of the header."""
+    sizes = re.findall(rb"-Y\s*(\d+)\s*\+X\s*(\d+)", data[:HEADER_BYTES])
+    height, width = max(sizes, key=lambda size: int(size[0]) * int(size[1]))
+    return PictureHeader(int(width), int(height))
 
 
 def _sun_raster(data: bytes) -> PictureHeader:
@@ -184,17 +222,15 @@ def _jpeg2000(data: bytes) -> PictureHeader:
     return PictureHeader(right - left, bottom - top)
 
 
-def _avif(data: bytes) -> PictureHeader | None:
+def _avif(data: bytes) -> PictureHeader:
     """The largest of the items' extents (ISO/IEC 23008-12, 6.5.3); a sequence has the brand avis."""
     extents = [struct.unpack_from(">II", data, match.end() + 4) for match in re.finditer(b"ispe", data)]
-    if not extents:
-        return None
     width, height = max(extents, key=lambda sides: sides[0] * sides[1])
     brands = data[8 : int.from_bytes(data[:4])]
     return PictureHeader(width, height, b"avis" in brands)
 
 
-_READERS: tuple[tuple[bytes, Callable[[bytes], PictureHeader | None]], ...] = (
+_READERS: tuple[tuple[bytes, Callable[[bytes], PictureHeader]], ...] = (
     (rb"\x89PNG\r\n\x1a\n", _png),
     (rb"\xff\xd8\xff", _jpeg),
     (rb"GIF8[79]a", _gif),
@@ -205,7 +241,7 @@ _READERS: tuple[tuple[bytes, Callable[[bytes], PictureHeader | None]], ...] = (
     (rb"P7\s", _pam),
     (rb"#\?R", _radiance),
     (rb"\x59\xa6\x6a\x95", _sun_raster),
-    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", _jpeg2000),
-    (rb"....ftyp(?:avif|avis|mif1|msf1)", _avif),
+    (JPEG_2000, _jpeg2000),
+    (rb"....ftyp", _avif),
 )
 """Signature of each format, and what reads its header."""
