@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ def read_header(data: bytes) -> PictureHeader | None:
         return None
     try:
         header = read(data)
-    except (struct.error, IndexError):
+    except (struct.error, LookupError):
         raise ValueError("the header is cut off") from None
     if min(header.width, header.height) <= 0:
         raise ValueError("the header has no size")
@@ -87,17 +88,23 @@ def check_size(width: int, height: int, name: object, max_pixels: int = MAX_PIXE
 def _png(data: bytes) -> PictureHeader:
     """IHDR comes first, and an animation's acTL before the pixels (https://www.w3.org/TR/png-3/).
 
-    OpenCV allocates a chunk's length, up to 4 GB, before it reads the chunk: none may be longer than the file.
+    OpenCV allocates a chunk's length, up to 4 GB, before it reads the chunk: none may be longer than the file. And
+    libpng writes to stderr about a chunk whose checksum is wrong.
     """
     width, height = struct.unpack_from(">II", data, 16)
     at, kind, frames = 8, b"", 1
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", data, at)
+        if (kind == b"IHDR") != (at == 8):
+            raise ValueError("the header does not come first, or comes twice")
         if kind == b"acTL":
             frames = struct.unpack_from(">I", data, at + 8)[0]
-        at += 12 + length
-    if at > len(data):
-        raise ValueError("a chunk is cut off")
+        end = at + 12 + length
+        if end > len(data):
+            raise ValueError("a chunk is cut off")
+        if kind[:1].isupper() and zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            raise ValueError("a chunk is damaged")  # one without which there is no picture
+        at = end
     return PictureHeader(width, height, frames > 1)
 
 
@@ -174,12 +181,17 @@ def _webp(data: bytes) -> PictureHeader:
     if data[12:16] == b"VP8L":
         bits = struct.unpack_from("<I", data, 21)[0]
         return PictureHeader(1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
+    if data[12:16] != b"VP8 ":
+        raise ValueError("the first chunk is no picture")
     width, height = struct.unpack_from("<HH", data, 26)
     return PictureHeader(width & 0x3FFF, height & 0x3FFF)
 
 
 def _tiff(data: bytes) -> PictureHeader:
-    """The first directory, and whether another follows (TIFF 6.0, and BigTIFF with 8-byte offsets)."""
+    """The first directory, and whether another follows (TIFF 6.0, and BigTIFF with 8-byte offsets).
+
+    A tile that is larger than the picture counts, as memory for it is allocated.
+    """
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)[0]
@@ -187,11 +199,12 @@ def _tiff(data: bytes) -> PictureHeader:
     at, entry, value, sides = at + (8 if big else 2), 20 if big else 12, 12 if big else 8, {}
     for _ in range(min(count, 4096)):
         tag, kind = struct.unpack_from(f"{order}HH", data, at)
-        if tag in (256, 257):  # ImageWidth, ImageLength
+        if tag in (256, 257, 322, 323):  # ImageWidth, ImageLength, TileWidth, TileLength
             sides[tag] = struct.unpack_from(order + {3: "H", 4: "I"}.get(kind, "Q"), data, at + value)[0]
         at += entry
     following = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, at)[0]
-    return PictureHeader(sides.get(256, 0), sides.get(257, 0), following != 0)
+    width, height = (max(sides[side], sides.get(tile, 0)) for side, tile in ((256, 322), (257, 323)))
+    return PictureHeader(width, height, following != 0)
 
 
 def _netpbm(data: bytes) -> PictureHeader:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import resource
 import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -21,7 +23,7 @@ from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.picture_header import MAX_PIXELS, PictureHeader, check_size, read_header
-from fer_edge.edge.sources.pictures import read_picture
+from fer_edge.edge.sources.pictures import load_picture, read_picture
 
 WIDTH, HEIGHT = 161, 90
 FORMATS = {
@@ -86,21 +88,93 @@ def test_headers_of_pictures_of_900_million_pixels(name: str) -> None:
 
 
 @pytest.mark.faults
+@pytest.mark.faults
 @given(st.sampled_from(sorted(WRITTEN)), st.integers(0, 60), st.binary(max_size=6), st.integers(0, 80))
 def test_a_damaged_header_is_no_crash(name: str, at: int, noise: bytes, end: int) -> None:
     data = WRITTEN[name][0]
-    header = read_header((data[:at] + noise + data[at + len(noise) :])[:end])
+    try:
+        header = read_header((data[:at] + noise + data[at + len(noise) :])[:end])
+    except ValueError:
+        return
     assert header is None or min(header.width, header.height) > 0
 
 
-def limited_memory(words: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run `fer-edge` with an address space that cannot hold 900 million pixels."""
+def damage(data: bytes, rng: random.Random) -> bytes:
+    """The file with a few bytes changed, left out or added, most of them near its beginning."""
+    changed = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        at = rng.randrange(1 + min(len(changed), rng.choice((64, 256, 4096, 1 << 20))))
+        noise = rng.choice((b"\xff" * 4, bytes(4), b"\x7f" + b"\xff" * 3, rng.randbytes(1), rng.randbytes(7)))
+        changed[at : at + rng.choice((0, 1, len(noise), 40))] = noise
+    return bytes(changed)
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 
+@pytest.mark.faults
+def test_damaged_pictures_cost_an_error_at_most(tmp_path: Path, cases: Callable[[int, int], int]) -> None:
+    """In a process of their own, as decoders may end it, with little memory: each is a picture or a SourceError."""
+    rng = random.Random(5)
+    seeds = [png(40, 30), png(40, 30, 3), gif(40, 30, 3), PORTRAIT.read_bytes()]
+    small = cv2.resize(cv2.imread(str(PORTRAIT)), (80, 60))
+    for suffix in FORMATS:
+        with suppress(cv2.error):
+            seeds.append(cv2.imencode(f".{suffix}", small.astype(FORMATS[suffix]))[1].tobytes())
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    for number in range(cases(400, 40_000)):
+        (folder / f"{number:05d}.png").write_bytes(damage(seeds[number % len(seeds)], rng))
+    done = subprocess.run(
+        [sys.executable, "-c", READ_ALL, folder], capture_output=True, text=True, preexec_fn=limit_memory, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    read, refused = map(int, done.stdout.split())
+    assert read + refused == cases(400, 40_000) and min(read, refused) > 0
+
+
+READ_ALL = """
+import sys
+from pathlib import Path
+from fer_edge.edge.errors import SourceError
+from fer_edge.edge.sources.pictures import load_picture, read_pictures
+results = [picture for _, picture in read_pictures(sorted(Path(sys.argv[1]).iterdir()), 4_000_000)]
+refused = [each for each in results if isinstance(each, SourceError)]
+assert not [each for each in refused if "memory" in str(each)], refused
+print(len(results) - len(refused), len(refused))
+"""
+
+
+@pytest.mark.faults
+def test_a_chunk_longer_than_its_file_is_not_allocated(tmp_path: Path) -> None:
+    data = bytearray(png(40, 30))
+    data[33:37] = b"\x7f\xff\xff\xff"
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(SourceError, match="not a whole picture"):
+        read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.faults
+def test_a_damaged_animation_is_a_picture(tmp_path: Path) -> None:
+    """OpenCV 4 would end the process: more frames are announced than there are."""
+    (tmp_path / "a.png").write_bytes(png(40, 30, 1 << 30))
+    assert load_picture(tmp_path / "a.png").pixels.shape == (30, 40, 3) and load_picture(tmp_path / "a.png").several
+
+
+def test_jpeg_2000_is_read_where_that_is_safe(tmp_path: Path) -> None:
+    (tmp_path / "a.jp2").write_bytes(encoded("jp2"))
+    if cv2.__version__.startswith("4."):
+        with pytest.raises(SourceError, match="OpenCV 5 is needed"):
+            read_picture(tmp_path / "a.jp2")
+    else:
+        assert read_picture(tmp_path / "a.jp2").shape == (HEIGHT, WIDTH, 3)
+
+
+def limit_memory() -> None:
+    """An address space that cannot hold 900 million pixels."""
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+
+
+def run_in_little_memory(words: list[str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fer_edge.edge.cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)
+    return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit_memory, check=False)
 
 
 @pytest.mark.faults
@@ -108,7 +182,7 @@ def limited_memory(words: list[str]) -> subprocess.CompletedProcess[str]:
 def test_a_huge_picture_costs_one_line_and_no_memory(tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "huge.png").write_bytes(png(30_000, 30_000))
     (tmp_path / "portrait.jpg").write_bytes(PORTRAIT.read_bytes())
-    done = limited_memory([*command, str(tmp_path)])
+    done = run_in_little_memory([*command, str(tmp_path)])
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if "huge.png" in line]
     assert len(lines) == 1 and "30000x30000" in lines[0] and f"--max-pixels {MAX_PIXELS}" in lines[0]
@@ -119,7 +193,7 @@ def test_a_huge_picture_costs_one_line_and_no_memory(tmp_path: Path, command: li
 def test_a_picture_that_memory_does_not_hold_is_an_error(tmp_path: Path) -> None:
     """It has the user's permission, but not the machine's."""
     (tmp_path / "huge.png").write_bytes(png(30_000, 30_000))
-    done = limited_memory(["predict", str(tmp_path / "huge.png"), "--max-pixels", "900000000"])
+    done = run_in_little_memory(["predict", str(tmp_path / "huge.png"), "--max-pixels", "900000000"])
     assert (done.returncode, done.stdout) == (2, "")
     assert "not enough memory" in done.stderr and "Traceback" not in done.stderr
 
