@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +17,7 @@ from fer_edge.edge.config.click_options import flag, info_of
 from fer_edge.edge.errors import FerEdgeError, SinkError, printable
 from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.expression.model_spec import parse_model_spec
+from fer_edge.edge.faces.face_models import FACE_FOLDER
 from fer_edge.edge.files import local_path
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.sinks.line_writer import rotated_names
@@ -80,9 +84,11 @@ def refuse_shared_paths(
             "--source": source_files(source),
             "--config": _given(config),
             "--model": model_files(pipeline.model),
-            "--detector": [pipeline.detector] if os.path.isfile(pipeline.detector) else [],
-            "--delegate": [path] if os.path.isfile(path := (pipeline.delegate or "").partition(":")[0]) else [],
+            "--detector": [*FACE_FOLDER.iterdir(), *filter(os.path.isfile, [pipeline.detector])],
+            "--delegate": filter(os.path.isfile, [(pipeline.delegate or "").partition(":")[0]]),
+            "--source-ca": _given(source.source_ca),
             "--mqtt-ca": _given(outputs.mqtt.mqtt_ca),
+            "--on": _programs(outputs.events.on),
         },
     )
     if files.save_picture and (found := _folder(source)) is not None:
@@ -91,6 +97,14 @@ def refuse_shared_paths(
 
 def _given(path: Path | str | None) -> list[Path | str]:
     return [path] if path else []
+
+
+def _programs(commands: Iterable[tuple[str, str]]) -> list[str]:
+    """The files of the programs in commands; their arguments may well be files that are written here."""
+    with suppress(ValueError):  # no command, which is said later
+        words = [shlex.split(command) for _, command in commands]
+        return [path for name, *_ in filter(None, words) if (path := shutil.which(name))]
+    return []
 
 
 def source_files(options: SourceOptions) -> list[Path | str]:

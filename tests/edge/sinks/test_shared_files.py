@@ -26,8 +26,11 @@ from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.edge.sinks.picture import write_picture
 from fer_edge.edge.sinks.snapshot import SnapshotSink
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.models import FOLDER
 
 pytestmark = pytest.mark.faults
+
+YUNET = FOLDER / "face" / "yunet_int8.tflite"
 
 # one file for two options
 
@@ -113,10 +116,15 @@ def test_no_input_is_overwritten(
     source, authority = model_folder / "clip.avi", model_folder / "ca.crt"
     shutil.copy(clip, source)
     authority.write_bytes(b"")
+    program, other = model_folder / "notify", model_folder / "other.crt"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    other.touch()
     before = {path: path.read_bytes() for path in model_folder.iterdir()}
     words = ("--config", config, "run", "--show", "none", "--source", source, "--mqtt-ca", authority)
+    words += ("--on", "happy", f"{program} now", "--source-ca", other)
     ensemble = model_folder / "ensemble.json"
-    for path in (source, config, model, model.with_suffix(".json"), authority):
+    for path in (source, config, model, model.with_suffix(".json"), authority, other, program, YUNET):
         line = mistake(*words, "--model", model, option, path)
         assert line.startswith(f"fer-edge: {option}: {path} is what --") and line.endswith("reads; give another name")
     for path in (ensemble, model):
