@@ -31,8 +31,21 @@ MAX_DEPTH = 64
 MAX_DIGITS = 18
 """Digits of an integer, so that it fits in 64 bits wherever it goes."""
 
-NEW_FILE_MODE, NEW_FOLDER_MODE = 0o600, 0o700
-"""Permissions of what is created with people's faces or scores in it: their owner's alone."""
+
+def new_file_mode(path: Path | str) -> int:
+    """The permissions of a new file with people's faces or scores in it, less what the umask takes away.
+
+    Args:
+        path: The file.
+
+    Returns:
+        0600, or 0640 in a folder that hands its group on to its files (chmod g+s): somebody has prepared it for them.
+    """
+    try:
+        shared = os.stat(os.path.dirname(path) or os.curdir).st_mode & stat.S_ISGID
+    except OSError:
+        shared = 0
+    return 0o640 if shared else 0o600
 
 
 @contextmanager
@@ -43,7 +56,7 @@ def atomic_path(path: Path, private: bool = False) -> Iterator[Path]:
 
     Args:
         path: The file's final path; its folder is created.
-        private: Whether a new file, and a new folder, is for its owner alone.
+        private: Whether a new file, and a new folder, is for its owner alone (see `new_file_mode`).
 
     Yields:
         A temporary path in the same folder and with the same suffix, to write to. At the end it is renamed to `path`,
@@ -59,7 +72,7 @@ def atomic_path(path: Path, private: bool = False) -> Iterator[Path]:
         if real.exists() and not real.is_file():
             raise SinkError(f"{path} cannot be written: it is no regular file")
         if private:
-            temporary.touch(NEW_FILE_MODE, exist_ok=False)
+            temporary.touch(new_file_mode(real), exist_ok=False)
         yield temporary
         with suppress(OSError):  # there is no such file yet, or the file system has no permissions
             temporary.chmod(real.stat().st_mode & 0o7777)
@@ -84,7 +97,8 @@ def make_folder(folder: Path, private: bool = False) -> None:
     """
     if private and not folder.parent.exists():
         make_folder(folder.parent, private)
-    folder.mkdir(mode=NEW_FOLDER_MODE if private else 0o777, parents=True, exist_ok=True)
+    own = {0o600: 0o700, 0o640: 0o750}[new_file_mode(folder)]
+    folder.mkdir(mode=own if private else 0o777, parents=True, exist_ok=True)
 
 
 def _write_to_disk(path: Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from io import FileIO
 from typing import Final
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import NEW_FILE_MODE
+from fer_edge.edge.files import new_file_mode
 from fer_edge.edge.sinks.locks import lock_descriptor
 
 MAX_LINE_BYTES = 1 << 20
@@ -16,10 +17,14 @@ MAX_LINE_BYTES = 1 << 20
 
 
 class LineFile:
-    """A file open for appending: locked, and readable by its owner only where it is new.
+    """A file open for appending: locked, and for its owner alone where it is new (see `new_file_mode`).
+
+    Attributes:
+        path: The file, or a pipe or device.
+        is_new: Whether there was no such file.
 
     Args:
-        path: The file, or a pipe or device.
+        path: As above.
         header: First line of the file, with its newline; may be empty.
         start: What the file must begin with to be continued; a beginning of it will do where the file is no longer.
         overwrite: Empty the file first. Otherwise it is continued, after removing a last line that a power cut left
@@ -34,7 +39,9 @@ class LineFile:
     def __init__(self, path: str, header: bytes, start: bytes, overwrite: bool) -> None:
         self.path: Final = path
         self._header = header
-        self._descriptor = _open_locked(path, read=not overwrite)
+        self.is_new: Final = not os.path.exists(path)
+        self._file = FileIO(_open_locked(path, read=not overwrite), "w")  # closed, and so unlocked, with its last user
+        self._descriptor = self._file.fileno()
         self._status = os.fstat(self._descriptor)
         self._regular = stat.S_ISREG(self._status.st_mode)
         try:
@@ -45,7 +52,7 @@ class LineFile:
             if header and not self.size:
                 self._append(header, 0)
         except BaseException:
-            os.close(self._descriptor)
+            self._file.close()
             raise
 
     @property
@@ -65,6 +72,11 @@ class LineFile:
     def is_removed(self) -> bool:
         """Whether the file has no name left, so that what was written to it is lost."""
         return self._regular and os.fstat(self._descriptor).st_nlink == 0 and not self.has_its_name
+
+    def inherit_mode(self, before: LineFile) -> None:
+        """Take over the permissions of the file that this one goes on from."""
+        with suppress(OSError):  # the file system has none
+            os.fchmod(self._descriptor, stat.S_IMODE(os.fstat(before._descriptor).st_mode))
 
     def append(self, data: bytes) -> None:
         """Write a line, all of it or, on a full disk, none of it; the header again where the file was emptied.
@@ -106,7 +118,7 @@ class LineFile:
             if self._regular:
                 os.fsync(self._descriptor)
         finally:
-            os.close(self._descriptor)
+            self._file.close()
 
 
 class ForeignFile(Exception):
@@ -118,7 +130,7 @@ def _open_locked(path: str, read: bool) -> int:
     while True:
         regular = os.path.isfile(path) or not os.path.exists(path)
         flags = (os.O_RDWR if read and regular else os.O_WRONLY) | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(path, flags, NEW_FILE_MODE)
+        descriptor = os.open(path, flags, new_file_mode(os.path.realpath(path)))
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):

@@ -118,6 +118,8 @@ class LineWriter:
         """Go on with another file; the old one stays locked until then."""
         old, self._file = self._file, file
         if old is not None:
+            if file.is_new:
+                file.inherit_mode(old)
             old.close()
 
     def _shift(self, keep: int) -> None:

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import NEW_FILE_MODE
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ class FileLock:
     def _try(self, path: Path) -> int | None:
         """The locked file, or None where its owner removed it before it was locked."""
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, NEW_FILE_MODE)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise SinkError(f"{path} cannot be written: {error.strerror}") from None
         try:

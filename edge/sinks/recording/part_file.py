@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import NEW_FILE_MODE
+from fer_edge.edge.files import new_file_mode
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
 from fer_edge.edge.sinks.output_paths import check_replaceable
 
@@ -139,7 +139,7 @@ def _create(target: Path) -> tuple[Path, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     for part in _part_names(target):
         with suppress(FileExistsError):
-            descriptor = os.open(part, flags, NEW_FILE_MODE)
+            descriptor = os.open(part, flags, new_file_mode(part))
             _write_folder_to_disk(part.parent)
             return part, descriptor
     raise AssertionError("there is always another name")

@@ -20,7 +20,7 @@ from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.album import Album
 from fer_edge.edge.sinks.csv import CsvSink
 from fer_edge.edge.sinks.jsonl import JsonlSink
-from fer_edge.edge.sinks.line_writer import LineWriter
+from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
 from fer_edge.edge.sinks.locks import FileLock, FolderLock
 from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.edge.sinks.picture import write_picture
@@ -256,6 +256,36 @@ def test_files_that_exist_keep_their_permissions(tmp_path: Path, mode: int) -> N
     write_picture(link, GRAY)
     assert [path.stat().st_mode & 0o777 for path in (lines, picture)] == [mode, mode]
     assert link.is_symlink() and picture.stat().st_size > 0
+
+
+def test_a_folder_that_is_shared_shares_its_new_files(tmp_path: Path) -> None:
+    """chmod g+s, for a group; others have no access there either."""
+    tmp_path.chmod(0o2775)
+    sink = JsonlSink(str(tmp_path / "o.jsonl"))
+    sink.close()
+    write_picture(tmp_path / "made" / "o.png", GRAY)
+    made = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert made == {"o.jsonl": 0o640, "made": 0o750, "o.png": 0o640}
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_file_that_goes_on_keeps_the_permissions_of_the_one_before(tmp_path: Path, mode: int) -> None:
+    """After our own rotation and after somebody else's; one that somebody has created keeps its own."""
+    path = tmp_path / "o"
+    path.touch()
+    path.chmod(mode)
+    lines = LineWriter(str(path), rotation=Rotation(30, 3))
+    for _ in range(4):
+        lines.write("x" * 20)
+    path.rename(tmp_path / "moved")
+    lines.write("y")
+    assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {mode}
+    path.rename(tmp_path / "moved again")
+    path.touch(0o620)
+    path.chmod(0o620)
+    lines.write("z")
+    lines.close()
+    assert path.read_text() == "z\n" and path.stat().st_mode & 0o777 == 0o620
 
 
 def test_a_device_is_not_replaced(tmp_path: Path) -> None:
