@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,7 +32,7 @@ def prefix_proxy(url: str, prefix: str = "/cam/", **added: str) -> Iterator[str]
             kept = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
             connection.request(self.command, self.path[len(prefix) - 1 :], body, kept | headers)
             answer = connection.getresponse()
-            with suppress(OSError):  # the client may leave
+            with suppress(OSError, HTTPException):  # one of the two may leave
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in HOP_BY_HOP:

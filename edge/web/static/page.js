@@ -72,7 +72,7 @@ function since(seconds) {
 function showState(state) {
   const notices = {
     waiting: `No picture from ${state.source} for ${since(state.waiting)}.`,
-    disconnected: `${state.source} has been disconnected for ${since(state.disconnected)}; reconnecting.`,
+    disconnected: `${state.source} has been disconnected for ${since(state.disconnected)}; reconnecting.\n${state.disconnect_reason ?? ""}`,
     ended: "The source has ended; this is its last picture.",
   };
   showStatus(state.status, notices[state.status]);
