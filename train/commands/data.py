@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from fer_edge.edge.config.click_options import json_option, options_from
+from fer_edge.edge.files import json_text
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.class_folders import write_folders
 from fer_edge.train.data.loading import load
@@ -36,7 +36,8 @@ def info(path: Path, data_options: DataOptions, as_json: bool) -> None:
             name: {**dict(zip(EMOTIONS, map(int, row), strict=True)), "total": int(row.sum())}
             for name, row in counts.items()
         }
-        click.echo(json.dumps({"path": str(path), "splits": splits, "skipped": dataset.skipped}))
+        others = {"skipped": dataset.skipped, "left_out": dataset.left_out}
+        click.echo(json_text({"path": str(path), "splits": splits, **others}))
         return
     click.echo(f"{'class':10}" + "".join(f"{name:>9}" for name in counts))
     for index, emotion in enumerate(EMOTIONS):

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from fer_edge.edge.errors import DataError
-from fer_edge.train.data.class_folders import read_folders
+from fer_edge.train.data.class_folders import listed, read_folders
 from fer_edge.train.data.fer2013 import read_csv
 from fer_edge.train.data.splits import Dataset
 
@@ -34,4 +34,6 @@ def load(path: Path | str, *, skip_bad: bool = False) -> Dataset:
     dataset = read_folders(path, skip_bad) if path.is_dir() else read_csv(path, skip_bad)
     if dataset.skipped:
         _logger.info(f"{path}: {dataset.skipped} bad {'pictures' if path.is_dir() else 'rows'} skipped")
+    if dataset.left_out:
+        _logger.warning(f"{path}: left out: {listed(dataset.left_out)}")
     return dataset

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +45,13 @@ class Dataset:
         source: The file or folder that it was read from.
         splits: The splits that there are, by name: 'train', 'val', 'test'.
         skipped: Number of bad rows or pictures that were skipped.
+        left_out: Numbers of files and folders that a tree holds besides its pictures, by their kind in words.
     """
 
     source: Path
     splits: dict[str, Split]
     skipped: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def split(self, name: str) -> Split:
         """The split of that name; DataError where the data set has none."""
