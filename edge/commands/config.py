@@ -11,6 +11,7 @@ from fer_edge.edge.config.file import find, places
 from fer_edge.edge.config.lazy_group import joined
 from fer_edge.edge.config.option_values import as_toml
 from fer_edge.edge.config.tables import check_all, find_command, settings
+from fer_edge.edge.errors import valid_text
 
 
 @click.command()
@@ -42,7 +43,7 @@ def config(context: click.Context, words: tuple[str, ...], example: bool, show_s
     else:
         names = ", ".join(f"[{name}]" for name in check_all(path, root))
         lines = [f"{path}: {names or 'sets nothing'}"]
-    click.echo("\n".join(lines))
+    click.echo(valid_text("\n".join(lines)))
     exposed = None if path is None else exposed_secret(path, root)
     if exposed is not None:
         click.echo(f"warning: {exposed}", err=True)

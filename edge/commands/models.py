@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict
 from functools import partial
@@ -13,11 +12,12 @@ import click
 from fer_edge.edge.commands.exclusive_options import one_acceleration
 from fer_edge.edge.config.click_options import json_option, options_from
 from fer_edge.edge.config.lazy_group import LazyGroup
-from fer_edge.edge.errors import FerEdgeError
+from fer_edge.edge.errors import FerEdgeError, printable
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.expression.model_spec import ENSEMBLE_FILE, parse_model_spec, shipped_models
 from fer_edge.edge.faces.face_models import FACE_MODELS, verified_face_model
+from fer_edge.edge.files import json_text
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.tflite.card import read_card
 from fer_edge.edge.tflite.labels import read_labels
@@ -50,7 +50,7 @@ def list_models(as_json: bool) -> None:
     """List the shipped models with size and validation accuracy."""
     cards = [(model.path, read_card(model.path)) for model in shipped_models()]
     if as_json:
-        click.echo(json.dumps([{"file": str(path), **asdict(card)} for path, card in cards]))
+        click.echo(json_text([{"file": str(path), **asdict(card)} for path, card in cards]))
         return
     for path, card in cards:
         measured = [figures for figures in card.accuracy.get("runtimes", {}).values() if isinstance(figures, dict)]
@@ -68,7 +68,7 @@ def show(name: str) -> None:
     """Print a model's card as JSON, with the labels inside the file."""
     path = parse_model_spec(name, ("tflite",)).path
     record = {**asdict(read_card(path)), "labels_inside": read_labels(path)}
-    click.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    click.echo(json_text(record, indent=2))
 
 
 @models.command()
@@ -111,4 +111,4 @@ def _verified_face_model(name: str, acceleration: Acceleration) -> str:
 
 def _line(sha256: str, network: Network) -> str:
     runtime = re.sub("with(out)? XNNPACK$", network.placement, network.description)
-    return f"{network.path.name}  sha256 {sha256[:12]}…  {runtime}"
+    return f"{printable(network.path.name)}  sha256 {sha256[:12]}…  {runtime}"

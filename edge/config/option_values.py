@@ -13,6 +13,7 @@ import click
 from fer_edge.edge.config.click_options import option_key
 from fer_edge.edge.config.empty_values import holds_empty
 from fer_edge.edge.errors import ConfigError, shortened
+from fer_edge.edge.files import json_text
 
 _PLAIN = (bool, int, float, str, Path, list, tuple)
 
@@ -117,7 +118,7 @@ def as_toml(value: Any) -> str:
         return f"[{', '.join(map(as_toml, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{json.dumps(key)} = {as_toml(item)}' for key, item in value.items())}}}"
-    text = json.dumps(str(value), ensure_ascii=False)  # as TOML's, but for characters that no terminal should obey
+    text = json_text(str(value))  # as TOML's, but for characters that no terminal should obey
     return text if text.isprintable() else "".join(each if each.isprintable() else _escaped(each) for each in text)
 
 

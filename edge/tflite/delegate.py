@@ -124,6 +124,8 @@ def _check(library: str) -> None:
         raise ModelError("delegate {} is for {}, this Python for {}".format(Path(library).name, *names))
     try:
         loaded = ctypes.PyDLL(library)
+    except ValueError:  # the error's text holds the name
+        raise ModelError(f"--delegate: {library}: its name is not UTF-8, or it is no library; {EXPECTED}") from None
     except OSError as error:
         raise ModelError(f"--delegate: {str(error).splitlines()[0]}; {EXPECTED}") from None
     missing = [symbol for symbol in SYMBOLS if not hasattr(loaded, symbol)]
