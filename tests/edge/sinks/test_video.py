@@ -18,11 +18,11 @@ from typing import IO
 import cv2
 import numpy as np
 import pytest
-from waiting import LIMIT
+from waiting import LIMIT, until
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import Sink
-from fer_edge.edge.sinks.recording import avi
+from fer_edge.edge.sinks.recording import avi, part_file
 from fer_edge.edge.sinks.recording.timeline import recorded_rate
 from fer_edge.edge.sinks.video import MAX_GAP, MAX_RECORDING_GAP, MIN_SIDE, VideoSink
 from fer_edge.edge.types import Frame
@@ -46,9 +46,11 @@ def decoded(path: Path) -> tuple[list[int], float]:
 
 def record(path: Path, times: list[float], fps: float | None, segment: float | None = None) -> None:
     sink: Sink = VideoSink(path, fps, segment)
-    for index, time in enumerate(times):
-        sink.show(frame(index, time), [])
-    sink.close()
+    try:
+        for index, time in enumerate(times):
+            sink.show(frame(index, time), [])
+    finally:
+        sink.close()
     sink.close()
 
 
@@ -310,6 +312,36 @@ def test_an_error_of_the_disk_is_named_and_ends_the_file(
     frames, _ = decoded(path)
     assert len(frames) >= 5
     assert frames == [index % 32 for index in range(len(frames))]
+
+
+def test_a_recording_goes_to_the_disk_as_it_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut costs what came after the last time."""
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr(part_file, "SYNC_INTERVAL", 0.0)
+    sink = VideoSink(tmp_path / "out.mp4", 10.0)
+    show_all(sink, 12)
+    until(lambda: sizes)
+    before = len(sizes)
+    for index in range(12, 24):
+        sink.show(frame(index, index / 10), [])
+    until(lambda: len(sizes) > before and sizes[-1] > sizes[0])
+    sink.close()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["fdatasync", "fsync"])
+def test_an_error_that_the_disk_reports_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As a network's file system does, or a card that is worn out."""
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(part_file, "SYNC_INTERVAL", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, fail)
+        with pytest.raises(SinkError, match=os.strerror(errno.EIO)):
+            record(tmp_path / "out.mp4", steady(30, 10), 10.0)
 
 
 @pytest.mark.faults
