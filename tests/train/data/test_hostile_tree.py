@@ -16,7 +16,7 @@ from fer_edge.edge.errors import DataError
 from fer_edge.train.data import class_folders
 from fer_edge.train.data.loading import load
 
-GRAY = np.full((60, 60), 99, np.uint8)
+GRAY = np.full((60, 60, 3), 99, np.uint8)
 
 
 def encoded(suffix: str, picture: np.ndarray = GRAY) -> bytes:
