@@ -145,7 +145,10 @@ class MjpegStream(BaseSource):
 
     def ended_after_one(self) -> bool:
         """Whether nothing follows the first picture; keeps the second one where there is one."""
-        second = next(self._pictures, None)
+        try:
+            second = next(self._pictures, None)
+        except SourceError:  # it leaves the connection open, though without a length it must close it
+            return True
         if second is None:
             return True
         self._pictures = chain([second], self._pictures)
@@ -253,6 +256,8 @@ def _read_picture(body: HttpBody, data: bytes, name: str, max_pixels: int) -> ND
         while more := body.read():
             pieces.append(more)
             size += len(more)
+            if body.length is None and (data or pieces[1]).startswith(_JPEG) and more.endswith(b"\xff\xd9"):
+                break  # a server that leaves the connection open
             if size > MAX_JPEG_BYTES:
                 raise SourceError(f"{name} is larger than {MAX_JPEG_BYTES // 2**20} MiB")
             body.deadline.remaining()

@@ -51,7 +51,8 @@ class Trust:
     def ffmpeg(self) -> Iterator[None]:
         """Let FFmpeg verify certificates, too, in the captures that are opened in the block.
 
-        FFmpeg does not by default. Options that the user has set stay, and stand first.
+        FFmpeg does not by default, and OpenCV 4's ignores the request: what protects there is that the certificate is
+        verified in another connection just before. Options that the user has set stay, and stand first.
         """
         ca = self.ca or next(filter(os.path.exists, SYSTEM_CA_FILES), None)
         if self.insecure or ca is None:

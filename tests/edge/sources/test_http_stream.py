@@ -210,6 +210,21 @@ def test_a_still_picture_is_requested_again_and_again(name: str) -> None:
 
 
 @pytest.mark.faults
+def test_a_still_picture_whose_connection_stays_open_is_read() -> None:
+    """Without a length, and without the end of the connection that would take its place."""
+    servers: list[ScriptedServer] = []
+
+    def answer(_: str) -> Iterable[bytes]:
+        return chain([http(jpegs()[0], "image/jpeg", length=False)], servers[0].silence())
+
+    with scripted(answer) as server:
+        servers.append(server)
+        source = open_http_source(f"http://127.0.0.1:{server.port}/", 1.0, 50, MAX_PIXELS, VERIFIED)
+        assert isinstance(source, BaseSource)
+        assert [frame.index for frame in islice(source, 4)] == [0, 1, 2, 3]
+
+
+@pytest.mark.faults
 def test_the_rate_of_requests_has_a_default_and_a_bound() -> None:
     for fps, rate in ((None, 2.0), (0.001, 0.2), (25.0, 25.0)):
         with opened(http(PNG, "image/png"), fps=fps) as (source, _):

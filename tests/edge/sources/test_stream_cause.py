@@ -249,7 +249,7 @@ def test_a_certificate_is_accepted_where_its_authority_is_given_or_any_will_do(
 
 @pytest.mark.faults
 @pytest.mark.parametrize("trusted", [False, True])
-def test_ffmpeg_verifies_certificates_too(
+def test_the_certificate_of_a_recording_is_verified(
     certificates: Path, certificate: tuple[Path, Path], clip: Path, trusted: bool
 ) -> None:
     """A recording over https, which FFmpeg requests a second time."""
