@@ -79,9 +79,10 @@ def test_a_signal_while_the_source_opens_ends_with_its_code(number: signal.Signa
         words = command("run", "--source", address, "--show", "none")
         process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
         try:
-            silent.accept()
-            process.send_signal(number)
-            _, errors = process.communicate(timeout=LIMIT)
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(number)
+                _, errors = process.communicate(timeout=LIMIT)
         finally:
             process.kill()
     assert (process.returncode, errors) == (128 + number, "")
