@@ -51,8 +51,8 @@ ONLY_LOCAL = (
     "--web-token, or let the proxy send Host: localhost.\n"
 )
 
-STRONG_TOKEN_LENGTH = 16
-"""Characters from which on a token cannot be guessed in years, however many attempts there are."""
+STRONG_TOKEN_LENGTH, STRONG_TOKEN_VARIETY = 16, 8
+"""Characters, and different ones, from which on a token cannot be guessed in years, however many attempts there are."""
 
 MAX_FORM_BYTES = 4096
 """How much of a form is read before the client is authorized."""
@@ -176,7 +176,7 @@ class AuthMiddleware:
 
 def is_strong(token: str) -> bool:
     """Whether the token is too long to be guessed."""
-    return len(token) >= STRONG_TOKEN_LENGTH
+    return len(token) >= STRONG_TOKEN_LENGTH and len(set(token)) >= STRONG_TOKEN_VARIETY
 
 
 def _cookie_value(token: str) -> str:

@@ -64,9 +64,7 @@ class WebSink:
         limits = ConnectionLimits()
         listener = listen(host, port, limits)
         if token is not None and not is_strong(token):
-            log.warning(
-                "--web-token: %d characters can be guessed in time; use %d or more", len(token), STRONG_TOKEN_LENGTH
-            )
+            log.warning("--web-token can be guessed: use %d or more characters, or leave it out", STRONG_TOKEN_LENGTH)
         local = is_loopback(listener)
         self.link = page_link(listener)
         if token is None and not local:
@@ -87,8 +85,11 @@ class WebSink:
             sleep(0.01)
 
     def _serve(self, listener: socket.socket) -> None:
-        with listener:
-            asyncio.run(self._serve_until_exit(listener))
+        try:
+            with listener:
+                asyncio.run(self._serve_until_exit(listener))
+        except Exception as error:  # the recording goes on without the page
+            log.error("live page: stopped: %s", error)
 
     async def _serve_until_exit(self, listener: socket.socket) -> None:
         """Serve; what fails in the event loop becomes a line a minute, not a traceback for each connection."""

@@ -360,6 +360,15 @@ def test_guesses_are_slowed_down(monkeypatch: pytest.MonkeyPatch, token: str) ->
         assert {owner() for _ in range(50)} == {200}
 
 
+@pytest.mark.parametrize(
+    ("token", "weak"), [("12345678", True), (16 * "a", True), (2 * "password", True), ("a-token-that-is-long", False)]
+)
+def test_a_token_that_can_be_guessed_is_reported(messages: list[str], token: str, weak: bool) -> None:
+    with still_page(token):
+        assert any("can be guessed" in line for line in messages) == weak
+        assert token not in "".join(messages)
+
+
 def client_of(page: WebSink) -> httpx.Client:
     return httpx.Client(base_url=page.link, timeout=LIMIT, verify=False, limits=httpx.Limits(max_connections=16))
 
