@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from fer_edge.edge.errors import SinkError
+from fer_edge.edge.errors import SinkError, redact
 from fer_edge.edge.files import file_identity
 
 FileKey = tuple[int, int] | tuple[int, int, str] | str
@@ -51,7 +52,7 @@ def refuse_shared_files(
         inputs: By what reads them, as --source, the paths that are read.
 
     Raises:
-        SinkError: Two paths are one file.
+        SinkError: Two paths are one file, or an output is an address.
     """
     read = {key: name for name, paths in (inputs or {}).items() for path in paths for key in file_keys(path)}
     written: dict[FileKey, str] = {}
@@ -59,6 +60,8 @@ def refuse_shared_files(
     for name, paths in outputs.items():
         mine: dict[FileKey, str] = {}
         for path in paths:
+            if re.match(r"[\w+.-]+:/", str(path)):  # a pathlib.Path has one slash only
+                raise SinkError(f"{name}: {redact(str(path))} is an address; expected a file")
             keys = file_keys(path)
             for key in keys & read.keys():
                 raise SinkError(f"{name}: {path} is what {read[key]} reads; give another name")

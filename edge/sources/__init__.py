@@ -55,7 +55,7 @@ def open_source(
     if options.source == "":
         raise SourceError("the source is empty, expected a video, picture, folder or address; is a variable not set?")
     if options.camera is not None and options.source is not None:
-        both = f"camera {options.camera!r} and source {redact(options.source)!r}"
+        both = f"camera {redact(options.camera)!r} and source {redact(options.source)!r}"
         raise SourceError(f"{both} were both given; give one of them")
     if options.loop and (options.source is None or not Path(options.source).is_file()):
         what = redact(options.source or "a camera")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from fer_edge.edge.errors import SourceError
+from fer_edge.edge.errors import SourceError, redact
 from fer_edge.edge.sources.black_pictures import BlackPictureMonitor
 from fer_edge.edge.sources.capture_request import CaptureRequest
 from fer_edge.edge.sources.newest_frame import NewestFrameReader
@@ -38,7 +38,9 @@ class LiveSourceFactory:
         if camera.startswith("/dev/"):
             return self._open_v4l2(camera)
         if not re.fullmatch(r"\d{1,6}", camera):
-            raise SourceError(f"camera {camera!r} is not a number, /dev/videoN, /dev/v4l/by-id/… or picamera2[:N]")
+            hint = "; give an address as --source" if ":" in camera else ""
+            expected = "a number, /dev/videoN, /dev/v4l/by-id/… or picamera2[:N]"
+            raise SourceError(f"camera {redact(camera)!r} is not {expected}{hint}")
         try:
             return self._open_v4l2(f"/dev/video{int(camera)}")
         except SourceError as v4l2:

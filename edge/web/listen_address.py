@@ -7,7 +7,7 @@ import re
 import socket
 from ipaddress import ip_address
 
-from fer_edge.edge.errors import SinkError
+from fer_edge.edge.errors import SinkError, redact
 from fer_edge.edge.web.connections import ConnectionLimits
 from fer_edge.edge.web.listener import Listener
 
@@ -32,7 +32,7 @@ def parse_listen_address(text: str) -> tuple[str, int]:
     """
     match = re.fullmatch(r"(?:(\[[^\[\]\s]+\]|[^\[\]:\s]+):)?([0-9]{1,5})", text)
     if not match or int(match[2]) > 65535:
-        raise SinkError(f"--web {text}: expected [HOST:]PORT, for example 8080, 0.0.0.0:8080 or [::]:8080")
+        raise SinkError(f"--web {redact(text)}: expected [HOST:]PORT, for example 8080, 0.0.0.0:8080 or [::]:8080")
     return (match[1] or LOOPBACK).strip("[]"), int(match[2])
 
 

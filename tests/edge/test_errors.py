@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -68,6 +70,22 @@ def test_no_part_of_a_password_in_a_pipeline_is_shown(secret: str) -> None:
 def test_a_password_without_a_host_is_no_port() -> None:
     """As when `@host` was forgotten, or a blank or a slash in the password ends the host for others."""
     assert redact("rtsp://admin:my pass") == redact("rtsp://admin:mypass/1") == "rtsp://admin:…"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "option",
+    ["--source", "--jsonl", "--csv", "--save-video", "--save-picture", "--snapshot-dir", "--mqtt", "--web", "--camera"],
+)
+def test_no_mistake_shows_a_password(mistake: Callable[..., str], clip: Path, option: str) -> None:
+    """An address where it belongs, mistyped, and where it does not."""
+    for address in (
+        "rtsp://me:S3 CRET!@127.0.0.1:9/1",
+        "http://me:S3CRET@[::1:9/x",
+        "http://127.0.0.1:9/?token=S3CRET",
+    ):
+        source = () if option in ("--source", "--camera") else ("--source", clip)
+        assert "S3" not in mistake("run", "--show", "none", *source, option, address)
 
 
 @pytest.mark.parametrize(
