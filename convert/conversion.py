@@ -23,8 +23,7 @@ from fer_edge.convert.student import prepare_student
 from fer_edge.convert.tflite_export import export_float, export_int8, export_post_training
 from fer_edge.edge.device.host_info import package_versions
 from fer_edge.edge.device.version import git_revision
-from fer_edge.edge.files import write_bytes
-from fer_edge.edge.tflite.card import ModelCard, write_card
+from fer_edge.edge.tflite.card import ModelCard, write_model
 from fer_edge.train.data.splits import Dataset, Split, fingerprint
 
 _logger = logging.getLogger(__name__)
@@ -134,8 +133,7 @@ def _convert_kind(job: _Job, kind: str) -> tuple[Path, ModelCard]:
         git_revision=git_revision() or "unknown",
         date=time.strftime("%Y-%m-%d"),
     )
-    write_bytes(path, content)
-    write_card(path, card)
+    write_model(path, content, card)
     if path.with_suffix(".onnx").exists():
         _logger.warning(
             f"{path.with_suffix('.onnx')} is of the previous file; 'fer-edge models onnx {path}' makes it again"

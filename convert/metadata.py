@@ -8,7 +8,9 @@ Python or install a second OpenCV.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,9 +22,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fer_edge.edge.device.version import package_version
+from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.files import write_bytes
-from fer_edge.edge.tflite.card import ModelCard, find_card, sha256, write_card
+from fer_edge.edge.tflite.card import ModelCard, find_card, write_model
 from fer_edge.edge.tflite.labels import LABELS_FILE
 from fer_edge.edge.types import EMOTIONS
 
@@ -58,10 +61,17 @@ def label_file(model: Path, out: Path) -> Path:
     card = find_card(model)
     TFLiteClassifier(model)
     path = out / model.name
-    write_bytes(path, add_metadata(model.read_bytes(), model.stem, card.licence if card else ModelCard.licence))
-    if card:
-        size = {"bytes": path.stat().st_size} if "bytes" in card.conversion else {}
-        write_card(path, replace(card, sha256=sha256(path), conversion=card.conversion | size))
+    content = model.read_bytes()
+    try:
+        labelled = add_metadata(content, model.stem, card.licence if card else ModelCard.licence)
+    except (ValueError, TypeError, IndexError, AttributeError, struct.error) as error:  # what a damaged table causes
+        raise ModelError(f"{model} is no whole .tflite file: {shortened(error, 120)}") from None
+    if card is None:
+        write_bytes(path, labelled)
+        return path
+    size = {"bytes": len(labelled)} if "bytes" in card.conversion else {}
+    digest = hashlib.sha256(labelled).hexdigest()
+    write_model(path, labelled, replace(card, sha256=digest, conversion=card.conversion | size))
     return path
 
 

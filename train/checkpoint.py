@@ -112,6 +112,8 @@ def read_checkpoint(path: Path, identity: RunIdentity) -> tuple[TrainingState, d
     try:
         about = parse_json(arrays.pop("about").tobytes())
         state = TrainingState(**about["state"])
+        if not isinstance(state.epoch, int) or {type(row) for row in state.history} - {dict}:
+            raise ValueError("its state is damaged")
         fields = [key for key, value in expected["recipe"].items() if about["recipe"].get(key) != value]
     except (KeyError, ValueError, TypeError, AttributeError):
         raise DataError(f"{path} is no run's checkpoint; {hint}") from None

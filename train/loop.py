@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import TrainingError
+from fer_edge.edge.errors import ModelError, TrainingError
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.train import architectures
 from fer_edge.train.averaging import averaged_weights
@@ -100,6 +100,10 @@ class _Trainer:
         """Read the checkpoint, or set the initial weights."""
         if resume and self.checkpoint.exists():
             self.state, arrays, self._best = read_checkpoint(self.checkpoint, self.identity)
+            shapes = [value.shape for value in self.model.get_weights()]
+            stored = (arrays["weights"], *([self._best] if self._best else []))
+            if any([value.shape for value in values] != shapes for values in stored):
+                raise self._damaged("the network")
             self.model.set_weights(arrays["weights"])
             self._optimizer_values = arrays["optimizer"]
             return
@@ -116,6 +120,9 @@ class _Trainer:
         _set_trainable(self.run.network, self.model, phase)
         self.optimizer = compile_model(self.model, recipe, phase, self.faces.distillation)
         if state.epoch > first and self._optimizer_values:  # resumed within the phase
+            shapes = [tuple(variable.shape) for variable in self.optimizer.variables]
+            if [value.shape for value in self._optimizer_values] != shapes:
+                raise self._damaged("the optimizer")
             for variable, value in zip(self.optimizer.variables, self._optimizer_values, strict=True):
                 variable.assign(value)
         while state.epoch < last:
@@ -128,6 +135,12 @@ class _Trainer:
                 )
                 state.epoch = last
             write_checkpoint(self.checkpoint, self.identity, state, self.model, self.optimizer, self._best)
+
+    def _damaged(self, part: str) -> ModelError:
+        return ModelError(
+            f"{self.checkpoint} is damaged: it does not hold what {part} has; start again without --resume and with "
+            "another --runs folder"
+        )
 
     def best_weights(self) -> list[NDArray[np.float32]]:
         """The weights of the selected epoch, in the order of Keras' get_weights."""

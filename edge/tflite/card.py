@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.edge.errors import ModelError, shortened
-from fer_edge.edge.files import read_json, write_json
+from fer_edge.edge.files import atomic_path, read_json, write_json
 from fer_edge.edge.tflite.mapped_file import check_model
 from fer_edge.edge.types import EMOTIONS
 
@@ -155,6 +155,22 @@ def find_card(model: Path) -> ModelCard | None:
 def write_card(model: Path, card: ModelCard) -> Path:
     """Write the card beside the model, complete or not at all; returns its path."""
     return write_json(card_path(model), asdict(card))
+
+
+def write_model(path: Path, content: bytes, card: ModelCard) -> None:
+    """Write a .tflite file and its card; both or, on a full disk or an interrupt, none, and the old ones stay.
+
+    Args:
+        path: The .tflite file.
+        content: Its bytes.
+        card: Its card.
+
+    Raises:
+        SinkError: One of them cannot be written.
+    """
+    with atomic_path(path) as model, atomic_path(card_path(path)) as written:
+        model.write_bytes(content)
+        write_json(written, asdict(card))
 
 
 def sha256(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from logs import logged
 
-from fer_edge.edge.errors import TrainingError
+from fer_edge.edge.errors import DataError, ModelError, SinkError, TrainingError
 from fer_edge.train import architectures, loop, optimization
 from fer_edge.train.checkpoint import CHECKPOINT, TrainingState, read_checkpoint, run_identity
 from fer_edge.train.data.loading import load
@@ -172,3 +174,43 @@ def test_a_teacher_of_augmented_views_that_gives_no_numbers_ends_the_run(data: D
     teacher = SoftTargets(teacher=lambda views: np.full((len(views), 7), np.nan, np.float32))
     with pytest.raises(TrainingError, match="epoch 1"):
         fit(data, replace(QUICK, full_epochs=1), tmp_path, soft_targets=teacher)
+
+
+@pytest.mark.faults
+def test_a_disk_that_is_full_leaves_the_last_checkpoint(data: Dataset, tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk; the run resumes to the same result."""
+    recipe, before = replace(QUICK, full_epochs=3), resource.getrlimit(resource.RLIMIT_FSIZE)
+    whole, _ = fit(data, recipe, tmp_path / "whole")
+
+    def fill(line: str) -> None:
+        if line.startswith("epoch 2"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+
+    try:
+        with logged(also=fill), pytest.raises(SinkError, match=r"checkpoint\.npz cannot be written"):
+            fit(data, recipe, tmp_path / "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == [CHECKPOINT]
+    resumed, state = fit(data, recipe, tmp_path / "full", resume=True)
+    assert state.epoch == 3
+    assert all(np.array_equal(*pair) for pair in zip(whole.get_weights(), resumed.get_weights(), strict=True))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("change", ["shape", "missing", "other kind"])
+def test_a_checkpoint_of_other_arrays_is_one_line(data: Dataset, tmp_path: Path, change: str) -> None:
+    recipe = replace(QUICK, full_epochs=2)
+    fit(data, replace(recipe), tmp_path)
+    with np.load(tmp_path / CHECKPOINT) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    about = json.loads(arrays["about"].tobytes())
+    about["state"]["epoch"] = 1
+    name = "weights/00000"
+    arrays |= {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
+    arrays |= {"shape": {name: arrays[name][..., :1]}, "other kind": {name: np.array("x")}}.get(change, {})
+    np.savez(
+        tmp_path / CHECKPOINT, **{key: value for key, value in arrays.items() if change != "missing" or key != name}
+    )
+    with pytest.raises((DataError, ModelError), match=r"checkpoint\.npz"):
+        fit(data, recipe, tmp_path, resume=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from fer_edge.edge.cli import main
-from fer_edge.edge.errors import ModelError
+from fer_edge.edge.errors import ModelError, SinkError
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
-from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card, write_card
+from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card, sha256, write_card, write_model
 from fer_edge.models import FOLDER
 
 
@@ -67,3 +69,20 @@ def test_a_malformed_card_is_reported_in_one_line(model_folder: Path, change: di
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ModelError, match=rf"is no model card; expected .*{next(iter(change))}"):
         checked_card(model_folder / "mobilenet_v2_int8.tflite")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("size", "limit"), [(5000, 4000), (100, 1000)])
+def test_a_disk_that_is_full_for_model_or_card_leaves_the_old_pair(tmp_path: Path, size: int, limit: int) -> None:
+    """A limit on the size of files stands for the full disk; a card has about 1,500 bytes."""
+    path, old, new = tmp_path / "a.tflite", b"TFL3TFL3" * 10, bytes(size)
+    write_model(path, old, ModelCard("a", "old", hashlib.sha256(old).hexdigest()))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(SinkError, match="cannot be written"):
+            write_model(path, new, ModelCard("a", "new", hashlib.sha256(new).hexdigest()))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.json", "a.tflite"]
+    assert checked_card(path).architecture == "old" and sha256(path) == checked_card(path).sha256
