@@ -54,6 +54,7 @@ class Connection:
     def __init__(self, url: BrokerUrl, name: str, discovery: dict[str, dict[str, Any]], ca: Path | None = None) -> None:
         client_id = f"fer-edge-{name}"
         self._log = ConnectionLog(f"{url}/{name}", client_id)
+        self._tls = url.tls
         self._topic, self._discovery = f"{url.prefix}/{name}", discovery
         self._state: str | None = None
         self._online = False  # published since the last connection
@@ -115,8 +116,10 @@ class Connection:
         """Called by paho within its `except` block; it does not pass the error on."""
         error = sys.exc_info()[1]
         reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or "no answer"
-        untrusted = getattr(error, "verify_code", 0) in UNTRUSTED
-        hint = "; give its authority's certificate as --mqtt-ca" if untrusted else ""
+        code = getattr(error, "verify_code", None)  # of an ssl.SSLCertVerificationError
+        hint = "; give its authority's certificate as --mqtt-ca" if code in UNTRUSTED else ""
+        if self._tls and code is None and isinstance(error, (ConnectionResetError, _ssl_error())):
+            hint = "; is it the broker's port for TLS (mqtts)?"
         self._log.unreachable(f"{reason}{hint}")
 
     def _on_disconnect(
@@ -140,6 +143,12 @@ class Connection:
 def _send_at_once(client: Client, _: Any, connection: Any) -> None:
     """Disable Nagle's algorithm, which holds a message back until the broker has acknowledged the last."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _ssl_error() -> type[Exception]:
+    import ssl  # of a connection with TLS, which has imported it
+
+    return ssl.SSLError
 
 
 def _ssl_context(ca: Path | None) -> ssl.SSLContext:

@@ -362,6 +362,20 @@ def test_two_clients_with_one_id_are_named_as_the_cause(mosquitto: Broker, monke
 
 
 @pytest.mark.faults
+def test_tls_at_a_port_without_it_and_the_other_way_round_is_said(
+    mosquitto: Broker, tmp_path: Path, certificates: Path
+) -> None:
+    assert "port for TLS" in first_message(
+        BrokerUrl("127.0.0.1", mosquitto.port, "home", True), certificates / "ca.pem"
+    )
+    folder = tmp_path / "encrypted"
+    folder.mkdir()
+    with broker(folder, *encrypted(certificates)) as running:
+        said = first_message(BrokerUrl("127.0.0.1", running.port, "home"))
+    assert "no answer that is MQTT" in said and "mqtt:// or mqtts://" in said
+
+
+@pytest.mark.faults
 def test_a_connection_that_stays_ends_the_suspicion(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
     monkeypatch.setattr(connection_log, "time", clock)
