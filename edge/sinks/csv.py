@@ -29,6 +29,7 @@ class CsvSink:
         self._lines = LineWriter(target, _line(COLUMNS), rotation)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
+        self._lines.begin()  # a frame without a face is a result, too
         clock = datetime.now().astimezone().isoformat(timespec="milliseconds")
         for prediction in predictions:
             face, box = prediction.face, prediction.face.box

@@ -27,8 +27,8 @@ class LineFile:
         path: As above.
         header: First line of the file, with its newline; may be empty.
         start: What the file must begin with to be continued; a beginning of it will do where the file is no longer.
-        overwrite: Empty the file first. Otherwise it is continued, after removing a last line that a power cut left
-            unfinished.
+        overwrite: Empty the file when it is begun: not before, so that nothing is lost when a run fails at its start.
+            Otherwise it is continued, after removing a last line that a power cut left unfinished.
 
     Raises:
         OSError: The file cannot be opened or written.
@@ -38,22 +38,31 @@ class LineFile:
 
     def __init__(self, path: str, header: bytes, start: bytes, overwrite: bool) -> None:
         self.path: Final = path
-        self._header = header
+        self._header, self._overwrite = header, overwrite
         self.is_new: Final = not os.path.exists(path)
         self._file = FileIO(_open_locked(path, read=not overwrite), "w")  # closed, and so unlocked, with its last user
         self._descriptor = self._file.fileno()
         self._status = os.fstat(self._descriptor)
         self._regular = stat.S_ISREG(self._status.st_mode)
+        self._begun = False
         try:
-            if self._regular and overwrite:
-                os.ftruncate(self._descriptor, 0)
-            elif self._regular:
-                self._cut_unfinished_line(start)
-            if header and not self.size:
-                self._append(header, 0)
+            if not overwrite:
+                if self._regular:
+                    self._cut_unfinished_line(start)
+                self.begin()
         except BaseException:
             self._file.close()
             raise
+
+    def begin(self) -> None:
+        """Empty a file that is overwritten, and write the header where the file is empty. Raises OSError."""
+        if self._begun:
+            return
+        if self._regular and self._overwrite:
+            os.ftruncate(self._descriptor, 0)
+        self._begun = True
+        if self._header and not self.size:
+            self._append(self._header, 0)
 
     @property
     def size(self) -> int:
@@ -84,6 +93,7 @@ class LineFile:
         Raises:
             OSError: The file cannot be written.
         """
+        self.begin()
         size = self.size
         self._append(self._header + data if self._regular and not size else data, size)
 

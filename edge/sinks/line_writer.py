@@ -48,7 +48,7 @@ class LineWriter:
         target: The file's path, or - for stdout.
         header: First line of each file.
         rotation: When to rotate the file. With it an existing file is continued, after removing a last line that a
-            power cut left unfinished; without it the file is overwritten.
+            power cut left unfinished; without it the file is overwritten, from `begin` or the first line on.
         start: What every file begins with, where there is no header; an existing file that does not is rotated away.
 
     Raises:
@@ -61,6 +61,7 @@ class LineWriter:
         self._start = self._header or start.encode()
         self._rotation = rotation
         self._file: LineFile | None = None
+        self._due = header  # of stdout
         if target in STDOUT:
             require_stdout()
         if target == "-":
@@ -72,9 +73,22 @@ class LineWriter:
         except OSError as error:
             raise self._sink_error(error) from None
 
+    def begin(self) -> None:
+        """Empty a file that is overwritten and write the header, before there is a line. Raises SinkError."""
+        if self._file is None:
+            due, self._due = self._due, ""
+            if due:
+                write_line(due)
+            return
+        try:
+            self._file.begin()
+        except OSError as error:
+            raise self._sink_error(error) from None
+
     def write(self, line: str) -> None:
         """Write a line; `line` has no newline."""
         if self.target == "-":
+            self.begin()
             write_line(line)
             return
         data = f"{line}\n".encode()

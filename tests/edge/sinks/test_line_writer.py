@@ -114,8 +114,35 @@ def test_a_rotated_file_is_continued_without_an_unfinished_line(tmp_path: Path) 
 def test_without_rotation_a_file_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text("old\n")
-    JsonlSink(str(path)).close()
-    assert path.read_text() == ""
+    sink = JsonlSink(str(path))
+    sink.show(at(0.1), [])
+    sink.close()
+    assert json.loads(path.read_text())["frame"] == 1
+
+
+@pytest.mark.faults
+def test_a_run_that_fails_at_its_start_overwrites_nothing(
+    tmp_path: Path, clip: Path, mistake: Callable[..., str]
+) -> None:
+    """Whichever output cannot be opened, and if there is no picture."""
+    rows, lines = tmp_path / "o.csv", tmp_path / "o.jsonl"
+    for path in (rows, lines):
+        path.write_text("results of yesterday\n")
+    words = ("run", "--source", clip, "--show", "none", "--quiet", "--jsonl", lines)
+    mistake(*words, "--csv", tmp_path / "none" / "o.csv")
+    mistake(*words, "--csv", rows, "--save-video", tmp_path / "none" / "v.mp4")
+    mistake(*words, "--csv", rows, "--on", "happy", "no-such-program-here")
+    mistake(*words, "--csv", rows, "--model", tmp_path / "none.tflite")
+    assert rows.read_text() == lines.read_text() == "results of yesterday\n"
+
+
+def test_a_csv_without_faces_has_its_header(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for target in (str(tmp_path / "o.csv"), "-"):
+        sink = CsvSink(target)
+        for index in range(3):
+            sink.show(at(index / 10), [])
+        sink.close()
+    assert (tmp_path / "o.csv").read_text() == capfd.readouterr().out == ",".join(COLUMNS) + "\n"
 
 
 def test_a_file_with_other_columns_is_rotated(tmp_path: Path) -> None:
