@@ -19,7 +19,7 @@ from fer_edge.edge.files import write_bytes
 from fer_edge.edge.service import unit_builder
 from fer_edge.edge.service.manager import ServiceManager
 from fer_edge.edge.service.options import InstallOptions
-from fer_edge.edge.service.run_settings import check_video_group
+from fer_edge.edge.service.run_settings import Access, check_video_group
 from fer_edge.edge.service.systemd_unit import CONFIGURED, NAME
 
 LOG_LINES = 5
@@ -157,7 +157,8 @@ def _configuration(text: str, manager: ServiceManager, top: click.Context) -> st
     path = manager.root / text.split(CONFIGURED)[-1].splitlines()[0].lstrip("/")
     try:
         needs = unit_builder.needs_network(path, top)
-    except ConfigError as error:
+        unit_builder.check_file(path, Access(user=True), top)  # the rest would need the options of its installation
+    except (ConfigError, ServiceError) as error:
         return str(error)
     if needs and "AF_INET" not in text:
         return f"{path} needs a network, which the unit does not allow; install the service again"

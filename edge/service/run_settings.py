@@ -147,7 +147,8 @@ def _resolved(key: str, value: str, access: Access) -> Path:
 def _check_output(key: str, value: str, access: Access) -> None:
     path = _resolved(key, value, access)
     places = (STATE_FOLDER, Path("/dev"), *access.writable)
-    if not any(path.is_relative_to(place) for place in places):
+    names = (path, Path(os.path.realpath(path))) if access.is_here else (path,)  # folders of --write have no links
+    if not any(name.is_relative_to(place) for name in names for place in places):
         where = f"a service writes to {STATE_FOLDER}, where relative paths start, and to folders of --write"
         raise ServiceError(f"{_setting(key, value)}: {where}; give --write {path.parent}, or a relative path")
 

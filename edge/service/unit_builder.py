@@ -80,7 +80,7 @@ def build_unit(manager: ServiceManager, choices: InstallOptions, config: Path | 
     if config is not None:  # also checks the file: a service that cannot start is of no use
         needs = needs_network(config, root)
         network = needs if network is None else network
-        files = check_settings(run_table(config, root), _run_options(root), access)
+        files = check_file(config, access, root)
     programs = _program_folders()
     inside = manager.config_path if config is None or is_elsewhere(config, manager) else config
     unit = Unit(
@@ -96,6 +96,24 @@ def build_unit(manager: ServiceManager, choices: InstallOptions, config: Path | 
     if not manager.user and account is None:
         _check_readable(programs)
     return unit
+
+
+def check_file(config: Path, access: Access, root: click.Context) -> tuple[Path, ...]:
+    """Check that a service can do what a file asks for, see `check_settings`.
+
+    Args:
+        config: The file.
+        access: What the service may do.
+        root: The context of the group of all commands.
+
+    Returns:
+        The files and folders that it reads.
+
+    Raises:
+        ConfigError: As `run_table`.
+        ServiceError: As `check_settings`.
+    """
+    return check_settings(run_table(config, root), _run_options(root), access)
 
 
 def run_table(config: Path, root: click.Context) -> dict[str, Any]:

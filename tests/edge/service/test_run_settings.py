@@ -102,11 +102,22 @@ def test_a_folder_of_write_is_writable_for_the_services_user(tmp_path: Path) -> 
     assert "cannot write to it" in problem(install(tmp_path, lines, "--write", folder))
     folder.chmod(0o777)
     assert install(tmp_path, lines, "--write", folder).exit_code == 0
+    (tmp_path / "link").symlink_to(folder)
+    linked = f'jsonl = "{tmp_path}/link/faces.jsonl"'
+    assert install(tmp_path, linked, "--write", tmp_path / "link").exit_code == 0
+    assert install(tmp_path, linked, "--write", folder).exit_code == 0
 
 
 def test_a_users_service_may_do_what_the_user_may(tmp_path: Path) -> None:
     assert "no screen" in problem(install(tmp_path, 'show = "window"', "--user"))
     assert install(tmp_path, f"jsonl = '{tmp_path}/x'\nsource = '{PORTRAIT}'", "--user").exit_code == 0
+
+
+def test_status_reports_what_a_service_cannot_do(tmp_path: Path) -> None:
+    """The file was changed after the installation."""
+    assert fer_edge("service", "install", "--root", "card").exit_code == 0
+    (tmp_path / "card/etc/fer-edge/fer-edge.toml").write_text('[run]\nshow = "window"\n')
+    assert "configuration: [run] show" in fer_edge("service", "status", "--root", "card").stdout
 
 
 def test_a_file_from_outside_is_copied_below_another_root(tmp_path: Path) -> None:
