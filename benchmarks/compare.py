@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.results_io.instructions import Change
 from fer_edge.benchmarks.results_io.intervals import paired_interval, ratio_interval
-from fer_edge.benchmarks.results_io.record import ResultError, read
+from fer_edge.benchmarks.results_io.record import ResultError, complete, read
 from fer_edge.benchmarks.results_io.tables.markdown import row_label
 
 
@@ -28,6 +28,12 @@ def compare(before: Path, after: Path) -> None:
     those of the other, and the interval does not cover a difference in load between the two runs. Intervals are of
     95 %; instructions have none, as counting them again gives the same.
     """
+    with complete(before, after):
+        _print_comparison(before, after)
+
+
+def _print_comparison(before: Path, after: Path) -> None:
+    """Print a line for each row that both files have. Raises ResultError."""
     old, new = read(before), read(after)
     if old["kind"] != new["kind"] or old["kind"] not in _COMPARE:
         raise ResultError(

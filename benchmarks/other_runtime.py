@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from fer_edge.benchmarks.results_io.record import ResultError
+from fer_edge.benchmarks.results_io.record import ResultError, complete
 from fer_edge.edge.files import read_json
 
 
@@ -52,6 +52,7 @@ def rows_from(python: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
         if process.returncode:
             last = (process.stderr.strip().splitlines() or ["no message"])[-1]
             raise ResultError(f"--python {python} failed: {last}; it needs fer-edge and a TFLite runtime")
-        result = read_json(out)
-        machine = {name: result["machine"][name] for name in ("python", "packages")}
-        return [{**row, **machine} for row in result["rows"]]
+        with complete(out):
+            result = read_json(out)
+            machine = {name: result["machine"][name] for name in ("python", "packages")}
+            return [{**row, **machine} for row in result["rows"]]

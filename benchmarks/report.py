@@ -12,7 +12,7 @@ import click
 
 from fer_edge.benchmarks.options import OutputFile
 from fer_edge.benchmarks.report_figures import FIGURES, pareto
-from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
+from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, complete, read
 from fer_edge.benchmarks.table import published, tables
 from fer_edge.edge.files import write_bytes
 
@@ -64,7 +64,9 @@ def report(results: tuple[Path, ...], out: Path) -> None:
     rendered = tables(results) if results else published()
     if not rendered:
         raise ResultError(f"no results with a table in {RESULTS}; 'fer-edge bench accuracy' writes one")
-    write_bytes(out, page(rendered, [read(path) for path in paths]).encode())
+    with complete(*paths):
+        text = page(rendered, [read(path) for path in paths])
+    write_bytes(out, text.encode())
     click.echo(f"wrote {out}", err=True)
 
 

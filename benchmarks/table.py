@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks.options import OutputFile
-from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, read
+from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, complete, read
 from fer_edge.benchmarks.results_io.tables import accuracy, detection, end_to_end, latency
 from fer_edge.benchmarks.results_io.tables.instructions import arm_instructions
 from fer_edge.benchmarks.results_io.tables.soak import soak
@@ -70,13 +70,15 @@ def tables(paths: Iterable[Path]) -> dict[str, str]:
     Raises:
         ResultError: A file is missing or is not a result file.
     """
-    results = [read(path) for path in paths]
-    rendered = {"summary": text} if (text := summary(results)) else {}
+    results = {path: read(path) for path in paths}
+    with complete(*results):
+        rendered = {"summary": text} if (text := summary([*results.values()])) else {}
     parts = defaultdict(list)
-    for result in results:
+    for path, result in results.items():
         for name, (kind, render) in _RENDER.items():
-            if result["kind"] == kind and (text := render(result)):
-                parts[name].append(text)
+            with complete(path):
+                if result["kind"] == kind and (text := render(result)):
+                    parts[name].append(text)
     return rendered | {name: "\n\n".join(parts[name]) for name in _RENDER if name in parts}
 
 

@@ -26,12 +26,17 @@ _NOT_LOADED = "failed to map segment|[Cc]annot allocate memory"
 """What the dynamic linker says where there is no memory for a library."""
 
 
+MAX_LENGTH = 2000
+"""Characters of an error's message, whatever it quotes: twice a long path and all options of `run`."""
+
+
 class FerEdgeError(Exception):
     """Base of all errors that a user can fix; the command line prints it as one line and exits with code 2."""
 
     def __str__(self) -> str:
         """The message on one line, whatever is in the names of files in it."""
-        return printable(" ".join(super().__str__().splitlines()))
+        text = super().__str__()
+        return printable(" ".join((text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}…").splitlines()))
 
 
 class DataError(FerEdgeError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from click.core import ParameterSource
 
 from fer_edge.benchmarks.results_io.machine import facts
 from fer_edge.edge.config.option_values import as_words, options
-from fer_edge.edge.errors import FerEdgeError, ModelError
+from fer_edge.edge.errors import FerEdgeError, ModelError, shortened
 from fer_edge.edge.expression.ensemble import member_files
 from fer_edge.edge.expression.model_spec import (
     ENSEMBLE_FILE,
@@ -164,6 +166,29 @@ def read(path: Path) -> dict[str, Any]:
     if "kind" not in result or not rows or not isinstance(machine, dict) or not machine.keys() >= MACHINE:
         raise ResultError(f"{path} is not a result file; expected one that 'fer-edge bench' wrote")
     return result
+
+
+@contextmanager
+def complete(*paths: Path) -> Iterator[None]:
+    """Use result files whose rows may lack something, or be of another version or somebody's editor.
+
+    Args:
+        *paths: The files, for the error.
+
+    Yields:
+        Nothing. Inside the block the rows are used.
+
+    Raises:
+        ResultError: A row has not what the block needs.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ResultError(
+            f"{' or '.join(map(str, paths))} is not complete: {shortened(what, 120)}; expected a result file that this "
+            "version's 'fer-edge bench' wrote"
+        ) from None
 
 
 def slug(name: str) -> str:

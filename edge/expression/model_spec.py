@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fer_edge.edge.errors import ModelError
+from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.models import FOLDER
 
 MODEL_NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
@@ -64,7 +64,7 @@ def parse_model_spec(text: str, accept: Sequence[ModelKind] = DEVICE_KINDS, runs
     """
     spec = _parse(text, accept, runs)
     if spec is None:
-        raise ModelError(f"unknown model '{text}'; expected {_expected(accept, runs)}")
+        raise ModelError(f"unknown model '{shortened(text)}'; expected {_expected(accept, runs)}")
     if spec.kind not in accept:
         raise ModelError(f"{spec.path} is {_FILE_TYPES[spec.kind]}; expected {_expected(accept, runs)}")
     return spec

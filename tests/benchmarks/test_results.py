@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from measuring import result, run
 
 from fer_edge.benchmarks import compare, report, report_figures, table
 from fer_edge.benchmarks.results_io import record
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
+from fer_edge.benchmarks.results_io.record import RESULTS
 from fer_edge.benchmarks.results_io.tables import accuracy
 from fer_edge.benchmarks.results_io.tables.summary import summary
+from fer_edge.edge.cli import main
 from fer_edge.edge.tflite.card import ModelCard, sha256
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
@@ -291,3 +296,29 @@ def test_identity_of_an_ensemble_includes_its_fusion(tmp_path: Path) -> None:
     changed.write_text(json.dumps(json.loads(changed.read_text()) | {"temperature": 2.0}))
     after = record.identity(str(changed))["sha256"]
     assert {name for name in before if before[name] != after[name]} == {str(changed)}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", sorted(path.name for path in RESULTS.glob("*.json")))
+def test_a_result_file_with_anything_in_it_costs_one_line(name: str, tmp_path: Path) -> None:
+    """One value of the first row becomes something else, or is gone: a table, or one short line."""
+    whole = json.loads((RESULTS / name).read_text("utf-8"))
+    path = tmp_path / name
+    rng = random.Random(name)
+    for index in range(24):
+        changed = json.loads(json.dumps(whole))
+        table: Any = changed
+        keys = [rng.choice(("rows", "data", "machine"))]
+        while isinstance(table.get(keys[-1]), dict | list) and len(keys) < 4:
+            table = table[keys[-1]]
+            if isinstance(table, list):
+                table = table[0] if table and isinstance(table[0], dict) else {}
+            keys.append(rng.choice([*table, "missing"]))
+        if index % 3:
+            table[keys[-1]] = rng.choice((None, 5, "x" * 3000, [], {}, [[1]], True))
+        else:
+            table.pop(keys[-1], None)
+        path.write_text(json.dumps(changed))
+        for words in (["table", path], ["compare", RESULTS / name, path]):
+            done = CliRunner().invoke(main, ["bench", *map(str, words)])
+            assert done.exit_code == 0 or (done.exit_code == 2 and len(done.stderr.splitlines()[-1]) < 900), done.output
