@@ -56,10 +56,18 @@ class LiveSourceFactory:
 
         options = self._options
         trust = Trust(options.source_ca, options.source_insecure)
-        reopen = partial(open_stream, address, options.frame_timeout, options.fps, options.max_pixels, trust)
-        stream = reopen()
+        open_again = partial(open_stream, address, options.frame_timeout, options.fps, options.max_pixels, trust)
+        stream = open_again()
         if not stream.live:
             return self.rotate(stream)
+
+        def reopen() -> Source:
+            again = open_again()
+            if not again.live:
+                again.close()
+                raise SourceError(f"{again.name} is a recording now, no stream")
+            return again
+
         return self.rotate(self._reconnecting(stream, reopen, STREAM_MAX_PAUSE))
 
     def open_looped_video(self, path: Path) -> Source:

@@ -54,7 +54,7 @@ class Trust:
         FFmpeg does not by default, and OpenCV 4's ignores the request: what protects there is that the certificate is
         verified in another connection just before. Options that the user has set stay, and stand first.
         """
-        ca = self.ca or next(filter(os.path.exists, SYSTEM_CA_FILES), None)
+        ca = self.ca or ssl.get_default_verify_paths().cafile or next(filter(os.path.exists, SYSTEM_CA_FILES), None)
         if self.insecure or ca is None:
             yield
             return

@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice, pairwise, repeat
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -252,6 +253,18 @@ def test_a_still_picture_is_said_to_be_one_and_read_through_auto_reconnect() -> 
             assert source.name == f"{address} (still picture, requested 100 times/s)"
             assert source.live
             assert len(list(islice(source, 3))) == 3
+
+
+@pytest.mark.faults
+def test_a_stream_that_comes_back_as_a_recording_is_still_lost(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording is read as fast as possible; it is no camera."""
+    monkeypatch.setattr("fer_edge.edge.sources.reconnecting.FIRST_PAUSE", 0.01)
+    recording = http(clip.read_bytes(), "video/x-msvideo")
+    with scripted(multipart(pictures(3)), recording, recording, lambda _: multipart(pictures(3))) as server:
+        address = f"http://127.0.0.1:{server.port}/x"
+        with open_source(SourceOptions(source=address, frame_timeout=LIMIT)) as source:
+            next(frame for frame in source if frame.index >= 3)
+            assert len(server.requests) >= 4
 
 
 @pytest.mark.faults
