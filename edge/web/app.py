@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from time import monotonic
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -29,6 +30,9 @@ IDLE_EVENT_INTERVAL = 1.0
 NOTICE_INTERVAL = 1.0
 """Seconds without a frame after which a stream shows why there is none, again and again: browsers show a picture of
 a stream when the next one begins."""
+
+REPEAT_INTERVAL = 10.0
+"""Seconds after which a stream repeats its picture, which shows whether the client, and proxies, are still there."""
 
 
 class LivePage:
@@ -90,15 +94,16 @@ class LivePage:
         """Motion JPEG, for players and dashboards; a slow client skips pictures instead of falling behind."""
 
         async def parts() -> AsyncIterator[bytes]:
-            number = 0
+            number, part, sent_at = 0, b"", 0.0
             with self._viewers.viewing(request):
                 while not self._mailbox.closing:
                     picture = await self._encoder.after(number, NOTICE_INTERVAL)
                     if picture is None and (notice := outdated_notice(self._run, self._mailbox)):
                         picture = await self._encoder.outdated(notice)
-                    if picture is not None:
-                        number = picture.number
-                        yield picture.part
+                    if picture is not None or monotonic() > sent_at + REPEAT_INTERVAL:
+                        number, part = (picture.number, picture.part) if picture else (number, part)
+                        sent_at = monotonic()
+                        yield part
                 yield f"--{BOUNDARY}--\r\n".encode()
 
         return _streamed(request, parts(), f"multipart/x-mixed-replace; boundary={BOUNDARY}")

@@ -29,7 +29,7 @@ from fer_edge.edge.sinks.colours import COLOURS
 from fer_edge.edge.sinks.run_stats import RUN_STAGES, RunStats
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
-from fer_edge.edge.web import state
+from fer_edge.edge.web import app, state
 from fer_edge.edge.web.app import LivePage
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.history import HISTORY_SECONDS, History
@@ -196,6 +196,27 @@ def test_a_viewer_that_does_not_read_keeps_no_frame() -> None:
         return [each() for each in kept]
 
     assert asyncio.run(view()) == [None] * 3
+
+
+def test_a_stream_without_new_frames_repeats_its_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a video's end: else nobody would notice that a client has gone, and a proxy would give up."""
+    monkeypatch.setattr(app, "NOTICE_INTERVAL", 0.01)
+    monkeypatch.setattr(app, "REPEAT_INTERVAL", 0.02)
+
+    async def view() -> list[bytes]:
+        mailbox = FrameMailbox()
+        encoder = JpegEncoder(mailbox)
+        request = Request({"type": "http", "client": ("10.0.0.1", 1), "headers": [], "query_string": b""})
+        with run_info(RunStats()) as run:
+            stream = (await LivePage(run, mailbox, encoder).stream(request)).body_iterator
+            mailbox.put(Frame(np.zeros((8, 8, 3), np.uint8), 0), [])
+            mailbox.end()
+            parts = [await anext(stream) for _ in range(3)]
+        encoder.close()
+        return parts
+
+    first, second, third = asyncio.run(view())
+    assert b"\r\nX-Frame: 1\r\n" in first and first == second == third
 
 
 def test_a_page_that_is_opened_at_once_gets_the_first_second() -> None:
