@@ -14,6 +14,8 @@ from running import run
 from fer_edge.edge.cli import main
 from fer_edge.edge.config.click_types import LARGEST, FloatRange, IntRange, is_unlimited
 from fer_edge.edge.config.option_values import options
+from fer_edge.edge.errors import FerEdgeError
+from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
 
 pytestmark = pytest.mark.faults
 
@@ -90,3 +92,9 @@ def test_the_largest_and_the_smallest_numbers_run(clip: Path, end: str) -> None:
             words += [f"--{key}", largest if end == "largest" else smallest]
     done = run("--source", clip, "--show", "none", "--max-frames", 3, *words)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("threads", [0, -1, 65, 99_999, 10**30])
+def test_the_library_has_the_same_limit_of_threads(threads: int) -> None:
+    with pytest.raises(FerEdgeError, match="threads"):
+        open_pipeline(PipelineOptions(threads=threads))
