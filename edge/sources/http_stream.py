@@ -29,8 +29,8 @@ POLL_RATE = 2.0
 MAX_POLL_INTERVAL = 5.0
 """Longest time between two requests, seconds: a source without frames for longer counts as lost."""
 
-HEAD_BYTES = 512
-"""Bytes by which a body is recognized."""
+HEAD_BYTES, MIN_HEAD_BYTES = 512, 16
+"""Bytes by which a body is recognized; the second where there is a line break among them, as in a multipart stream."""
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
@@ -65,7 +65,9 @@ def open_http_source(
             )
         still = head.startswith(_PNG) or (head.startswith(_JPEG) and body.length is not None)
         if still or (body.content_type.startswith("image/") and not head.startswith((_JPEG, b"--"))):
-            return PolledPicture(address, _read_picture(body, head, name, max_pixels), timeout, fps, max_pixels, trust)
+            pixels = _read_picture(body, head, name, max_pixels)
+            body.close()
+            return PolledPicture(address, pixels, timeout, fps, max_pixels, trust)
         if head.startswith(_JPEG) or head.lstrip().startswith(b"--") or body.content_type.startswith("multipart/"):
             return _open_jpegs(address, body, head, timeout, fps, max_pixels, trust)
     except BaseException:
@@ -80,14 +82,12 @@ def _read_head(body: HttpBody, name: str) -> bytes:
     try:
         while len(head.lstrip()) < HEAD_BYTES and (data := body.read()):
             head += data
-            if head.startswith(_JPEG) or b"\n" in head.strip():
+            if head.startswith(_JPEG) or (len(head) >= MIN_HEAD_BYTES and b"\n" in head.strip()):
                 break
     except TimeoutError:
-        if not head:
-            raise SourceError(
-                f"{name} cannot be opened as a stream: the server answers, but sent nothing for "
-                f"{body.deadline.seconds:g} s"
-            ) from None
+        what = f"{len(head)} bytes only in" if head else "nothing for"
+        cause = f"the server answers, but sent {what} {body.deadline.seconds:g} s"
+        raise SourceError(f"{name} cannot be opened as a stream: {cause}") from None
     if not head:
         raise SourceError(f"{name} cannot be opened as a stream: the server's answer is empty")
     return head

@@ -193,6 +193,7 @@ STILL = {
     "a JPEG without a length": http(jpegs()[0], "image/jpeg", length=False),
     "a PNG": http(PNG, "image/png"),
     "a PNG as a JPEG, without a length": http(PNG, "image/jpeg", length=False),
+    "a PNG in small pieces": [http(b"", "", length=False), *(PNG[at : at + 1] for at in range(30)), PNG[30:]],
     "a BMP": http(cv2.imencode(".bmp", np.zeros((4, 6, 3), np.uint8))[1].tobytes(), "image/bmp"),
 }
 
