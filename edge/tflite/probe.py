@@ -73,7 +73,7 @@ def _try(path: Path, acceleration: Acceleration, shape: tuple[int, ...] | None) 
         hint = "its library may be for another version of TFLite or another processor"
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", _PROGRAM, str(path.absolute()), *words],
+            [sys.executable, "-P", "-c", _PROGRAM, str(path), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
