@@ -143,10 +143,11 @@ def run_limited(clip: Path, folder: Path, limits: dict[int, int], *words: str) -
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=LIMIT, preexec_fn=limit)
 
 
-@pytest.mark.parametrize("files", [16, 20, 24, 64])
+@pytest.mark.parametrize("files", [16, 20, 22, 24, 64])
 def test_few_open_files(clip: Path, tmp_path: Path, files: int) -> None:
     done = run_limited(clip, tmp_path, {resource.RLIMIT_NOFILE: files})
     check_outputs(tmp_path)
+    assert not list(tmp_path.glob(".*")) and not list(tmp_path.glob("*.part*"))
     assert done.returncode in ({0} if files >= 64 else {0, 2}), done.stderr
     assert done.stderr.count("\n") == (done.returncode == 2)
     assert done.returncode == 0 or done.stderr.startswith("fer-edge: ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -132,7 +131,7 @@ def _open_writer(info: StreamInfo, spare: Path) -> tuple[cv2.VideoWriter, int]:
                 "use a name that ends in .avi, or pip install opencv-python"
             )
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # both ends are open
+        _remove_pipe(folder)  # both ends are open
         os.close(handle)
     with suppress(OSError, AttributeError):  # more than the system allows, or no Linux: 64 KB do, too
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
@@ -150,8 +149,15 @@ def _make_pipe(spare: Path) -> tuple[str, int]:
             return folder, os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             problem = error
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove_pipe(folder)
     raise problem
+
+
+def _remove_pipe(folder: str) -> None:
+    """Remove the folder of a pipe; shutil.rmtree would need a descriptor, of which there may be none left."""
+    for remove, path in ((os.unlink, os.path.join(folder, "video.avi")), (os.rmdir, folder)):
+        with suppress(OSError):
+            remove(path)
 
 
 class AviChunks:
