@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -195,3 +196,40 @@ def test_no_name_controls_the_terminal(name: str, tmp_path: Path) -> None:
     run = shell("", "run", "--source", picture, "--show", "none")
     assert (found.returncode, len(found.stdout.splitlines()), len(missing.stderr.splitlines())) == (0, 1, 1)
     assert not set(found.stdout + found.stderr + missing.stderr + run.stderr) & set("\x1b\r\x9b\u202e")
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    """Code in a program of its own that has reached the point from which signals unwind."""
+    start = "import signal, time\nfrom fer_edge.edge.program import interrupts\n"
+    start += "interrupts.end_at_once(); interrupts.unwind()\n"
+    with default_signal_handlers():
+        return subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, timeout=LIMIT)
+
+
+@pytest.mark.parametrize(("name", "error"), [("SIGINT", "KeyboardInterrupt"), ("SIGTERM", "SystemExit")])
+def test_a_signal_in_a_finalizer_is_not_lost(name: str, error: str) -> None:
+    """Python can only print what is raised there."""
+    code = f"""
+class Closing:
+    def __del__(self):
+        signal.raise_signal(signal.{name})
+try:
+    Closing()
+    time.sleep(60)
+except {error}:
+    print("unwound")
+"""
+    done = python(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "unwound\n", "")
+
+
+def test_the_third_signal_ends_what_does_not_end() -> None:
+    code = """
+for _ in range(5):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        print("hangs", flush=True)
+"""
+    done = python(code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "hangs\nhangs\n", "")
