@@ -32,8 +32,14 @@ MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/s
 """The MQTT broker, where it is installed: Debian has it in /usr/sbin."""
 
 OUTPUTS = ("--rotate-mb", "1", "--rotate-keep", "2", "--snapshot-keep", "20", "--on", "happy", "true")
+SEGMENTS = ("--save-video-segment", "1")
+KEPT_SEGMENTS = 3
+"""Newest recordings that are kept; older ones are deleted while the run goes on, as a timer would."""
+
 EVENTS = ("--hold", "0.1", "--cooldown", "0.5")
 """Events begin about once a second, as faces come and go that often."""
+
+RECORDINGS = "recordings"
 
 COLUMNS = ("seconds", "frames", "resident_mib", "descriptors", "threads")
 """What a row of the result has of a sample."""
@@ -59,8 +65,9 @@ def soak(
     """Run `fer-edge run` for a million frames with everything on, and look for growth.
 
     The source is a Motion JPEG camera on loopback in which a face comes and goes; it is killed at random and returns.
-    The run writes JSON lines and CSV with rotation and snapshots, runs a command at events, serves the live page to
-    viewers that come and go, and publishes to a Mosquitto that is killed and returns, where Mosquitto is installed.
+    The run writes JSON lines and CSV with rotation, snapshots and video in segments, runs a command at events, serves
+    the live page to viewers that come and go, and publishes to a Mosquitto that is killed and returns, where Mosquitto
+    is installed.
 
     Exit code 1: after the first tenth of the frames, memory grew by more than 1 MB per 100,000 frames, descriptors or
     threads were added, or the 99th percentile of a frame's time rose by more than a quarter.
@@ -73,7 +80,8 @@ def soak(
         write_pictures(pictures)
         words += [str(camera_port), str(pictures), str(rate)]
         camera = closing.enter_context(mortal(words, camera_port, life, seed=0))
-        options = ["--source", f"http://127.0.0.1:{camera_port}/", *_outputs(Path(folder)), *OUTPUTS, *EVENTS]
+        options = ["--source", f"http://127.0.0.1:{camera_port}/", *_outputs(Path(folder))]
+        options += [*OUTPUTS, *SEGMENTS, *EVENTS]
         broker = None
         if MOSQUITTO is None:
             click.echo("note: no mosquitto on this machine, so that MQTT is left out", err=True)
@@ -83,7 +91,7 @@ def soak(
             options += ["--mqtt", f"mqtt://127.0.0.1:{broker_port}/soak", "--mqtt-id", "soak"]
         run = closing.enter_context(open_page(*options))
         clients = closing.enter_context(reconnecting_viewers(run, viewers, seed=2))
-        samples = list(_sample(run, frames, sample))
+        samples = list(_sample(run, frames, sample, Path(folder)))
         deaths = {"camera": camera.deaths, "broker": broker.deaths if broker else None}
         body: dict[str, Any] = {
             "frames": frames,
@@ -109,7 +117,9 @@ def soak(
 
 
 def _outputs(folder: Path) -> list[str]:
+    (folder / RECORDINGS).mkdir()
     files = {"--jsonl": "faces.jsonl", "--csv": "faces.csv", "--snapshot-dir": "snapshots"}
+    files |= {"--save-video": f"{RECORDINGS}/video.mp4"}
     return [word for option, name in files.items() for word in (option, str(folder / name))]
 
 
@@ -122,14 +132,16 @@ def _broker(folder: Path, port: int) -> list[str]:
     return [str(MOSQUITTO), "-c", str(configuration)]
 
 
-def _sample(run: PageProcess, frames: int, interval: float) -> Iterator[Sample]:
-    """Samples until that many frames are processed."""
+def _sample(run: PageProcess, frames: int, interval: float, folder: Path) -> Iterator[Sample]:
+    """Samples until that many frames are processed; old recordings are deleted meanwhile."""
     start = time.monotonic()
     with progress_bar("frames", frames) as bar:
         while True:
             sample = take_sample(run, time.monotonic() - start)
             bar.update(min(frames, sample.frames) - bar.n)
             yield sample
+            for old in sorted((folder / RECORDINGS).glob("*.mp4"))[:-KEPT_SEGMENTS]:
+                old.unlink()
             if sample.frames >= frames:
                 return
             time.sleep(interval)
