@@ -33,17 +33,17 @@ TS_PACKETS = (188, 192, 204)
 """Bytes per packet of a transport stream: plain, with time codes (AVCHD, Blu-ray), with error correction."""
 
 
-def presented_frames(path: Path) -> int | None:
+def presented_frames(file: BinaryIO) -> int | None:
     """Count the frames that an MP4 or MOV file presents: a clip trimmed without re-encoding holds more than these.
 
     Args:
-        path: The file.
+        file: The file, or its beginning.
 
     Returns:
         The number of frames of the first video track, within its edit list if it has one; None for another format, a
         fragmented file, and one whose index cannot be read.
     """
-    with suppress(OSError, ValueError, IndexError, OverflowError), open(path, "rb") as file:
+    with suppress(OSError, ValueError, IndexError, OverflowError):
         index = _read_index(file)
         return (index and _count_presented(index)) or None  # 0: the index of a fragmented file is in its fragments
     return None
@@ -131,7 +131,7 @@ def _find(data: bytes, start: int, end: int, *kinds: bytes) -> tuple[int, int]:
 
 def _read_index(file: BinaryIO) -> bytes | None:
     """The content of an MP4's `moov` box; None where there is none."""
-    at, size = 0, os.fstat(file.fileno()).st_size
+    at, size = 0, file.seek(0, os.SEEK_END)
     while at + 8 <= size:
         file.seek(at)
         header = file.read(16)

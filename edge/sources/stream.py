@@ -8,7 +8,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from functools import partial
 from queue import Empty, Queue
 
 import cv2
@@ -26,6 +27,9 @@ from fer_edge.edge.sources.video import Video
 from fer_edge.edge.types import Frame
 
 APPSINK = "appsink"
+
+MAX_START_BYTES = 16 << 20
+"""Bytes of a recording's start that are read again where frames seem to be missing."""
 
 PIPELINE_START_TIMEOUT = 20.0
 """Seconds that a pipeline has for its first picture; the first one ever on a machine scans all plugins before."""
@@ -78,7 +82,25 @@ def open_stream(
         redact(source),
         "gives no picture: its index comes last and its server gives no byte ranges, or it is damaged; "
         "download it and give the file",
+        read_start=None if is_pipeline(source) else partial(_read_start, source, frame_timeout, trust),
     )
+
+
+def _read_start(address: str, timeout: float, trust: Trust) -> bytes:
+    """The start of what an address gives, which has the index of a recording that is made for the web; else nothing."""
+    if not re.match("https?://", address, re.IGNORECASE):
+        return b""
+    from fer_edge.edge.sources.http_client import open_http
+
+    start = bytearray()
+    body = open_http(address, timeout, trust)
+    try:
+        with suppress(TimeoutError):  # what came in time may be enough
+            while len(start) < MAX_START_BYTES and (data := body.read()):
+                start += data
+    finally:
+        body.close()
+    return bytes(start)
 
 
 class Stream(BaseSource):

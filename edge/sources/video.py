@@ -6,9 +6,10 @@ import errno
 import math
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -152,6 +153,7 @@ class Video(BaseSource):
         path: Path | None = None,
         header: Header | None = None,
         pipe: int | None = None,
+        read_start: Callable[[], bytes] | None = None,
     ) -> None:
         """Wrap an opened capture.
 
@@ -162,8 +164,9 @@ class Video(BaseSource):
             path: The file, where it is one that can be opened again.
             header: That of the file where the capture is filtered; None to read that of the capture.
             pipe: The descriptor that the capture reads from, which the video owns from now on.
+            read_start: Reads the start of a recording that is no file, with its index; may raise SourceError.
         """
-        self._pipe = pipe
+        self._pipe, self._read_start = pipe, read_start
         self._capture, self.name, self._empty_message, self._path = capture, name, empty_message, path
         self._header = header or read_header(capture)
         self.fps = usual_rate(self._header.rate) or (None if path is None else _measure_rate(path))
@@ -193,7 +196,9 @@ class Video(BaseSource):
         path, step = self._path, 1 / (self.fps or DEFAULT_RATE)
         if path is not None and container.ends_in_mid_packet(path):
             return f"{self.name} is cut off: its last packet is incomplete; {frames} frames could be read"
-        presented = None if path is None else container.presented_frames(path)
+        if frames >= COMPLETE_SHARE * self._header.frames - 1:
+            return None
+        presented = self._presented_frames()
         expected = presented or self._header.frames
         if frames >= COMPLETE_SHARE * expected - 1:
             return None
@@ -203,6 +208,15 @@ class Video(BaseSource):
             if path is not None and container.lacks_its_end(path) is False and _all_packets_decoded(path, frames):
                 return None
         return f"{self.name} is cut off or damaged: only {frames} of {expected} frames could be read"
+
+    def _presented_frames(self) -> int | None:
+        with suppress(OSError, SourceError):
+            if self._path is not None:
+                with open(self._path, "rb") as file:
+                    return container.presented_frames(file)
+            if self._read_start is not None:
+                return container.presented_frames(BytesIO(self._read_start()))
+        return None
 
     def _describe_black(self, frames: int) -> str:
         return f"{self.name} is black in all of its {frames} frames; can another player show it?"

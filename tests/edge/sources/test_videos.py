@@ -7,7 +7,9 @@ import os
 import shutil
 import struct
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
@@ -156,6 +158,21 @@ def test_a_trimmed_clip_that_is_cut_off_is_reported(tmp_path: Path) -> None:
     assert 0 < len(frames) < 20 and problem is not None and f"{len(frames)} of 25" in problem
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("share", [1.0, 0.6])
+def test_a_trimmed_clip_on_a_server_is_whole_unless_it_is_cut_off(tmp_path: Path, share: float) -> None:
+    path = write(tmp_path / "v.mp4")
+    mp4.replace_boxes(path, mp4.edit_list(10 * mp4.track_scale(path) // 25, 15 / 25))
+    index_first(path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with open_source(source=f"http://127.0.0.1:{server.server_port}/v.mp4") as source:
+            frames = list(source)
+        server.shutdown()
+    assert (len(frames), source.problem) == (15, None) if share == 1 else source.problem is not None
+
+
 def index_first(path: Path) -> None:
     """Move the index to the front, as for web servers: only then a video can be read that is cut off."""
     contents = dict(mp4.boxes(path.read_bytes()))
@@ -187,7 +204,7 @@ def test_a_damaged_index_is_no_crash(data: st.DataObject) -> None:
         for _ in range(data.draw(st.integers(1, 8))):
             content[data.draw(st.integers(index, len(content) - 1))] = data.draw(st.integers(0, 255))
         path.write_bytes(content[: data.draw(st.integers(index, len(content)))])
-        frames = container.presented_frames(path)
+        frames = container.presented_frames(BytesIO(path.read_bytes()))
         assert frames is None or 0 < frames <= container.MAX_SAMPLES
 
 
@@ -200,7 +217,7 @@ def test_a_short_file_is_no_crash(start: bytes, rest: bytes) -> None:
         file.write(start + rest)
         file.flush()
         assert container.lacks_its_end(Path(file.name)) in (None, False, True)
-        assert container.presented_frames(Path(file.name)) is None
+        assert container.presented_frames(BytesIO(start + rest)) is None
 
 
 @pytest.mark.faults
