@@ -12,7 +12,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +38,18 @@ def outputs(folder: Path, video: str = "v.mp4") -> list[str]:
     names = {"--jsonl": "o.jsonl", "--csv": "o.csv", "--save-video": video, "--save-picture": "p.png"}
     words = [word for option, name in names.items() for word in (option, str(folder / name))]
     return [*words, "--snapshot-dir", str(folder / "s"), "--hold", "0", "--cooldown", "0", "--on", "happy", "true"]
+
+
+@contextmanager
+def started(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """`fer-edge run` in the background, which does not outlive the test."""
+    process = start(*words)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def lines_of(path: Path) -> list[str]:
@@ -90,14 +103,13 @@ def test_outputs_are_whole_after_a_signal_at_any_moment(
         folder = tmp_path / str(case)
         folder.mkdir()
         lines = folder / "o.jsonl"
-        process = start(
-            "--source", clip, "--loop", "--show", "none", *outputs(folder, chance.choice(["v.mp4", "v.avi"]))
-        )
-        wait_for(process, partial(has_bytes, lines, chance.choice([0, 0, chance.randrange(1, 4000)])))
-        time.sleep(chance.random() * 0.3)  # the moment is what is tested
-        begun = lines.exists() and lines.stat().st_size > 0
-        process.send_signal(number)
-        errors = process.communicate(timeout=LIMIT)[1]
+        video = chance.choice(["v.mp4", "v.avi"])
+        with started("--source", clip, "--loop", "--show", "none", *outputs(folder, video)) as process:
+            wait_for(process, partial(has_bytes, lines, chance.choice([0, 0, chance.randrange(1, 4000)])))
+            time.sleep(chance.random() * 0.3)  # the moment is what is tested
+            begun = lines.exists() and lines.stat().st_size > 0
+            process.send_signal(number)
+            errors = process.communicate(timeout=LIMIT)[1]
         assert "Traceback" not in errors
         expected = {0} if begun and number != signal.SIGKILL else {0, 128 + number, -number}
         assert process.returncode in expected, errors
@@ -113,20 +125,20 @@ def test_outputs_are_whole_after_a_signal_at_any_moment(
 
 def test_a_stopped_process_goes_on(camera: str, tmp_path: Path) -> None:
     """SIGSTOP for longer than a camera's and a viewer's patience of tens of milliseconds; then SIGCONT."""
-    process = start("--source", camera, "--show", "none", "--web", "127.0.0.1:0", *outputs(tmp_path))
-    lines = tmp_path / "o.jsonl"
-    wait_for(process, partial(has_lines, lines, 5))
-    process.send_signal(signal.SIGSTOP)
-    until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
-    time.sleep(2.0)  # what is tested
-    before = len(lines_of(lines))
-    process.send_signal(signal.SIGCONT)
-    wait_for(process, partial(has_lines, lines, before + 10))
-    process.terminate()
-    errors = process.communicate(timeout=LIMIT)[1]
-    assert (process.returncode, "Traceback" in errors) == (0, False), errors
-    assert check_outputs(tmp_path) >= before + 5
-    assert frames_in(tmp_path / "v.mp4") > 0
+    with started("--source", camera, "--show", "none", "--web", "127.0.0.1:0", *outputs(tmp_path)) as process:
+        lines = tmp_path / "o.jsonl"
+        wait_for(process, partial(has_lines, lines, 5))
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        time.sleep(2.0)  # what is tested
+        before = len(lines_of(lines))
+        process.send_signal(signal.SIGCONT)
+        wait_for(process, partial(has_lines, lines, before + 10))
+        process.terminate()
+        errors = process.communicate(timeout=LIMIT)[1]
+        assert (process.returncode, "Traceback" in errors) == (0, False), errors
+        assert check_outputs(tmp_path) >= before + 5
+        assert frames_in(tmp_path / "v.mp4") > 0
 
 
 # limits
@@ -194,20 +206,20 @@ def test_two_runs_with_the_same_outputs(clip: Path, camera: str, tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     page = ["--web", f"127.0.0.1:{port}"]
-    first = start("--source", camera, "--show", "none", *outputs(tmp_path), *page)
-    lines = tmp_path / "o.jsonl"
-    wait_for(first, partial(has_lines, lines, 5))
-    for words in (outputs(tmp_path), page):
-        command = [*RUN, "--source", str(clip), "--show", "none", "--quiet", *words]
-        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=LIMIT)
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-        assert done.stderr.startswith("fer-edge: ") and " in use" in done.stderr
-    before = len(lines_of(lines))
-    wait_for(first, partial(has_lines, lines, before + 5))
-    first.terminate()
-    errors = first.communicate(timeout=LIMIT)[1]
-    assert first.returncode == 0, errors
-    assert check_outputs(tmp_path) >= before + 5
+    with started("--source", camera, "--show", "none", *outputs(tmp_path), *page) as first:
+        lines = tmp_path / "o.jsonl"
+        wait_for(first, partial(has_lines, lines, 5))
+        for words in (outputs(tmp_path), page):
+            command = [*RUN, "--source", str(clip), "--show", "none", "--quiet", *words]
+            done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=LIMIT)
+            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+            assert done.stderr.startswith("fer-edge: ") and " in use" in done.stderr
+        before = len(lines_of(lines))
+        wait_for(first, partial(has_lines, lines, before + 5))
+        first.terminate()
+        errors = first.communicate(timeout=LIMIT)[1]
+        assert first.returncode == 0, errors
+        assert check_outputs(tmp_path) >= before + 5
 
 
 @pytest.mark.parametrize("model", ["ensemble.json", "mobilenet_v2_int8.tflite"])
@@ -215,21 +227,21 @@ def test_models_may_be_replaced_during_a_run(model: str, camera: str, model_fold
     """As `cp` does it: emptied, then written again."""
     folder = tmp_path / "out"
     folder.mkdir()
-    process = start("--source", camera, "--show", "none", "--model", model_folder / model, *outputs(folder))
-    lines = folder / "o.jsonl"
-    wait_for(process, partial(has_lines, lines, 5))
-    for path in model_folder.glob("*.*"):
-        os.truncate(path, 0)
-    before = len(lines_of(lines))
-    wait_for(process, partial(has_lines, lines, before + 10))
-    for path in model_folder.glob("*.tflite"):
-        path.write_bytes(bytes(4 * MB))
-    before = len(lines_of(lines))
-    wait_for(process, partial(has_lines, lines, before + 10))
-    process.terminate()
-    errors = process.communicate(timeout=LIMIT)[1]
-    assert process.returncode == 0, errors
-    check_outputs(folder)
+    with started("--source", camera, "--show", "none", "--model", model_folder / model, *outputs(folder)) as process:
+        lines = folder / "o.jsonl"
+        wait_for(process, partial(has_lines, lines, 5))
+        for path in model_folder.glob("*.*"):
+            os.truncate(path, 0)
+        before = len(lines_of(lines))
+        wait_for(process, partial(has_lines, lines, before + 10))
+        for path in model_folder.glob("*.tflite"):
+            path.write_bytes(bytes(4 * MB))
+        before = len(lines_of(lines))
+        wait_for(process, partial(has_lines, lines, before + 10))
+        process.terminate()
+        errors = process.communicate(timeout=LIMIT)[1]
+        assert process.returncode == 0, errors
+        check_outputs(folder)
 
 
 # clocks
