@@ -134,10 +134,12 @@ def _direct_url(package: Distribution) -> str:
     """The URL that pip recorded, with git+ before one that it cloned; empty where it recorded none."""
     try:
         record = json.loads(package.read_text("direct_url.json") or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(record, dict) or not isinstance(record.get("vcs_info", {}), dict):
         return ""
     vcs = record.get("vcs_info", {}).get("vcs")
-    return f"{vcs}+{record['url']}" if vcs else str(record.get("url", ""))
+    return f"{vcs}+{record.get('url', '')}" if vcs else str(record.get("url", ""))
 
 
 def _requirements(requires: Sequence[str], extra: str | None) -> list[str]:
