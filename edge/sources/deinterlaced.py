@@ -3,8 +3,8 @@
 FFmpeg 8 refuses to convert a frame that is marked as interlaced, and OpenCV ignores that: it returns what happened to
 be in its buffer, black or the picture before. OpenCV 5's wheels have libavfilter. There `bwdif` makes whole pictures of
 the fields of an interlaced video, and `setfield` clears the mark of single frames in other videos, whose pixels stay
-exactly as they are; it costs 3 % of the time of reading 1280x720 H.264, and 10 to 40 ms at the start. The wheels of
-4.13 and 4.14 have no libavfilter, so there an interlaced video must be recognized and refused.
+exactly as they are; it costs 3 to 7 % of the time of reading 1280x720 H.264, and up to a tenth of a second at the
+start. The wheels of 4.13 and 4.14 have no libavfilter, so there an interlaced video must be recognized and refused.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ def test_predictions_and_times_are_checked(pipeline: Pipeline) -> None:
         (PipelineOptions, "early_exit", "yes", "bool or None"),
         (SourceOptions, "rotate", 45, "one of 0, 90, 180, 270"),
         (SourceOptions, "width", -5, "at least 1"),
-        (SourceOptions, "fps", float("nan"), "more than 0"),
+        (SourceOptions, "fps", float("nan"), "at least 0.001"),
         (SourceOptions, "frame_timeout", 0, "more than 0"),
         (SourceOptions, "max_pixels", 1 << 40, "at least 1 and at most 1073741824"),
         (SourceOptions, "source", Path(), "str or None"),
