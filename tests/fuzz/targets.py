@@ -339,7 +339,7 @@ def _read_request(data: bytes, _: Path) -> None:
 
 def _packets() -> list[bytes]:
     connected, acknowledged = b"\x20\x02\x00\x00", b"\x40\x02\x00\x01"
-    message = b"\x30\x0d\x00\x05a/b/chello!"
+    message = b"\x30\x0d\x00\x05x/y/zhello!"
     return [
         connected + acknowledged + message,
         b"\x20\x02\x00\x05",
