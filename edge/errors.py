@@ -91,7 +91,8 @@ def redact(address: str) -> str:
     """Remove credentials from an address for logs, errors and outputs.
 
     It rather removes too much than too little: a password may hold an @, a blank, a quote or a slash that was not
-    percent-encoded. Where an @ follows a ? or #, host and password cannot be told apart and only the scheme is left.
+    percent-encoded, or be encoded together with its @. Where an @ follows a ? or #, host and password cannot be told
+    apart and only the scheme is left.
 
     Args:
         address: A URL, a GStreamer pipeline, or a path.
@@ -108,7 +109,7 @@ def redact(address: str) -> str:
     before = re.split("[?#]", rest, maxsplit=1)[0]
     if "@" in rest[len(before) :]:
         return f"{scheme}…"
-    host = _NO_PORT.sub(r"\1:…", before.rpartition("@")[2])
+    host = _NO_PORT.sub(r"\1:…", re.sub("^[^/]*%40", "", before.rpartition("@")[2]))
     return f"{scheme}{host}{'?…' if before != rest else ''}"
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from fer_edge.edge.errors import SinkError, SourceError, printable, redact
 from fer_edge.edge.files import file_identity, local_path
+from fer_edge.edge.sources.picture_decoder import LoadedPicture
 from fer_edge.edge.sources.picture_files import list_pictures
-from fer_edge.edge.sources.pictures import LoadedPicture, read_pictures
+from fer_edge.edge.sources.pictures import read_pictures
 
 log = logging.getLogger(__name__)
 

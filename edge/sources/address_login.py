@@ -35,6 +35,8 @@ def split_login(address: str) -> tuple[str, tuple[str, str] | None]:
         raise ValueError(f"its host or port is not valid; {ENCODE}")
     if not parts.hostname:
         raise ValueError("it has no host")
+    if "%" in parts.hostname and ":" not in parts.hostname:  # an IPv6 address may have a %zone
+        raise ValueError("its host has a %; write the : and @ around a password as they are")
     if "@" in parts.path and not parts.username:
         hint = re.search(r"^[^/?#]*:", parts.netloc)
         if hint:

@@ -10,12 +10,10 @@ from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import (
-    HTTPBasicAuthHandler,
+    BaseHandler,
     HTTPDefaultErrorHandler,
-    HTTPDigestAuthHandler,
     HTTPErrorProcessor,
     HTTPHandler,
-    HTTPPasswordMgrWithDefaultRealm,
     HTTPRedirectHandler,
     HTTPSHandler,
     OpenerDirector,
@@ -29,6 +27,7 @@ from urllib.request import (
 from fer_edge.edge.errors import SourceError, redact
 from fer_edge.edge.sources.address_login import split_login
 from fer_edge.edge.sources.http_cause import failure_cause, status_cause
+from fer_edge.edge.sources.http_login import login_handlers
 from fer_edge.edge.sources.network_errors import host_and_port, sent_text
 from fer_edge.edge.sources.network_trust import Trust
 from fer_edge.edge.sources.timed_socket import Deadline, TimedSocket, connect, start_tls
@@ -108,8 +107,8 @@ def open_http(address: str, timeout: float, trust: Trust) -> HttpBody:
     proxy = _proxy(bare)
     if proxy is not None:
         host = f"the proxy {redact(proxy)} (from {urlsplit(bare).scheme}_proxy)"
-    deadline = Deadline(timeout)
-    opener = _opener(trust, deadline, bare, login)
+    deadline, redirects = Deadline(timeout), _RedirectHandler(bare)
+    opener = _opener(trust, deadline, redirects, login)
     request = Request(bare, headers={"User-Agent": "fer-edge", "Accept": "*/*", "Accept-Encoding": "identity"})
     try:
         response = opener.open(request, timeout=timeout)
@@ -118,6 +117,8 @@ def open_http(address: str, timeout: float, trust: Trust) -> HttpBody:
         error.close()
         raise SourceError(f"{name} cannot be opened as a stream: {cause}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
+        if redirects.target != bare:
+            host = f"{sent_text(urlsplit(redirects.target).netloc)}, to which {host} redirects,"
         cause = failure_cause(error, host, timeout)
         raise SourceError(f"{name} cannot be opened as a stream: {cause}") from None
     assert isinstance(response, http.client.HTTPResponse)
@@ -179,37 +180,45 @@ class _HttpsHandler(HTTPSHandler):
 
 
 class _RedirectHandler(HTTPRedirectHandler):
-    """Only to http and https, never from https to http, and without keeping the bodies."""
+    """Only to http and https, never from https to http, without a login, and without reading the bodies.
+
+    Attributes:
+        target: The address of the last request.
+    """
 
     max_redirections = 5
+
+    def __init__(self, target: str) -> None:
+        self.target = target
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> Request | None:
-        if not newurl.startswith(("http://", "https://")) or (
-            req.full_url.startswith("https://") and newurl.startswith("http://")
-        ):
+        to = urlsplit(newurl)
+        if to.scheme not in ("http", "https") or "@" in to.netloc or (req.type == "https" and to.scheme == "http"):
             raise HTTPError(req.full_url, code, "redirected to an address that is not followed", headers, fp)
+        fp.close()  # urllib would read all of it
+        self.target = newurl
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener(trust: Trust, deadline: Deadline, address: str, login: tuple[str, str] | None) -> OpenerDirector:
+def _opener(
+    trust: Trust, deadline: Deadline, redirects: _RedirectHandler, login: tuple[str, str] | None
+) -> OpenerDirector:
     """Urllib's opener, without its handlers for files and FTP."""
     opener = OpenerDirector()
-    for handler in (
+    handlers: list[BaseHandler] = [
         ProxyHandler(),
         UnknownHandler(),
         _HttpHandler(deadline),
         _HttpsHandler(trust, deadline),
         HTTPDefaultErrorHandler(),
-        _RedirectHandler(),
+        redirects,
         HTTPErrorProcessor(),
-    ):
-        opener.add_handler(handler)
+    ]
     if login is not None:
-        passwords = HTTPPasswordMgrWithDefaultRealm()
-        parts = urlsplit(address)
-        passwords.add_password(None, f"{parts.scheme}://{parts.netloc}/", *login)
-        opener.add_handler(HTTPBasicAuthHandler(passwords))
-        opener.add_handler(HTTPDigestAuthHandler(passwords))
+        parts = urlsplit(redirects.target)
+        handlers += login_handlers(f"{parts.scheme}://{parts.netloc}/", login)
+    for handler in handlers:
+        opener.add_handler(handler)
     return opener

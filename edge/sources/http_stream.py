@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from itertools import chain
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +17,7 @@ from fer_edge.edge.sources.http_client import HttpBody, open_http
 from fer_edge.edge.sources.jpeg_picture import JpegPicture, JpegStream, is_complete
 from fer_edge.edge.sources.jpeg_scanner import MAX_JPEG_BYTES, JpegScanner
 from fer_edge.edge.sources.network_trust import Trust
-from fer_edge.edge.sources.picture_header import check_size, read_header
+from fer_edge.edge.sources.picture_decoder import decode_picture
 from fer_edge.edge.types import Frame
 
 log = logging.getLogger(__name__)
@@ -256,7 +255,8 @@ def _read_picture(body: HttpBody, data: bytes, name: str, max_pixels: int) -> ND
         while more := body.read():
             pieces.append(more)
             size += len(more)
-            if body.length is None and (data or pieces[1]).startswith(_JPEG) and more.endswith(b"\xff\xd9"):
+            tail = pieces[-2][-1:] + more[-2:]
+            if body.length is None and (data or pieces[1]).startswith(_JPEG) and tail.endswith(b"\xff\xd9"):
                 break  # a server that leaves the connection open
             if size > MAX_JPEG_BYTES:
                 raise SourceError(f"{name} is larger than {MAX_JPEG_BYTES // 2**20} MiB")
@@ -266,13 +266,4 @@ def _read_picture(body: HttpBody, data: bytes, name: str, max_pixels: int) -> ND
     file = b"".join(pieces)
     if (body.length is not None and size < body.length) or (file.startswith(_JPEG) and not is_complete(file)):
         raise SourceError(f"{name} sent a picture that is cut off")
-    header = read_header(file)
-    if header is not None:
-        check_size(header.width, header.height, name, max_pixels)
-    try:
-        pixels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR) if header else None
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        raise SourceError(f"{name} cannot be opened as a stream: its {body.content_type or 'file'} is not a picture")
-    return np.asarray(pixels, np.uint8)
+    return decode_picture(file, f"{name} ({body.content_type or 'file'})", max_pixels).pixels

@@ -4,53 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import select
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SourceError, printable
 from fer_edge.edge.sources.base_source import BaseSource
+from fer_edge.edge.sources.picture_decoder import LoadedPicture, decode_picture
 from fer_edge.edge.sources.picture_files import is_picture, list_pictures
-from fer_edge.edge.sources.picture_header import (
-    JPEG_2000,
-    MAX_PIXELS,
-    PictureHeader,
-    check_size,
-    first_of_animation,
-    read_header,
-)
+from fer_edge.edge.sources.picture_header import MAX_PIXELS
 from fer_edge.edge.types import Frame, as_text, check_count
 
 PIPE_TIMEOUT = 5.0
 """Seconds that a named pipe has to find a writer."""
 
-CRASHES_ON_JPEG_2000 = cv2.__version__.startswith("4.")
-"""Whether OpenCV ends the process for a JPEG 2000 whose header is damaged; 4.11 does, 5.0 does not."""
-
 READ_BYTES = 16 << 20
 """Bytes that are read at once."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedPicture:
-    """A decoded picture file.
-
-    Attributes:
-        pixels: (H, W, 3) uint8 BGR, or (H, W) uint8 gray where that was asked for; rotated as its EXIF data says.
-        several: Whether the file holds more pictures, which were not read: an animation, or pages.
-    """
-
-    pixels: NDArray[np.uint8]
-    several: bool
 
 
 def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -94,40 +69,11 @@ def load_picture(
         raise SourceError("an empty path was given, expected a picture; is a variable not set?")
     try:
         data = _read_file(path, max_pixels, pipes)
-        if data.startswith((b"PF", b"Pf")):  # OpenCV would round its pixels from 0 to 1, and give a black picture
-            raise SourceError(f"{path} has floating-point pixels; convert it to 8 or 16 bits, to a PNG for instance")
-        if CRASHES_ON_JPEG_2000 and re.match(JPEG_2000, data):
-            raise SourceError(f"{path} is a JPEG 2000, for which OpenCV 5 is needed, as OpenCV 4 is not safe with them")
-        header = _read_header(data, path)
-        if header is not None:
-            check_size(header.width, header.height, path, max_pixels)
-            if header.several:
-                data = first_of_animation(data)
-        flags = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from None
     except MemoryError:
         raise SourceError(f"{path} cannot be read: there is not enough memory") from None
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise SourceError(f"{path} cannot be decoded: there is not enough memory") from None
-        pixels = None
-    if pixels is None:
-        raise _damaged(path, data)
-    check_size(pixels.shape[1], pixels.shape[0], path, max_pixels)  # the format may be one whose header is not known
-    return LoadedPicture(np.asarray(pixels, np.uint8), header is not None and header.several)
-
-
-def _read_header(data: bytes, path: str) -> PictureHeader | None:
-    try:
-        return read_header(data)
-    except ValueError:
-        raise _damaged(path, data) from None
-
-
-def _damaged(path: str, data: bytes) -> SourceError:
-    return SourceError(f"{path} is not a whole picture that OpenCV can read ({len(data)} bytes)")
+    return decode_picture(data, path, max_pixels, gray=gray)
 
 
 def _read_file(path: Path | str, max_pixels: int, pipes: bool) -> bytes:

@@ -116,8 +116,7 @@ def _rtsp_cause(
     connection: Connection, address: str, where: str, login: tuple[str, str] | None, deadline: Deadline
 ) -> str:
     """Send DESCRIBE (RFC 2326, 10.2), with the login where it is wanted, and read the status."""
-    scheme, _, rest = address.partition("://")
-    target = f"{scheme}://{rest.rpartition('@')[2]}"
+    target = split_login(address)[0]
     answer = _describe(connection, target, 1, "", deadline)
     if not answer:
         return f"{where} closed the connection without an answer; are protocol and port right?"

@@ -69,6 +69,7 @@ def test_no_part_of_a_password_in_a_pipeline_is_shown(secret: str) -> None:
 @pytest.mark.faults
 def test_a_password_without_a_host_is_no_port() -> None:
     """As when `@host` was forgotten, or a blank or a slash in the password ends the host for others."""
+    assert redact("rtsp://me%3AS3CRET%40camera/a%40b") == "rtsp://camera/a%40b"
     assert redact("rtsp://admin:my pass") == redact("rtsp://admin:mypass/1") == "rtsp://admin:…"
 
 

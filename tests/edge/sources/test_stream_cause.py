@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from network_camera import free_port, serving
@@ -54,6 +56,12 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         (http(b"", status="503 \x1b[31mBusy\x07"), r"503 \[31mBusy$"),
         (http(b"", status="302 Found", more="Location: /x\r\n"), "redirects in a loop"),
         (http(b"", status="302 Found", more="Location: file:///etc/passwd\r\n"), "address that is not followed"),
+        (http(b"", status="302 Found", more="Location: http://me:S3CRET@camera/\r\n"), "address that is not followed"),
+        (
+            http(b"", status="302 Found", more="Location: http://127.0.0.1:1/\r\n"),
+            "127.0.0.1:1, to which .* refuses",
+        ),
+        (http(b"", status="302 Found", more="Location: http://127.0.0.1:999999/\r\n"), "127.0.0.1:999999, to which"),
         (b"", "closed the connection without an answer"),
         (b"RTSP/1.0 400 Bad Request\r\n\r\n", "does not speak HTTP .*RTSP/1.0"),
         (b"ICY 200 OK\r\n\r\n", "does not speak HTTP .*ICY 200"),
@@ -81,6 +89,8 @@ def test_without_a_login_the_cause_is_that_one_is_wanted() -> None:
     [
         (CHALLENGE.format("Basic"), base64.b64encode(b"me:my p@ss!#1").decode()),
         ('WWW-Authenticate: Digest realm="x", nonce="n", qop="auth", algorithm=MD5\r\n', 'Digest username="me"'),
+        ('WWW-Authenticate: Digest realm="x", nonce="n", qop="auth-int, auth"\r\n', 'Digest username="me"'),
+        (f'WWW-Authenticate: Bearer\r\n{CHALLENGE.format("Digest")[:-2]}, nonce="n"\r\n', 'Digest username="me"'),
     ],
 )
 def test_a_password_of_any_characters_is_used_for_http(challenge: str, expected: str) -> None:
@@ -94,6 +104,50 @@ def test_a_password_of_any_characters_is_used_for_http(challenge: str, expected:
         with open_source(SourceOptions(source=address, frame_timeout=LIMIT, reconnect_timeout=0)) as source:
             assert list(source)[-1].index == 2
         assert server.requests[0].startswith("GET /live%20view?a=b%20c HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "expected"),
+    [
+        (["MD5"], hashlib.md5),
+        (["SHA-256", "MD5"], hashlib.sha256),
+        (["SHA-512-256", "MD5"], hashlib.md5),
+    ],
+)
+def test_digest_has_the_bytes_of_utf8(algorithms: list[str], expected: Callable[[bytes], Any]) -> None:
+    """RFC 7616 without qop: H(H(user:realm:password):nonce:H(method:path))."""
+    more = "".join(f'WWW-Authenticate: Digest realm="ré", nonce="n", algorithm={each}\r\n' for each in algorithms)
+    answers = [http(b"", status="401 Unauthorized", more=more), lambda _: multipart(pictures(2))]
+    with scripted(*answers) as server:
+        address = f"http://mé:Zürich€@127.0.0.1:{server.port}/x"
+        with open_source(SourceOptions(source=address, frame_timeout=LIMIT)) as source:
+            assert next(iter(source)).size == (320, 240)
+        secret, request = (expected(text.encode()).hexdigest() for text in ("mé:ré:Zürich€", "GET:/x"))
+        assert expected(f"{secret}:n:{request}".encode()).hexdigest() in server.requests[1]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("challenge", ['Digest realm="x", nonce="1", qop="auth"', 'Basic realm="x"'])
+def test_a_wrong_password_is_sent_once(challenge: str) -> None:
+    """Cameras lock out whoever fails a few times."""
+    with scripted(http(b"", status="401 Unauthorized", more=f"WWW-Authenticate: {challenge}\r\n")) as server:
+        assert "refuses user and password" in failure(f"http://me:S3CRET@127.0.0.1:{server.port}/")
+        assert sum("Authorization: " in request for request in server.requests) == 1
+
+
+@pytest.mark.faults
+def test_a_redirect_whose_body_never_ends_takes_no_memory() -> None:
+    def endless(_: str) -> Iterator[bytes]:
+        yield http(b"", status="302 Found", length=False, more="Location: http://127.0.0.1:1/\r\n")
+        while True:
+            sent.append(len(chunk))
+            yield chunk
+
+    sent: list[int] = []
+    chunk = bytes(1 << 20)
+    with scripted(endless) as server:
+        assert "127.0.0.1:1, to which" in failure(f"http://127.0.0.1:{server.port}/")
+    assert sum(sent) < 100 << 20  # what the kernel buffers
 
 
 @pytest.mark.faults
@@ -121,6 +175,7 @@ def test_the_cause_where_nothing_answers(scheme: str) -> None:
         ("http://me:S3CRET#1@camera/", "# as %23"),
         ("rtsp://me:S3CRET?1@camera/", r"\? as %3F"),
         ("rtsp://me:S3CRET", "host or port is not valid"),
+        ("rtsp://me%3AS3CRET%40camera/", "its host has a %"),
         ("http://[::1/", "host or port is not valid"),
         ("tcp://127.0.0.1/", "it has no port"),
         ("http://127.0.0.1:0/", "host or port is not valid"),
@@ -171,7 +226,8 @@ def test_the_login_is_used_to_find_the_cause(challenge: str, expected: str) -> N
         return f"RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: {challenge}\r\n\r\n".encode()
 
     with scripted(answer) as server:
-        assert "404 Not Found" in failure(f"rtsp://me:S3CRET@127.0.0.1:{server.port}/a%0d%0ab\r\nX: y", 5)
+        assert "404 Not Found" in failure(f"rtsp://me:S3CRET@127.0.0.1:{server.port}/a@b%0d%0ab\r\nX: y", 5)
+        assert "DESCRIBE rtsp://127.0.0.1:" in server.requests[-1] and "/a@b" in server.requests[-1]
         assert not any("\nX:" in request for request in server.requests if "User-Agent: fer-edge" in request)
 
 
