@@ -47,6 +47,7 @@ class PartFile:
         self.size = 0
         self._open = True
         self._synced = monotonic()
+        self._loss: OSError | None = None  # what the disk reported late
         self._sync: BackgroundWorker[int] = BackgroundWorker(getattr(os, "fdatasync", os.fsync), "recording-sync")
 
     def append(self, data: bytes) -> None:
@@ -66,8 +67,17 @@ class PartFile:
                 os.lseek(self._descriptor, self.size, os.SEEK_SET)
             raise
         self.size += len(data)
-        if monotonic() - self._synced >= SYNC_INTERVAL and self._sync.submit(self._descriptor):
-            self._synced = monotonic()
+        if monotonic() - self._synced >= SYNC_INTERVAL:
+            self._start_sync()
+
+    def _start_sync(self) -> None:
+        """Let the disk write what it has; OSError for what it could not write the time before."""
+        try:
+            if self._sync.submit(self._descriptor):
+                self._synced = monotonic()
+        except OSError as error:
+            self._loss = error  # for `publish`, too: the index is written without regard to errors
+            raise
 
     def patch(self, offset: int, data: bytes) -> None:
         """Replace bytes that are in the file already."""
@@ -87,7 +97,6 @@ class PartFile:
             SinkError: It cannot be renamed; the message names the file. Or it has its name, but part of it did not
                 reach the disk.
         """
-        loss: OSError | None = None
         try:
             with suppress(OSError):  # there is none, or its disk has no permissions
                 os.fchmod(self._descriptor, stat.S_IMODE(os.stat(target).st_mode))
@@ -95,14 +104,14 @@ class PartFile:
                 self._sync.close()
                 self.flush()
             except OSError as error:
-                loss = error
+                self._loss = error
             self._rename(target)
         except OSError as error:
             raise SinkError(f"{self.path} cannot be renamed to {target.name}: {error.strerror}") from None
         finally:
             self._close()
-        if loss is not None:
-            raise SinkError(f"{target} is not whole on the disk: {loss.strerror}")
+        if self._loss is not None:
+            raise SinkError(f"{target} is not whole on the disk: {self._loss.strerror}")
 
     def _rename(self, target: Path) -> None:
         try:
