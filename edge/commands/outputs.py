@@ -15,8 +15,7 @@ import click
 from fer_edge.edge.commands.picture_inputs import refuse_read_folder
 from fer_edge.edge.config.click_options import flag, info_of
 from fer_edge.edge.errors import FerEdgeError, SinkError, printable
-from fer_edge.edge.expression.ensemble_config import read_ensemble
-from fer_edge.edge.expression.model_spec import parse_model_spec
+from fer_edge.edge.expression.model_files import model_files
 from fer_edge.edge.faces.face_models import FACE_FOLDER
 from fer_edge.edge.files import local_path
 from fer_edge.edge.pipeline import PipelineOptions
@@ -27,7 +26,6 @@ from fer_edge.edge.sinks.output_paths import STDOUT, refuse_shared_files
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.picture_files import PictureFiles, list_pictures
 from fer_edge.edge.sources.stream import is_pipeline
-from fer_edge.edge.tflite.card import card_path
 from fer_edge.edge.types import Source
 from fer_edge.edge.web.options import WebOptions
 
@@ -123,16 +121,6 @@ def _folder(options: SourceOptions) -> PictureFiles | None:
     with suppress(FerEdgeError):
         return list_pictures(Path(path), options.recursive) if path and os.path.isdir(path) else None
     return None
-
-
-def model_files(model: str) -> list[Path]:
-    """The files of a model or ensemble that a user named, with their cards; none where it cannot be read."""
-    with suppress(FerEdgeError):
-        spec = parse_model_spec(model)
-        names = read_ensemble(spec.path).members if spec.kind == "ensemble" else ()
-        networks = [spec.path.parent / name for name in names] or [spec.path]
-        return [spec.path, *networks, *map(card_path, networks)]
-    return []
 
 
 def check_outputs(source: Source, outputs: Outputs) -> None:

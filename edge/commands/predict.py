@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.commands.exclusive_options import one_acceleration
-from fer_edge.edge.commands.outputs import model_files
 from fer_edge.edge.commands.picture_inputs import PictureInputs
 from fer_edge.edge.config.click_options import Option, options_from
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.expression.classifier import Classifier
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
+from fer_edge.edge.expression.model_files import model_files
 from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.sinks import OutputClosed, guard_stdout

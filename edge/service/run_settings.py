@@ -21,6 +21,7 @@ import click
 from fer_edge.edge.config.click_options import Option
 from fer_edge.edge.config.option_values import as_toml
 from fer_edge.edge.errors import ServiceError, redact
+from fer_edge.edge.expression.model_files import model_files
 from fer_edge.edge.service.systemd_unit import is_hidden
 
 STATE_FOLDER = Path("/var/lib/fer-edge")
@@ -31,7 +32,7 @@ SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 
 FREE_PORTS = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
-READ_KEYS = ("source", "model", "mqtt-ca", "delegate")
+READ_KEYS = ("source", "source-ca", "model", "mqtt-ca", "delegate")
 """Options whose value may be a file, or a folder, that is read."""
 
 
@@ -80,9 +81,9 @@ def check_settings(table: dict[str, Any], known: dict[str, click.Option], access
     for key, option in known.items():
         if isinstance(option, Option) and option.stores and table.get(key, "-") != "-":
             _check_output(key, str(table[key]), access)
-    files = [_readable(key, str(table[key]), access) for key in READ_KEYS if key in table]
+    files = [path for key in READ_KEYS if key in table for path in _files_read(key, str(table[key]), access)]
     programs = [_program(str(command), access) for _, command in table.get("on", [])]
-    return tuple(path for path in (*files, *programs) if path is not None)
+    return (*files, *filter(None, programs))
 
 
 def check_writable(folder: Path, access: Access) -> None:
@@ -153,21 +154,26 @@ def _check_output(key: str, value: str, access: Access) -> None:
         raise ServiceError(f"{_setting(key, value)}: {where}; give --write {path.parent}, or a relative path")
 
 
-def _readable(key: str, value: str, access: Access) -> Path | None:
-    """The file that a value means, None where it means another thing: an address, a pipeline, a model's name."""
+def _files_read(key: str, value: str, access: Access) -> list[Path]:
+    """The files that a value means, checked; none where it means another thing: an address, a pipeline, a name."""
     if key == "delegate":
         value = value.partition(":")[0]
     is_name = key in ("model", "delegate") and os.sep not in value and not value.endswith((".tflite", ".json"))
     if is_name or "://" in value or "!" in value or value.startswith(("gst:", "/dev/")):
-        return None
-    path = _resolved(key, value, access)
-    real = access.root / path.relative_to("/")
-    if not real.exists():
+        return []
+    named = access.root / _resolved(key, value, access).relative_to("/")
+    files = [named, *(model_files(str(named)) if key == "model" else ())]
+    for file in files:
+        _check_readable(key, value, file, access)
+    return [Path("/") / file.relative_to(access.root) for file in files]
+
+
+def _check_readable(key: str, value: str, file: Path, access: Access) -> None:
+    if not file.exists():
         start = "" if os.path.isabs(value) else f"; a service's relative paths start at {STATE_FOLDER}"
-        raise ServiceError(f"{_setting(key, value)}: there is no {real}{start}")
-    if access.is_here and not _may(real, access.account, os.R_OK | (os.X_OK if real.is_dir() else 0)):
-        raise ServiceError(f"{_setting(key, value)}: {_who(access)} cannot read it; chmod it, or give --run-as")
-    return path
+        raise ServiceError(f"{_setting(key, value)}: there is no {file}{start}")
+    if access.is_here and not _may(file, access.account, os.R_OK | (os.X_OK if file.is_dir() else 0)):
+        raise ServiceError(f"{_setting(key, value)}: {_who(access)} cannot read {file}; chmod it, or give --run-as")
 
 
 def _program(command: str, access: Access) -> Path | None:

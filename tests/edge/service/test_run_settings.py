@@ -55,6 +55,7 @@ def problem(result: Result) -> str:
         ('model = "/home/nobody/m.tflite"', "there is no /home/nobody/m.tflite"),
         ('model = "m.tflite"', "relative paths start at /var/lib/fer-edge"),
         ('mqtt = "mqtts://host/x"\nmqtt-ca = "/home/nobody/ca.pem"', "there is no /home/nobody/ca.pem"),
+        ('source = "https://host/"\nsource-ca = "/home/nobody/ca.pem"', "there is no /home/nobody/ca.pem"),
         ('web = "80"', "a service may listen from port"),
         ('web = "0.0.0.0:443"', "a service may listen from port"),
         ('on = [["happy", "no-such-program x"]]', "there is no such program"),
@@ -84,14 +85,27 @@ def test_what_a_service_can_do_is_installed(tmp_path: Path, lines: str) -> None:
 
 def test_files_that_a_service_reads_are_visible_to_it(tmp_path: Path) -> None:
     """In a home, or in the folder for temporary files, of which it sees nothing else."""
-    clip, model = tmp_path / "clip.mp4", tmp_path / "m.tflite"
-    for file in (clip, model):
+    clip, authority = tmp_path / "clip.mp4", tmp_path / "ca.pem"
+    for file in (clip, authority):
         file.touch(0o644)
-    text = install(tmp_path, f"source = '{clip}'\nmodel = '{model}'").stdout
-    assert f"BindReadOnlyPaths={clip}\n" in text and f"BindReadOnlyPaths={model}\n" in text
+    text = install(tmp_path, f"source = '{clip}'\nsource-ca = '{authority}'").stdout
+    assert all(f"BindReadOnlyPaths={file}\n" in text for file in (clip, authority))
     clip.chmod(0o600)
-    assert "cannot read it" in problem(install(tmp_path, f"source = '{clip}'"))
+    assert "cannot read" in problem(install(tmp_path, f"source = '{clip}'"))
     assert install(tmp_path, f"source = '{clip}'", "--run-as", "root").exit_code == 0
+
+
+def test_all_files_of_a_model_are_visible_to_a_service(model_folder: Path) -> None:
+    """Its card, too, and an ensemble's networks with theirs."""
+    for file in model_folder.iterdir():
+        file.chmod(0o644)
+    for name, count in (("mobilenet_v2_int8.tflite", 2), ("ensemble.json", 7)):
+        text = install(model_folder, f"model = '{model_folder / name}'").stdout
+        assert text.count(f"BindReadOnlyPaths={model_folder}/") == count
+    card = model_folder / "mobilenet_v2_int8.json"
+    card.unlink()
+    for name in ("mobilenet_v2_int8.tflite", "ensemble.json"):
+        assert f"there is no {card}" in problem(install(model_folder, f"model = '{model_folder / name}'"))
 
 
 def test_a_folder_of_write_is_writable_for_the_services_user(tmp_path: Path) -> None:
