@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.line_file import ForeignFile, LineFile
@@ -103,6 +104,8 @@ class LineWriter:
     def _append(self, data: bytes) -> None:
         assert self._file is not None
         if not self._file.has_its_name:
+            if Path(self.target).is_fifo():  # opening it would wait for a reader, for ever
+                raise SinkError(f"{self.target} cannot be written: it was replaced by a pipe; expected a file again")
             self._replace(self._open(overwrite=False))
             log.info("%s was renamed or removed, and is begun again", self.target)
         elif self._rotation is not None and self._file.size + len(data) > self._rotation.size:

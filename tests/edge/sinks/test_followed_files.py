@@ -122,6 +122,19 @@ def test_a_new_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "dear diary\n"
 
 
+@pytest.mark.parametrize("rotation", ROTATIONS)
+def test_a_file_that_becomes_a_pipe_ends_the_run(tmp_path: Path, rotation: Rotation | None) -> None:
+    """Its reader may never come."""
+    path = tmp_path / "o.jsonl"
+    sink = JsonlSink(str(path), rotation)
+    sink.show(at(0), [])
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(SinkError, match="was replaced by a pipe"):
+        sink.show(at(1), [])
+    sink.close()
+
+
 @pytest.mark.parametrize("removed", ["file", "folder"])
 def test_a_run_never_goes_on_in_a_removed_file(camera: str, tmp_path: Path, removed: str) -> None:
     folder = tmp_path / "folder"
