@@ -51,7 +51,7 @@ def failure_cause(error: BaseException, host: str, timeout: float) -> str:
         return f"{host} does not answer as HTTP requires ({type(reason).__name__})"
     if isinstance(reason, OSError) and "Tunnel connection failed" in str(reason):
         return f"{host} refuses: {sent_text(str(reason))}"
-    if isinstance(reason, ValueError) and "auth" in str(reason).lower():  # an unknown scheme or algorithm
+    if isinstance(reason, ValueError) and "AuthHandler" in str(reason):  # urllib's, for an unknown scheme
         return f"{host} wants a login other than Basic and Digest"
     if isinstance(reason, str):
         return f"{host}: {sent_text(reason)}"

@@ -47,7 +47,7 @@ class _DigestHandler(HTTPDigestAuthHandler):
         for challenge in headers.get_all(auth_header, []):
             scheme, _, rest = challenge.partition(" ")
             fields = parse_keqv_list([each for each in parse_http_list(rest) if "=" in each])
-            if scheme.lower() != "digest" or fields.get("algorithm", "MD5") not in ALGORITHMS:
+            if scheme.lower() != "digest" or fields.get("algorithm", "MD5").upper() not in ALGORITHMS:
                 continue
             if (self.retried and fields.get("stale", "").lower() != "true") or self.retried > 1:
                 raise HTTPError(req.full_url, 401, "wrong user or password", headers, None)
@@ -62,6 +62,6 @@ class _DigestHandler(HTTPDigestAuthHandler):
 
     def get_algorithm_impls(self, algorithm: str) -> tuple[Callable[[str], str], Callable[[str, str], str]]:
         def hashed(text: str) -> str:
-            return ALGORITHMS[algorithm](text.encode("latin-1"), usedforsecurity=False).hexdigest()
+            return ALGORITHMS[algorithm.upper()](text.encode("latin-1"), usedforsecurity=False).hexdigest()
 
         return hashed, lambda secret, data: hashed(f"{secret}:{data}")

@@ -86,9 +86,11 @@ def check_certificate(address: str, timeout: float, trust: Trust) -> None:
 def _scheme_cause(scheme: str, timeout: float) -> str:
     if scheme in OTHER_SCHEMES:
         return f"FFmpeg found no video there within {timeout:g} s"
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):  # RFC 3986, 3.1
+        return "it does not begin with a scheme such as rtsp://; does a blank, a quote or another scheme precede it?"
     similar = difflib.get_close_matches(scheme, COMMON_SCHEMES, 1, 0.5)
     hint = f"; did you mean {similar[0]}://?" if similar else "; expected http, https, rtsp, rtsps, rtmp, udp or srt"
-    return f"{sent_text(scheme, 20)}:// is not a kind of address that FFmpeg knows{hint}"
+    return f"{scheme[:20]}:// is not a kind of address that FFmpeg knows{hint}"
 
 
 def _parse(address: str, scheme: str) -> tuple[str, int, tuple[str, str] | None]:

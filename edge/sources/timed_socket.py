@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
+from contextlib import suppress
+from ipaddress import ip_address
+from queue import Empty, Queue
 from typing import Any
 
 
@@ -52,7 +56,7 @@ def connect(host: str, port: int, deadline: Deadline) -> TimedSocket:
     Args:
         host: Name or IP address.
         port: Its port.
-        deadline: Ends connecting and all reads.
+        deadline: Ends the search for its address, connecting and all reads.
 
     Returns:
         The connected socket.
@@ -60,11 +64,45 @@ def connect(host: str, port: int, deadline: Deadline) -> TimedSocket:
     Raises:
         OSError: It cannot be reached.
     """
-    plain = socket.create_connection((host, port), deadline.remaining())
+    plain = _connect_any(_resolve(host, port, deadline), port, deadline)
     timed = TimedSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
     timed.deadline = deadline
     timed.settimeout(deadline.remaining())
     return timed
+
+
+def _resolve(host: str, port: int, deadline: Deadline) -> list[str]:
+    """The host's addresses.
+
+    Name servers that do not answer take longer than the deadline, and no signal interrupts the C library: it waits in
+    a thread, which is left behind.
+    """
+    with suppress(ValueError):
+        return [str(ip_address(host))]
+    answer: Queue[list[str] | Exception] = Queue()
+
+    def look_up() -> None:
+        try:
+            answer.put([str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+        except (OSError, UnicodeError) as error:
+            answer.put(error)
+
+    threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
+    try:
+        found = answer.get(timeout=deadline.remaining())
+    except Empty:
+        raise socket.gaierror(socket.EAI_AGAIN, "the name servers did not answer in time") from None
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _connect_any(addresses: list[str], port: int, deadline: Deadline) -> socket.socket:
+    """Connect to the first address that accepts; the last one's error where none does."""
+    for address in addresses[:-1]:
+        with suppress(OSError):
+            return socket.create_connection((address, port), deadline.remaining())
+    return socket.create_connection((addresses[-1], port), deadline.remaining())
 
 
 def start_tls(plain: TimedSocket, context: ssl.SSLContext, host: str, deadline: Deadline) -> TimedTlsSocket:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def test_a_password_of_any_characters_is_used_for_http(challenge: str, expected:
 @pytest.mark.parametrize(
     ("algorithms", "expected"),
     [
-        (["MD5"], hashlib.md5),
+        (["md5"], hashlib.md5),
         (["SHA-256", "MD5"], hashlib.sha256),
         (["SHA-512-256", "MD5"], hashlib.md5),
     ],
@@ -162,11 +163,36 @@ def test_the_cause_where_nothing_answers(scheme: str) -> None:
 
 
 @pytest.mark.faults
+def test_name_servers_that_do_not_answer_cost_no_more_than_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(LIMIT) and [])
+    try:
+        assert "the name in camera:80 is unknown" in failure("http://me:S3CRET@camera/x", 0.2)
+    finally:
+        ended.set()
+
+
+def test_a_name_with_several_addresses_is_tried_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", 0)) for last in (2, 1)]
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *a, **k: found if host == "camera" else look_up(host, *a, **k)
+    )
+    with scripted(lambda _: multipart(pictures(2))) as server:
+        address = f"http://camera:{server.port}/"
+        with open_source(SourceOptions(source=address, frame_timeout=LIMIT)) as source:
+            assert next(iter(source)).size == (320, 240)
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("address", "cause"),
     [
         ("rstp://camera/1", "did you mean rtsp://"),
         ("htttp://camera/1", "did you mean http://"),
+        (" http://me:S3CRET@camera/1", "a blank, a quote"),
+        ('"rtsp://me:S3CRET@camera/1"', "a blank, a quote"),
+        ("cache:http://me:S3CRET@camera/1", "another scheme"),
         ("xyz://me:S3CRET@camera/1", "expected http, https, rtsp"),
         ("http:///x", "no host"),
         ("http://a..b/", "not a valid host name"),
@@ -248,6 +274,8 @@ def test_the_cause_is_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"{scheme}_proxy", f"http://me:S3CRET@127.0.0.1:{dead}")
         said = failure(f"{scheme}://10.1.2.3/x")
         assert f"the proxy http://127.0.0.1:{dead} (from {scheme}_proxy) refuses the connection" in said
+    monkeypatch.setenv("http_proxy", "/")
+    assert "the proxy / (from http_proxy): proxy URL with no authority" in failure("http://10.1.2.3/x")
     with scripted(http(b"", status="407 Proxy Authentication Required")) as server:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.port}")
