@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fer_edge.convert.commands.output import accuracy_line, quiet_tensorflow
+from fer_edge.convert.commands.output import accuracy_line, start_tensorflow
 from fer_edge.convert.options import ConversionOptions, TuningOptions, VerificationOptions
 from fer_edge.edge.config.click_options import SectionedCommand, options_from
 from fer_edge.edge.errors import ModelError
@@ -44,7 +44,7 @@ def convert(
         raise ModelError(
             f"{name} is converted already; expected a float network ('fer-edge models' has label, measure and onnx)"
         )
-    quiet_tensorflow()
+    start_tensorflow()
     from fer_edge.convert.conversion import convert as convert_network
     from fer_edge.convert.float_network import open_float_network
     from fer_edge.convert.runtimes import with_tflite_python

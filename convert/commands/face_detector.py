@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fer_edge.convert.commands.output import quiet_tensorflow
+from fer_edge.convert.commands.output import start_tensorflow
 from fer_edge.convert.options import FaceDetectorOptions, FaceVerificationOptions
 from fer_edge.edge.config.click_options import SectionedCommand, options_from
 from fer_edge.train.data.options import DataOptions
@@ -30,7 +30,7 @@ def face_detector(
     scenes from PublicTest, a portrait at several sizes, and the photographs in --pictures. A network that finds other
     faces is not written.
     """
-    quiet_tensorflow()
+    start_tensorflow()
     from fer_edge.convert.face_detector.conversion import convert_face_detector
 
     path, entry = convert_face_detector(source, data_options.load(), face_detector_options, face_verification_options)

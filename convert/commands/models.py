@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fer_edge.convert.commands.output import accuracy_line, quiet_tensorflow
+from fer_edge.convert.commands.output import accuracy_line, start_tensorflow
 from fer_edge.convert.options import ConversionOptions, VerificationOptions
 from fer_edge.edge.config.click_options import Option, SectionedCommand, options_from
 from fer_edge.edge.errors import ModelError
@@ -76,7 +76,7 @@ def measure(
     The card gets the accuracy on the val split of the float network, of its post-training quantization, and of FILE in
     each runtime. If FILE fails its verification, the card stays as it is.
     """
-    quiet_tensorflow()
+    start_tensorflow()
     from fer_edge.convert.float_network import open_float_network
     from fer_edge.convert.measurement import measure as measure_file
     from fer_edge.convert.runtimes import with_tflite_python
@@ -107,7 +107,7 @@ def onnx(files: tuple[Path, ...], data: Path | None, data_options: DataOptions, 
     for file in files:
         if not file.is_file():
             raise ModelError(f"{file}: no such file; expected a .tflite file")
-    quiet_tensorflow()
+    start_tensorflow()
     from fer_edge.convert.onnx_export import export_onnx, synthetic_faces
 
     faces = synthetic_faces()
@@ -147,7 +147,7 @@ def sensitivity(
     Each tensor is rounded alone. The full list goes to a CSV file in the network's folder (float_sensitivity.csv for
     float.npz). NAME is a run in --runs; PATH is a run folder, a .keras or a .npz file.
     """
-    quiet_tensorflow()
+    start_tensorflow()
     from fer_edge.convert.float_network import open_float_network
     from fer_edge.convert.sensitivity import report_sensitivity
 

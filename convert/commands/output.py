@@ -1,4 +1,4 @@
-"""What the commands that convert and measure print."""
+"""What the commands that convert and measure print, and how they start TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from fer_edge.edge.device.environment import TENSORFLOW, set_environment_default
 from fer_edge.edge.tflite.card import ModelCard
 
 
-def quiet_tensorflow() -> None:
-    """Keep TensorFlow's information and warnings off stderr; to be called before TensorFlow is imported."""
+def start_tensorflow() -> None:
+    """Import the Keras that TensorFlow imports, with TensorFlow's information and warnings off stderr.
+
+    To be called before TensorFlow is imported: a backend that is missing is then reported in one line.
+
+    Raises:
+        ConfigError: As `fer_edge.train.backend.check_backend`.
+    """
     set_environment_defaults(TENSORFLOW)
+    from fer_edge.train.backend import keras  # noqa: F401
 
 
 def accuracy_line(path: Path, card: ModelCard) -> str:

@@ -14,6 +14,7 @@ from training import SHORT, command
 from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.edge.expression.ensemble_config import EnsembleConfig, write_ensemble
 from fer_edge.edge.files import read_json, write_json
+from fer_edge.models import FOLDER
 from fer_edge.train.checkpoint import CHECKPOINT
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Dataset, Split
@@ -132,6 +133,26 @@ def test_what_is_wrong_with_keras_backend_is_one_line(
     done = subprocess.run(words, capture_output=True, text=True, env=environment)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and expected in line and len(line) < 400, line
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("convert", "none.npz", "--data", "none.csv"),
+        ("convert", "face-detector", "none.onnx", "--data", "none.csv"),
+        ("models", "sensitivity", "none.npz", "--data", "none.csv"),
+        ("models", "measure", "none.tflite", "--float", "none.npz", "--data", "none.csv"),
+        ("models", "onnx", str(FOLDER / "mobilenet_v2_int8.tflite")),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_every_command_that_needs_tensorflow_checks_keras_backend(words: tuple[str, ...]) -> None:
+    """TensorFlow imports Keras, whatever it is used for."""
+    environment = {**os.environ, "KERAS_BACKEND": "nonsense"}
+    done = subprocess.run(command(*words), capture_output=True, text=True, env=environment)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and "KERAS_BACKEND = nonsense is no backend" in line, line
 
 
 @pytest.mark.faults
