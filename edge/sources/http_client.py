@@ -110,6 +110,7 @@ def open_http(address: str, timeout: float, trust: Trust) -> HttpBody:
     deadline, redirects = Deadline(timeout), _RedirectHandler(bare)
     opener = _opener(trust, deadline, redirects, login)
     request = Request(bare, headers={"User-Agent": "fer-edge", "Accept": "*/*", "Accept-Encoding": "identity"})
+    deadline.restart()  # reading the authorities' certificates may have taken a while
     try:
         response = opener.open(request, timeout=timeout)
     except HTTPError as error:

@@ -90,7 +90,7 @@ def _resolve(host: str, port: int, deadline: Deadline) -> list[str]:
     threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
     try:
         found = answer.get(timeout=deadline.remaining())
-    except Empty:
+    except (Empty, TimeoutError):
         raise socket.gaierror(socket.EAI_AGAIN, "the name servers did not answer in time") from None
     if isinstance(found, Exception):
         raise found

@@ -99,6 +99,8 @@ def _parse(text: str, environment: Mapping[str, str]) -> BrokerUrl:
 def _checked_host(host: str) -> str:
     if not host:
         raise ValueError("it has no host")
+    if "%" in host and ":" not in host:  # an IPv6 address may have a %zone
+        raise ValueError("its host has a %; write the : and @ around a password as they are")
     try:
         host.encode("idna")  # as the socket does, where the error would not be an OSError
     except UnicodeError:

@@ -79,7 +79,7 @@ class ConnectionLog:
             self._change(f"connection lost ({reason})")
         elif self._short == MANY:
             self._change(
-                f"the broker ends each connection soon after it began; another client with the id {self._client_id} "
+                f"each connection ends soon after it began ({reason}); another client with the id {self._client_id} "
                 "would cause that: give each camera its own --mqtt-id. Or does the broker refuse its messages?"
             )
         return True

@@ -65,6 +65,7 @@ def test_anything_else_is_an_error(text: str) -> None:
         ("http://localhost/", "does not begin with mqtt://"),
         ("mqtt://", "has no host"),
         ("mqtt:///prefix", "has no host"),
+        ("mqtt://me%3As3cret%40host/", "its host has a %"),
         ("mqtt://host:70000/", "[Pp]ort"),
         ("mqtt://host:0/", "port"),
         ("mqtt://user:s3cret", "port"),

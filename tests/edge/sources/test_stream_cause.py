@@ -167,7 +167,7 @@ def test_name_servers_that_do_not_answer_cost_no_more_than_the_time_limit(monkey
     ended = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(LIMIT) and [])
     try:
-        assert "the name in camera:80 is unknown" in failure("http://me:S3CRET@camera/x", 0.2)
+        assert "the name in camera:80 is unknown" in failure("http://me:S3CRET@camera/x", 0.5)
     finally:
         ended.set()
 
