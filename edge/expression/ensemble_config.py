@@ -68,7 +68,11 @@ def read_ensemble(path: Path) -> EnsembleConfig:
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}; 'fer-edge ensemble fit' writes it") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (TypeError, AttributeError):
+        raise ModelError(
+            f"{path} is no ensemble file: a value is of another kind; 'fer-edge ensemble fit' writes it"
+        ) from None
+    except (ValueError, KeyError, OverflowError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else shortened(error, 120)
         raise ModelError(f"{path} is no ensemble file: {reason}; 'fer-edge ensemble fit' writes it") from None
     if problem := _problem(config):

@@ -67,16 +67,24 @@ def _lines(
         yield line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
 
 
+def _only_csv(path: Path, names: Sequence[str]) -> str:
+    """The CSV in a zip file with these names; DataError where it is not clear which one is meant."""
+    tables = [name for name in names if name.lower().endswith(".csv") and not name.startswith("__MACOSX/")]
+    if not tables:
+        raise DataError(f"{path} holds no .csv file; expected the FER2013 CSV inside")
+    named = [name for name in tables if "fer2013.csv" in name.lower()] or tables
+    if len(named) > 1:
+        raise DataError(f"{path} holds {len(named)} .csv files ({shortened(', '.join(named))}); unpack it and name one")
+    return named[0]
+
+
 @contextmanager
 def _decompressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO | io.BufferedReader]:
     """The bytes of the CSV in an open file."""
     suffix = path.suffix.lower()
     if suffix == ".zip":
         with zipfile.ZipFile(raw) as archive:
-            names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
-            if not names:
-                raise DataError(f"{path} holds no .csv file; expected the FER2013 CSV inside")
-            member = next((name for name in names if "fer" in name.lower()), names[0])
+            member = _only_csv(path, archive.namelist())
             with archive.open(member) as stream:
                 yield io.BufferedReader(cast(io.RawIOBase, stream), 1 << 20)  # it has readinto
     elif suffix == ".gz":

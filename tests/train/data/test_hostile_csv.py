@@ -133,6 +133,22 @@ def test_a_small_file_that_unpacks_to_much_takes_little_memory(
 
 
 @pytest.mark.faults
+def test_of_several_csv_files_in_a_zip_file_none_is_guessed(tmp_path: Path) -> None:
+    path, table = tmp_path / "data.zip", f"emotion,pixels,Usage\n{ROW}\n"
+
+    def pack(*names: str) -> Path:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, table if "__MACOSX" not in name else "x")
+        return path
+
+    for names in (("a.csv",), ("__MACOSX/._a.csv", "a.CSV", "README"), ("test.csv", "fer2013/fer2013.csv")):
+        assert load(pack(*names)).split("train").labels.tolist() == [3]
+    with pytest.raises(DataError, match=r"holds 2 \.csv files \(train\.csv, test\.csv\)"):
+        load(pack("train.csv", "test.csv"))
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize("kind", ["folder", "pipe", "/dev/zero", "socket"])
 def test_what_is_no_file_costs_one_line(tmp_path: Path, mistake: Callable[..., str], kind: str) -> None:
     import socket
