@@ -62,7 +62,7 @@ test-lowest: $(VENV_LOWEST)/ready
 # JUnit's file is what the page's results are written from, also where a test fails
 test-faults: $(VENV_TEST)/ready
 	@mkdir -p .cache
-	status=0; $(VENV_TEST)/bin/python -m pytest -m faults --long --junit-xml .cache/faults.xml $(PYTEST) || status=1; \
+	status=0; $(VENV_TEST)/bin/python -m pytest $(WORKERS) -m faults --long --junit-xml .cache/faults.xml $(PYTEST) || status=1; \
 	$(VENV_TEST)/bin/python tests/faults/write_results.py .cache/faults.xml || status=1; exit $$status
 
 fuzz: $(VENV_TEST)/ready
