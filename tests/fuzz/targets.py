@@ -364,7 +364,7 @@ def _read_packets(data: bytes, _: Path) -> None:
 TARGETS: dict[str, Target] = {
     "pictures": Target(_pictures, _read_picture, 400),
     "videos": Target(_videos, _read_video, 120),
-    "streams": Target(_streams, _read_stream, 20),
+    "streams": Target(_streams, _read_stream, 8),
     "csv": Target(_csvs, _read_csv, 200),
     "csv-cache": Target(_caches, _read_cache, 100),
     "class-folders": Target(_pictures, _read_tree, 150),
