@@ -20,7 +20,7 @@ import click
 from fer_edge.edge.config.empty_values import refuse_empty_words
 from fer_edge.edge.config.file import UNCONFIGURED, find
 from fer_edge.edge.config.lazy_group import LazyGroup
-from fer_edge.edge.errors import FerEdgeError, redact, shortage
+from fer_edge.edge.errors import FerEdgeError, redact, redact_text, shortage
 from fer_edge.edge.program import interrupts
 from fer_edge.edge.program.process import run_program
 from fer_edge.edge.program.standard_streams import StdoutError
@@ -129,13 +129,13 @@ def _one_line() -> Iterator[None]:
 def _error_line(error: Exception) -> str | None:
     """The line for an error that a user can fix; None for click's own ends of a command, and for a bug."""
     if isinstance(error, FerEdgeError):
-        return str(error)
+        return redact_text(str(error))
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return None
     if isinstance(error, click.UsageError):
         from fer_edge.edge.config.usage import usage_line
 
-        return usage_line(error)
+        return redact_text(usage_line(error), words=True)
     if short := shortage(error):
         return short
     if isinstance(error, ImportError):

@@ -113,6 +113,23 @@ def redact(address: str) -> str:
     return f"{scheme}{host}{'?…' if before != rest else ''}"
 
 
+def redact_text(text: str, *, words: bool = False) -> str:
+    """Remove credentials from the addresses in a text, such as an error that quotes what was given in the wrong place.
+
+    Args:
+        text: One line; the USER:PASSWORD@ of advice stays.
+        words: Whether it quotes words of a command line, of which one may be the end of a password with a blank.
+
+    Returns:
+        The line without what comes before an @ in an address, and with "…" for a query.
+    """
+    if words:
+        text = re.sub(r"([\w+.-]+:/{1,2}).*@", r"\1", text)
+        text = re.sub(r"""[^\s'"(]*@""", "", text)
+    text = re.sub(r"([\w+.-]+:/{1,2}+)(?!USER:PASSWORD@)((?!://|[:;] ).)*@", r"\1", text)  # not beyond its sentence
+    return re.sub(r"""([\w+.-]+:/{1,2}[^\s'"?#]*)[?#][^\s'")]+""", r"\1?…", text)
+
+
 def shortened(text: object, limit: int = 60) -> str:
     """Quote a text or value that came from a file or the command line, in an error that stays one short line.
 

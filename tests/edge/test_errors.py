@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fer_edge.edge.errors import redact
+from fer_edge.edge.errors import redact, redact_text
 
 SECRETS = st.text(min_size=1, max_size=12)
 """Passwords and tokens of any characters: blanks, line breaks, @, /, ?, #, %, :, !, quotes, = …"""
@@ -87,6 +87,51 @@ def test_no_mistake_shows_a_password(mistake: Callable[..., str], clip: Path, op
     ):
         source = () if option in ("--source", "--camera") else ("--source", clip)
         assert "S3" not in mistake("run", "--show", "none", *source, option, address)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "address", ["rtsp://me:S3CRET@camera/1", "http://camera/?token=S3CRET", "rtsp://me:S3 CRET@c/"]
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run",),
+        (),
+        ("config",),
+        ("cameras",),
+        ("run", "--fps"),
+        ("run", "--mirror=yes"),
+        ("run", "--save-video-segment"),
+        ("models", "show"),
+        ("data", "info"),
+        ("--config",),
+        ("run", "--source", "https://127.0.0.1:9/", "--source-ca"),
+    ],
+)
+def test_an_address_in_the_wrong_place_shows_no_password(
+    mistake: Callable[..., str], words: tuple[str, ...], address: str
+) -> None:
+    line = mistake(*words, address, *(("run",) if words == ("--config",) else ()))
+    assert "S3" not in line
+
+
+@pytest.mark.faults
+def test_a_password_that_the_shell_has_split_is_not_shown(mistake: Callable[..., str]) -> None:
+    assert "CRET" not in mistake("run", "--source", "rtsp://me:S3", "CRET@camera/1")
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "http://h/x?… cannot be opened: the server wants a password (401); give http://USER:PASSWORD@HOST/…",
+        "--mqtt 'mqtt://': it has no host; expected mqtt[s]://[user[:password]@]host[:port]/prefix",
+        "me@home.jpg: no such file",
+        "rstp:// is not a kind of address that FFmpeg knows; did you mean rtsp://?",
+    ],
+)
+def test_advice_and_names_in_an_error_stay_as_they_are(plain: str) -> None:
+    assert redact_text(plain) == plain
 
 
 @pytest.mark.parametrize(
