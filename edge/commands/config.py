@@ -22,8 +22,8 @@ from fer_edge.edge.errors import valid_text
 def config(context: click.Context, words: tuple[str, ...], example: bool, show_secrets: bool) -> None:
     """Print the settings in effect and where each comes from.
 
-    With COMMAND, print the value of each option and its origin: an environment variable, the file, or the default. In
-    place of tokens, passwords in addresses, and commands stands ….
+    With COMMAND, print the value of each option and its origin: an environment variable, the file, or the default.
+    Tokens, passwords in addresses, and commands are shown as ….
     Without, name the file in use and check all of it.
 
     \b

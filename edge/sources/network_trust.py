@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer_edge.edge.device.certificates import tls_context
 from fer_edge.edge.device.environment import environment_variable
 from fer_edge.edge.errors import SourceError
 
@@ -38,10 +39,9 @@ class Trust:
             SourceError: The CA file cannot be read, or holds no certificate.
         """
         try:
-            context = ssl.create_default_context(cafile=self.ca or None)
-        except OSError as error:  # an ssl.SSLError is one, too
-            reason = "not a certificate in PEM format" if isinstance(error, ssl.SSLError) else error.strerror
-            raise SourceError(f"--source-ca {self.ca}: {reason}") from None
+            context = tls_context(self.ca)
+        except ValueError as error:
+            raise SourceError(f"--source-ca {self.ca}: {error}") from None
         if self.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

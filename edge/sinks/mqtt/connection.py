@@ -8,19 +8,17 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from fer_edge.edge.device.certificates import tls_context
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.mqtt.broker_url import BrokerUrl
 from fer_edge.edge.sinks.mqtt.connection_log import MAX_RECONNECT_DELAY, MIN_RECONNECT_DELAY, ConnectionLog
-
-if TYPE_CHECKING:
-    import ssl
 
 KEEPALIVE = 30
 """Seconds; a broker considers a device without power gone after one and a half times that."""
@@ -62,7 +60,10 @@ class Connection:
         # MQTT 3.1.1, which every broker supports; a constant id lets a broker drop this device's dead connection
         self._client = client = Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         if url.tls:
-            client.tls_set_context(_ssl_context(ca))
+            try:
+                client.tls_set_context(tls_context(ca))
+            except ValueError as error:
+                raise SinkError(f"--mqtt-ca {ca}: {error}") from None
         if url.user is not None:
             client.username_pw_set(url.user, url.password)
         client.will_set(f"{self._topic}/availability", "offline", qos=1, retain=True)
@@ -149,13 +150,3 @@ def _ssl_error() -> type[Exception]:
     import ssl  # of a connection with TLS, which has imported it
 
     return ssl.SSLError
-
-
-def _ssl_context(ca: Path | None) -> ssl.SSLContext:
-    import ssl
-
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except OSError as error:  # an ssl.SSLError is one, too
-        reason = "not a certificate in PEM format" if isinstance(error, ssl.SSLError) else error.strerror
-        raise SinkError(f"--mqtt-ca {ca}: {reason}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -173,11 +174,14 @@ def test_mistakes_cost_one_line(mistake: Callable[..., str], clip: Path, tmp_pat
     (tmp_path / "no.pem").write_text("nothing")
     picture = tmp_path / "picture.png"
     picture.touch()
+    pipe = tmp_path / "pipe.pem"
+    os.mkfifo(pipe)
     for words, message in (
         (("--mqtt", "http://localhost/"), "does not begin with mqtt://"),
         (("--mqtt", "mqtt://localhost", "--mqtt-id", "a/b"), "--mqtt-id 'a/b'"),
         (("--mqtt", "mqtt://localhost", "--mqtt-discovery", "ha/#"), "--mqtt-discovery 'ha/#'"),
         (("--mqtt", "mqtts://localhost", "--mqtt-ca", tmp_path / "none.pem"), "none.pem: No such file"),
+        (("--mqtt", "mqtts://localhost", "--mqtt-ca", pipe), "pipe.pem: not a file"),
         (("--mqtt", "mqtts://localhost", "--mqtt-ca", tmp_path / "no.pem"), "no.pem: not a certificate"),
         (("--mqtt", "mqtt://localhost", "--mqtt-ca", tmp_path / "no.pem"), "is not encrypted; give mqtts://"),
     ):

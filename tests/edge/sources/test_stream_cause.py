@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import socket
 import threading
@@ -354,6 +355,12 @@ def test_tls_where_there_is_none_is_said(certificate: tuple[Path, Path], tmp_pat
         assert re.search("protocol and port right", failure(f"http://127.0.0.1:{server.port}/"))
     with serving("http", free_port()) as address:
         assert "does not speak TLS" in failure(address.replace("http", "https"))
-    for ca, reason in ((tmp_path / "none.pem", "No such file"), (Path(__file__), "not a certificate in PEM format")):
+    os.mkfifo(tmp_path / "pipe.pem")
+    for ca, reason in (
+        (tmp_path / "pipe.pem", "not a file"),
+        (tmp_path, "not a file"),
+        (tmp_path / "none.pem", "No such file"),
+        (Path(__file__), "not a certificate in PEM format"),
+    ):
         said = failure("https://127.0.0.1:9/", source_ca=ca)
         assert f"--source-ca {ca}: {reason}" in said
