@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,3 +80,14 @@ def test_arrays_of_something_else_are_one_line(tmp_path: Path) -> None:
     for read in (lambda: read_half(other), lambda: read_logits(other, FACES)):
         with pytest.raises(FerEdgeError, match=r"other\.npz"):
             read()
+
+
+@pytest.mark.parametrize("header", ["{'shape': (1,),\xb2\x83B", "{'shape': (", "'''", "{'shape': (1,)\n  x", "(" * 500])
+def test_an_array_whose_header_is_no_python_is_one_line(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "float.npz"
+    text = header.encode("latin-1").ljust(597) + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text + bytes(8))
+    with pytest.raises(FerEdgeError, match="is damaged") as refused:
+        read_arrays(path, "weights")
+    assert "\n" not in str(refused.value)

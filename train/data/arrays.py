@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -21,6 +22,8 @@ _DAMAGE = (
     EOFError,
     RuntimeError,
     MemoryError,
+    SyntaxError,
+    tokenize.TokenError,  # numpy's, for an array's header, which is a Python literal
     zlib.error,
     zipfile.BadZipFile,
 )
