@@ -20,7 +20,7 @@ from fer_edge.benchmarks.timing import summary
 from fer_edge.edge.expression.cascade import CascadeClassifier, run_cascade
 from fer_edge.edge.expression.ensemble import Ensemble, open_classifier, open_early_exit
 from fer_edge.edge.expression.operating_point import Cascade
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime

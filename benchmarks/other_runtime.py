@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks.results_io.record import ResultError, complete
-from fer_edge.edge.files import read_json
+from fer_edge.edge.files.documents import read_json
 
 
 def python_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ from fer_edge.benchmarks.options import OutputFile
 from fer_edge.benchmarks.report_figures import FIGURES, pareto
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, complete, read
 from fer_edge.benchmarks.table import published, tables
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 
 TITLES = {
     "summary": "Accuracy, size and speed",

@@ -16,7 +16,7 @@ from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, default_models, identity, load_split, write
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.expression.ensemble import open_classifier, read_cascade
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime

@@ -17,7 +17,7 @@ from fer_edge.benchmarks.results_io.tables.instructions import arm_instructions
 from fer_edge.benchmarks.results_io.tables.soak import soak
 from fer_edge.benchmarks.results_io.tables.summary import summary
 from fer_edge.edge.expression.model_spec import MODEL_NAMES, parse_model_spec
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.tflite.card import read_card
 
 _MARKER = re.compile(r"(<!-- table:([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)

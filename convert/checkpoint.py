@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fer_edge.edge.errors import ModelError, SinkError
-from fer_edge.edge.files import atomic_path
+from fer_edge.edge.files.writing import atomic_path
 from fer_edge.train.data.arrays import read_arrays
 
 _logger = logging.getLogger(__name__)

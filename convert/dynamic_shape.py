@@ -12,7 +12,7 @@ from pathlib import Path
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 
 
 def allow_any_shape(content: bytes) -> bytes:

@@ -11,7 +11,7 @@ import tf_keras
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, MODEL_NAMES, parse_model_spec
-from fer_edge.edge.files import parse_json, read_json
+from fer_edge.edge.files.documents import parse_json, read_json
 from fer_edge.edge.tflite.card import sha256
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.networks import open_network

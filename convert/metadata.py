@@ -24,7 +24,7 @@ from ai_edge_litert import schema_py_generated as schema
 from fer_edge.edge.device.version import package_version
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.tflite.card import ModelCard, find_card, write_model
 from fer_edge.edge.tflite.labels import LABELS_FILE
 from fer_edge.edge.types import EMOTIONS

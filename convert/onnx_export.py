@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.expression.scores import softmax
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.preprocess import FACE_SIZE, network_input
 from fer_edge.edge.tflite.card import ModelCard, find_card, write_card
 from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter

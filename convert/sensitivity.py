@@ -19,7 +19,7 @@ from fer_edge.convert.float_network import FloatNetwork
 from fer_edge.convert.options import ConversionOptions
 from fer_edge.convert.student import prepare_student
 from fer_edge.edge.expression.scores import softmax
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.terminal import track
 from fer_edge.train.data.splits import Split

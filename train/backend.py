@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.edge.errors import ConfigError, shortened
-from fer_edge.edge.files import read_json
+from fer_edge.edge.files.documents import read_json
 
 BACKENDS = ("tensorflow", "jax", "torch")
 """Keras' backends that can train."""

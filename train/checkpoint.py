@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
-from fer_edge.edge.files import atomic_path, parse_json
+from fer_edge.edge.files.documents import parse_json
+from fer_edge.edge.files.writing import atomic_path
 from fer_edge.train.backend import keras
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Dataset, fingerprint

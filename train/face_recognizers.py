@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError, shortened
-from fer_edge.edge.files import read_json
+from fer_edge.edge.files.documents import read_json
 from fer_edge.edge.preprocess import network_input
 from fer_edge.train.architectures import face_resnet, inception_resnet_v1, mobilenet
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from fer_edge.edge.errors import DataError, SinkError
 from fer_edge.edge.expression.scores import softmax
-from fer_edge.edge.files import atomic_path, make_folder, read_json, write_json
+from fer_edge.edge.files.documents import read_json, write_json
+from fer_edge.edge.files.writing import atomic_path, make_folder
 from fer_edge.edge.sinks.locks import FolderLock
 from fer_edge.train.backend import keras
 from fer_edge.train.checkpoint import CHECKPOINT, TrainingState

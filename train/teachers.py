@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
-from fer_edge.edge.files import read_json, write_bytes
+from fer_edge.edge.files.documents import read_json
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Split, fingerprint

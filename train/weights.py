@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.files import atomic_path
+from fer_edge.edge.files.writing import atomic_path
 from fer_edge.train import architectures
 from fer_edge.train import face_recognizers as recognizer
 from fer_edge.train.data.arrays import read_arrays

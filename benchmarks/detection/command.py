@@ -26,7 +26,7 @@ from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, loa
 from fer_edge.edge.config.click_options import Option, options_from
 from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.expression.ensemble import open_classifier
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.sources.pictures import read_picture
 from fer_edge.edge.tflite.interpreter import runtime

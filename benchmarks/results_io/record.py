@@ -23,7 +23,7 @@ from fer_edge.edge.expression.model_spec import (
     parse_model_spec,
     shipped_models,
 )
-from fer_edge.edge.files import read_json, write_json
+from fer_edge.edge.files.documents import read_json, write_json
 from fer_edge.edge.tflite.card import checked_card, sha256
 from fer_edge.models import FOLDER
 from fer_edge.train.data.options import DataOptions

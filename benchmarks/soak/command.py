@@ -25,7 +25,7 @@ from fer_edge.benchmarks.soak.mortal_process import free_port, mortal
 from fer_edge.benchmarks.soak.sample import Sample, percentile, take_sample
 from fer_edge.benchmarks.soak.viewers import reconnecting_viewers
 from fer_edge.edge.config.click_types import FloatRange, IntRange
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.terminal import progress_bar
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")

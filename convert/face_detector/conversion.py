@@ -24,7 +24,8 @@ from fer_edge.edge.device.version import git_revision
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.faces.face_models import YUNET
 from fer_edge.edge.faces.yunet import YuNet
-from fer_edge.edge.files import atomic_path, read_json, write_json
+from fer_edge.edge.files.documents import read_json, write_json
+from fer_edge.edge.files.writing import atomic_path
 from fer_edge.train.data.scenes import portrait_patch
 from fer_edge.train.data.splits import Dataset, fingerprint
 

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from fer_edge.convert.face_detector.weights import UNITS, Pair, Weights, merge
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.faces.yunet_decoding import DETECTION_COLUMNS, STRIDES, best_of_each_face
-from fer_edge.edge.files import read_limited
+from fer_edge.edge.files.documents import read_limited
 
 ONNX_FILE = "face_detection_yunet_2023mar.onnx"
 ONNX_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"

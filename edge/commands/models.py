@@ -17,7 +17,7 @@ from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.expression.model_spec import ENSEMBLE_FILE, parse_model_spec, shipped_models
 from fer_edge.edge.faces.face_models import FACE_MODELS, verified_face_model
-from fer_edge.edge.files import json_text
+from fer_edge.edge.files.documents import json_text
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.tflite.card import read_card
 from fer_edge.edge.tflite.labels import read_labels

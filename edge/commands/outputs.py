@@ -17,7 +17,7 @@ from fer_edge.edge.config.click_options import flag, info_of
 from fer_edge.edge.errors import FerEdgeError, SinkError, printable
 from fer_edge.edge.expression.model_files import model_files
 from fer_edge.edge.faces.face_models import FACE_FOLDER
-from fer_edge.edge.files import local_path
+from fer_edge.edge.files.paths import local_path
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.sinks.line_writer import rotated_names
 from fer_edge.edge.sinks.mqtt.options import MqttOptions

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_edge.edge.errors import SinkError, SourceError, printable, redact
-from fer_edge.edge.files import file_identity, local_path
+from fer_edge.edge.files.paths import file_identity, local_path
 from fer_edge.edge.sources.picture_decoder import LoadedPicture
 from fer_edge.edge.sources.picture_files import list_pictures
 from fer_edge.edge.sources.pictures import read_pictures

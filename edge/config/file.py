@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from fer_edge.edge.errors import ConfigError
-from fer_edge.edge.files import read_toml
+from fer_edge.edge.files.documents import read_toml
 
 NAME = "fer-edge.toml"
 

@@ -13,7 +13,7 @@ import click
 from fer_edge.edge.config.click_options import option_key
 from fer_edge.edge.config.empty_values import holds_empty
 from fer_edge.edge.errors import ConfigError, shortened
-from fer_edge.edge.files import json_text
+from fer_edge.edge.files.documents import json_text
 
 _PLAIN = (bool, int, float, str, Path, list, tuple)
 

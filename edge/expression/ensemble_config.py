@@ -9,7 +9,7 @@ from typing import Any
 
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.expression.operating_point import MAX_TEMPERATURE, MIN_TEMPERATURE, Cascade, parse_cascade
-from fer_edge.edge.files import read_json, write_json
+from fer_edge.edge.files.documents import read_json, write_json
 from fer_edge.edge.types import EMOTIONS
 
 MAX_MEMBERS = 32

@@ -15,7 +15,7 @@ from fer_edge.edge.config.click_options import Option, options_from
 from fer_edge.edge.config.exposure import exposed_secret
 from fer_edge.edge.device.board import command_output
 from fer_edge.edge.errors import ConfigError, ServiceError, SinkError
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.service import unit_builder
 from fer_edge.edge.service.manager import ServiceManager
 from fer_edge.edge.service.options import InstallOptions

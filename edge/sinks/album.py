@@ -10,7 +10,8 @@ from pathlib import Path
 import cv2
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import file_identity, make_folder, write_bytes
+from fer_edge.edge.files.paths import file_identity
+from fer_edge.edge.files.writing import make_folder, write_bytes
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.types import Frame, Prediction
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fer_edge.edge.files import json_text
+from fer_edge.edge.files.documents import json_text
 from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
 from fer_edge.edge.types import EMOTIONS, Frame, Prediction
 

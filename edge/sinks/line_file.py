@@ -9,7 +9,7 @@ from io import FileIO
 from typing import Final
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import new_file_mode
+from fer_edge.edge.files.writing import new_file_mode
 from fer_edge.edge.sinks.locks import lock_descriptor
 
 MAX_LINE_BYTES = 1 << 20

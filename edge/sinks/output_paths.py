@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from fer_edge.edge.errors import SinkError, redact
-from fer_edge.edge.files import file_identity
+from fer_edge.edge.files.paths import file_identity
 
 FileKey = tuple[int, int] | tuple[int, int, str] | str
 """A file by device and inode, one that is not there yet by those of its folder and its name, or stdout."""

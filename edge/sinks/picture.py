@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SinkError, printable
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.output_paths import check_replaceable
 from fer_edge.edge.types import Frame, Prediction

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import file_identity, make_folder
+from fer_edge.edge.files.paths import file_identity
+from fer_edge.edge.files.writing import make_folder
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.events import HOLD_TIME, Cooldown, Event, EventDetector

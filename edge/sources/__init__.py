@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_edge.edge.errors import SourceError, redact
-from fer_edge.edge.files import local_path
+from fer_edge.edge.files.paths import local_path
 from fer_edge.edge.types import Source, as_text, expect
 
 if TYPE_CHECKING:

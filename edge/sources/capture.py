@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.device.environment import OPENCV, set_environment_defaults
 from fer_edge.edge.errors import SourceError, is_valid_text
-from fer_edge.edge.files import opencv_path
+from fer_edge.edge.files.paths import opencv_path
 
 
 def quiet_opencv() -> None:

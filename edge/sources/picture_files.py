@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 from fer_edge.edge.errors import SourceError, printable
-from fer_edge.edge.files import file_identity
+from fer_edge.edge.files.paths import file_identity
 from fer_edge.edge.sources.picture_header import read_header
 
 _NAMES = "apng avif bmp dib gif hdr j2k jfif jp2 jpe jpeg jpg pam pbm pfm pgm pic png pnm ppm ras sr tif tiff webp"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.edge.errors import ModelError, shortened
-from fer_edge.edge.files import atomic_path, read_json, write_json
+from fer_edge.edge.files.documents import read_json, write_json
+from fer_edge.edge.files.writing import atomic_path
 from fer_edge.edge.tflite.mapped_file import check_model
 from fer_edge.edge.types import EMOTIONS
 

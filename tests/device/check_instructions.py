@@ -21,7 +21,7 @@ from fer_edge.benchmarks.fixtures.clips import NOISE, PORTRAIT, frames
 from fer_edge.benchmarks.results_io.instructions import FILE, MAX_GROWTH, changes, differences
 from fer_edge.benchmarks.results_io.record import read
 from fer_edge.edge.device.version import git_revision
-from fer_edge.edge.files import write_json
+from fer_edge.edge.files.documents import write_json
 
 HEAD = (slice(40, 260), slice(120, 340))  # rows and columns of the portrait: a head with some space around it
 ROOM = (slice(0, 220), slice(332, 512))  # and a part without a person

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import atomic_path, write_bytes, write_json
+from fer_edge.edge.files.documents import write_json
+from fer_edge.edge.files.writing import atomic_path, write_bytes
 
 
 def test_an_interrupt_leaves_the_old_file(tmp_path: Path) -> None:

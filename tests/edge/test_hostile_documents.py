@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_edge.edge.errors import shortened
-from fer_edge.edge.files import MAX_BYTES, MAX_DEPTH, MAX_TOML_BYTES, parse_json, read_json, read_toml, write_json
+from fer_edge.edge.files.documents import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_TOML_BYTES,
+    parse_json,
+    read_json,
+    read_toml,
+    write_json,
+)
 from fer_edge.edge.tflite.card import card_path
 from fer_edge.models import FOLDER
 

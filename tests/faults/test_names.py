@@ -16,7 +16,7 @@ from network_camera import PORTRAIT
 from waiting import LIMIT
 
 from fer_edge.edge.errors import SourceError, printable, valid_text
-from fer_edge.edge.files import json_text
+from fer_edge.edge.files.documents import json_text
 from fer_edge.models import FOLDER
 
 BAD = os.fsdecode(b"caf\xe9\xff")

@@ -13,7 +13,7 @@ from training import SHORT, command
 
 from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.edge.expression.ensemble_config import EnsembleConfig, write_ensemble
-from fer_edge.edge.files import read_json, write_json
+from fer_edge.edge.files.documents import read_json, write_json
 from fer_edge.models import FOLDER
 from fer_edge.train.checkpoint import CHECKPOINT
 from fer_edge.train.data.loading import load

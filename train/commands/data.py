@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from fer_edge.edge.config.click_options import json_option, options_from
-from fer_edge.edge.files import json_text
+from fer_edge.edge.files.documents import json_text
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.class_folders import write_folders
 from fer_edge.train.data.loading import load

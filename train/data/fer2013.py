@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError, ModelError, SinkError, shortened
-from fer_edge.edge.files import atomic_path
+from fer_edge.edge.files.writing import atomic_path
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import EMOTIONS

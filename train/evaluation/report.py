@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.files import write_bytes
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.evaluation.figures import figure, png, tidy
 from fer_edge.train.evaluation.metrics import Metrics, calibration_error, reliability

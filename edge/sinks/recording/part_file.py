@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.files import new_file_mode
+from fer_edge.edge.files.writing import new_file_mode
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
 from fer_edge.edge.sinks.output_paths import check_replaceable
 

@@ -17,7 +17,7 @@ from picture_bytes import gif, png
 from running import run
 
 from fer_edge.edge.errors import FerEdgeError, SourceError
-from fer_edge.edge.files import local_path, opencv_path
+from fer_edge.edge.files.paths import local_path, opencv_path
 from fer_edge.edge.sources import open_source, pictures
 from fer_edge.edge.sources.capture import open_capture
 from fer_edge.edge.sources.options import SourceOptions

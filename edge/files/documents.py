@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, under any name; JSON and TOML, which anybody may have written, within limits."""
+"""JSON and TOML, which anybody may have written: read within limits, and written as valid text."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
-from fer_edge.edge.errors import FerEdgeError, SinkError, is_valid_text, shortened, valid_text
-
-MAX_NAME = 40
-"""Characters of a file's name that its temporary name keeps, the suffix among them: longer ones may be too long."""
+from fer_edge.edge.errors import shortened, valid_text
+from fer_edge.edge.files.writing import write_bytes
 
 MAX_BYTES = 16 << 20
 """Bytes of a document. The largest that fer-edge writes, a detection benchmark's result, has half a million."""
@@ -30,149 +24,6 @@ MAX_DEPTH = 64
 
 MAX_DIGITS = 18
 """Digits of an integer, so that it fits in 64 bits wherever it goes."""
-
-
-def new_file_mode(path: Path | str) -> int:
-    """The permissions of a new file with people's faces or scores in it, less what the umask takes away.
-
-    Args:
-        path: The file.
-
-    Returns:
-        0600, or 0640 in a folder that hands its group on to its files (chmod g+s): somebody has prepared it for them.
-    """
-    try:
-        shared = os.stat(os.path.dirname(path) or os.curdir).st_mode & stat.S_ISGID
-    except OSError:
-        shared = 0
-    return 0o640 if shared else 0o600
-
-
-@contextmanager
-def atomic_path(path: Path, private: bool = False) -> Iterator[Path]:
-    """Write a file completely or not at all, even if the power fails.
-
-    A link is followed, and a file that exists keeps its permissions.
-
-    Args:
-        path: The file's final path; its folder is created.
-        private: Whether a new file, and a new folder, is for its owner alone (see `new_file_mode`).
-
-    Yields:
-        A temporary path in the same folder and with the same suffix, to write to. At the end it is renamed to `path`,
-        or removed where an exception was raised.
-
-    Raises:
-        SinkError: An OSError was raised meanwhile, such as a full disk or a missing permission.
-    """
-    real = Path(os.path.realpath(path))
-    temporary = real.with_name(f".part-{os.getpid()}-{real.name[-MAX_NAME:]}")
-    try:
-        make_folder(real.parent, private)
-        if real.exists() and not real.is_file():
-            raise SinkError(f"{path} cannot be written: it is no regular file")
-        if private:
-            temporary.touch(new_file_mode(real), exist_ok=False)
-        yield temporary
-        with suppress(OSError):  # there is no such file yet, or the file system has no permissions
-            temporary.chmod(real.stat().st_mode & 0o7777)
-        _write_to_disk(temporary)
-        os.replace(temporary, real)
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def make_folder(folder: Path, private: bool = False) -> None:
-    """Create a folder and those above it, where they are missing.
-
-    Args:
-        folder: The folder.
-        private: Whether those that are created are for their owner alone.
-
-    Raises:
-        OSError: It cannot be created.
-    """
-    if private and not folder.parent.exists():
-        make_folder(folder.parent, private)
-    own = {0o600: 0o700, 0o640: 0o750}[new_file_mode(folder)]
-    folder.mkdir(mode=own if private else 0o777, parents=True, exist_ok=True)
-
-
-def _write_to_disk(path: Path) -> None:
-    """Wait until a file's content is on the disk: some file systems would rename it before."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def file_identity(path: Path | str) -> tuple[int, int] | None:
-    """The device and inode of a file, which are the same under all its names; None where there is no such file."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):  # a name with a zero byte
-        return None
-    return status.st_dev, status.st_ino
-
-
-def local_path(source: str) -> str:
-    """The path in an address file://… (RFC 8089); anything else stays as it is.
-
-    Args:
-        source: An address, a path, or something else.
-
-    Returns:
-        The path, percent-decoded unless there is a file with the percent signs in its name.
-    """
-    match = re.match(r"file://(?:localhost)?(?=/)", source, re.IGNORECASE)
-    if match is None:
-        return source
-    path = source[match.end() :]
-    return path if os.path.lexists(path) else os.fsdecode(unquote_to_bytes(path.encode("utf-8", "surrogateescape")))
-
-
-@contextmanager
-def opencv_path(path: Path | str) -> Iterator[str]:
-    """Name a file so that OpenCV and its FFmpeg can open it, whatever its own name is.
-
-    OpenCV ends the process for a name that is not UTF-8, and FFmpeg takes `12:30.mp4` for an address.
-
-    Args:
-        path: A file, which need not exist where it is to be written.
-
-    Yields:
-        A name of the same file in UTF-8, with its suffix. It may be a link for this purpose, which is removed at the
-        end: open the file before.
-
-    Raises:
-        FerEdgeError: The file's folder cannot be opened, or no temporary folder can be written to.
-    """
-    if is_valid_text(str(path)):
-        yield os.path.join(os.curdir, path)  # an absolute path stays
-        return
-    folder, name = os.path.split(path)
-    with ExitStack() as closing:
-        try:
-            if not is_valid_text(name):
-                suffix = os.path.splitext(name)[1]
-                name, target = f"file{suffix if is_valid_text(suffix) else ''}", os.path.join(os.getcwd(), path)
-                folder = closing.enter_context(TemporaryDirectory(prefix="fer-edge-"))
-                os.symlink(target, os.path.join(folder, name))
-            descriptor = os.open(folder or os.curdir, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise FerEdgeError(f"{path} cannot be opened: {error.strerror or error}") from None
-        closing.callback(os.close, descriptor)
-        yield f"/proc/self/fd/{descriptor}/{name}"  # the folder's own name may be in no encoding either
-
-
-def write_bytes(path: Path, content: bytes, private: bool = False) -> None:
-    """Write a file completely or not at all; SinkError where it cannot be written; `private` as in `atomic_path`."""
-    with atomic_path(path, private) as temporary:
-        temporary.write_bytes(content)
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
@@ -305,6 +156,7 @@ def read_limited(path: Path, limit: int) -> bytes:
 
 
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
+
 _LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:\.[ \t]*+{_PART}){{{MAX_DEPTH}}}")
 
 _TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"

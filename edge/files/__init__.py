@@ -1,0 +1,1 @@
+"""Files: names, writing whole or not at all, and documents within limits."""
