@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -31,12 +32,28 @@ MAX_POLL_INTERVAL = 5.0
 HEAD_BYTES, MIN_HEAD_BYTES = 512, 16
 """Bytes by which a body is recognized; the second where there is a line break among them, as in a multipart stream."""
 
+_PLAYLISTS = (b"#extm3u", b"<", b"[playlist]")
+"""How HLS, DASH and other lists of addresses begin, in lower case: what they name may be live."""
+
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class OtherMedia:
+    """What an address gives where it is not JPEGs or a picture: an MP4 or HLS, for example.
+
+    Attributes:
+        media_type: As the server names it.
+        recording: Whether the server says how long it is, and it is no playlist: a live stream has no length.
+    """
+
+    media_type: str
+    recording: bool
 
 
 def open_http_source(
     address: str, timeout: float, fps: float | None, max_pixels: int, trust: Trust
-) -> BaseSource | str:
+) -> BaseSource | OtherMedia:
     """Open an http:// or https:// address that gives JPEGs, or one PNG.
 
     Args:
@@ -47,7 +64,7 @@ def open_http_source(
         trust: Certificates that are accepted.
 
     Returns:
-        The source; the media type where it is something else, for FFmpeg, such as an MP4 or HLS.
+        The source; what else it is, for FFmpeg.
 
     Raises:
         SourceError: It cannot be opened, is a page, or gives no picture in time.
@@ -73,7 +90,7 @@ def open_http_source(
         body.close()
         raise
     body.close()
-    return body.content_type
+    return OtherMedia(body.content_type, body.length is not None and not text.startswith(_PLAYLISTS))
 
 
 def _read_head(body: HttpBody, name: str) -> bytes:

@@ -57,11 +57,12 @@ def open_stream(
         trust: Certificates that https and rtsps may have.
 
     Returns:
-        A live stream; a video where the number of frames is known, so that it is a recording.
+        A live stream; a video where the number of frames or of bytes is known, so that it is a recording.
 
     Raises:
         SourceError: It cannot be opened; the message has the cause.
     """
+    recording = False
     if is_pipeline(source):
         capture = _pipeline(source, frame_timeout)
     elif re.match("https?://", source, re.IGNORECASE):
@@ -70,12 +71,12 @@ def open_stream(
         found = open_http_source(source, frame_timeout, fps, max_pixels, trust)
         if isinstance(found, BaseSource):
             return found
-        capture = _address(source, frame_timeout, trust, found or "something")
+        capture, recording = _address(source, frame_timeout, trust, found.media_type or "something"), found.recording
     else:
         capture = _address(source, frame_timeout, trust)
     width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     check_size(width, height, redact(source), max_pixels)
-    if capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0:
+    if not recording and capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0:
         return Stream(capture, source, frame_timeout)
     return Video(
         capture,

@@ -21,7 +21,7 @@ from waiting import LIMIT
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.base_source import BaseSource
-from fer_edge.edge.sources.http_stream import open_http_source
+from fer_edge.edge.sources.http_stream import OtherMedia, open_http_source
 from fer_edge.edge.sources.jpeg_scanner import JpegScanner
 from fer_edge.edge.sources.network_trust import VERIFIED
 from fer_edge.edge.sources.options import SourceOptions
@@ -320,9 +320,19 @@ def test_a_server_that_says_nothing_after_its_head_is_reported() -> None:
                 read_all(f"http://127.0.0.1:{server.port}/", timeout=0.5)
 
 
-def test_a_video_over_http_is_left_to_ffmpeg() -> None:
-    with scripted(http(b"\0\0\0\x18ftypmp42" + b"\0" * 900, "video/mp4")) as server:
-        assert open_http_source(f"http://127.0.0.1:{server.port}/", LIMIT, None, MAX_PIXELS, VERIFIED) == "video/mp4"
+@pytest.mark.parametrize(
+    ("media_type", "body", "length", "recording"),
+    [
+        ("video/mp4", b"\0\0\0\x18ftypmp42" + b"\0" * 900, False, False),
+        ("video/mp2t", b"G" * 940, True, True),
+        ("application/vnd.apple.mpegurl", b"#EXTM3U\n#EXT-X-VERSION:3\n", True, False),
+        ("application/dash+xml", b"<?xml version='1.0'?><MPD/>", True, False),
+    ],
+)
+def test_a_video_over_http_is_left_to_ffmpeg(media_type: str, body: bytes, length: bool, recording: bool) -> None:
+    with scripted(http(body, media_type, length=length)) as server:
+        found = open_http_source(f"http://127.0.0.1:{server.port}/", LIMIT, None, MAX_PIXELS, VERIFIED)
+    assert found == OtherMedia(media_type, recording)
 
 
 def test_log_messages_have_no_password(messages: list[str]) -> None:

@@ -173,6 +173,19 @@ def test_a_trimmed_clip_on_a_server_is_whole_unless_it_is_cut_off(tmp_path: Path
     assert (len(frames), source.problem) == (15, None) if share == 1 else source.problem is not None
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("suffix", [".ts", ".mpg"])
+def test_a_file_on_a_server_without_byte_ranges_ends(tmp_path: Path, suffix: str) -> None:
+    """Although its format knows no number of frames, as streams do not."""
+    write(tmp_path / f"v{suffix}")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with open_source(source=f"http://127.0.0.1:{server.server_port}/v{suffix}") as source:
+            assert not source.live
+            assert (len(list(source)), source.problem) == (40, None)
+        server.shutdown()
+
+
 def index_first(path: Path) -> None:
     """Move the index to the front, as for web servers: only then a video can be read that is cut off."""
     contents = dict(mp4.boxes(path.read_bytes()))
