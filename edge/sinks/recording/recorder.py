@@ -39,7 +39,7 @@ FORMATS = {
     ".webm": Format(Matroska, "vp8"),
     ".avi": _AVI,
 }
-"""VP8 plays in browsers, and takes twenty times as long as MPEG-4; H.264 is in no OpenCV of PyPI."""
+"""VP8 plays in browsers, and takes some fifteen times as long as MPEG-4; H.264 is in no OpenCV of PyPI."""
 
 
 class Recorder:
