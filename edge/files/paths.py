@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import unquote_to_bytes
 
 from fer_edge.edge.errors import FerEdgeError, is_valid_text
@@ -57,6 +56,8 @@ def opencv_path(path: Path | str) -> Iterator[str]:
     if is_valid_text(str(path)):
         yield os.path.join(os.curdir, path)  # an absolute path stays
         return
+    from tempfile import TemporaryDirectory  # here: it loads `random`, and few names need it
+
     folder, name = os.path.split(path)
     with ExitStack() as closing:
         try:
