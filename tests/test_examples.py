@@ -12,7 +12,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from waiting import LIMIT, default_signal_handlers
+from waiting import LIMIT, default_signal_handlers, until
 
 from examples import EXAMPLES, environment, make_clip
 from fer_edge.edge.faces.detector import open_detector
@@ -51,7 +51,7 @@ def test_the_page_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
     with started as demo:
         assert demo.stderr is not None
         link = next(line for line in demo.stderr if line.startswith("live page: ")).split()[-1]
-        assert httpx.get(f"{link}api/state", timeout=LIMIT).json()["model"]
+        until(lambda: httpx.get(f"{link}api/state", timeout=LIMIT).json()["frames"])
         os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
         demo.stderr.read()
     assert demo.returncode == 0
