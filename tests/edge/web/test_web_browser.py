@@ -304,6 +304,7 @@ def test_outputs_that_store_and_the_end_are_shown(browser: webdriver.Chrome, cam
     with WebRun("--source", camera, "--web", "127.0.0.1:0", "--jsonl", str(tmp_path / "o.jsonl")) as run:
         opened(browser, run.url)
         assert text(browser, "privacy").startswith("Stored on the device: results as JSON lines (o.jsonl).")
+        until(lambda: run.state()["frames"])
         assert run.wait(signal.SIGTERM) == 0
         until(lambda: text(browser, "status") == "stopped")
         assert "started again" in text(browser, "notice")

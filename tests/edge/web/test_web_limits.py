@@ -147,7 +147,7 @@ def test_the_end_with_every_kind_of_connection_open(camera: str) -> None:
     with WebRun("--source", camera, "--web", "127.0.0.1:0", "--max-frames", "1000000") as run, ExitStack() as opened:
         for data in ENDLESS * 3:
             opened.enter_context(connect(run)).sendall(data)
-        until(lambda: run.state()["viewers"] >= 6)
+        until(lambda: run.state()["viewers"] >= 6 and run.state()["frames"])
         assert run.wait(signal.SIGTERM) == 0
         assert "Traceback" not in "".join(run.errors)
 
