@@ -74,6 +74,12 @@ def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
         return
     number = _received.pop() if _received else signal.SIGINT
+    handler = signal.getsignal(number)
+
+    def deliver(*_: object) -> None:
+        if signal.getsignal(number) is handler:  # else what it should interrupt has ended
+            signal.raise_signal(number)
+
     # a little later, when the finalizer has ended; by the system, as a timer of Python's would need a thread
-    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
+    signal.signal(signal.SIGALRM, deliver)
     signal.setitimer(signal.ITIMER_REAL, 0.01)

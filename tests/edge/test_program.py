@@ -223,6 +223,25 @@ except {error}:
     assert (done.returncode, done.stdout, done.stderr) == (0, "unwound\n", "")
 
 
+@pytest.mark.parametrize("after", ["signal.SIG_DFL", "interrupts._exit"])
+def test_a_signal_in_a_finalizer_ends_nothing_that_has_ended_meanwhile(after: str) -> None:
+    """As a run does, whose handler has noted the signal before Python lost the exception."""
+    code = f"""
+def note(number, at):
+    raise KeyboardInterrupt
+signal.signal(signal.SIGINT, note)
+class Closing:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+Closing()
+signal.signal(signal.SIGINT, {after})
+time.sleep(0.2)
+print("ended by itself")
+"""
+    done = python(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended by itself\n", "")
+
+
 def test_the_third_signal_ends_what_does_not_end() -> None:
     code = """
 for _ in range(5):
