@@ -63,7 +63,7 @@ def checked_picture(picture: Any) -> Any:
 
 
 def _advice(picture: NDArray[Any]) -> str:
-    """What makes a picture of a wrong array, as far as the array tells."""
+    """Advice for an array that is no picture: how to make one of it, as far as its dtype and shape show."""
     if not picture.size:
         return "; it is empty"
     if picture.ndim == 4:

@@ -23,7 +23,7 @@ WATCHDOG_SECONDS = 30
 STOPPED = 143
 """Exit code where SIGTERM comes before the source is open; afterwards it is 0."""
 
-HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # nosec B108: nothing is written there
+HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # nothing is written there: # nosec B108
 """Folders that ProtectHome= and PrivateTmp= replace by empty ones."""
 
 DEVICES = ("char-video4linux", "char-media", "char-dma_heap", "/dev/vcio", "/dev/vcio_gencmd", "/dev/vchiq")

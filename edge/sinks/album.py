@@ -28,7 +28,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 MARK = _chunk(b"tEXt", b"Software\0fer-edge")
-"""What tells an annotated picture, which may be replaced, from anybody's own."""
+"""Marks an annotated picture of ours, which may be replaced; other pictures never are."""
 
 
 class Album:

@@ -21,7 +21,7 @@ STDOUT = "-"
 
 
 def file_keys(path: Path | str) -> set[FileKey]:
-    """What tells whether two paths are one file: also through links, `..` and other spellings.
+    """Keys that identify a file under any of its paths: also through links, `..` and other spellings.
 
     Args:
         path: A path, or - for stdout.
