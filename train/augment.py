@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.preprocess import FACE_SIZE, normalize, stretch_contrast
+from fer_edge.train.camera_corruptions import corrupt
 from fer_edge.train.recipes import Recipe
 
 
@@ -14,7 +15,8 @@ def augment(faces: NDArray[np.uint8], size: int, recipe: Recipe, rng: np.random.
     """Augment faces at random.
 
     Flip, rotation, zoom, shift and upscaling are one affine warp, so that the picture is interpolated once; with all of
-    them off it equals `preprocess.network_input` to the resampler's rounding.
+    them off it equals `preprocess.network_input` to the resampler's rounding. A share of the faces is corrupted as by a
+    camera first (`camera_corruptions`), the others stay clean.
 
     Args:
         faces: (N, 48, 48) uint8 gray.
@@ -28,11 +30,13 @@ def augment(faces: NDArray[np.uint8], size: int, recipe: Recipe, rng: np.random.
     views = np.empty((len(faces), size, size), np.uint8)
     for view, face in zip(views, faces, strict=True):
         matrix = _matrix(size, recipe, rng)
-        stretched = stretch_contrast(face)
-        noisy = _add_noise(stretched, recipe, rng) if recipe.noise else stretched
+        corrupted = recipe.corruption > 0 and rng.random() < recipe.corruption
+        stretched = stretch_contrast(corrupt(face, rng) if corrupted else face)
+        noisy = _add_noise(stretched, recipe, rng) if recipe.noise and not corrupted else stretched
         cv2.warpAffine(noisy, matrix, (size, size), dst=view, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        _change_light(view, recipe, rng)
-        _erase(view, recipe, rng)
+        if not corrupted:
+            _change_light(view, recipe, rng)
+            _erase(view, recipe, rng)
     return normalize(views)
 
 

@@ -111,6 +111,13 @@ class Recipe:
     gamma: float = _field(0.0, "Largest change of the logarithm of gamma, either way.", 0, 5, metavar="LOG")
     noise: float = _field(0.0, "Largest standard deviation of Gaussian noise, gray levels.", 0, 255, metavar="LEVELS")
     erase: float = _field(0.0, "Probability of random erasing.", 0, 1, metavar="PROBABILITY")
+    corruption: float = _field(
+        0.0,
+        "Share of the faces that are corrupted as by a camera: small, blurred, noisy, dark, compressed, covered, tilted.",
+        0,
+        1,
+        metavar="SHARE",
+    )
     mixup: float = _field(
         0.0, "Mixup's alpha, of the Beta distribution of the mixing ratio; 0 turns it off.", 0, metavar="ALPHA"
     )
@@ -188,6 +195,20 @@ RECIPES = {
     ),
     # a second run from the weights of a first one (--weights models/float/NAME.npz): all layers, one more cosine
     "continue": Recipe(name="continue", seed=2, warmup_epochs=0, top_epochs=0, full_epochs=6, full_rate=6e-4),
+    # robust to cameras: half of the faces corrupted, all learned from teachers that saw the plain picture (--teacher)
+    "robust": Recipe(
+        name="robust",
+        seed=3,
+        warmup_epochs=0,
+        top_epochs=0,
+        full_epochs=7,
+        full_rate=5e-4,
+        label_smoothing=0.05,
+        gamma=0.2,
+        noise=6.0,
+        corruption=0.5,
+        keep="loss",
+    ),
 }
 
 _TEACHER = {
