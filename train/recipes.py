@@ -113,7 +113,7 @@ class Recipe:
     erase: float = _field(0.0, "Probability of random erasing.", 0, 1, metavar="PROBABILITY")
     corruption: float = _field(
         0.0,
-        "Share of the faces that are corrupted as by a camera: small, blurred, noisy, dark, compressed, covered, tilted.",
+        "Share of faces corrupted as by a camera: small, blurred, noisy, dark, compressed, covered or tilted.",
         0,
         1,
         metavar="SHARE",
