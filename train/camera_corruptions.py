@@ -1,9 +1,10 @@
 """Corruptions that a camera and its surroundings add to a face, in the order in which they arise, for training.
 
-Something covers the face; the crop is tilted and off centre; the face is small, out of focus or moving; the sensor adds
-shot and read noise, more of it in low light; exposure and tone curve are off; the picture is compressed. Every step is
-the physical one (blur and noise act on the pixels that the camera has, JPEG on its own 8x8 blocks, wherever the face
-lies in them), so that combinations look as they do on a device. Strengths are drawn anew for each face.
+Something covers the face; the crop is tilted and off centre; the lens is out of focus; the face moves; few pixels see
+it; the sensor adds shot and read noise, in low light much of it; exposure and tone curve are wrong; the picture is
+compressed; and the crop is enlarged to 48 px. What comes after the sampling acts on the pixels that the camera has: a
+face of 16 px has noise and JPEG blocks of that size. Gray levels are taken as linear in light, as ImageNet-C takes
+them (Hendrycks and Dietterich 2019, arXiv:1903.12261). Strengths are drawn anew for each face.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.preprocess import FACE_SIZE, shrink
+from fer_edge.train.occlusions import occlude
 
 Gray = NDArray[np.uint8]
 Corruption = Callable[[Gray, np.random.Generator], Gray]
@@ -22,8 +24,29 @@ Corruption = Callable[[Gray, np.random.Generator], Gray]
 HOW_MANY = (0.5, 0.35, 0.15)
 """Probabilities that a corrupted face has one, two or three corruptions: all at once, hardly a face would be left."""
 
-SMALLEST_FACE, LARGEST_SMALL_FACE = 13, 40
-"""Sides of small faces, pixels; the default detector finds none below 16."""
+SIDES = (13, 40)
+"""Sides of small faces, pixels: below the 16 of the smallest faces that the default detector finds, for a margin."""
+
+COMPANIONS = 0.3
+"""Probability of noise, and of compression, on a small face besides the corruptions drawn: it is seldom only small."""
+
+SMALL_FACE_NOISE = 0.4
+"""Factor of the noise on small faces, which have no pixels to average it away."""
+
+TILT = 50.0
+"""Largest tilt of a crop, degrees either way: of a face whose eyes were not found, or not where they are."""
+
+DEFOCUS = (0.4, 2.2)
+"""Standard deviation of the blur of a lens, pixels."""
+
+MOTION = (2.0, 10.0)
+"""Length of the path that a face moves along during the exposure, pixels."""
+
+LIGHT = (0.02, 0.5)
+"""Share of the light that is left in low light."""
+
+QUALITY = (6, 60)
+"""JPEG quality."""
 
 
 def corrupt(face: Gray, rng: np.random.Generator) -> Gray:
@@ -36,128 +59,127 @@ def corrupt(face: Gray, rng: np.random.Generator) -> Gray:
     Returns:
         (48, 48) uint8 gray, as the device's crop would return it.
     """
-    chosen = rng.choice(len(STEPS), 1 + rng.choice(len(HOW_MANY), p=HOW_MANY), replace=False, p=_SHARES)
-    for index in sorted(chosen):
-        face = STEPS[index][0](face, rng)
-    return face
+    count = 1 + rng.choice(len(HOW_MANY), p=HOW_MANY)
+    chosen = {STEPS[index][0] for index in rng.choice(len(STEPS), count, replace=False, p=_SHARES)}
+    if downscale in chosen:
+        chosen |= {step for step in (add_noise, compress) if rng.random() < COMPANIONS}
+    for step, _ in STEPS:
+        if step in chosen:
+            face = step(face, rng)
+    return shrink(face)
 
 
-def _occlude(face: Gray, rng: np.random.Generator) -> Gray:
-    """A mask over mouth and nose, glasses over the eyes, a hand from a side, or a block anywhere."""
-    occluded = face.copy()
-    gray = int(rng.integers(0, 256)) if rng.random() < 0.6 else 0
-    shape = rng.choice(4, p=(0.2, 0.15, 0.25, 0.4))
-    (_mask, _glasses, _hand, _block)[shape](occluded, gray, rng)
-    return occluded
-
-
-def _mask(face: Gray, gray: int, rng: np.random.Generator) -> None:
-    """A medical mask: from the middle of the nose to below the chin, narrower there."""
-    top, inset = rng.uniform(0.5, 0.65) * FACE_SIZE, rng.uniform(0.05, 0.2) * FACE_SIZE
-    left, right = inset, FACE_SIZE - inset
-    corners = [(left, top), (FACE_SIZE / 2, top - rng.uniform(0, 5)), (right, top)]
-    corners += [(right - 4, FACE_SIZE), (left + 4, FACE_SIZE)]
-    cv2.fillPoly(face, [np.asarray(corners, np.int32)], gray)
-
-
-def _glasses(face: Gray, gray: int, rng: np.random.Generator) -> None:
-    """Sunglasses: two ellipses at the eyes, and the bridge."""
-    height, half = rng.uniform(0.3, 0.42) * FACE_SIZE, rng.uniform(0.17, 0.24) * FACE_SIZE
-    axes = (round(rng.uniform(0.11, 0.17) * FACE_SIZE), round(rng.uniform(0.07, 0.13) * FACE_SIZE))
-    centres = [(round(FACE_SIZE / 2 + sign * half), round(height)) for sign in (-1, 1)]
-    for centre in centres:
-        cv2.ellipse(face, centre, axes, 0, 0, 360, gray, -1)
-    cv2.line(face, *centres, gray, 2)
-
-
-def _hand(face: Gray, gray: int, rng: np.random.Generator) -> None:
-    """A hand, hair or a cup: an ellipse that reaches in from the border, as bright as skin or anything else."""
-    angle = rng.uniform(0, 2 * np.pi)
-    reach = rng.uniform(0.28, 0.5) * FACE_SIZE
-    centre = FACE_SIZE / 2 + reach * np.array([np.cos(angle), np.sin(angle)])
-    axes = [round(float(each)) for each in rng.uniform(0.12, 0.3, 2) * FACE_SIZE]
-    tone = int(face.mean()) if rng.random() < 0.5 else gray
-    cv2.ellipse(face, [round(float(each)) for each in centre], axes, np.rad2deg(angle), 0, 360, tone, -1)
-
-
-def _block(face: Gray, gray: int, rng: np.random.Generator) -> None:
-    """A rectangle of 3 to 30 % of the area."""
-    area, aspect = rng.uniform(0.03, 0.3) * FACE_SIZE**2, np.exp(rng.uniform(-0.5, 0.5))
-    height, width = (min(FACE_SIZE, round(float(side))) for side in (np.sqrt(area * aspect), np.sqrt(area / aspect)))
-    top, left = rng.integers(0, FACE_SIZE - height + 1), rng.integers(0, FACE_SIZE - width + 1)
-    face[top : top + height, left : left + width] = gray
-
-
-def _crop(face: Gray, rng: np.random.Generator) -> Gray:
-    """A crop that is tilted, off centre, too near or too far."""
+def misalign(face: Gray, rng: np.random.Generator) -> Gray:
+    """A crop that is tilted, up to 1.22 times too near or too far, and off centre by 4 % (standard deviation)."""
     centre = (FACE_SIZE - 1) / 2
-    angle = rng.uniform(-50, 50)
-    matrix = cv2.getRotationMatrix2D((centre, centre), angle, np.exp(rng.uniform(-0.2, 0.2)))
-    matrix[:, 2] += rng.normal(0, 0.04, 2) * FACE_SIZE
+    matrix = cv2.getRotationMatrix2D((centre, centre), rng.uniform(-TILT, TILT), np.exp(rng.uniform(-0.2, 0.2)))
+    matrix[:, 2] = matrix[:, 2] + rng.normal(0, 0.04, 2) * FACE_SIZE
     size = (FACE_SIZE, FACE_SIZE)
     return np.asarray(cv2.warpAffine(face, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _defocus(face: Gray, rng: np.random.Generator) -> Gray:
-    """A lens out of focus: a Gaussian or a disk."""
-    deviation = rng.uniform(0.4, 2.2)
+def defocus(face: Gray, rng: np.random.Generator) -> Gray:
+    """A lens out of focus: a Gaussian, or the disk of an open aperture."""
+    deviation = rng.uniform(*DEFOCUS)
     if rng.random() < 0.6:
         return np.asarray(cv2.GaussianBlur(face, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE), np.uint8)
-    radius = 2 * deviation  # a disk's standard deviation is half its radius
+    return _filtered(face, disk_kernel(deviation))
+
+
+def disk_kernel(deviation: float) -> NDArray[np.float32]:
+    """A disk, antialiased at its edge.
+
+    Args:
+        deviation: Its standard deviation along each axis, pixels: half the radius.
+
+    Returns:
+        (K, K) float32 with sum 1, K odd.
+    """
+    radius = 2 * deviation
     offsets = np.arange(-int(np.ceil(radius)), int(np.ceil(radius)) + 1)
     distance = np.hypot(*np.meshgrid(offsets, offsets))
-    return _filtered(face, np.clip(radius + 0.5 - distance, 0, 1))
+    kernel = np.clip(radius + 0.5 - distance, 0, 1)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
-def _move(face: Gray, rng: np.random.Generator) -> Gray:
-    """Motion during the exposure: a line of 2 to 10 pixels in any direction."""
-    length, angle = rng.uniform(2, 10), rng.uniform(0, np.pi)
+def move(face: Gray, rng: np.random.Generator) -> Gray:
+    """Motion blur: a straight path of MOTION in any direction."""
+    return _filtered(face, line_kernel(rng.uniform(*MOTION), rng.uniform(0, np.pi)))
+
+
+def line_kernel(length: float, angle: float) -> NDArray[np.float32]:
+    """A straight line about the centre, of points two to a pixel or closer, each shared among the pixels around it.
+
+    Args:
+        length: Length of the line, pixels.
+        angle: Its direction, radians from the x axis.
+
+    Returns:
+        (K, K) float32 with sum 1, K odd.
+    """
     half = int(np.ceil(length / 2))
-    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
-    for along in np.linspace(-length / 2, length / 2, 4 * half + 1):
-        x, y = half + along * np.cos(angle), half + along * np.sin(angle)
-        column, row = int(np.floor(x)), int(np.floor(y))
-        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
-            if 0 <= column + dx <= 2 * half and 0 <= row + dy <= 2 * half:
-                kernel[row + dy, column + dx] += (1 - abs(x - column - dx)) * (1 - abs(y - row - dy))
-    return _filtered(face, kernel)
+    along = np.linspace(-length / 2, length / 2, 4 * half + 1)
+    offsets = np.arange(-half, half + 1)
+    # (points, K): the share of each point that a column or a row has
+    columns, rows = (
+        np.maximum(0, 1 - np.abs(position[:, None] - offsets))
+        for position in (along * np.cos(angle), along * np.sin(angle))
+    )
+    kernel = rows.T @ columns
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
-def _filtered(face: Gray, kernel: NDArray[np.floating]) -> Gray:
-    kernel = np.asarray(kernel / kernel.sum(), np.float32)
+def _filtered(face: Gray, kernel: NDArray[np.float32]) -> Gray:
     return np.asarray(cv2.filter2D(face, -1, kernel, borderType=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _small(face: Gray, rng: np.random.Generator) -> Gray:
-    """A face of few pixels: averaged over areas, as a far camera does, and enlarged bilinearly, as the crop does."""
-    side = round(float(np.exp(rng.uniform(np.log(SMALLEST_FACE), np.log(LARGEST_SMALL_FACE)))))
-    small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
-    if rng.random() < 0.3:  # it was sensed or compressed at this size
-        small = _noise(np.asarray(small, np.uint8), rng, 0.4)
-    if rng.random() < 0.3:
-        small = _compress(np.asarray(small, np.uint8), rng)
-    return np.asarray(cv2.resize(small, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_LINEAR), np.uint8)
+def downscale(face: Gray, rng: np.random.Generator) -> Gray:
+    """A face of few pixels, (S, S) with S in SIDES, evenly in its logarithm; each pixel averages its area."""
+    return shrink(face, round(_log_uniform(SIDES, rng)))
 
 
-def _noise(face: Gray, rng: np.random.Generator, strength: float = 1.0) -> Gray:
-    """Read noise, the same everywhere, and shot noise, whose variance grows with the light."""
+def add_noise(face: Gray, rng: np.random.Generator) -> Gray:
+    """Read noise of 2 to 40 gray levels everywhere, and often shot noise, whose variance grows with the light."""
+    strength = 1.0 if len(face) == FACE_SIZE else SMALL_FACE_NOISE
     read, shot = strength * (2 + 38 * rng.random() ** 1.5), strength * rng.uniform(0, 25) * (rng.random() < 0.5)
+    return noisy(face, read, shot, rng)
+
+
+def noisy(face: Gray, read: float, shot: float, rng: np.random.Generator) -> Gray:
+    """The face with noise of a sensor.
+
+    Args:
+        face: (S, S) uint8 gray.
+        read: Standard deviation of the read noise, gray levels.
+        shot: Standard deviation of the shot noise at gray level 128, gray levels; its variance is proportional to
+            the gray level.
+        rng: Source of the random numbers.
+
+    Returns:
+        (S, S) uint8.
+    """
     deviation = np.sqrt(read**2 + shot**2 * face / np.float32(128))
     return _bytes(face + deviation * rng.standard_normal(face.shape, np.float32))
 
 
-def _low_light(face: Gray, rng: np.random.Generator) -> Gray:
-    """A fiftieth to a half of the light, of which the camera's gain restores a part: few electrons, coarse steps."""
-    light = np.exp(rng.uniform(np.log(0.02), np.log(0.5)))
-    electrons = face * np.float32(light * rng.uniform(3, 30))  # a full well of 765 to 7,650
+def dim(face: Gray, rng: np.random.Generator) -> Gray:
+    """Low light: a share LIGHT of the electrons, with their shot noise and the sensor's read noise, and a gain.
+
+    With all the light a pixel would hold 3 to 30 electrons per gray level, a full well of 765 to 7,650 as of small
+    sensors at a high ISO; read noise is 1 to 6 electrons. The gain restores the mean brightness wholly, in part, or not
+    at all.
+    """
+    light = _log_uniform(LIGHT, rng)
+    electrons = face * np.float32(light * rng.uniform(3, 30))
     read = rng.uniform(1, 6)
+    # Poisson's distribution of so many electrons is close to the normal one
     sensed = electrons + np.sqrt(electrons + read**2) * rng.standard_normal(face.shape, np.float32)
-    level = face.mean() * light ** rng.uniform(0, 1)
-    return _bytes(sensed * (level / max(1.0, float(electrons.mean()))))
+    brightness = face.mean() * light ** rng.uniform(0, 1)
+    return _bytes(sensed * (brightness / max(1.0, float(electrons.mean()))))
 
 
-def _expose(face: Gray, rng: np.random.Generator) -> Gray:
-    """Wrong exposure, gamma, haze or brightness."""
+def expose(face: Gray, rng: np.random.Generator) -> Gray:
+    """A wrong tone curve (gamma of 0.25 to 4), a wrong exposure (0.4 to 1.6), or haze with a shift of brightness."""
     kind = rng.choice(3)
     values = np.arange(256, dtype=np.float64)
     if kind == 0:
@@ -165,18 +187,23 @@ def _expose(face: Gray, rng: np.random.Generator) -> Gray:
     elif kind == 1:
         curve = values * np.exp(rng.uniform(-0.9, 0.5))
     else:
-        share = rng.uniform(0.3, 1)
-        curve = face.mean() + (values - face.mean()) * share + rng.uniform(-100, 100)
+        contrast = rng.uniform(0.3, 1)
+        curve = face.mean() + (values - face.mean()) * contrast + rng.uniform(-100, 100)
     return np.asarray(cv2.LUT(face, _bytes(curve)), np.uint8)
 
 
-def _compress(face: Gray, rng: np.random.Generator) -> Gray:
-    """JPEG of quality 6 to 60, the face anywhere in the codec's grid of blocks."""
+def compress(face: Gray, rng: np.random.Generator) -> Gray:
+    """JPEG of a quality in QUALITY, evenly in its logarithm, the face anywhere in the codec's grid of 8x8 blocks."""
     top, left = (int(each) for each in rng.integers(0, 8, 2))
     padded = cv2.copyMakeBorder(face, top, 0, left, 0, cv2.BORDER_REPLICATE)
-    quality = round(float(np.exp(rng.uniform(np.log(6), np.log(60)))))
-    _, encoded = cv2.imencode(".jpg", padded, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)[top:, left:], np.uint8)
+    _, encoded = cv2.imencode(".jpg", padded, [cv2.IMWRITE_JPEG_QUALITY, round(_log_uniform(QUALITY, rng))])
+    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
+    return decoded[top:, left:]
+
+
+def _log_uniform(limits: tuple[float, float], rng: np.random.Generator) -> float:
+    """A random number between the limits, evenly distributed in its logarithm."""
+    return float(np.exp(rng.uniform(*np.log(limits))))
 
 
 def _bytes(values: NDArray[np.floating]) -> Gray:
@@ -184,16 +211,16 @@ def _bytes(values: NDArray[np.floating]) -> Gray:
 
 
 STEPS: tuple[tuple[Corruption, float], ...] = (
-    (_occlude, 0.16),
-    (_crop, 0.12),
-    (_small, 0.17),
-    (_defocus, 0.13),
-    (_move, 0.12),
-    (_noise, 0.12),
-    (_low_light, 0.05),
-    (_expose, 0.05),
-    (_compress, 0.08),
+    (occlude, 0.16),
+    (misalign, 0.12),
+    (defocus, 0.13),
+    (move, 0.12),
+    (downscale, 0.17),
+    (add_noise, 0.12),
+    (dim, 0.05),
+    (expose, 0.05),
+    (compress, 0.08),
 )
-"""The steps in the camera's order, each with its share of the corruptions."""
+"""The steps in the camera's order, each with its probability as the only corruption."""
 
 _SHARES = [share for _, share in STEPS]
