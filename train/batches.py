@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.preprocess import network_input
 from fer_edge.train.augment import augment
+from fer_edge.train.consistency import paired_views
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.training_targets import Batch, TrainingSet, mixup
 
@@ -20,19 +21,31 @@ BATCH_NORM_BATCHES = 32
 
 
 def steps_per_epoch(training_set: TrainingSet, recipe: Recipe) -> int:
-    """Whole batches in the training set, at least 1."""
-    return max(1, len(training_set) // recipe.batch_size)
+    """Steps in which every face is seen, but for those left over from the last whole batch; at least 1."""
+    return max(1, len(training_set) // _faces_per_step(recipe))
+
+
+def _faces_per_step(recipe: Recipe) -> int:
+    """Faces in a batch, which with consistency has two views of each."""
+    return recipe.batch_size // 2 if recipe.consistency else recipe.batch_size
 
 
 def augmented_batches(training_set: TrainingSet, size: int, recipe: Recipe, epoch: int) -> Iterator[Batch]:
-    """The batches of an epoch with views of `size` pixels; the same for the same seed and epoch."""
+    """The batches of an epoch with views of `size` pixels; the same for the same seed and epoch.
+
+    With consistency the first half of a batch are clean views and the second half corrupted ones of the same faces.
+    """
     order = np.random.default_rng([recipe.seed, epoch]).permutation(len(training_set))
-    steps = steps_per_epoch(training_set, recipe)
+    steps, count = steps_per_epoch(training_set, recipe), _faces_per_step(recipe)
 
     def make(step: int) -> Batch:
         rng = np.random.default_rng([recipe.seed, epoch, step])
-        indices = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        views = augment(training_set.faces[indices], size, recipe, rng)
+        indices = order[step * count : (step + 1) * count]
+        if recipe.consistency:
+            views = paired_views(training_set.faces[indices], size, recipe, rng)
+            indices = np.tile(indices, 2)
+        else:
+            views = augment(training_set.faces[indices], size, recipe, rng)
         batch = Batch(views, training_set.targets[indices], training_set.weights[indices])
         return mixup(batch, recipe.mixup, rng) if recipe.mixup else batch
 

@@ -26,7 +26,7 @@ def compile_model(model: Any, recipe: Recipe, phase: Phase, distillation: bool) 
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer,
-        training_targets.distillation_loss(recipe, distillation),
+        training_targets.training_loss(recipe, distillation),
         metrics=[training_targets.accuracy],
         # XLA compiles for minutes on a CPU and gains nothing there
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",

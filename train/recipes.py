@@ -118,6 +118,13 @@ class Recipe:
         1,
         metavar="SHARE",
     )
+    consistency: float = _field(
+        0.0,
+        "Weight of the divergence of the prediction on a corrupted view of a face from that on a clean view; a batch "
+        "has both views, and an epoch twice as many batches. 0 turns it off.",
+        0,
+        metavar="WEIGHT",
+    )
     mixup: float = _field(
         0.0, "Mixup's alpha, of the Beta distribution of the mixing ratio; 0 turns it off.", 0, metavar="ALPHA"
     )
@@ -256,9 +263,29 @@ def make_recipe(name: str, network: str, **overrides: object) -> Recipe:
         raise DataError(
             f"recipe field fold is {recipe.fold}; expected 0 to {recipe.folds - 1}, with {recipe.folds} folds"
         )
+    if recipe.consistency:
+        _check_consistency(recipe)
     if not recipe.phases():
         raise DataError("the recipe has no epochs; expected at least one phase with epochs")
     return recipe
+
+
+def _check_consistency(recipe: Recipe) -> None:
+    """DataError where batches cannot be made of clean and corrupted views of the same faces."""
+    if not 0 < recipe.corruption <= 0.5:
+        raise DataError(
+            f"recipe field corruption is {recipe.corruption}; expected above 0 and at most 0.5 with consistency, for "
+            "which half of the views are clean"
+        )
+    if recipe.batch_size % 2:
+        raise DataError(
+            f"recipe field batch_size is {recipe.batch_size}; expected an even number with consistency, for two views "
+            "of each face"
+        )
+    if recipe.mixup:
+        raise DataError(
+            f"recipe field mixup is {recipe.mixup}; expected 0 with consistency, whose two views show the same face"
+        )
 
 
 def _check_value(recipe: Recipe, field: str, info: OptionInfo) -> None:

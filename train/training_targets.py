@@ -1,4 +1,4 @@
-"""Training targets and the loss: smoothed labels, optionally with FER+'s votes, and teachers' probabilities.
+"""Training targets and the loss: smoothed labels, optionally with FER+'s votes, teachers' probabilities, consistency.
 
 The loss takes one row of targets per face, (15,): seven target probabilities, seven teacher probabilities at the
 distillation temperature, and the label. Mixup mixes rows like the pictures that they belong to.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.consistency import view_divergence
 from fer_edge.train.data.splits import Split
 from fer_edge.train.recipes import Recipe
 
@@ -120,6 +121,21 @@ def target_rows(
     targets = (1 - recipe.label_smoothing) * targets + recipe.label_smoothing / CLASSES
     teacher_probabilities = targets if teacher is None else softmax(teacher / recipe.teacher_temperature)
     return np.concatenate([targets, teacher_probabilities, labels[:, None]], axis=1).astype(np.float32)
+
+
+def training_loss(recipe: Recipe, distillation: bool) -> Callable[[Any, Any], Any]:
+    """A Keras loss: (B, 15) rows and (B, 7) logits to a loss per view.
+
+    It is that of labels and teachers and, with consistency, the weighted divergence of corrupted from clean views.
+    """
+    supervised, weight = distillation_loss(recipe, distillation), recipe.consistency
+    if not weight:
+        return supervised
+
+    def loss(y: Any, logits: Any) -> Any:
+        return supervised(y, logits) + weight * view_divergence(logits)
+
+    return loss
 
 
 def distillation_loss(recipe: Recipe, distillation: bool) -> Callable[[Any, Any], Any]:

@@ -78,6 +78,21 @@ def test_a_run_killed_within_a_phase_resumes_to_the_same_result(data: Dataset, t
     assert all(np.array_equal(*pair) for pair in zip(whole.get_weights(), resumed.get_weights(), strict=True))
 
 
+def test_a_run_with_consistency_resumes_and_has_twice_the_steps(data: Dataset, tmp_path: Path) -> None:
+    recipe = replace(QUICK, full_epochs=2, corruption=0.5, consistency=1.0)
+
+    def kill(line: str) -> None:
+        if line.startswith("epoch 2"):
+            raise Killed
+
+    _, state = fit(data, recipe, tmp_path / "whole")
+    with logged(also=kill), pytest.raises(Killed):
+        fit(data, recipe, tmp_path / "killed")
+    _, again = fit(data, recipe, tmp_path / "killed", resume=True)
+    assert [row["loss"] for row in again.history] == [row["loss"] for row in state.history]
+    assert state.step == 2 * 2 * len(data.split("train")) // recipe.batch_size
+
+
 @pytest.fixture
 def epochs(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
     """Each epoch's weights by layer, as they are validated; the second epoch has the highest accuracy, the third the

@@ -77,6 +77,15 @@ def test_recipes_have_their_phases_and_refuse_unknown_values() -> None:
         make_recipe("best", "mobilenet_v2", warmup_epochs=0, small_epochs=0, top_epochs=0, full_epochs=0)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("corruption", 0.0), ("corruption", 0.6), ("batch_size", 63), ("mixup", 0.2)]
+)
+def test_consistency_needs_two_views_of_each_face(field: str, value: float) -> None:
+    make_recipe("robust", "mobilenet_v2", consistency=1.0)
+    with pytest.raises(DataError, match=f"recipe field {field} is {value}; expected .* with consistency"):
+        make_recipe("robust", "mobilenet_v2", **{"consistency": 1.0, field: value})
+
+
 def test_class_weights_leave_the_mean_at_one(synthetic_csv: Path) -> None:
     train = load(synthetic_csv).split("train")
     for kind in ("none", "sqrt", "balanced"):
