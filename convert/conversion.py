@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.convert.calibration_faces import calibration_faces
 from fer_edge.convert.checkpoint import Checkpoint
 from fer_edge.convert.evaluator import PACKAGES, Evaluator, open_evaluator
 from fer_edge.convert.finetune import finetune
@@ -24,7 +25,7 @@ from fer_edge.convert.tflite_export import export_float, export_int8, export_pos
 from fer_edge.edge.device.host_info import package_versions
 from fer_edge.edge.device.version import git_revision
 from fer_edge.edge.tflite.card import ModelCard, write_model
-from fer_edge.train.data.splits import Dataset, Split, fingerprint
+from fer_edge.train.data.splits import Dataset, fingerprint
 
 _logger = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ class _Job:
 
     @property
     def calibration(self) -> NDArray[np.uint8]:
-        """(N, 48, 48) uint8 training faces to calibrate on."""
-        return sample_faces(self.dataset.split("train"), self.conversion.calibration_samples, self.conversion.seed)
+        """(N, 48, 48) uint8 training faces to calibrate on, a share of them corrupted."""
+        return calibration_faces(self.dataset.split("train"), self.conversion)
 
 
 @dataclass(frozen=True)
@@ -81,21 +82,6 @@ def convert(
     evaluator = open_evaluator(network, dataset.split("val"), verification)
     job = _Job(as_exported(network, conversion), dataset, conversion, tuning, evaluator)
     return [_convert_kind(job, kind) for kind in conversion.kinds]
-
-
-def sample_faces(split: Split, count: int, seed: int) -> NDArray[np.uint8]:
-    """Draw a random sample of a split's faces.
-
-    Args:
-        split: The split to draw from.
-        count: The size of the sample; all faces where there are fewer.
-        seed: The random seed.
-
-    Returns:
-        (N, 48, 48) uint8 faces in the split's order.
-    """
-    order = np.random.default_rng(seed).permutation(len(split))[:count]
-    return split.faces[np.sort(order)]
 
 
 def as_exported(network: FloatNetwork, conversion: ConversionOptions) -> FloatNetwork:
@@ -160,7 +146,7 @@ def _quantize(job: _Job, faces: NDArray[np.uint8]) -> tuple[bytes, list[dict[str
     checkpoint = Checkpoint(job.network.companion("finetuned.npz"), job.network.sha256)
     if job.tuning.resume:
         checkpoint.restore(student)
-    history = finetune(student, teacher, job.dataset, job.tuning, checkpoint, job.conversion.seed)
+    history = finetune(student, teacher, job.dataset, job.tuning, checkpoint, job.conversion)
     _logger.info("exporting to TFLite (a minute or two)")
     return export_int8(student), history
 
@@ -178,7 +164,8 @@ def _conversion_record(
     record: dict[str, Any] = {"from": job.network.path.name, "kind": kind, "operators": operators, "bytes": size}
     if kind in ("int8", "ptq"):
         thresholds = {name: getattr(job.evaluator.options, name) for name in ("min_agreement", "max_drop")}
-        record |= {"calibration_samples": job.conversion.calibration_samples, "thresholds": thresholds}
+        sample = {name: getattr(job.conversion, name) for name in ("calibration_samples", "corruption")}
+        record |= sample | {"thresholds": thresholds}
     if kind == "int8":
         tuning = asdict(job.tuning)
         record |= {"resumed": tuning.pop("resume"), "tuning": tuning | {"seed": job.conversion.seed}}

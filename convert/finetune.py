@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from fer_edge.convert.checkpoint import Checkpoint
-from fer_edge.convert.options import TuningOptions
+from fer_edge.convert.options import ConversionOptions, TuningOptions
 from fer_edge.edge.errors import TrainingError
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.terminal import progress_bar
@@ -25,7 +26,7 @@ from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.recipes import Recipe
 
 AUGMENTATION = Recipe(name="gentle", rotation=6.0, zoom=0.06, shift=0.04, contrast=0.15, brightness=12.0, erase=0.0)
-"""Close to what the device sees: the ranges were measured on faces without augmentation, and do not move."""
+"""Close to what the device sees: the ranges were measured on faces without it, and do not move."""
 
 RAMP_STEPS = 50
 """Steps over which the learning rate rises: at first Adam's second moments are noise."""
@@ -34,7 +35,12 @@ _logger = logging.getLogger(__name__)
 
 
 def finetune(
-    student: Any, teacher: Any, dataset: Dataset, tuning: TuningOptions, checkpoint: Checkpoint, seed: int
+    student: Any,
+    teacher: Any,
+    dataset: Dataset,
+    tuning: TuningOptions,
+    checkpoint: Checkpoint,
+    conversion: ConversionOptions,
 ) -> list[dict[str, float]]:
     """Train a fake-quantized network in place.
 
@@ -47,7 +53,7 @@ def finetune(
         dataset: Faces and labels of the splits train and val.
         tuning: How long and how to train.
         checkpoint: Where to keep the best weights.
-        seed: Random seed of shuffling and augmentation.
+        conversion: Random seed of shuffling and augmentation, and the share of faces that are corrupted.
 
     Returns:
         A row per epoch: `epoch`, `val_accuracy`, and from epoch 1 on `loss` and `seconds`.
@@ -59,6 +65,7 @@ def finetune(
     accuracy = _accuracy_function(student, dataset.split("val"))
     optimizer = tf_keras.optimizers.Adam(tuning.learning_rate)
     train_step = _train_step(student, teacher, optimizer, tuning)
+    seed, augmentation = conversion.seed, replace(AUGMENTATION, corruption=conversion.corruption)
     steps = max(1, len(train) // tuning.batch_size)
     steps = min(steps, tuning.steps_per_epoch or steps)
     rows = [{"epoch": 0.0, "val_accuracy": accuracy()}]
@@ -67,7 +74,7 @@ def finetune(
     for epoch in range(tuning.epochs):
         start = time.monotonic()
         rates = [_learning_rate(tuning, epoch * steps + step, steps * tuning.epochs) for step in range(steps)]
-        batches = _batches(train, student.input_shape[2:], tuning, seed, epoch, steps)
+        batches = _batches(train, student.input_shape[2:], tuning.batch_size, augmentation, [seed, epoch], steps)
         loss = _train_epoch(f"fine-tuning epoch {epoch + 1}", batches, rates, optimizer, train_step)
         row = {
             "epoch": float(epoch + 1),
@@ -167,19 +174,19 @@ def _accuracy_function(model: Any, split: Split, batch: int = 64) -> Callable[[]
 
 
 def _batches(
-    train: Split, shape: tuple[int, int], tuning: TuningOptions, seed: int, epoch: int, steps: int
+    train: Split, shape: tuple[int, int], batch_size: int, augmentation: Recipe, seed: list[int], steps: int
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """Shuffled, augmented batches, prefetched by one in a thread; the same for the same seed."""
     size, channels = shape
-    rng = np.random.default_rng([seed, epoch])
+    rng = np.random.default_rng(seed)
     order = rng.permutation(len(train))
-    chunks = [order[i * tuning.batch_size : (i + 1) * tuning.batch_size] for i in range(steps)]
+    chunks = [order[i * batch_size : (i + 1) * batch_size] for i in range(steps)]
     with ThreadPoolExecutor(1) as executor:
-        future = executor.submit(augment, train.faces[chunks[0]], size, AUGMENTATION, rng)
+        future = executor.submit(augment, train.faces[chunks[0]], size, augmentation, rng)
         for chunk, next_chunk in zip(chunks, [*chunks[1:], None], strict=True):
             views = future.result()
             if next_chunk is not None:
-                future = executor.submit(augment, train.faces[next_chunk], size, AUGMENTATION, rng)
+                future = executor.submit(augment, train.faces[next_chunk], size, augmentation, rng)
             yield views[..., :channels], train.labels[chunk]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fer_edge.convert.conversion import as_exported, sample_faces
+from fer_edge.convert.calibration_faces import calibration_faces
+from fer_edge.convert.conversion import as_exported
 from fer_edge.convert.evaluator import open_evaluator
 from fer_edge.convert.float_network import FloatNetwork
 from fer_edge.convert.options import ConversionOptions, VerificationOptions
@@ -43,7 +44,7 @@ def measure(
             f"like {network.path}"
         )
     evaluator = open_evaluator(network, dataset.split("val"), verification)
-    faces = sample_faces(dataset.split("train"), conversion.calibration_samples, conversion.seed)
+    faces = calibration_faces(dataset.split("train"), conversion)
     post_training = evaluator.post_training(as_exported(network, conversion).model, faces)
     accuracy, _ = evaluator.accuracy(model.stem, "int8", model.read_bytes(), post_training)
     card = replace(card, accuracy=accuracy)

@@ -28,6 +28,13 @@ class ConversionOptions:
     calibration_samples: int = option(
         512, "Training faces to calibrate ranges on.", metavar="N", minimum=1, maximum=1_000_000
     )
+    corruption: float = option(
+        0.3,
+        "Share of faces corrupted as by a camera, in calibration and fine-tuning.",
+        metavar="SHARE",
+        minimum=0,
+        maximum=1,
+    )
     seed: int = option(
         1,
         "Random seed of calibration sample, shuffling and augmentation.",

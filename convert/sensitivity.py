@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.convert.calibration_faces import calibration_faces, sample_faces
 from fer_edge.convert.checkpoint import Checkpoint
-from fer_edge.convert.conversion import as_exported, sample_faces
+from fer_edge.convert.conversion import as_exported
 from fer_edge.convert.fake_quantization import active_quantizers, quantizers
 from fer_edge.convert.float_network import FloatNetwork
 from fer_edge.convert.options import ConversionOptions
@@ -67,7 +68,7 @@ def report_sensitivity(
         ModelError: The network has a layer that cannot be quantized, or no fine-tuning of it is there.
     """
     model = as_exported(network, conversion).model
-    student, _ = prepare_student(model, sample_faces(train, conversion.calibration_samples, conversion.seed))
+    student, _ = prepare_student(model, calibration_faces(train, conversion))
     if finetuned:
         Checkpoint(network.companion("finetuned.npz"), network.sha256).restore(student)
     together, tensors = analyse_sensitivity(student, sample_faces(train, SAMPLES, conversion.seed + 1))

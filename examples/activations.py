@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.latency import noise
 from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.timing import timed
-from fer_edge.convert.conversion import sample_faces
+from fer_edge.convert.calibration_faces import sample_faces
 from fer_edge.convert.float_network import open_float_network
 from fer_edge.convert.runtimes import litert_logits
 from fer_edge.convert.tflite_export import export_post_training

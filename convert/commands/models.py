@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 ONNX_SAMPLES = 500
 """About how many faces of the val split an ONNX file is compared on."""
 
-PREPARATION = ("fold", "calibration_samples", "seed")
+PREPARATION = ("fold", "calibration_samples", "corruption", "seed")
 """The fields of `ConversionOptions` that prepare a network for quantization."""
 
 files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))

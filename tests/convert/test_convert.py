@@ -201,7 +201,7 @@ def test_a_fine_tuning_whose_loss_is_no_number_writes_nothing(tiny, fake, tmp_pa
     tuning, checkpoint = TuningOptions(epochs=2, batch_size=8), Checkpoint(tmp_path / "finetuned.npz", "0")
     before = fake.get_weights()
     with pytest.raises(TrainingError, match=r"^fine-tuning epoch 1, step 1 of 3: the loss is nan.*--learning-rate"):
-        finetune(fake, teacher, _data(tiny), tuning, checkpoint, 1)
+        finetune(fake, teacher, _data(tiny), tuning, checkpoint, ConversionOptions())
     assert not list(tmp_path.iterdir())
     fake.set_weights(before)
 
@@ -273,7 +273,7 @@ def test_nothing_is_fitted_to_the_split_that_verifies_it(tiny, tmp_path, monkeyp
     dark, light = (Split(np.full((6, 48, 48), shade, np.uint8), np.arange(6)) for shade in (10, 200))
     network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
     dataset = Dataset(Path("synthetic"), {"train": dark, "val": light})
-    options = ConversionOptions(tmp_path / "out", ptq=kind == "ptq", calibration_samples=4)
+    options = ConversionOptions(tmp_path / "out", ptq=kind == "ptq", calibration_samples=4, corruption=0)
     with pytest.raises(Enough):
         convert(network, dataset, options, TuningOptions(), VerificationOptions())
     assert (faces_of["ranges"] == 10).all() and len(faces_of["ranges"]) == 4
