@@ -1,4 +1,4 @@
-"""The exponential moving average (EMA) of the weights, and batch norm statistics that fit it."""
+"""The weights that are validated and saved: their exponential moving average (EMA), and batch norm's statistics."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from fer_edge.train.backend import keras
 
 
 @contextmanager
-def averaged_weights(model: Any, optimizer: Any, batches: Iterable[NDArray[np.float32]]) -> Iterator[None]:
-    """Inside the block the model has the EMA of its weights, where the optimizer keeps one.
+def final_weights(
+    model: Any, optimizer: Any, batches: Iterable[NDArray[np.float32]], batch_norm: str = "moving"
+) -> Iterator[None]:
+    """Inside the block the model has the weights of a device: the EMA, where the optimizer keeps one.
 
     Args:
         model: The Keras model.
         optimizer: Its optimizer.
-        batches: (B, S, S, 3) views from which batch norm's statistics are computed for the averaged weights.
+        batches: (B, S, S, 3) clean views from which batch norm's statistics are computed, for averaged weights and
+            where they are to be those of clean faces.
+        batch_norm: 'moving' for the moving averages of training, 'clean' for the statistics of the batches.
     """
-    if not optimizer.use_ema:
+    if not optimizer.use_ema and batch_norm == "moving":
         yield
         return
     current = model.get_weights()
-    optimizer.finalize_variable_values(model.trainable_variables)
-    for variable in model.trainable_variables:  # a copy: JAX would take the optimizer's own buffer away
-        variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
+    if optimizer.use_ema:
+        optimizer.finalize_variable_values(model.trainable_variables)
+        for variable in model.trainable_variables:  # a copy: JAX would take the optimizer's own buffer away
+            variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
     update_batch_norm(model, batches)
     try:
         yield
@@ -39,6 +44,7 @@ def update_batch_norm(model: Any, batches: Iterable[NDArray[np.float32]]) -> Non
     """Recompute batch norm's statistics as their mean over the batches.
 
     Averaged weights have none of their own: no batch ever ran through them (Izmailov et al. 2018, arXiv:1803.05407).
+    Those of a network that trains on corrupted faces too are of the mixture, which no device sees.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [norm.momentum for norm in norms]

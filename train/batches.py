@@ -17,7 +17,7 @@ from fer_edge.train.recipes import Recipe
 from fer_edge.train.training_targets import Batch, TrainingSet, mixup
 
 BATCH_NORM_BATCHES = 32
-"""Batches from which the batch norm statistics of averaged weights are computed."""
+"""Batches from which batch norm's statistics are computed, of averaged weights or for clean faces."""
 
 
 def steps_per_epoch(training_set: TrainingSet, recipe: Recipe) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import ModelError, TrainingError
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.train import architectures
-from fer_edge.train.averaging import averaged_weights
+from fer_edge.train.averaging import final_weights
 from fer_edge.train.backend import keras
 from fer_edge.train.batches import augmented_batches, plain_batches, steps_per_epoch
 from fer_edge.train.checkpoint import (
@@ -150,7 +150,8 @@ class _Trainer:
         """Train and validate one epoch, note it in the history, and keep its weights where they are the best."""
         start, state, recipe = time.monotonic(), self.state, self.run.recipe
         losses = self._run_steps(phase)
-        with averaged_weights(self.model, self.optimizer, plain_batches(self.faces, phase.size, recipe)):
+        batches = plain_batches(self.faces, phase.size, recipe)
+        with final_weights(self.model, self.optimizer, batches, recipe.batch_norm):
             row = validate(self.model, self.val)
             if not math.isfinite(row["val_loss"]):
                 raise _diverged(phase, state.epoch + 1, f"the validation loss is {row['val_loss']}")

@@ -136,6 +136,12 @@ class Recipe:
         0.99999,
         metavar="MOMENTUM",
     )
+    batch_norm: str = _field(
+        "moving",
+        "Batch norm's statistics in the weights that are validated and saved: the moving averages of training, or "
+        "those of clean faces (always with EMA).",
+        choices=("moving", "clean"),
+    )
     # what is learned besides the label
     votes_share: float = _field(0.3, "Share of FER+'s votes in the target, with --ferplus.", 0, 1, metavar="SHARE")
     teacher_share: float = _field(0.7, "Weight of the distillation loss, with --teacher.", 0, 1, metavar="WEIGHT")

@@ -17,7 +17,7 @@ from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.preprocess import network_input
 from fer_edge.train import training_targets as targets
-from fer_edge.train.averaging import averaged_weights
+from fer_edge.train.averaging import final_weights
 from fer_edge.train.data.loading import load
 from fer_edge.train.networks import open_logits
 from fer_edge.train.recipes import Recipe, make_recipe
@@ -142,7 +142,7 @@ def test_the_average_of_the_weights_is_validated() -> None:
         now = model.get_weights()[0]
         mean = now if mean is None else (mean + now) / 2
     before = model.get_weights()
-    with averaged_weights(model, optimizer, inputs):
+    with final_weights(model, optimizer, inputs):
         assert np.allclose(model.get_weights()[0], mean, atol=1e-6)
         products = inputs @ mean  # (batches, faces, 2)
         statistics = [products.mean(axis=1).mean(axis=0), products.var(axis=1).mean(axis=0)]

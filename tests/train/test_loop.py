@@ -16,12 +16,14 @@ from logs import logged
 
 from fer_edge.edge.errors import DataError, ModelError, SinkError, TrainingError
 from fer_edge.train import architectures, loop, optimization
+from fer_edge.train.averaging import update_batch_norm
+from fer_edge.train.batches import plain_batches
 from fer_edge.train.checkpoint import CHECKPOINT, TrainingState, read_checkpoint, run_identity
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Dataset
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.training_run import TrainingRun
-from fer_edge.train.training_targets import SoftTargets
+from fer_edge.train.training_targets import SoftTargets, training_set
 
 pytestmark = pytest.mark.tensorflow
 
@@ -91,6 +93,26 @@ def test_a_run_with_consistency_resumes_and_has_twice_the_steps(data: Dataset, t
     _, again = fit(data, recipe, tmp_path / "killed", resume=True)
     assert [row["loss"] for row in again.history] == [row["loss"] for row in state.history]
     assert state.step == 2 * 2 * len(data.split("train")) // recipe.batch_size
+
+
+def test_batch_norm_of_clean_faces_is_saved_and_leaves_the_training_as_it_is(data: Dataset, tmp_path: Path) -> None:
+    """Only the statistics differ; those saved are what clean faces give, to Bessel's correction of the fused kernel, of
+    28 faces with 5x5 pixels each."""
+    recipe = replace(QUICK, full_epochs=1, corruption=1.0)
+    moving, state = fit(data, recipe, tmp_path / "moving")
+    clean, other = fit(data, replace(recipe, batch_norm="clean"), tmp_path / "clean")
+    assert [row["loss"] for row in other.history] == [row["loss"] for row in state.history]
+    trained, statistics = "trainable_variables", "non_trainable_variables"
+    assert all(np.array_equal(*pair) for pair in values(moving, clean, trained))
+    assert not any(np.allclose(*pair, rtol=0.1) for pair in values(moving, clean, statistics))
+    update_batch_norm(moving, plain_batches(training_set(data.split("train"), recipe, SoftTargets()), SIZE, recipe))
+    assert all(np.allclose(*pair, rtol=2 / (28 * 5 * 5)) for pair in values(moving, clean, statistics))
+
+
+def values(one: Any, other: Any, kind: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The values of two networks' variables, but for random generators' states."""
+    pairs = zip(getattr(one, kind), getattr(other, kind), strict=True)
+    return [(first.numpy(), second.numpy()) for first, second in pairs if "seed" not in first.path]
 
 
 @pytest.fixture
