@@ -9,6 +9,10 @@ from fer_edge.edge.config.lazy_group import LazyGroup
 COMMANDS = {
     "accuracy": ("fer_edge.benchmarks.accuracy:accuracy", "Accuracy and calibration on a labelled split."),
     "robustness": ("fer_edge.benchmarks.robustness:robustness", "Accuracy on degraded pictures."),
+    "stability": (
+        "fer_edge.benchmarks.stability:stability",
+        "Labels that stay when a picture changes slightly.",
+    ),
     "early-exit": ("fer_edge.benchmarks.early_exit:early_exit", "Time that early exit saves, and accuracy it costs."),
     "latency": ("fer_edge.benchmarks.latency:latency", "Milliseconds per face and peak memory."),
     "layers": ("fer_edge.benchmarks.layers:layers", "Time of an invocation per kind of layer."),

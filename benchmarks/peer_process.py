@@ -85,14 +85,14 @@ class PeerProcess:
 
 
 @contextmanager
-def open_peer(name: str, python: Path, clip: Path, core: int) -> Iterator[PeerProcess]:
-    """Start a worker for a package or model, pinned to one processor core, and stop it at the end.
+def open_peer(name: str, python: Path, clip: Path, core: int | None = None) -> Iterator[PeerProcess]:
+    """Start a worker for a package or model, and stop it at the end.
 
     Args:
         name: What `peer_worker` opens: fer, facex, run, haar, or a model.
         python: The Python of its environment.
         clip: The clip whose frames it processes.
-        core: The processor core.
+        core: The processor core that it is pinned to; None for any.
 
     Yields:
         The process, ready for requests.
@@ -104,7 +104,7 @@ def open_peer(name: str, python: Path, clip: Path, core: int) -> Iterator[PeerPr
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            ["taskset", "--cpu-list", str(core), *command],
+            command if core is None else ["taskset", "--cpu-list", str(core), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -4,7 +4,7 @@ It imports nothing of fer-edge but what it is asked to open. Its clock starts wh
 interpreter, the same for all, is not in the time of the first result.
 
 Requests are {"do": "frame" | "classify", "count": N}, answered with the milliseconds of N calls, and
-{"do": "faces", "path": NPY}, answered with the class of each face.
+{"do": "faces", "path": NPY}, answered with the scores of each face.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Peer(NamedTuple):
 
     Attributes:
         frame: (pixels, seconds) to the number of faces in a frame.
-        face: A (48, 48) uint8 gray face to the index of its class in EMOTIONS.
+        face: A (48, 48) uint8 gray face to its scores in the order of EMOTIONS.
         classify: Runs the network alone on a blank face; None where it has no time of its own.
     """
 
     frame: Callable[[Any, float], int]
-    face: Callable[[Any], int]
+    face: Callable[[Any], list[float]]
     classify: Callable[[], object] | None
 
 
@@ -59,7 +59,7 @@ def _answer(peer: Peer, request: dict[str, Any], frames: Iterator[tuple[Any, flo
         return {"ms": [_timed(peer.classify) for _ in range(request["count"])] if peer.classify else []}
     import numpy as np
 
-    return {"classes": [peer.face(face) for face in np.load(request["path"])]}
+    return {"scores": [peer.face(face) for face in np.load(request["path"])]}
 
 
 def _frames(clip: str, rate: float) -> Iterator[tuple[Any, float]]:
@@ -100,10 +100,10 @@ def _open_fer() -> Peer:
     package = import_module("fer.fer").FER  # the package itself exports nothing since 25.10
     detecting, cropping = package(), package(offsets=(0, 0))
 
-    def face(pixels: Any) -> int:
+    def face(pixels: Any) -> list[float]:
         boxes = [(0, 0, pixels.shape[1], pixels.shape[0])]
         (result,) = cropping.detect_emotions(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), face_rectangles=boxes)
-        return EMOTIONS.index(max(result["emotions"], key=result["emotions"].get))
+        return [float(result["emotions"][name]) for name in EMOTIONS]
 
     blank = np.zeros((1, 64, 64), np.float32)
     return Peer(
@@ -120,10 +120,9 @@ def _open_facex() -> Peer:
     worker = import_module("facex").PoolManager(pool_size=1).get_classifier()
     names = {"anger": "angry", "sadness": "sad", "surprised": "surprise"}
 
-    def face(pixels: Any) -> int:
-        scores = worker.detect_emotion(pixels)
-        best = max(scores, key=lambda name: scores[name])
-        return EMOTIONS.index(names.get(best, best))
+    def face(pixels: Any) -> list[float]:
+        scores = {names.get(name, name): float(score) for name, score in worker.detect_emotion(pixels).items()}
+        return [scores[name] for name in EMOTIONS]
 
     blank = np.zeros((1, 200, 200, 3), np.float32)
 
@@ -155,7 +154,7 @@ def _fer_edge(model: str, running: bool = False, detector: str = "yunet") -> Cal
         classifier: Any = pipeline.classifier
         return Peer(
             lambda frame, seconds: len(pipeline.process(Frame(frame, time=seconds))),
-            lambda face: int(classifier(face[None])[0].argmax()),
+            lambda face: classifier(face[None])[0].tolist(),
             None if running else _interpreters_alone(classifier.members),
         )
 

@@ -145,7 +145,7 @@ def _row(
     process: PeerProcess, times: dict[str, list[list[float]]], faces: Path, labels: NDArray[np.integer]
 ) -> dict[str, Any]:
     memory = process.request(do="classify", count=1)["peak_mib"]
-    correct = np.array(process.request(do="faces", path=str(faces))["classes"]) == labels
+    correct = np.argmax(process.request(do="faces", path=str(faces))["scores"], axis=1) == labels
     frame, network = np.concatenate(times["frame"]), np.concatenate(times["classify"])
     return {
         "name": process.name,

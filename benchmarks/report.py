@@ -22,6 +22,7 @@ TITLES = {
     "quantization": "Cost of int8",
     "recall": "Confusions",
     "robustness": "Robustness",
+    "stability": "Prediction stability",
     "early-exit": "Early exit",
     "latency": "Latency",
     "batching": "Several faces at once",

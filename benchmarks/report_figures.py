@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fer_edge.benchmarks import early_exit, robustness
+from fer_edge.benchmarks import early_exit, robustness, stability
 from fer_edge.benchmarks.detection import figure as detection
 from fer_edge.benchmarks.layers import KINDS
 from fer_edge.benchmarks.soak import figure as soak
@@ -113,5 +113,6 @@ FIGURES: tuple[tuple[str, str, Callable[[dict[str, Any]], bytes | None]], ...] =
     ("detection", "Face detection", lambda result: detection.curves(result["rows"])),
     ("soak", "A long run with everything on", soak.curves),
     ("robustness", "Accuracy under degradation", lambda result: robustness.curves(result["rows"])),
+    ("stability", "Prediction stability", lambda result: stability.chart(result["rows"])),
 )
 """Kind of result, title, and the function that draws the figure, or returns None where the result lacks its data."""

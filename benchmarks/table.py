@@ -15,6 +15,7 @@ from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, complete
 from fer_edge.benchmarks.results_io.tables import accuracy, detection, end_to_end, latency
 from fer_edge.benchmarks.results_io.tables.instructions import arm_instructions
 from fer_edge.benchmarks.results_io.tables.soak import soak
+from fer_edge.benchmarks.results_io.tables.stability import stability
 from fer_edge.benchmarks.results_io.tables.summary import summary
 from fer_edge.edge.expression.model_spec import MODEL_NAMES, parse_model_spec
 from fer_edge.edge.files.writing import write_bytes
@@ -121,6 +122,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "accuracy": ("accuracy", accuracy.accuracy),
     "recall": ("accuracy", accuracy.recall),
     "robustness": ("robustness", accuracy.robustness),
+    "stability": ("stability", stability),
     "early-exit": ("early-exit", accuracy.early_exit),
     "latency": ("latency", latency.latency),
     "batching": ("batching", latency.batching),

@@ -15,7 +15,7 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.expression.ensemble import open_early_exit
 from fer_edge.train.data.loading import load
 
-AT_REST = {"gamma": 1.0, "blur": 0.01, "jpeg": 0.0}
+AT_REST = {"gamma": 1.0, "blur": 0.01, "jpeg": 0.0, "low resolution": 48.0, "motion": 1.0, "low light": -10.0}
 
 
 @pytest.fixture(scope="module")
