@@ -10,9 +10,10 @@ import numpy as np
 import tf_keras
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.model_spec import FLOAT_KINDS, MODEL_NAMES, parse_model_spec
+from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
 from fer_edge.edge.files.documents import parse_json, read_json
 from fer_edge.edge.tflite.card import sha256
+from fer_edge.train.architectures import QUANTIZABLE
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.networks import open_network
 from fer_edge.train.weights import assemble, read_half
@@ -26,9 +27,9 @@ class FloatNetwork:
     """A trained float network in tf_keras.
 
     Attributes:
-        architecture: The architecture's name, one of MODEL_NAMES.
+        architecture: The architecture's name, one of QUANTIZABLE.
         path: The file that it came from.
-        model: The functional tf_keras model, (N, 96, 96, 3) float32 in [-1, 1] to (N, 7) logits.
+        model: The functional tf_keras model, (N, S, S, 3) float32 in [-1, 1] to (N, 7) logits.
         training: What the run's metrics.json says of its training; empty where there is none.
         sha256: The file's sha256.
     """
@@ -63,8 +64,9 @@ def open_float_network(name: str, runs: Path) -> FloatNetwork:
     if not path.is_file():
         raise ModelError(f"{path}: no such file; train the network first with 'fer-edge train'")
     architecture, model = _from_keras(path) if spec.kind == "keras" else _from_arrays(path)
-    if architecture not in MODEL_NAMES:
-        raise ModelError(f"{path} is a {architecture}, which no device runs; expected one of {', '.join(MODEL_NAMES)}")
+    if architecture not in QUANTIZABLE:
+        expected = ", ".join(QUANTIZABLE)
+        raise ModelError(f"{path} is a {architecture}, which no device runs; expected one of {expected}")
     return FloatNetwork(architecture, path, model, _training(path.parent / "metrics.json"), sha256(path))
 
 

@@ -5,11 +5,12 @@ one 3x3 convolution of stride 1 on the 48-px face, except at the borders: upscal
 column, and the convolution's own zero padding follows it, at the bottom and on the right. So the first row and column
 of the face are repeated, and the face becomes four channels: the whole of it, and three in which all but the last row,
 the last column or both are zero; the kernels of those three correct the difference. Four channels cost a convolution
-as much as one.
+as much as one. A network of another size than 96 has grayscale alone folded: its three kernels become their sum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,35 +53,58 @@ class Borders(tf_keras.layers.Layer):
 
 
 def fold_input(model: Any) -> Any:
-    """Fold grayscale and upscaling into a network's first convolution.
+    """Fold grayscale into a network's first convolution, and upscaling too where the network takes 96 pixels.
 
     Args:
-        model: A tf_keras network of (N, 96, 96, 3) float32 pictures.
+        model: A tf_keras network of (N, S, S, 3) float32 pictures.
 
     Returns:
-        The network of (N, 48, 48, 1) float32 faces that computes the same function of them.
+        The network that computes the same function of gray pictures: of (N, 48, 48, 1) float32 faces where S is 96, of
+        (N, S, S, 1) pictures otherwise.
 
     Raises:
-        ModelError: The network does not begin with a 3x3 convolution of stride 2 on 96 pixels.
+        ModelError: The network takes 96 pixels and does not begin with a 3x3 convolution of stride 2, or takes others
+            and does not begin with a convolution.
     """
+    side, channels = model.input_shape[2:]
+    if (side, channels) == (INPUT_SIZE, 3):
+        return _fold_upscaling(model)
     convolution = _first_convolution(model)
+    if channels != 3 or convolution is None:
+        raise ModelError(f"{model.name} does not begin with a convolution of three channels; try --no-fold")
+    result = rebuild(model, lambda layer, inputs: _copy(layer, inputs), (side, side, 1))
+    return _with_weights(result, model, convolution.name, lambda kernel: kernel.sum(axis=2, keepdims=True))
+
+
+def _fold_upscaling(model: Any) -> Any:
+    """The network of (N, 48, 48, 1) faces that computes the same as one of 96-px pictures. Raises ModelError."""
+    convolution = _strided_convolution(model)
     padding = {layer.name for layer in _padding(convolution)}
 
     def emit(layer: Any, inputs: list[Any]) -> Any:
         if layer.name in padding:
             return inputs[0]
         if layer is not convolution:
-            return layer.__class__.from_config(layer.get_config())(inputs if len(inputs) > 1 else inputs[0])
-        settings = {**layer.get_config(), "strides": 1, "padding": "valid"}
-        return layer.__class__.from_config(settings)(Borders(name=BORDERS)(inputs[0]))
+            return _copy(layer, inputs)
+        return _copy(layer, [Borders(name=BORDERS)(inputs[0])], strides=1, padding="valid")
 
     result = rebuild(model, emit, (FACE_SIZE, FACE_SIZE, 1))
-    kernel, *bias = convolution.get_weights()
+    return _with_weights(result, model, convolution.name, fold_kernel)
+
+
+def _copy(layer: Any, inputs: list[Any], **changes: Any) -> Any:
+    """The output of a new layer with the same configuration, except for the changes."""
+    return layer.__class__.from_config({**layer.get_config(), **changes})(inputs if len(inputs) > 1 else inputs[0])
+
+
+def _with_weights(
+    result: Any, model: Any, convolution: str, fold: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+) -> Any:
+    """The rebuilt network with the weights of the model, the kernel of one convolution folded."""
     for layer in result.layers:
-        if layer.name == convolution.name:
-            layer.set_weights([fold_kernel(kernel), *bias])
-        elif layer.weights:
-            layer.set_weights(model.get_layer(layer.name).get_weights())
+        if layer.weights:
+            first, *others = model.get_layer(layer.name).get_weights()
+            layer.set_weights([fold(first) if layer.name == convolution else first, *others])
     return result
 
 
@@ -91,13 +115,18 @@ def fold_kernel(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(taps.reshape(3, 3, 4, -1), np.float32)
 
 
-def _first_convolution(model: Any) -> Any:
-    """The convolution that the input folds into. Raises ModelError."""
-    if model.input_shape[1:] != (INPUT_SIZE, INPUT_SIZE, 3):
-        raise ModelError(
-            f"{model.name} takes {model.input_shape[1:]}; expected (96, 96, 3) to fold upscaling in; try --no-fold"
-        )
+def _first_convolution(model: Any) -> Any | None:
+    """The convolution that takes the input; None where another layer does."""
     convolution = next((layer for layer in model.layers if layer.__class__.__name__ == "Conv2D"), None)
+    if convolution is None:
+        return None
+    (first,) = _padding(convolution) or [convolution]
+    return convolution if producer(first.input) is model.layers[0] else None
+
+
+def _strided_convolution(model: Any) -> Any:
+    """The convolution that upscaling folds into. Raises ModelError."""
+    convolution = _first_convolution(model)
     if convolution is None or (convolution.kernel_size, convolution.strides) != ((3, 3), (2, 2)):
         raise ModelError(f"{model.name} does not begin with a 3x3 convolution of stride 2; try --no-fold")
     padding = [layer.padding for layer in _padding(convolution)]

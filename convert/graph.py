@@ -13,8 +13,9 @@ IMAGE = "image_int8"
 """The name of the layer whose output is the quantized input."""
 
 SUPPORTED_LAYERS = (
-    "Activation", "Add", "BatchNormalization", "Borders", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout",
-    "GlobalAveragePooling2D", "InputLayer", "Multiply", "ReLU", "ZeroPadding2D",
+    "Activation", "Add", "BatchNormalization", "Borders", "Concatenate", "Conv2D", "Dense", "DepthwiseConv2D",
+    "Dropout", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+    "InputLayer", "MaxPooling2D", "Multiply", "ReLU", "Reshape", "ZeroPadding2D",
 )  # fmt: skip
 
 
@@ -62,6 +63,11 @@ def producer(tensor: Any) -> Any:
     return getattr(history, "layer", None) or history.operation
 
 
+def producers(layer: Any) -> list[Any]:
+    """The layers whose outputs a layer takes, in their order."""
+    return [producer(tensor) for tensor in (layer.input if isinstance(layer.input, list) else [layer.input])]
+
+
 def consumers(layer: Any) -> list[Any]:
     """The layers that take a layer's output."""
     return [node.outbound_layer for node in layer._outbound_nodes]
@@ -93,8 +99,7 @@ def rebuild(model: Any, emit: Callable[[Any, list[Any]], Any], shape: tuple[int,
         if layer.__class__.__name__ == "InputLayer":
             image = tensors[layer.name] = tf_keras.layers.Input(shape or layer.input_shape[0][1:], name=layer.name)
             continue
-        entries = layer.input if isinstance(layer.input, list) else [layer.input]
-        tensors[layer.name] = emit(layer, [tensors[producer(entry).name] for entry in entries])
+        tensors[layer.name] = emit(layer, [tensors[entry.name] for entry in producers(layer)])
     return tf_keras.Model(image, tensors[model.layers[-1].name], name=model.name)
 
 

@@ -11,7 +11,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from fer_edge.convert.fold import BORDERS
-from fer_edge.convert.graph import IMAGE, consumers, producer
+from fer_edge.convert.graph import IMAGE, consumers, producers
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.terminal import track
 
@@ -26,14 +26,19 @@ IMAGE_RANGE: Range = (-1.0, 127 / 128)
 SIGMOID_RANGE: Range = (0.0, 255 / 256)
 """The only output scale of TFLite's LOGISTIC."""
 
-_NO_OUTPUT = {"InputLayer", "ZeroPadding2D"}
-_FOLDED_INTO = {"Conv2D": "FrozenNorm", "DepthwiseConv2D": "FrozenNorm", "FrozenNorm": "ReLU"}
+SAME_RANGE = ("Concatenate", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "MaxPooling2D", "Reshape", "ZeroPadding2D")
+"""Layers that only move or choose values: TFLite gives their output the scale of their input."""
+
+_MEANS = ("GlobalAveragePooling1D", "GlobalAveragePooling2D")
+_NO_OUTPUT = {"InputLayer", *SAME_RANGE}
+_FOLDED_INTO = {"Add": "ReLU", "Conv2D": "FrozenNorm", "DepthwiseConv2D": "FrozenNorm", "FrozenNorm": "ReLU"}
 
 
 def quantized_layers(model: Any) -> list[Any]:
     """The layers of a decomposed model whose output is an int8 tensor of its own in the TFLite graph.
 
-    A convolution's result before its batch norm, and a batch norm's before its ReLU, never exist there.
+    A convolution's result before its batch norm, and a batch norm's or a sum's before its ReLU, never exist there.
+    Layers of SAME_RANGE have their input's range.
     """
     return [layer for layer in model.layers if layer.__class__.__name__ not in _NO_OUTPUT and not _is_folded(layer)]
 
@@ -73,10 +78,25 @@ def calibrate(model: Any, faces: NDArray[np.uint8]) -> dict[str, Range]:
         else clipped_range(counts[i], float(low[i]), float(high[i]), _next_activation(layer))
         for i, layer in enumerate(layers)
     }
-    for layer in layers:
-        if layer.__class__.__name__ == "GlobalAveragePooling2D":
-            ranges[layer.name] = pooling_range(ranges[producer(layer.input).name], ranges[layer.name])
+    for layer in model.layers:
+        kind = layer.__class__.__name__
+        if kind in _MEANS:
+            ranges[layer.name] = pooling_range(ranges[range_owners(layer)[0].name], ranges[layer.name])
+        elif kind == "Concatenate":  # its inputs have one scale, or TFLite would convert them first
+            owners = range_owners(layer)
+            # a mean's range lies within that of the values it is taken of
+            chosen = [owner for owner in owners if owner.__class__.__name__ not in _MEANS] or owners
+            low, high = zip(*(ranges[owner.name] for owner in chosen), strict=True)
+            ranges |= dict.fromkeys((owner.name for owner in owners), (min(low), max(high)))
     return ranges
+
+
+def range_owners(layer: Any) -> list[Any]:
+    """The layers whose ranges a layer's inputs have: its producers, or those before producers of SAME_RANGE."""
+    owners: list[Any] = []
+    for source in producers(layer):
+        owners += range_owners(source) if source.__class__.__name__ in SAME_RANGE else [source]
+    return list(dict.fromkeys(owners))
 
 
 def _extremes(outputs: Any, faces: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

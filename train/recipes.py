@@ -245,6 +245,7 @@ _FOR_NETWORK: dict[str, dict[str, object]] = {
     "inception_resnet_v1": {"warmup_size": 96},  # the smallest input it takes is 75
     "se_resnet18": _TEACHER,
     "vgg": _TEACHER,
+    "resnet50_cbam": _TEACHER,
 }
 
 

@@ -11,17 +11,9 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files.writing import atomic_path
-from fer_edge.train import architectures
+from fer_edge.train import architectures, keras_applications
 from fer_edge.train import face_recognizers as recognizer
 from fer_edge.train.data.arrays import read_arrays
-
-_BACKBONES = {
-    "mobilenet": "MobileNet",
-    "mobilenet_v2": "MobileNetV2",
-    "se_mobilenet_v2": "MobileNetV2",
-    "efficientnet_b0": "EfficientNetB0",
-}
-"""Networks of keras.applications with the same backbone."""
 
 
 def check_weights(name: str, weights: str) -> None:
@@ -37,7 +29,7 @@ def check_weights(name: str, weights: str) -> None:
     path = Path(weights)
     files = ["a .npz that training wrote"]
     files += [recognizer.FILES[name]] if name in recognizer.FILES else []
-    files += ["a .weights.h5 of its backbone", "imagenet"] if name in _BACKBONES else []
+    files += ["a .weights.h5 of its backbone", "imagenet"] if name in keras_applications.BACKBONES else []
     expected = f"expected none, {' or '.join(files)}"
     if weights == "none":
         return
@@ -49,7 +41,7 @@ def check_weights(name: str, weights: str) -> None:
             raise ModelError(f"--weights {weights} holds the weights of {stored}; expected those of {name}")
     elif path.suffix == ".keras" or path.name == "float.h5":  # its trained head would not be loaded
         raise ModelError(f"--weights {weights} is a whole model; use the float.npz beside it")
-    elif not recognizer.fits(name, weights) and (name not in _BACKBONES or path.suffix == ".json"):
+    elif not recognizer.fits(name, weights) and (name not in keras_applications.BACKBONES or path.suffix == ".json"):
         raise ModelError(f"--weights {weights} does not fit {name}; {expected}")
 
 
@@ -76,55 +68,7 @@ def initialize(name: str, model: Any, weights: str, keras: Any, faces: NDArray[n
     if recognizer.fits(name, weights):
         recognizer.initialize(name, model, Path(weights), faces, keras)
         return
-    reference = _reference(name, weights, keras)
-    count = 0
-    for layer in model.layers:
-        if not layer.weights or layer.name.startswith("head_"):
-            continue
-        try:
-            values = reference.get_layer(layer.name).get_weights()
-        except ValueError:  # squeeze-and-excitation in MobileNetV2 has no counterpart
-            continue
-        layer.set_weights(values)
-        count += 1
-    if name == "efficientnet_b0":
-        _fold_input_normalization(model, reference)
-    if not count:
-        raise ModelError(f"--weights {weights}: no layer of {name} was found in it")
-
-
-def _reference(name: str, weights: str, keras: Any) -> Any:
-    """Keras Applications' network with the same backbone, with the weights."""
-    source = "imagenet" if weights == "imagenet" else None
-    try:
-        reference = getattr(keras.applications, _BACKBONES[name])(
-            include_top=False, weights=source, input_shape=(96, 96, 3)
-        )
-        if source is None:
-            reference.load_weights(weights)
-    except Exception as error:  # Keras raises ValueError, KeyError, OSError or URLError depending on what is wrong
-        reason = str(error).splitlines()[0][:160]
-        raise ModelError(f"--weights {weights} cannot be loaded into {name}: {reason}") from None
-    return reference
-
-
-def _fold_input_normalization(model: Any, reference: Any) -> None:
-    """Fold Keras' Rescaling and Normalization layers into stem_conv and stem_bn, for input in [-1, 1].
-
-    The layers before the stem compute a·x + b per channel, which two constant pictures reveal. The factor goes into the
-    kernel, the offset through the kernel into the batch norm's mean. This is exact but for the zero-padded border,
-    where the padding now stands for the input's mid-gray.
-    """
-    backend_input = reference.get_layer("stem_conv_pad").input
-    before = reference.__class__(reference.inputs, backend_input)
-    shape = (1, *reference.input_shape[1:])
-    low, high = (np.asarray(before(np.full(shape, value, np.float32)))[0, 0, 0] for value in (0.0, 255.0))
-    scale, offset = (high - low) / 2, (high + low) / 2  # per channel, for x = pixel / 127.5 - 1
-    stem, norm = model.get_layer("stem_conv"), model.get_layer("stem_bn")
-    (kernel,) = stem.get_weights()  # (3, 3, C, 32)
-    gamma, beta, mean, variance = norm.get_weights()
-    norm.set_weights([gamma, beta, mean - np.einsum("hwcf,c->f", kernel, offset), variance])
-    stem.set_weights([kernel * scale[None, None, :, None]])
+    keras_applications.initialize(name, model, weights, keras)
 
 
 def save_half(model: Any, path: Path) -> None:

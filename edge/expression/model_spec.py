@@ -86,6 +86,8 @@ def _parse(text: str, accept: Sequence[ModelKind], runs: Path | None) -> ModelSp
         path = _shipped_file(text)
     elif os.path.isdir(path):  # False, not an error, for a name that the system refuses
         path = _run_file(path)
+    elif runs is not None and os.path.isdir(runs / text):
+        path = _run_file(runs / text)
     kind = _SUFFIXES.get(path.suffix)
     return None if kind is None else ModelSpec(text, kind, path)
 

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from click.testing import CliRunner
-from networks import coarse_faces, tiny_network, unsettle
+from networks import coarse_faces, tiny_network, tiny_resnet, unsettle
 
 from fer_edge.convert import conversion, evaluator, student, verify
 from fer_edge.convert.checkpoint import Checkpoint
@@ -117,6 +117,24 @@ def test_the_file_gives_what_the_fake_quantized_model_gives(fake, int8_file):
     classifier = TFLiteClassifier(int8_file, xnnpack=False)
     steps = np.abs(classifier.logits(coarse_faces()) - predict_logits(fake, coarse_faces())) / classifier.output_step
     assert steps.mean() < 1 and steps.max() <= 4
+
+
+def test_attention_is_int8_throughout(tmp_path):
+    """CBAM: means and maxima over pixels and over channels, what is shared between them, gates of either kind."""
+    path, faces = tmp_path / "tiny_resnet_int8.tflite", coarse_faces()
+    fake_quantized, _ = student.prepare_student(fold_input(tiny_resnet()), faces)
+    path.write_bytes(export_int8(fake_quantized))
+    ops = verify.check_integer(path)
+    assert {name: ops[name] for name in ("CONCATENATION", "MEAN", "REDUCE_MAX", "LOGISTIC", "MAX_POOL_2D")} == {
+        "CONCATENATION": 1, "MEAN": 4, "REDUCE_MAX": 2, "LOGISTIC": 2, "MAX_POOL_2D": 1
+    }  # fmt: skip
+    expected = predict_logits(fake_quantized, faces)
+    for xnnpack in (True, False):
+        classifier = TFLiteClassifier(path, xnnpack=xnnpack)
+        steps = np.abs(classifier.logits(faces) - expected) / classifier.output_step
+        assert steps.mean() < 1 and steps.max() <= 4
+    found = onnx_logits(onnx_bytes(path, "none"), faces)
+    assert np.abs(found - expected).max() <= 4 * classifier.output_step
 
 
 def test_post_training_quantization_is_int8_throughout(tiny, tmp_path):

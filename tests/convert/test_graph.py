@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tf_keras
-from networks import coarse_faces, tiny_network, unsettle
+from networks import coarse_faces, tiny_network, tiny_resnet, unsettle
 
 from fer_edge.convert.equalize import DEPTHWISE_PEAK, equalize
 from fer_edge.convert.fold import fold_input
@@ -41,6 +41,16 @@ def test_equalizing_and_decomposing_keep_the_function(name):
     decomposed = decompose(model)
     np.testing.assert_allclose(predict_logits(decomposed, coarse_faces(4)), before, atol=tolerance)
     assert not any(layer.__class__.__name__ == "Dropout" for layer in decomposed.layers)
+
+
+def test_the_larger_network_keeps_its_function_too():
+    model = tiny_resnet(SIZE)
+    before = predict_logits(model, coarse_faces(4))
+    assert equalize(model) == 5
+    folded = fold_input(model)
+    assert folded.input_shape == (None, SIZE, SIZE, 1)
+    for each in (model, folded, decompose(folded)):
+        np.testing.assert_allclose(predict_logits(each, coarse_faces(4)), before, atol=1e-4)
 
 
 def test_equalized_depthwise_channels_have_one_peak_and_no_negative_gain():
@@ -95,7 +105,11 @@ def test_the_folded_input_is_the_same_function_borders_too(name):
 def test_a_network_that_cannot_be_folded_is_refused():
     layers = tf_keras.layers
     inputs = layers.Input((96, 96, 3))
-    for net in (tiny_network(32), tf_keras.Model(inputs, layers.Conv2D(4, 5, strides=2)(inputs))):
+    small = layers.Input((32, 32, 3))
+    for net in (
+        tf_keras.Model(inputs, layers.Conv2D(4, 5, strides=2)(inputs)),
+        tf_keras.Model(small, layers.Conv2D(4, 3)(layers.ReLU()(small))),
+    ):
         with pytest.raises(ModelError, match="--no-fold"):
             fold_input(net)
 
@@ -105,8 +119,8 @@ def test_a_network_that_cannot_be_folded_is_refused():
 
 def test_an_unknown_layer_is_named():
     inputs = tf_keras.layers.Input((8, 8, 3))
-    model = tf_keras.Model(inputs, tf_keras.layers.MaxPooling2D(name="pool")(inputs))
-    with pytest.raises(ModelError, match="pool is a MaxPooling2D"):
+    model = tf_keras.Model(inputs, tf_keras.layers.AveragePooling2D(name="pool")(inputs))
+    with pytest.raises(ModelError, match="pool is a AveragePooling2D"):
         decompose(model)
 
 
@@ -115,6 +129,16 @@ def test_ranges_enclose_zero_and_fixed_ones_are_fixed():
     assert all(low <= 0 < high for low, high in ranges.values())
     assert ranges["image_int8"] == IMAGE_RANGE
     assert ranges["a_se_expand_sigmoid"] == ranges["swish_sigmoid"] == SIGMOID_RANGE
+
+
+def test_what_is_concatenated_has_one_range():
+    """A mean over pixels has a coarser scale than it could have, where it lies beside the maximum."""
+    ranges = calibrate(decompose(tiny_resnet(SIZE)), coarse_faces())
+    assert ranges["block_channel_mean"] == ranges["block_3_bn"]
+    low, high = ranges["block_channel_scale"]
+    finer = (high - low) / np.subtract(*reversed(ranges["block_spatial_mean"]))
+    assert finer > 1.5 and finer == pytest.approx(round(finer))
+    assert not {"block_channel_max", "block_channel_both", "block_spatial_pixels", "block_add"} & set(ranges)
 
 
 def test_ranges_cut_a_lone_outlier_but_keep_an_even_spread():

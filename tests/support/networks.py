@@ -7,6 +7,7 @@ import tf_keras
 
 from fer_edge.edge.preprocess import INPUT_SIZE
 from fer_edge.train.architectures.layers import head, squeeze_excite
+from fer_edge.train.architectures.resnet50_cbam import bottleneck
 
 
 def unsettle(model, seed=0):
@@ -54,3 +55,15 @@ def tiny_network(size=INPUT_SIZE):
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
     x = squeeze_excite(tf_keras, x, 4, "relu", "b_", opened=True)
     return unsettle(tf_keras.Model(inputs, head(tf_keras, x), name="tiny"))
+
+
+def tiny_resnet(size=32):
+    """One of every construction of ResNet-50 with CBAM: stem, max pooling, a block with a projected shortcut, head."""
+    tf_keras.utils.set_random_seed(1)
+    layers = tf_keras.layers
+    x = inputs = layers.Input((size, size, 3), name="image")
+    x = layers.Conv2D(8, 7, strides=2, use_bias=False, name="stem")(layers.ZeroPadding2D(3)(x))
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))
+    x = bottleneck(tf_keras, x, 4, 1, True, "block_")
+    return unsettle(tf_keras.Model(inputs, head(tf_keras, x), name="tiny_resnet"))

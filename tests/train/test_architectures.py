@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.preprocess import network_input
 from fer_edge.train import architectures
 from fer_edge.train.fused_batch_norm import training_keras
@@ -30,7 +29,7 @@ def test_a_size_that_a_network_cannot_take_is_one_line(name: str, side: int, exp
         architectures.build(name, keras, side)
 
 
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize("name", architectures.QUANTIZABLE)
 def test_networks_for_devices_are_flat_and_the_same_in_both_keras(name: str) -> None:
     import tf_keras
 

@@ -11,7 +11,7 @@ import pytest
 from fer_edge.edge.errors import FerEdgeError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.preprocess import network_input
-from fer_edge.train import architectures
+from fer_edge.train import architectures, keras_applications
 from fer_edge.train.weights import initialize, save_half
 
 pytestmark = pytest.mark.tensorflow
@@ -64,6 +64,39 @@ def test_weights_of_keras_applications_are_loaded_exactly(name: str, tmp_path: P
     inner = (slice(None), slice(1, -1), slice(1, -1)) if name == "efficientnet_b0" else ...
     assert np.abs(theirs[0] - theirs[1]).mean() > 0.1
     assert np.allclose(ours[inner], theirs[inner], atol=1e-4 * np.abs(theirs).max())
+
+
+def test_resnet_keeps_the_function_of_keras_applications(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its biases and its input normalization are in the batch norms; its gates are opened by their biases."""
+    reference = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(64, 64, 3))
+    rng = np.random.default_rng(1)
+    for layer in reference.layers:
+        if layer.weights:
+            vectors = [rng.uniform(0.2, 0.8, w.shape) if w.ndim == 1 else w for w in layer.get_weights()]
+            layer.set_weights(vectors)
+    monkeypatch.setattr(keras_applications, "_reference", lambda *_: reference)
+    model = architectures.build("resnet50_cbam", keras)
+    initialize("resnet50_cbam", model, "imagenet", keras, FACES)
+    gates = [layer for layer in model.layers if layer.name.endswith(("channel_expand", "spatial_mean_conv"))]
+    assert len(gates) == 32
+    for gate in gates:
+        kernel, bias = gate.get_weights()
+        assert 0.97 < float(keras.ops.sigmoid(bias[0])) < 1
+        gate.set_weights([kernel, bias + 100])
+    pixels = rng.integers(0, 256, (2, 64, 64, 3)).astype(np.float32)
+    raw = keras.applications.resnet50.preprocess_input(pixels.copy())
+    # the padding of the input is mid-gray here and ImageNet's mean there, so that only the inner pixels are the same
+    ours, theirs = (
+        np.asarray(keras.Model(net.inputs, net.get_layer("conv1_bn").output)(views))[:, 2:-2, 2:-2]
+        for net, views in ((model, pixels / 127.5 - 1), (reference, raw))
+    )
+    assert np.allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
+    x = rng.uniform(0, 1, (2, 32, 32, 64)).astype(np.float32)
+    ours, theirs = (
+        np.asarray(keras.Model(net.get_layer("pool1_pad").input, net.get_layer("conv5_block3_out").output)(x))
+        for net in (model, reference)
+    )
+    assert theirs.std() > 0.1 and np.allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
 def test_weights_that_do_not_fit_are_one_line(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The three networks for devices and their teachers, one file each, built from the same few layers.
+"""The three networks for devices, a larger one and the teachers, one file each, built from the same few layers.
 
 Every module defines `build(keras, size) -> Model`: a flat functional graph from pictures (N, size, size, 3) in [-1, 1]
 to logits (N, 7), built with the Keras module that it is given (Keras 3 on any backend, or tf_keras for
@@ -19,6 +19,7 @@ from fer_edge.train.architectures import (
     inception_resnet_v1,
     mobilenet,
     mobilenet_v2,
+    resnet50_cbam,
     se_mobilenet_v2,
     se_resnet18,
     vgg,
@@ -28,6 +29,8 @@ ARCHITECTURES: dict[str, ModuleType] = {
     "mobilenet_v2": mobilenet_v2,
     "se_mobilenet_v2": se_mobilenet_v2,
     "efficientnet_b0": efficientnet_b0,
+    # larger, for a laptop
+    "resnet50_cbam": resnet50_cbam,
     # teachers: too large for a device; the last two are trained from random weights on 48-px pictures
     "mobilenet": mobilenet,
     "face_resnet": face_resnet,
@@ -35,6 +38,9 @@ ARCHITECTURES: dict[str, ModuleType] = {
     "se_resnet18": se_resnet18,
     "vgg": vgg,
 }
+
+QUANTIZABLE = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0", "resnet50_cbam")
+"""The networks that become int8 files: conversion has a rule for each of their layers."""
 
 
 def architecture(name: str) -> ModuleType:
