@@ -1,0 +1,132 @@
+"""Duplicates: byte for byte, and the same photograph cropped, scaled, mirrored or brightened otherwise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from training import csv_row
+
+from fer_edge.edge.cli import main
+from fer_edge.train.data import clean_rows as rows
+from fer_edge.train.data.duplicates import constant, exact_groups, overlap, photograph_groups
+from fer_edge.train.data.loading import load
+from fer_edge.train.data.photographs import same_photographs
+from fer_edge.train.data.splits import Dataset, Split
+
+Pictures = NDArray[np.uint8]
+
+
+def photograph(seed: int) -> Pictures:
+    """A (96, 96) uint8 picture like no other."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        cv2.resize(rng.uniform(0, 110, (size, size)), (96, 96), interpolation=cv2.INTER_CUBIC) for size in (5, 14)
+    ]
+    return np.clip(sum(layers), 0, 255).astype(np.uint8)
+
+
+def crop(picture: Pictures, left: int = 10, top: int = 10, side: int = 76) -> Pictures:
+    """The (48, 48) face in a photograph."""
+    part = picture[top : top + side, left : left + side]
+    return np.asarray(cv2.resize(part, (48, 48), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+CHANGES = {
+    "moved": lambda picture: crop(picture, 15, 7),
+    "smaller": lambda picture: crop(picture, 6, 6, 84),
+    "larger": lambda picture: crop(picture, 14, 14, 68),
+    "mirrored": lambda picture: crop(picture, 13, 10)[:, ::-1],
+    "darker": lambda picture: (crop(picture) // 2).astype(np.uint8),
+    "brighter": lambda picture: np.minimum(crop(picture).astype(int) + 40, 255).astype(np.uint8),
+}
+
+
+@pytest.fixture(scope="module")
+def others() -> Pictures:
+    return np.stack([crop(photograph(seed)) for seed in range(60)])
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_same_photograph_is_found_however_it_is_cropped(others: Pictures, change: str) -> None:
+    changed = np.stack([CHANGES[change](photograph(seed)) for seed in (3, 41)])
+    assert same_photographs(changed, others).tolist() == [[0, 3], [1, 41]]
+    assert same_photographs(np.concatenate([others, changed])).tolist() == [[3, 60], [41, 61]]
+
+
+def test_other_photographs_and_pictures_without_contrast_are_no_pairs(others: Pictures) -> None:
+    flat = np.stack([np.full((48, 48), level, np.uint8) for level in (0, 90, 90, 255)])
+    assert not len(same_photographs(others))
+    assert not len(same_photographs(flat)) and not len(same_photographs(flat, others))
+    assert not len(same_photographs(others[:0], others)) and not len(same_photographs(others[:1]))
+
+
+def test_rows_and_groups(others: Pictures) -> None:
+    copies = [others[5], CHANGES["moved"](photograph(9)), crop(photograph(99)), np.zeros((48, 48), np.uint8)]
+    split = Split(np.stack([*copies, copies[0], copies[3]]), np.array([0, 1, 2, 3, 4, 3]))
+    found = overlap(split, Split(np.concatenate([others, copies[3][None]]), np.zeros(61, np.int64)))
+    assert found.exact.tolist() == [True, False, False, True, True, True]
+    assert found.near.tolist() == [False, True, False, False, False, False]
+    assert found.clean.tolist() == [False, False, True, False, False, False]
+    assert exact_groups(split).tolist() == photograph_groups(split).tolist() == [0, 1, 2, 3, 0, 3]
+    assert constant(split).tolist() == [False, False, False, True, False, True]
+    chain = [crop(photograph(7), 10 + step, 10) for step in (0, 4, 8)]
+    assert photograph_groups(Split(np.stack(chain), np.arange(3))).tolist() == [0, 0, 0]
+
+
+@pytest.fixture
+def table(tmp_path: Path, others: Pictures) -> Path:
+    """Twenty training faces, two of them of one photograph with other labels; one val face is among them, two not."""
+    lines = ["emotion,pixels,Usage"]
+    lines += [csv_row(seed % 7, others[seed], "Training") for seed in range(20)]
+    lines.append(csv_row(4, CHANGES["moved"](photograph(2)), "Training"))
+    lines += [csv_row(1, CHANGES["smaller"](photograph(1)), "PublicTest"), csv_row(2, others[40], "PublicTest")]
+    lines.append(csv_row(3, others[41], "PublicTest"))
+    path = tmp_path / "fer2013.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_info_counts_duplicates(table: Path) -> None:
+    counted = json.loads(CliRunner().invoke(main, ["data", "info", str(table), "--json"]).stdout)["duplicates"]
+    assert counted["train"]["exact"]["groups"] == counted["train"]["constant"] == 0
+    assert list(counted["train"]["photograph"].values()) == [1, 2, 1, 2]
+    assert counted["val"]["in_train"] == {"exact": 0, "photograph": 1}
+    text = CliRunner().invoke(main, ["data", "info", str(table)]).stdout
+    assert [line.split()[-2:] for line in text.splitlines() if "in train" in line] == [["–", "0"], ["–", "1"]]
+
+
+def test_a_list_stands_in_for_the_train_split(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "list.json"
+    done = CliRunner().invoke(main, ["data", "duplicates", str(table), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    dataset = load(table)
+    alone = Dataset(table, {"val": dataset.split("val")})
+    assert rows.rows_in_train(alone, "val") is None
+    assert rows.clean_rows(alone, "val").all()
+    monkeypatch.setattr(rows, "FER2013_LIST", out)
+    for each in (dataset, alone):
+        assert rows.clean_rows(each, "val").tolist() == [False, True, True]
+    found = rows.rows_in_train(alone, "val")
+    assert found and found.near.tolist() == [True, False, False] and not found.exact.any()
+
+
+def test_a_list_needs_two_splits_and_a_file_of_its_own(table: Path, tmp_path: Path, mistake: object) -> None:
+    assert callable(mistake)
+    lines = [line for line in table.read_text().splitlines() if not line.endswith("PublicTest")]
+    (tmp_path / "one.csv").write_text("\n".join(lines))
+    assert "train split alone" in mistake("data", "duplicates", tmp_path / "one.csv", "--out", tmp_path / "o.json")
+    assert "--out" in mistake("data", "duplicates", table, "--out", table)
+
+
+def test_the_shipped_list_is_of_publictest() -> None:
+    stored = json.loads(rows.FER2013_LIST.read_text("utf-8"))
+    assert stored["train"]["pictures"] == 28_709 and stored["splits"]["val"]["pictures"] == 3_589
+    exact, near = (stored["splits"]["val"][kind] for kind in ("exact", "near"))
+    assert (len(exact), len(near)) == (280, 618) and not set(exact) & set(near)
+    assert min(exact + near) >= 0 and max(exact + near) < 3_589

@@ -1,0 +1,84 @@
+"""How many pictures a data set holds more than once, within its splits and across them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.train.data.duplicates import constant, exact_groups, overlap, photograph_groups
+from fer_edge.train.data.splits import SPLITS, Dataset, Split
+
+Counts = dict[str, dict[str, Any]]
+
+
+def count_duplicates(dataset: Dataset) -> Counts:
+    """Count duplicates within and across splits.
+
+    Args:
+        dataset: The data set.
+
+    Returns:
+        By split: `constant`, pictures of one gray level; `exact` and `photograph`, the groups of rows that are equal
+        byte for byte or show one photograph, as `groups`, `rows` in them, `conflicting_groups` with several labels and
+        `conflicting_rows` in those; and `in_SPLIT` for each earlier split, with the `exact` rows that are there byte
+        for byte, and the `photograph` rows whose photograph is there, the exact ones included.
+    """
+    counts: Counts = {}
+    for name, split in dataset.splits.items():
+        counts[name] = {
+            "constant": int(constant(split).sum()),
+            "exact": _group_counts(exact_groups(split), split),
+            "photograph": _group_counts(photograph_groups(split), split),
+        }
+    for earlier, later in combinations([name for name in SPLITS if name in dataset.splits], 2):
+        rows = overlap(dataset.split(later), dataset.split(earlier))
+        counts[later][f"in_{earlier}"] = {"exact": int(rows.exact.sum()), "photograph": int((~rows.clean).sum())}
+    return counts
+
+
+def conflicting(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(N,) bool, the rows in groups with several labels. groups: (N,) first row of each row's group."""
+    mixed = np.zeros(len(groups), bool)
+    mixed[groups[labels != labels[groups]]] = True
+    return mixed[groups]
+
+
+def _group_counts(groups: NDArray[np.int64], split: Split) -> dict[str, int]:
+    """Groups of several rows, and those among them with several labels."""
+    several, mixed = np.bincount(groups, minlength=len(groups)) > 1, conflicting(groups, split.labels)
+    return {
+        "groups": int(several.sum()),
+        "rows": int(several[groups].sum()),
+        "conflicting_groups": len(np.unique(groups[mixed])),
+        "conflicting_rows": int(mixed.sum()),
+    }
+
+
+def duplicates_table(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The lines of a table of `count_duplicates`, a column per split."""
+    lines = [f"{'duplicates':40}" + "".join(f"{name:>9}" for name in counts)]
+
+    def add(title: str, *keys: str) -> None:
+        values = []
+        for split in counts.values():
+            value: Any = split
+            for key in keys:
+                value = value.get(key, {})
+            values.append(f"{value if isinstance(value, int) else '–':>9}")
+        lines.append(f"{title:40}" + "".join(values))
+
+    add("pictures of one gray level", "constant")
+    for kind, words in (("exact", "equal byte for byte"), ("photograph", "of one photograph")):
+        add(f"groups {words}", kind, "groups")
+        add("  rows in them", kind, "rows")
+        add("  groups with several labels", kind, "conflicting_groups")
+        add("  rows in those", kind, "conflicting_rows")
+    for earlier in counts:
+        if any(f"in_{earlier}" in split for split in counts.values()):
+            add(f"rows byte for byte in {earlier}", f"in_{earlier}", "exact")
+            add(f"rows whose photograph is in {earlier}", f"in_{earlier}", "photograph")
+    return lines
