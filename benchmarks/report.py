@@ -22,6 +22,7 @@ TITLES = {
     "quantization": "Cost of int8",
     "recall": "Confusions",
     "robustness": "Robustness",
+    "robustness-means": "Robustness, means",
     "stability": "Prediction stability",
     "early-exit": "Early exit",
     "latency": "Latency",

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from fer_edge.benchmarks.corruption_error import STEPS, WORST_AT, relative_errors, robustness_figures
-from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS, GROUPS
+from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS, GROUPS, HELD_OUT
 from fer_edge.benchmarks.options import figure_file, labelled_pictures, result_file
 from fer_edge.benchmarks.peer_scores import open_peer_scores
 from fer_edge.benchmarks.peers import PeerOptions
@@ -125,14 +125,14 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
     height = -(-len(kinds) // 3)
     canvas = figure(10, 0.7 + 2.5 * height)
     plots = canvas.subplots(height, 3, sharey=True)
-    held_out = GROUPS["kinds not trained on"]
     for axis, name in zip(plots.flat, kinds, strict=False):
-        for label, figures in lines:
+        for index, (label, figures) in enumerate(lines):
             bold = label.startswith("ensemble")
             axis.plot(
                 range(6),
                 [100 * accuracy for accuracy in (figures["accuracy"], *figures["degraded"][name])],
                 "--" if "early exit" in label else "-",
+                color="#8c959f" if label == BASELINE else f"C{index}",
                 marker="o",
                 ms=3,
                 lw=2.2 if bold else 1.2,
@@ -141,7 +141,7 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
             )
         kind = DEGRADATIONS[name]
         axis.set_xticks(range(6), ["none", *(f"{strength:g}" for strength in kind.strengths)])
-        axis.set_title(f"{name} (not trained on)" if name in held_out else name)
+        axis.set_title(f"{name} (not trained on)" if name in HELD_OUT else name)
         axis.set_xlabel(kind.unit)
         tidy(axis).set_ylim(0, 80)
     for axis in plots[:, 0]:

@@ -12,7 +12,7 @@ import click
 
 from fer_edge.benchmarks.options import OutputFile
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, complete, read
-from fer_edge.benchmarks.results_io.tables import accuracy, detection, end_to_end, latency
+from fer_edge.benchmarks.results_io.tables import accuracy, detection, end_to_end, latency, robustness
 from fer_edge.benchmarks.results_io.tables.instructions import arm_instructions
 from fer_edge.benchmarks.results_io.tables.soak import soak
 from fer_edge.benchmarks.results_io.tables.stability import stability
@@ -121,7 +121,8 @@ def replace(path: Path, rendered: dict[str, str]) -> list[str]:
 _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "accuracy": ("accuracy", accuracy.accuracy),
     "recall": ("accuracy", accuracy.recall),
-    "robustness": ("robustness", accuracy.robustness),
+    "robustness": ("robustness", robustness.robustness),
+    "robustness-means": ("robustness", robustness.means),
     "stability": ("stability", stability),
     "early-exit": ("early-exit", accuracy.early_exit),
     "latency": ("latency", latency.latency),

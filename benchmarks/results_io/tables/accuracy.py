@@ -1,11 +1,10 @@
-"""Tables of accuracy: per model, per class, under degradation, of int8 against float, with early exit."""
+"""Tables of accuracy: per model, per class, of int8 against float, with early exit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS
 from fer_edge.benchmarks.results_io.tables.markdown import (
     machine,
     markdown,
@@ -57,28 +56,6 @@ def recall(result: dict[str, Any]) -> str:
         )
     columns = ("model", *EMOTIONS, "neutral predicted / labelled", "fear as surprise", "surprise as fear")
     return f"{result['rows'][0]['runtime']}, {measured_on(result)}\n\n{markdown(columns, rows)}"
-
-
-def robustness(result: dict[str, Any]) -> str:
-    """Accuracy of the last model, by default the ensemble, at each strength of each degradation.
-
-    An ensemble that can exit early has a second table, with early exit. The strength stands in brackets.
-    """
-    row = result["rows"][-1]
-    modes = {row["model"]: row}
-    if "early_exit" in row:
-        modes[f"{row['model']} with early exit"] = row["early_exit"]
-    parts = [f"{result['runtime']}, {measured_on(result)}"]
-    for name, mode in modes.items():
-        columns = (f"{name}, under", "unit of strength", *(f"strength {step}" for step in range(1, 6)))
-        parts.append(markdown(columns, [_degraded(mode["degraded"][kind], kind) for kind in DEGRADATIONS]))
-    return "\n\n".join(parts)
-
-
-def _degraded(accuracies: Sequence[float], name: str) -> tuple[str, ...]:
-    degradation = DEGRADATIONS[name]
-    pairs = zip(accuracies, degradation.strengths, strict=True)
-    return name, degradation.unit, *(f"{percent(each, 1)} ({strength:g})" for each, strength in pairs)
 
 
 def quantization(cards: Sequence[ModelCard]) -> str:
