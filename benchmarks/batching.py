@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.options import comma_separated, count, result_file
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, default_models, identity, write
 from fer_edge.benchmarks.timing import ROUNDS, SEED, calls_in_round, summary, timed
@@ -31,6 +30,7 @@ from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
 from fer_edge.edge.tflite.quantize import dequantize, gray_table
 from fer_edge.edge.types import EMOTIONS, MAX_THREADS
+from fer_edge.train.evaluation.intervals import ratio_interval
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, 48, 48) uint8 faces to (N, 7) float32 logits or probabilities."""

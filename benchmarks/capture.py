@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.fixtures.clips import frames, head
 from fer_edge.benchmarks.options import comma_separated, frame_size, result_file
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, write
 from fer_edge.benchmarks.timing import ROUNDS
@@ -33,6 +32,7 @@ from fer_edge.edge.sources.jpeg_picture import JpegStream
 from fer_edge.edge.sources.picamera import small_size
 from fer_edge.edge.terminal import track
 from fer_edge.edge.types import Frame, Picture
+from fer_edge.train.evaluation.intervals import ratio_interval
 
 RATE = 30.0
 """Frames per second of the camera."""

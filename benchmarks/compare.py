@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.results_io.instructions import Change
-from fer_edge.benchmarks.results_io.intervals import paired_interval, ratio_interval
 from fer_edge.benchmarks.results_io.record import ResultError, complete, read
 from fer_edge.benchmarks.results_io.tables.markdown import row_label
+from fer_edge.train.evaluation.intervals import paired_interval, ratio_interval
 
 
 @click.command()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS, GROUPS
-from fer_edge.benchmarks.results_io.intervals import mean_interval, share_interval
+from fer_edge.train.evaluation.intervals import mean_interval, share_interval
 from fer_edge.train.evaluation.metrics import calibration_error
 
 STRENGTHS = 5

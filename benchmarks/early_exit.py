@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.options import figure_file, labelled_pictures, one_thread, result_file
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, load_split, write
 from fer_edge.benchmarks.timing import summary
@@ -27,6 +26,7 @@ from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.figures import figure, png, tidy
+from fer_edge.train.evaluation.intervals import ratio_interval
 
 BLOCK = 32
 """Faces that one classifier takes before it is the other's turn."""

@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.options import acceleration_words, comma_separated, result_file, thread_count
 from fer_edge.benchmarks.other_runtime import python_option, rows_from
 from fer_edge.benchmarks.process_memory import peak_mib
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, default_models, identity, write
 from fer_edge.benchmarks.timing import ROUNDS, SEED, calls_in_round, percentiles, summary, timed
@@ -45,6 +44,7 @@ from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import Tensor, runtime
 from fer_edge.edge.tflite.network import open_network
 from fer_edge.edge.types import MAX_THREADS, Acceleration, Frame
+from fer_edge.train.evaluation.intervals import ratio_interval
 
 Variant = tuple[str, Acceleration | None]
 """A model, and what runs it; None for the interpreter alone."""

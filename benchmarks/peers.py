@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT, write_clip
 from fer_edge.benchmarks.options import labelled_pictures, result_file
 from fer_edge.benchmarks.peer_process import PeerProcess, open_environment, open_peer, share_packages
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, identity, load_split, write
 from fer_edge.benchmarks.timing import ROUNDS, calls_in_round, summary
@@ -24,6 +23,7 @@ from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.terminal import track
 from fer_edge.edge.types import option
 from fer_edge.train.data.options import DataOptions
+from fer_edge.train.evaluation.intervals import ratio_interval
 
 PACKAGES = {
     "fer": ("fer==25.10.3", "setuptools<81"),

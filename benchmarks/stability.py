@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.fixtures.views import VIEWS, view
 from fer_edge.benchmarks.options import figure_file, labelled_pictures, result_file
-from fer_edge.benchmarks.results_io.intervals import mean_interval, share_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.modes import modes
 from fer_edge.benchmarks.results_io.record import RecordedCommand, default_models, load_split, write
@@ -22,6 +21,7 @@ from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.figures import figure, png, tidy
+from fer_edge.train.evaluation.intervals import mean_interval, share_interval
 
 CONFIDENT = 0.6
 """Confidence above which an answer should hardly ever change."""

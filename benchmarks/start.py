@@ -17,13 +17,13 @@ import numpy as np
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT, write_clip
 from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.process_memory import peak_mib
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, write
 from fer_edge.benchmarks.timing import summary
 from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
+from fer_edge.train.evaluation.intervals import ratio_interval
 
 WARMUP_ROUNDS = 2
 """Rounds that are not timed: they read the files from disk and, in a checkout, compile them."""

@@ -22,7 +22,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.latency import noise
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.timing import timed
 from fer_edge.convert.calibration_faces import sample_faces
 from fer_edge.convert.float_network import open_float_network
@@ -33,6 +32,7 @@ from fer_edge.edge.terminal import configure_logging
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Split
+from fer_edge.train.evaluation.intervals import ratio_interval
 from fer_edge.train.networks import predict_logits
 
 TURNS, CALLS = 20, 10

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmarks.detection.contenders import Contender
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.timing import ROUNDS, summary
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.types import Frame
+from fer_edge.train.evaluation.intervals import ratio_interval
 
 FRAMES_PER_ROUND = 6
 

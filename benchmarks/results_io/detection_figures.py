@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_edge.benchmarks.results_io.intervals import paired_interval, share_interval
+from fer_edge.train.evaluation.intervals import paired_interval, share_interval
 
 LARGE = 32
 """Width of a face, pixels, from which it counts among the large ones, whose expressions are measured."""

@@ -26,6 +26,8 @@ from fer_edge.edge.expression.model_spec import (
 from fer_edge.edge.files.documents import read_json, write_json
 from fer_edge.edge.tflite.card import checked_card, sha256
 from fer_edge.models import FOLDER
+from fer_edge.train.data.clean_rows import rows_in_train
+from fer_edge.train.data.duplicates import Overlap
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split, fingerprint
 
@@ -117,7 +119,31 @@ def load_split(options: DataOptions, limit: int | None) -> tuple[Split, dict[str
     Raises:
         DataError: The data set cannot be read or lacks the split.
     """
-    part = options.load_split()
+    return _limited(options, options.load_split(), limit)
+
+
+def load_rows(options: DataOptions, limit: int | None) -> tuple[Split, dict[str, Any], Overlap | None]:
+    """Read the labelled split to measure on as `load_split` does, with the rows that are in the train split too.
+
+    Args:
+        options: The data set and the split.
+        limit: The number of its first pictures to use; all where None.
+
+    Returns:
+        The split, its description for the result file, and its rows that are in the train split, or None where that is
+        not known.
+
+    Raises:
+        DataError: The data set cannot be read or lacks the split.
+    """
+    dataset = options.load()
+    part, described = _limited(options, dataset.split(options.split), limit)
+    rows = rows_in_train(dataset, options.split)
+    return part, described, rows and Overlap(rows.exact[: len(part)], rows.near[: len(part)])
+
+
+def _limited(options: DataOptions, part: Split, limit: int | None) -> tuple[Split, dict[str, Any]]:
+    """The split's first pictures, all where the limit is None, and their description."""
     if limit:
         part = Split(part.faces[:limit], part.labels[:limit])
     described = {"name": options.data.name, "split": options.split, "pictures": len(part)}

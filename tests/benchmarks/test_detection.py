@@ -21,13 +21,13 @@ from fer_edge.benchmarks.detection.matching import crop_iou, eye_error, false_ki
 from fer_edge.benchmarks.detection.peer_face import peer_face
 from fer_edge.benchmarks.fixtures import negatives
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT
-from fer_edge.benchmarks.results_io.intervals import share_interval
 from fer_edge.edge.faces.boxes import make_box
 from fer_edge.edge.faces.crop import place_crop
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.types import Face, Frame
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.scenes import PastedFace, compose, portrait_patch
+from fer_edge.train.evaluation.intervals import share_interval
 
 GRAY = np.full((480, 640, 3), 120, np.uint8)
 

@@ -16,7 +16,6 @@ from measuring import result, run
 
 from fer_edge.benchmarks import compare, report, report_figures, table
 from fer_edge.benchmarks.results_io import record
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.record import RESULTS
 from fer_edge.benchmarks.results_io.tables import accuracy
 from fer_edge.benchmarks.results_io.tables.summary import summary
@@ -24,6 +23,7 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.tflite.card import ModelCard, sha256
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
+from fer_edge.train.evaluation.intervals import ratio_interval
 
 ROOT = FOLDER.parent
 

@@ -11,8 +11,8 @@ import pytest
 from measuring import run
 
 from fer_edge.benchmarks.fixtures.views import VIEWS, view
-from fer_edge.benchmarks.results_io.intervals import share_interval
 from fer_edge.benchmarks.stability import stability_figures
+from fer_edge.train.evaluation.intervals import share_interval
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.ensemble_config import EnsembleConfig, read_ensemble
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
 from fer_edge.edge.pipeline import PipelineOptions
+from fer_edge.train.data.clean_rows import rows_in_train
+from fer_edge.train.data.duplicates import Overlap
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.figures import require_matplotlib
@@ -23,6 +25,7 @@ from fer_edge.train.evaluation.metrics import measure
 from fer_edge.train.evaluation.options import EvaluationOptions
 from fer_edge.train.evaluation.predictions import collect_logits, early_exit, fuse_views
 from fer_edge.train.evaluation.report import confusion_table, metrics_table, plot_confusion, plot_reliability
+from fer_edge.train.evaluation.row_sets import row_figures, row_table, to_dicts
 from fer_edge.train.networks import open_logits, temperature
 
 _logger = logging.getLogger(__name__)
@@ -41,6 +44,9 @@ def evaluate(
 ) -> None:
     """Measure accuracy, confusion matrix and calibration of MODELS on a split.
 
+    The figures on all rows compare with papers; those on rows whose photograph is not in the train split are the
+    honest ones. Both have 95 % intervals.
+
     MODELS are shipped models' names, .tflite, .keras or .npz files, or run folders. Several are also measured as an
     ensemble.
     """
@@ -49,8 +55,13 @@ def evaluate(
     config = _ensemble_config(models, evaluation_options)
     models = _in_order(models, config)
     flip = evaluation_options.tta == "flip"
-    split = data_options.load_split()
-    report = _Report(split, data_options.split, evaluation_options)
+    dataset = data_options.load()
+    split = dataset.split(data_options.split)
+    report = _Report(split, data_options.split, evaluation_options, rows_in_train(dataset, data_options.split))
+    if report.overlap is None:
+        _logger.info(
+            f"{data_options.data} has no train split: which rows have a photograph in the training data is unknown"
+        )
     views = []
     for spec in models:
         logits = open_logits(spec, pipeline_options.threads)
@@ -98,10 +109,11 @@ class _Report:
     split: Split
     split_name: str
     options: EvaluationOptions
+    overlap: Overlap | None
 
     def add(self, label: str, scores: NDArray[np.float32]) -> None:
         """Print the metrics of (N, 7) probabilities, and draw them where plots are wanted."""
-        metrics = measure(scores, self.split.labels)
+        metrics, figures = measure(scores, self.split.labels), row_figures(scores, self.split.labels, self.overlap)
         flip = ", with flip" if self.options.tta == "flip" else ""
         if self.options.plots:
             stem = _stem(label).replace(" ", "-")
@@ -110,10 +122,11 @@ class _Report:
             plot_reliability(self.options.plots / f"{stem}-reliability.png", scores, self.split.labels, title)
         if self.options.json:
             about = {"model": label, "split": self.split_name, "tta": self.options.tta, "pictures": len(self.split)}
-            click.echo(json.dumps({**about, **metrics.to_dict()}))
+            click.echo(json.dumps({**about, **metrics.to_dict(), "rows": to_dicts(figures)}))
             return
         click.echo(f"\n{label}: {self.split_name} split, {len(self.split)} pictures{flip}")
         click.echo(metrics_table(metrics))
+        click.echo(row_table(figures))
         click.echo(confusion_table(metrics.confusion))
 
 

@@ -18,6 +18,7 @@ class Metrics:
         accuracy: Share of correct predictions.
         balanced_accuracy: Mean recall of the classes.
         ece: Expected calibration error.
+        nll: Mean negative log-likelihood of the labels, nats, which temperatures are fitted on.
         precision: (7,) by class.
         recall: (7,) by class.
         f1: (7,) by class.
@@ -28,6 +29,7 @@ class Metrics:
     accuracy: float
     balanced_accuracy: float
     ece: float
+    nll: float
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
@@ -49,6 +51,7 @@ class Metrics:
             "accuracy": round(self.accuracy, 5),
             "balanced_accuracy": round(self.balanced_accuracy, 5),
             "ece": round(self.ece, 5),
+            "nll": round(self.nll, 5),
             "per_class": per_class,
             "confusion": self.confusion.tolist(),
         }
@@ -73,12 +76,18 @@ def measure(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) ->
         accuracy=float(np.mean(predicted == labels)),
         balanced_accuracy=float(recall[support > 0].mean()),
         ece=calibration_error(probabilities, labels),
+        nll=float(negative_log_likelihoods(probabilities, labels).mean()),
         precision=precision,
         recall=recall,
         f1=f1,
         support=support,
         confusion=confusion,
     )
+
+
+def negative_log_likelihoods(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(N,) negative log-likelihood of each label, nats, at most that of a probability of 1e-9."""
+    return -np.log(np.maximum(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-9))
 
 
 def reliability(
@@ -96,11 +105,16 @@ def reliability(
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    bin_of = np.clip((confidence * bins).astype(int), 0, bins - 1)
+    bin_of = confidence_bins(confidence, bins)
     masks = [bin_of == index for index in range(bins) if np.any(bin_of == index)]
     rows = [(confidence[mask].mean(), correct[mask].mean(), mask.mean()) for mask in masks]
     mean_confidence, accuracy, share = np.array(rows, np.float64).T
     return mean_confidence, accuracy, share
+
+
+def confidence_bins(confidence: NDArray[np.floating], bins: int = 15) -> NDArray[np.int64]:
+    """(N,) int64 bin of each confidence, 0..1, of bins of equal width."""
+    return np.clip((confidence * bins).astype(np.int64), 0, bins - 1)
 
 
 def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = 15) -> float:

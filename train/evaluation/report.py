@@ -17,7 +17,7 @@ from fer_edge.train.evaluation.metrics import Metrics, calibration_error, reliab
 
 
 def metrics_table(metrics: Metrics) -> str:
-    """Precision, recall, F1 and pictures by class as text; the last line has accuracy, balanced accuracy and ECE."""
+    """Precision, recall, F1 and pictures by class as text; the last line has the metrics of all classes."""
     lines = [f"{'class':10} precision  recall      F1  pictures"]
     for index, name in enumerate(EMOTIONS):
         lines.append(
@@ -26,7 +26,7 @@ def metrics_table(metrics: Metrics) -> str:
         )
     lines.append(
         f"accuracy {100 * metrics.accuracy:.2f} %, balanced {100 * metrics.balanced_accuracy:.2f} %, "
-        f"ECE {metrics.ece:.4f}"
+        f"ECE {metrics.ece:.4f}, NLL {metrics.nll:.4f}"
     )
     return "\n".join(lines)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fer_edge.benchmarks.results_io.intervals import ratio_interval
 from fer_edge.benchmarks.results_io.tables.markdown import interval_text, markdown, measured_on, mib, percent
+from fer_edge.train.evaluation.intervals import ratio_interval
 
 COLUMNS = ("model", "accuracy", "file size", "ms per face, p50", "ms per frame, mean", "faster than fer")
 

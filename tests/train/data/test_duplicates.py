@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -116,10 +117,13 @@ def test_a_list_stands_in_for_the_train_split(table: Path, tmp_path: Path, monke
     assert found and found.near.tolist() == [True, False, False] and not found.exact.any()
 
 
-def test_a_list_needs_two_splits_and_a_file_of_its_own(table: Path, tmp_path: Path, mistake: object) -> None:
-    assert callable(mistake)
+def test_a_list_needs_two_splits_and_a_file_of_its_own(
+    table: Path, tmp_path: Path, mistake: Callable[..., str]
+) -> None:
     lines = [line for line in table.read_text().splitlines() if not line.endswith("PublicTest")]
     (tmp_path / "one.csv").write_text("\n".join(lines))
+    load(tmp_path / "one.csv")
+    capfd.readouterr()  # that it is parsed
     assert "train split alone" in mistake("data", "duplicates", tmp_path / "one.csv", "--out", tmp_path / "o.json")
     assert "--out" in mistake("data", "duplicates", table, "--out", table)
 
