@@ -11,16 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS, GROUPS
+from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS, GROUPS, WORST_AT
 from fer_edge.train.evaluation.intervals import mean_interval, share_interval
 from fer_edge.train.evaluation.metrics import calibration_error
 
 STRENGTHS = 5
 STEPS = [(name, strength) for name, kind in DEGRADATIONS.items() for strength in kind.strengths]
 """Every strength of every kind, in the order in which the functions here expect their scores."""
-
-WORST_AT = 3
-"""The strength at which the worst calibration error is reported: a bad picture, but one that people still recognize."""
 
 
 def robustness_figures(scores: Sequence[NDArray[np.floating]], labels: NDArray[np.integer]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from fer_edge.benchmarks.corruption_error import STEPS, WORST_AT, relative_errors, robustness_figures
-from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS, GROUPS, HELD_OUT
+from fer_edge.benchmarks.corruption_error import STEPS, relative_errors, robustness_figures
+from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS, GROUPS, HELD_OUT, WORST_AT
 from fer_edge.benchmarks.options import figure_file, labelled_pictures, result_file
 from fer_edge.benchmarks.peer_scores import open_peer_scores
 from fer_edge.benchmarks.peers import PeerOptions

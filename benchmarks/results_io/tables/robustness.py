@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_edge.benchmarks.corruption_error import WORST_AT
-from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS, GROUPS, HELD_OUT
+from fer_edge.benchmarks.fixtures.degradations import DEGRADATIONS, GROUPS, HELD_OUT, WORST_AT
 from fer_edge.benchmarks.results_io.modes import modes
 from fer_edge.benchmarks.results_io.tables.markdown import interval_text, markdown, measured_on, percent
 
