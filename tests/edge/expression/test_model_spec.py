@@ -35,6 +35,8 @@ def test_a_run_folder_stands_for_its_float_network(tmp_path: Path) -> None:
     run = parse_model_spec("mobilenet_v2", FLOAT_KINDS, runs=tmp_path)
     assert (run.kind, run.path) == ("keras", tmp_path / "mobilenet_v2" / "float.keras")
     assert parse_model_spec("mobilenet_v2", EVERY_KIND).kind == "tflite"
+    (tmp_path / "other").mkdir()
+    assert parse_model_spec("other", FLOAT_KINDS, runs=tmp_path).path == tmp_path / "other" / "float.keras"
 
 
 @pytest.mark.parametrize(
