@@ -20,11 +20,11 @@ import numpy as np
 from fer_edge.benchmarks.latency import noise
 from fer_edge.benchmarks.options import one_thread, result_file
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, write
+from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, default_models, identity, write
 from fer_edge.benchmarks.timing import timed
 from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.expression.ensemble import member_files
-from fer_edge.edge.expression.model_spec import MODEL_NAMES
+from fer_edge.edge.expression.model_spec import ENSEMBLE_NAME, MODEL_NAMES
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter, runtime
@@ -42,7 +42,8 @@ KINDS = ("pointwise convolution", "depthwise convolution", "other convolution", 
 @result_file
 def layers(models: tuple[str, ...], pipeline_options: PipelineOptions, rounds: int, out: Path | None) -> None:
     """Measure how the time of one invocation of MODELs (default: the shipped networks) is divided among its layers."""
-    specs, threads = models or MODEL_NAMES, pipeline_options.threads
+    specs = models or [spec for spec in default_models() if spec != ENSEMBLE_NAME]
+    threads = pipeline_options.threads
     several = [spec for spec in specs if len(member_files(spec)) > 1]
     if several:
         raise ResultError(f"{several[0]} is several networks; expected single ones, such as {MODEL_NAMES[0]}")

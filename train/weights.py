@@ -1,4 +1,4 @@
-"""Initial weights: ImageNet's (Keras Applications) or a file's; and weights in half precision (.npz)."""
+"""Initial weights: ImageNet's, a file's or a larger network's; and weights in half precision (.npz)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.files.writing import atomic_path
+from fer_edge.edge.preprocess import network_input
 from fer_edge.train import architectures, keras_applications
 from fer_edge.train import face_recognizers as recognizer
 from fer_edge.train.data.arrays import read_arrays
+from fer_edge.train.pruning import prune
+
+PRUNING_FACES = 256
+"""Faces that the blocks of a pruned network are fitted on."""
 
 
 def check_weights(name: str, weights: str) -> None:
@@ -27,9 +32,11 @@ def check_weights(name: str, weights: str) -> None:
         ModelError: The file is missing, or the network cannot start from such weights.
     """
     path = Path(weights)
-    files = ["a .npz that training wrote"]
+    larger = _pruned_from(name)
+    backbone = larger or name
+    files = [f"a .npz that training wrote{f', of {larger} too' if larger else ''}"]
     files += [recognizer.FILES[name]] if name in recognizer.FILES else []
-    files += ["a .weights.h5 of its backbone", "imagenet"] if name in keras_applications.BACKBONES else []
+    files += ["a .weights.h5 of its backbone", "imagenet"] if backbone in keras_applications.BACKBONES else []
     expected = f"expected none, {' or '.join(files)}"
     if weights == "none":
         return
@@ -37,11 +44,14 @@ def check_weights(name: str, weights: str) -> None:
         raise ModelError(f"--weights {weights}: no such file; {expected}")
     if path.suffix == ".npz":
         stored, _ = read_half(path)
-        if stored != name:
-            raise ModelError(f"--weights {weights} holds the weights of {stored}; expected those of {name}")
+        if stored not in (name, larger):
+            either = f"{name} or {larger}" if larger else name
+            raise ModelError(f"--weights {weights} holds the weights of {stored}; expected those of {either}")
     elif path.suffix == ".keras" or path.name == "float.h5":  # its trained head would not be loaded
         raise ModelError(f"--weights {weights} is a whole model; use the float.npz beside it")
-    elif not recognizer.fits(name, weights) and (name not in keras_applications.BACKBONES or path.suffix == ".json"):
+    elif not recognizer.fits(name, weights) and (
+        backbone not in keras_applications.BACKBONES or path.suffix == ".json"
+    ):
         raise ModelError(f"--weights {weights} does not fit {name}; {expected}")
 
 
@@ -52,15 +62,24 @@ def initialize(name: str, model: Any, weights: str, keras: Any, faces: NDArray[n
         name: The network.
         model: The Keras model, with random weights.
         weights: 'imagenet', 'none', or a file: a Keras 3 `.weights.h5` of keras.applications' backbone
-            (include_top=False), weights that `save_half` wrote (.npz), or a face recognizer's file.
+            (include_top=False), weights that `save_half` wrote (.npz), or a face recognizer's file. A network that is
+            pruned from a larger one takes the larger one's weights, or its own.
         keras: The Keras module of the model.
-        faces: (N, 48, 48) uint8, to which a face recognizer's statistics are adapted.
+        faces: (N, 48, 48) uint8, to which a face recognizer's statistics are adapted, or pruned blocks are fitted.
 
     Raises:
         ModelError: The weights do not fit.
     """
     check_weights(name, weights)
     if weights == "none":
+        return
+    larger = _pruned_from(name)
+    if larger and not (weights.endswith(".npz") and read_half(Path(weights))[0] == name):
+        side = int(model.input_shape[1])
+        original = architectures.build(larger, keras, side)
+        initialize(larger, original, weights, keras, faces)
+        sample = faces[np.random.default_rng(1).permutation(len(faces))[:PRUNING_FACES]]
+        prune(model, original, network_input(sample, side))
         return
     if weights.endswith(".npz"):
         load_half(model, Path(weights))
@@ -69,6 +88,11 @@ def initialize(name: str, model: Any, weights: str, keras: Any, faces: NDArray[n
         recognizer.initialize(name, model, Path(weights), faces, keras)
         return
     keras_applications.initialize(name, model, weights, keras)
+
+
+def _pruned_from(name: str) -> str | None:
+    """The larger network whose weights a network starts from, by pruning; None for most."""
+    return getattr(architectures.architecture(name), "PRUNED_FROM", None)
 
 
 def save_half(model: Any, path: Path) -> None:

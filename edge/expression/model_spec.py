@@ -11,11 +11,11 @@ from typing import Literal
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.models import FOLDER
 
-MODEL_NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0")
-"""The shipped models; their architectures in `train` have the same names."""
+MODEL_NAMES = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0", "mobilenet_v2_small")
+"""The models for devices; their architectures in `train` have the same names. Those with a file are shipped."""
 
 ENSEMBLE_NAME, ENSEMBLE_FILE = "ensemble", FOLDER / "ensemble.json"
-"""The shipped ensemble of them."""
+"""The shipped ensemble of some of them, which its file names."""
 
 ModelKind = Literal["ensemble", "tflite", "keras", "npz"]
 

@@ -22,10 +22,9 @@ from device_checks import check, failures
 
 from fer_edge import read_picture
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.expression.model_spec import MODEL_NAMES
+from fer_edge.edge.expression.model_spec import shipped_models
 from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.tflite.interpreter import runtime
-from fer_edge.models import FOLDER
 
 Record = dict[str, Any]
 COMMAND = Path(sys.executable).with_name("fer-edge")
@@ -95,7 +94,7 @@ def predictions(folder: Path) -> dict[str, list[list[Record]]]:
 def outputs(folder: Path) -> dict[str, list[list[int]]]:
     """Each model's outputs for the face crops, in its int8 steps."""
     crops = np.stack([shrink(to_gray(read_picture(path))) for path in sorted((folder / "faces").iterdir())])
-    models = {name: TFLiteClassifier(FOLDER / f"{name}_int8.tflite") for name in MODEL_NAMES}
+    models = {model.text: TFLiteClassifier(model.path) for model in shipped_models()}
     return {name: np.rint(each.logits(crops) / each.output_step).tolist() for name, each in models.items()}
 
 

@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.benchmarks.results_io.record import default_models
 from fer_edge.edge.device.host_info import describe_machine
 from fer_edge.edge.expression.ensemble import open_classifier
-from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.detector import open_detector
 from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
@@ -88,7 +88,7 @@ def calls(counter: Counter, pixels: NDArray[np.uint8]) -> Iterator[tuple[str, in
         detector = open_detector(continuous=continuous)
         yield name, counter.median(lambda detector=detector: detector.detect(frame))  # type: ignore[misc]
     crops = face_crop(frame, detector.detect(frame)[0])[None]
-    for name in (*MODEL_NAMES, "ensemble"):
+    for name in default_models():
         classifier = open_classifier(name)
         yield name, counter.median(lambda classifier=classifier: classifier(crops))  # type: ignore[misc]
 

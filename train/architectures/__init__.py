@@ -1,10 +1,10 @@
-"""The three networks for devices, a larger one and the teachers, one file each, built from the same few layers.
+"""The four networks for devices, a larger one and the teachers, one file each, built from the same few layers.
 
 Every module defines `build(keras, size) -> Model`: a flat functional graph from pictures (N, size, size, 3) in [-1, 1]
 to logits (N, 7), built with the Keras module that it is given (Keras 3 on any backend, or tf_keras for
 quantization-aware training). The network takes the same weights at any size and in either Keras. NAME is its name, SIZE
 the side of its input, TOP_FROM the first layer of the top blocks, SIZES its smallest and largest side where it does not
-take every size.
+take every size, PRUNED_FROM the larger network from whose weights it starts by pruning.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fer_edge.train.architectures import (
     inception_resnet_v1,
     mobilenet,
     mobilenet_v2,
+    mobilenet_v2_small,
     resnet50_cbam,
     se_mobilenet_v2,
     se_resnet18,
@@ -29,6 +30,7 @@ ARCHITECTURES: dict[str, ModuleType] = {
     "mobilenet_v2": mobilenet_v2,
     "se_mobilenet_v2": se_mobilenet_v2,
     "efficientnet_b0": efficientnet_b0,
+    "mobilenet_v2_small": mobilenet_v2_small,
     # larger, for a laptop
     "resnet50_cbam": resnet50_cbam,
     # teachers: too large for a device; the last two are trained from random weights on 48-px pictures
@@ -39,7 +41,7 @@ ARCHITECTURES: dict[str, ModuleType] = {
     "vgg": vgg,
 }
 
-QUANTIZABLE = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0", "resnet50_cbam")
+QUANTIZABLE = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0", "mobilenet_v2_small", "resnet50_cbam")
 """The networks that become int8 files: conversion has a rule for each of their layers."""
 
 

@@ -40,40 +40,61 @@ def backbone(keras: Any, x: Any, attend: Callable[[Any, str], Any] | None = None
     """
     layers = keras.layers
     x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
-    x = _normalize(keras, x, "bn_Conv1", "Conv1_relu")
+    x = normalize(keras, x, "bn_Conv1", "Conv1_relu")
     index = 0
     for stage, (channels, blocks, first) in enumerate(STAGES, start=1):
         stride = 1 if (stage, output_stride) == (6, 16) else first
         for block in range(blocks):
-            x = _inverted_residual(keras, x, channels, stride if block == 0 else 1, index, attend)
+            x = inverted_residual(keras, x, index, channels, stride if block == 0 else 1, attend=attend)
             index += 1
     x = layers.Conv2D(1280, 1, use_bias=False, name="Conv_1")(x)
-    return _normalize(keras, x, "Conv_1_bn", "out_relu")
+    return normalize(keras, x, "Conv_1_bn", "out_relu")
 
 
-def _inverted_residual(
-    keras: Any, x: Any, channels: int, stride: int, index: int, attend: Callable[[Any, str], Any] | None
+def inverted_residual(
+    keras: Any,
+    x: Any,
+    index: int,
+    channels: int,
+    stride: int,
+    expanded: int | None = None,
+    attend: Callable[[Any, str], Any] | None = None,
 ) -> Any:
+    """One block: 1x1 expansion, 3x3 depthwise convolution, linear 1x1 projection, and a residual where shapes agree.
+
+    Args:
+        keras: The Keras module to build with.
+        x: (N, H, W, C).
+        index: Of the block, in its layers' names; block 0 has no expansion.
+        channels: Channels of the output.
+        stride: Of the depthwise convolution, 1 or 2.
+        expanded: Channels of the expansion; 6 C where None.
+        attend: As `backbone` takes it.
+
+    Returns:
+        (N, H / stride, W / stride, channels).
+    """
     layers = keras.layers
     entry, width = x, int(x.shape[-1])
     prefix = f"block_{index}_" if index else "expanded_conv_"
     if index:
-        x = layers.Conv2D(6 * width, 1, padding="same", use_bias=False, name=f"{prefix}expand")(x)
-        x = _normalize(keras, x, f"{prefix}expand_BN", f"{prefix}expand_relu")
+        x = layers.Conv2D(expanded or 6 * width, 1, padding="same", use_bias=False, name=f"{prefix}expand")(x)
+        x = normalize(keras, x, f"{prefix}expand_BN", f"{prefix}expand_relu")
     if stride == 2:
         x = pad_for_stride(keras, x, 3, f"{prefix}pad")
     padding = "same" if stride == 1 else "valid"
     x = layers.DepthwiseConv2D(3, strides=stride, padding=padding, use_bias=False, name=f"{prefix}depthwise")(x)
-    x = _normalize(keras, x, f"{prefix}depthwise_BN", f"{prefix}depthwise_relu")
+    x = normalize(keras, x, f"{prefix}depthwise_BN", f"{prefix}depthwise_relu")
     if attend:
         x = attend(x, prefix)
     x = layers.Conv2D(channels, 1, padding="same", use_bias=False, name=f"{prefix}project")(x)
-    x = _normalize(keras, x, f"{prefix}project_BN", None)
+    x = normalize(keras, x, f"{prefix}project_BN", None)
     if stride == 1 and channels == width:
         x = layers.Add(name=f"{prefix}add")([entry, x])
     return x
 
 
-def _normalize(keras: Any, x: Any, name: str, relu: str | None) -> Any:
+def normalize(keras: Any, x: Any, name: str, relu: str | None) -> Any:
+    """Batch norm, and a ReLU6 of this name where there is one: (N, H, W, C) to the same shape."""
     x = keras.layers.BatchNormalization(epsilon=1e-3, momentum=0.99, name=name)(x)
     return keras.layers.ReLU(6.0, name=relu)(x) if relu else x

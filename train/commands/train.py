@@ -34,8 +34,9 @@ UNSET = dict.fromkeys(each.name for each in fields(Recipe))
 def train(name: str, data_options: DataOptions, training_options: TrainingOptions, recipe: Recipe) -> None:
     """Train the network NAME on the train split and select its best epoch on the val split.
 
-    NAME is mobilenet_v2, se_mobilenet_v2 or efficientnet_b0, 'all' for these three networks for devices, or a larger
-    one: resnet50_cbam, or the teachers for distillation mobilenet, face_resnet, inception_resnet_v1, se_resnet18, vgg.
+    NAME is mobilenet_v2, se_mobilenet_v2, efficientnet_b0 or mobilenet_v2_small, 'all' for these four networks for
+    devices, or a larger one: resnet50_cbam, or the teachers for distillation mobilenet, face_resnet,
+    inception_resnet_v1, se_resnet18, vgg.
 
     Writes the run folder RUNS/NAME: the float model, metrics, training curves and the last checkpoint. The defaults of
     the recipe's fields are those of 'best'; other recipes, and 'best' for some networks, differ.

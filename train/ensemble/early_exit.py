@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import permutations, product
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +57,8 @@ def fit_cascade(
     answers = np.stack([score.argmax(axis=1) for score in scores])  # (M, N)
     belief = np.take_along_axis(fuse(logits, shares[-1], temperatures[-1], prior).T, answers, axis=0)
     outcomes = np.stack([answers == labels, belief[-1] - belief])  # (2, M, N): right or not, and expected loss
-    confidences = np.stack([score.max(axis=1) for score in scores[:-1]]) if members > 1 else np.empty((0, len(labels)))
-    points = [_point(outcomes, confidences, thresholds) for thresholds in product(THRESHOLDS, repeat=members - 1)]
-    front = _pareto_front(points, times)
+    confidences = [score.max(axis=1) for score in scores[:-1]]
+    front = _pareto_front(*_every_point(outcomes, confidences), times)
     least = float(outcomes[0, -1].mean()) - max_drop
     acceptable = (point.loss <= max_drop + 1e-9 and point.accuracy >= least - 1e-5 for point in front)
     default = next((index for index, good in enumerate(acceptable) if good), len(front) - 1)
@@ -91,27 +90,58 @@ def cheapest_cascade(
     return order, cascade
 
 
-def _point(
-    outcomes: NDArray[np.floating], confidences: NDArray[np.floating], thresholds: tuple[float, ...]
-) -> OperatingPoint:
-    """The operating point with these thresholds."""
+def _every_point(
+    outcomes: NDArray[np.floating], confidences: Sequence[NDArray[np.floating]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Reach and mean outcomes at every combination of THRESHOLDS, which are T.
+
+    A face is undecided behind a member where the threshold is above its confidence. So it counts for all combinations
+    from a corner on, and the sums over the corners give them all at once: T ** 3 one by one would take minutes.
+
+    Args:
+        outcomes: (2, M, N) right or not, and expected loss, where each member answers.
+        confidences: (N,) of each member but the last.
+
+    Returns:
+        (T, …, T, M) shares of the faces that each member runs on, and (T, …, T, 2) mean outcomes, with an axis for each
+        threshold.
+    """
     _, members, count = outcomes.shape
-    answered, undecided, reach = np.zeros((2, count)), np.ones(count, bool), []
+    size, axes = len(THRESHOLDS), members - 1
+    corners = [np.searchsorted(THRESHOLDS, confidence, side="right") for confidence in confidences]
+    reach, means = np.ones((size,) * axes + (members,)), np.zeros((size,) * axes + (2,))
+
+    def undecided(values: NDArray[np.floating], behind: int) -> NDArray[np.float64]:
+        """(T, …, T, 1…) means of (N,) values over all faces, 0 where one of the first members decides."""
+        cells = np.zeros(count, np.int64)
+        for corner in corners[:behind]:
+            cells = cells * (size + 1) + corner
+        sums = np.bincount(cells, values / count, (size + 1) ** behind).reshape((size + 1,) * behind)
+        for axis in range(behind):
+            sums = sums.cumsum(axis=axis)
+        return sums[(slice(size),) * behind].reshape((size,) * behind + (1,) * (axes - behind))
+
     for member in range(members):
-        reach.append(float(undecided.mean()))
-        answered[:, undecided] = outcomes[:, member, undecided]
-        if member < members - 1:
-            undecided &= confidences[member] < thresholds[member]
-    accuracy, loss = answered.mean(axis=1)
-    return OperatingPoint(
-        thresholds, tuple(round(share, 5) for share in reach), round(float(accuracy), 5), round(float(loss), 4)
-    )
+        reach[..., member] = undecided(np.ones(count), member)
+        for kind, values in enumerate(outcomes[:, member]):
+            means[..., kind] += undecided(values, member)
+            if member < axes:
+                means[..., kind] -= undecided(values, member + 1)
+    return reach, means
 
 
-def _pareto_front(points: Sequence[OperatingPoint], times: Sequence[float]) -> list[OperatingPoint]:
+def _pareto_front(
+    reach: NDArray[np.float64], means: NDArray[np.float64], times: Sequence[float]
+) -> list[OperatingPoint]:
     """The points that no other beats in both mean time and expected loss, the cheapest first."""
+    shape = reach.shape[:-1]
+    reach = np.round(reach.reshape(-1, reach.shape[-1]), 5)
+    accuracies, losses = np.round(means[..., 0].ravel(), 5), np.round(means[..., 1].ravel(), 4)
     front: list[OperatingPoint] = []
-    for point in sorted(points, key=lambda point: (mean_time(point, times), point.loss)):
-        if not front or point.loss < front[-1].loss:
-            front.append(point)
+    for index in np.lexsort((losses, reach @ np.asarray(times))):
+        if not front or losses[index] < front[-1].loss:
+            thresholds = tuple(THRESHOLDS[axis] for axis in np.unravel_index(index, shape))
+            front.append(
+                OperatingPoint(thresholds, tuple(reach[index].tolist()), float(accuracies[index]), float(losses[index]))
+            )
     return front

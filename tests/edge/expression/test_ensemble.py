@@ -15,9 +15,8 @@ from random_faces import random_faces
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.expression.ensemble import balanced_groups, open_classifier
+from fer_edge.edge.expression.ensemble import balanced_groups, member_files, open_classifier
 from fer_edge.edge.expression.ensemble_config import EnsembleConfig, read_ensemble, write_ensemble
-from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.models import FOLDER
 
@@ -59,7 +58,7 @@ def test_timings_are_recorded_per_model_and_face() -> None:
     whole(random_faces(2))
     timings = whole.record_timings()
     whole(random_faces(3))
-    assert set(timings) == {f"{name}_int8" for name in MODEL_NAMES}
+    assert set(timings) == {path.stem for path in member_files("ensemble")}
     assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in timings.values())
 
 

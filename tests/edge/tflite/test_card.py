@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError, SinkError
 from fer_edge.edge.expression.ensemble import open_classifier
-from fer_edge.edge.expression.model_spec import MODEL_NAMES
+from fer_edge.edge.expression.model_spec import shipped_models
 from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card, sha256, write_card, write_model
 from fer_edge.models import FOLDER
 
 
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize("name", [model.text for model in shipped_models()])
 def test_a_card_says_what_its_model_is_for_and_what_not(name: str) -> None:
     stored = json.loads(card_path(FOLDER / f"{name}_int8.tflite").read_text("utf-8"))
     assert (stored["intended_use"], stored["limits"]) == (ModelCard.intended_use, ModelCard.limits)

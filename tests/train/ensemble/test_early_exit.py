@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from random_faces import random_faces
 from fer_edge.edge.cli import main
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.expression.ensemble_config import read_ensemble
-from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.expression.operating_point import mean_time
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.models import FOLDER
@@ -28,6 +28,7 @@ from fer_edge.train.ensemble.early_exit import MAX_DROP, cheapest_cascade, fit_c
 from fer_edge.train.evaluation.predictions import early_exit
 
 EQUAL = (1 / 3, 1 / 3, 1 / 3)
+MEMBERS = [name.removesuffix("_int8.tflite") for name in read_ensemble(FOLDER / "ensemble.json").members]
 
 
 @pytest.mark.slow
@@ -45,6 +46,18 @@ def test_the_default_point_is_the_cheapest_within_the_maximum_drop() -> None:
     scores, invocations = early_exit([member[None] for member in logits], EQUAL, (0.0,), cascade)
     assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(enough[0].accuracy, abs=1e-5)
     assert 1 <= invocations.mean() < 3
+
+
+def test_the_points_of_four_members_are_what_running_them_gives() -> None:
+    logits, labels = independent_logits(300, members=4)
+    weights = (0.3, 0.3, 0.3, 0.1)
+    cascade = fit_cascade(logits, labels, weights, (1.0, 1.1, 2.0, 0.4))
+    assert len({point.thresholds for point in cascade.points}) == len(cascade.points) > 10
+    for index in range(0, len(cascade.points), 7):
+        scores, invocations = early_exit(logits[:, None], weights, (0.0,), replace(cascade, default=index))
+        point = cascade.points[index]
+        assert point.accuracy == pytest.approx(np.mean(scores.argmax(axis=1) == labels), abs=1e-5)
+        assert point.reach == pytest.approx([np.mean(invocations > member) for member in range(4)], abs=1e-5)
 
 
 @pytest.mark.slow
@@ -106,7 +119,7 @@ def test_evaluate_measures_the_early_exit_too(synthetic_csv: Path) -> None:
     config = FOLDER / "ensemble.json"
     words = [
         "evaluate",
-        *reversed(MODEL_NAMES),
+        *reversed(MEMBERS),
         "--data",
         str(synthetic_csv),
         "--ensemble",
@@ -137,10 +150,10 @@ def test_ensemble_fit_writes_an_early_exit(
     monkeypatch.setattr(  # a clock under load may not tell the members apart
         ensemble_cli, "measure_members", lambda members, **_: [float(member.path.stat().st_size) for member in members]
     )
-    for name in MODEL_NAMES:
+    for name in MEMBERS:
         for suffix in ("tflite", "json"):
             shutil.copy(FOLDER / f"{name}_int8.{suffix}", tmp_path)
-    files = [str(tmp_path / f"{name}_int8.tflite") for name in reversed(MODEL_NAMES)]
+    files = [str(tmp_path / f"{name}_int8.tflite") for name in reversed(MEMBERS)]
     words = ["ensemble", "fit", *files, "--data", str(synthetic_csv), "--out", str(tmp_path / "ensemble.json")]
     done = CliRunner().invoke(main, [*words, "--max-drop", "100", "--partitions", "3"])
     assert done.exit_code == 0, done.output
@@ -148,7 +161,7 @@ def test_ensemble_fit_writes_an_early_exit(
     assert len(spreads) == 2 and all(float(least) <= float(mean) <= float(most) for mean, least, most in spreads)
     assert re.search(r", drop -?[\d.]+ points \(-?[\d.]+ to -?[\d.]+\), [\d.]+ models per face", done.stdout)
     config = read_ensemble(tmp_path / "ensemble.json")
-    assert sorted(config.members) == sorted(f"{name}_int8.tflite" for name in MODEL_NAMES)
+    assert sorted(config.members) == sorted(f"{name}_int8.tflite" for name in MEMBERS)
     cascade = config.cascade
     assert cascade is not None and cascade.default == 0, "whatever it costs in accuracy, the cheapest"
     assert "times faster here" in done.stdout
@@ -156,7 +169,7 @@ def test_ensemble_fit_writes_an_early_exit(
 
 @pytest.mark.slow
 def test_ensemble_fit_writes_what_run_reads(model_folder: Path, synthetic_csv: Path) -> None:
-    members = [str(model_folder / f"{name}_int8.tflite") for name in MODEL_NAMES]
+    members = [str(model_folder / f"{name}_int8.tflite") for name in MEMBERS]
     words = ["ensemble", "fit", *members, "--data", str(synthetic_csv), "--out"]
     result = CliRunner().invoke(main, [*words, str(model_folder / "ensemble.json")])
     assert result.exit_code == 0, result.output
