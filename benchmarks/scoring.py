@@ -35,7 +35,7 @@ BLOCK = 64
 workers_option = click.option(
     "--workers",
     type=IntRange(1, 256),
-    default=lambda: len(os.sched_getaffinity(0)),
+    default=lambda: os.cpu_count() or 1,
     show_default="all cores",
     metavar="N",
     help="Threads, each with the networks opened anew; the figures do not depend on it.",
