@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,3 +65,12 @@ def plain_batches(training_set: TrainingSet, size: int, recipe: Recipe) -> Itera
     rng = np.random.default_rng(recipe.seed)
     for _ in range(BATCH_NORM_BATCHES):
         yield network_input(training_set.faces[rng.integers(0, len(training_set), recipe.batch_size)], size)
+
+
+def batch_norm_batches(training_set: TrainingSet, size: int, recipe: Recipe) -> Iterator[NDArray[np.float32]]:
+    """BATCH_NORM_BATCHES batches of views, (B, S, S, 3), of the kind that the recipe's statistics are of."""
+    if recipe.batch_norm == "clean":
+        yield from plain_batches(training_set, size, recipe)
+        return
+    for batch in islice(augmented_batches(training_set, size, recipe, 0), BATCH_NORM_BATCHES):
+        yield batch.views

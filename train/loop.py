@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import ModelError, TrainingError
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.train import architectures
-from fer_edge.train.averaging import final_weights
+from fer_edge.train.averaging import average_with_initial, final_weights
 from fer_edge.train.backend import keras
-from fer_edge.train.batches import augmented_batches, plain_batches, steps_per_epoch
+from fer_edge.train.batches import augmented_batches, batch_norm_batches, plain_batches, steps_per_epoch
 from fer_edge.train.checkpoint import (
     CHECKPOINT,
     RunIdentity,
@@ -31,7 +32,7 @@ from fer_edge.train.optimization import compile_model, learning_rate, update_pla
 from fer_edge.train.recipes import Phase, Recipe
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.training_targets import SoftTargets, TrainingSet, training_set, with_teacher
-from fer_edge.train.weights import initialize
+from fer_edge.train.weights import initialize, read_half
 
 _logger = logging.getLogger(__name__)
 
@@ -70,6 +71,10 @@ def fit(
                 trainer.train_phase(phase, last)
     network = architectures.build(run.network, keras)
     network.set_weights(trainer.best_weights())
+    if run.recipe.initial_share:
+        _, initial = read_half(Path(run.weights))
+        batches = batch_norm_batches(faces, trainer.full_size, run.recipe)
+        average_with_initial(network, initial, run.recipe.initial_share, batches)
     return network, trainer.state
 
 

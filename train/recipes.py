@@ -136,6 +136,14 @@ class Recipe:
         0.99999,
         metavar="MOMENTUM",
     )
+    initial_share: float = _field(
+        0.0,
+        "Share of the initial weights, those of a run of the same network (--weights FILE.npz), in the saved ones "
+        "(WiSE-FT).",
+        0,
+        1,
+        metavar="SHARE",
+    )
     batch_norm: str = _field(
         "moving",
         "Batch norm's statistics in the weights that are validated and saved: the moving averages of training, or "
@@ -220,6 +228,7 @@ RECIPES = {
         gamma=0.2,
         noise=6.0,
         corruption=0.5,
+        initial_share=0.3,
         keep="loss",
     ),
 }

@@ -32,6 +32,13 @@ hundredths."""
 
 def check_run(run: TrainingRun, resume: bool) -> None:
     """DataError or ModelError where the run can neither start nor resume."""
+    if run.recipe.initial_share:
+        if not run.weights.endswith(".npz"):
+            raise DataError(
+                f"--weights {run.weights}: initial_share {run.recipe.initial_share} of the recipe needs "
+                "a trained network's weights; expected a .npz that training wrote, or --initial-share 0"
+            )
+        check_weights(run.network, run.weights)
     if not (run.folder / CHECKPOINT).exists():
         check_weights(run.network, run.weights)
     elif not resume:

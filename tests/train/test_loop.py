@@ -22,8 +22,10 @@ from fer_edge.train.checkpoint import CHECKPOINT, TrainingState, read_checkpoint
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Dataset
 from fer_edge.train.recipes import Recipe
+from fer_edge.train.run_folder import check_run
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.training_targets import SoftTargets, training_set
+from fer_edge.train.weights import save_half
 
 pytestmark = pytest.mark.tensorflow
 
@@ -251,3 +253,25 @@ def test_a_checkpoint_of_other_arrays_is_one_line(data: Dataset, tmp_path: Path,
     )
     with pytest.raises((DataError, ModelError), match=r"checkpoint\.npz"):
         fit(data, recipe, tmp_path, resume=True)
+
+
+def test_initial_weights_keep_their_share(data: Dataset, tmp_path: Path) -> None:
+    """Kernels lie between those of the start and of the end; batch norm's statistics are those of the average."""
+    first, _ = fit(data, replace(QUICK, full_epochs=1), tmp_path / "first")
+    start = tmp_path / "start.npz"
+    save_half(first, start)
+    recipe = replace(QUICK, full_epochs=1, full_rate=1e-2, corruption=0.5, keep="loss")
+    shares = {0.0: [], 0.25: [], 1.0: []}
+    for share in shares:
+        out = tmp_path / str(share)
+        out.mkdir()
+        run = TrainingRun("small", replace(recipe, initial_share=share), str(start), out)
+        check_run(run, resume=False)
+        shares[share] = {weight.path: weight.numpy() for weight in loop.fit(run, data)[0].weights}
+    for path, average in shares[0.25].items():
+        if "moving" not in path:
+            assert average == pytest.approx(0.25 * shares[1.0][path] + 0.75 * shares[0.0][path], abs=1e-5)
+        else:
+            assert not np.array_equal(average, shares[1.0][path])
+    with pytest.raises(DataError, match=r"initial_share.*\.npz"):
+        check_run(TrainingRun("small", replace(recipe, initial_share=0.3), "imagenet", tmp_path), resume=False)
