@@ -79,7 +79,7 @@ def convert(
             would have followed is written.
         DataError: The data set has no train or val split.
     """
-    evaluator = open_evaluator(network, dataset.split("val"), verification)
+    evaluator = open_evaluator(network, dataset, verification)
     job = _Job(as_exported(network, conversion), dataset, conversion, tuning, evaluator)
     return [_convert_kind(job, kind) for kind in conversion.kinds]
 

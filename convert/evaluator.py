@@ -18,7 +18,9 @@ from fer_edge.convert.runtimes import litert_logits, tflite_runtime_logits
 from fer_edge.convert.tflite_export import export_post_training
 from fer_edge.edge.device.host_info import describe_machine
 from fer_edge.edge.errors import ModelError
-from fer_edge.train.data.splits import Split
+from fer_edge.train.data.clean_rows import rows_in_train
+from fer_edge.train.data.duplicates import Overlap
+from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.networks import predict_logits
 
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy")
@@ -33,11 +35,13 @@ class Evaluator:
 
     Attributes:
         split: The N faces and labels to measure on.
+        overlap: Its rows that are in the train split, or None where that is not known.
         reference: (N, 7) float32 logits of the float network.
         options: Thresholds, and the Python interpreter with tflite-runtime; None runs nothing there.
     """
 
     split: Split
+    overlap: Overlap | None
     reference: NDArray[np.float32]
     options: VerificationOptions
 
@@ -84,7 +88,7 @@ class Evaluator:
             "split": "val",
             "pictures": len(self.split),
             "machine": describe_machine(PACKAGES),
-            "float": verify.accuracy_figures(self.reference, self.split),
+            "float": verify.accuracy_figures(self.reference, self.split, self.overlap),
         }
         if post_training:
             entry["post_training"] = post_training
@@ -125,7 +129,7 @@ class Evaluator:
 
     def _compare(self, runtime: str, logits: NDArray[np.float32]) -> dict[str, Any]:
         """A runtime's figures, which are logged too."""
-        figures = verify.compare(logits, self.reference, self.split)
+        figures = verify.compare(logits, self.reference, self.split, self.overlap)
         _logger.info(
             f"{runtime}: accuracy {figures['accuracy']:.4f}, drop {figures['drop_points']:.2f} percentage points, "
             f"{100 * figures['agreement']:.1f} % agreement with the float model"
@@ -133,18 +137,19 @@ class Evaluator:
         return figures
 
 
-def open_evaluator(network: FloatNetwork, split: Split, options: VerificationOptions) -> Evaluator:
+def open_evaluator(network: FloatNetwork, dataset: Dataset, options: VerificationOptions) -> Evaluator:
     """Make the evaluator of a float network, whose logits it computes.
 
     Args:
         network: The float network, not yet folded.
-        split: The faces and labels to measure on.
+        dataset: The data set, whose val split is measured on.
         options: Thresholds, and the Python interpreter with tflite-runtime; None runs nothing there.
 
     Returns:
         The evaluator.
     """
+    split = dataset.split("val")
     reference = predict_logits(network.model, split.faces)
     accuracy = np.mean(reference.argmax(axis=1) == split.labels)
     _logger.info(f"{network.architecture}: float accuracy on val {accuracy:.4f}")
-    return Evaluator(split, reference, options)
+    return Evaluator(split, rows_in_train(dataset, "val"), reference, options)

@@ -22,6 +22,7 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.augment import augment
+from fer_edge.train.data.clean_rows import clean_split
 from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.recipes import Recipe
 
@@ -44,8 +45,8 @@ def finetune(
 ) -> list[dict[str, float]]:
     """Train a fake-quantized network in place.
 
-    It ends with the weights of its best epoch on the val split; epoch 0 is no fine-tuning at all. Those weights are
-    written to the checkpoint after every epoch that is at least as good as all before it.
+    It ends with the weights of its best epoch on the val split's clean rows; epoch 0 is no fine-tuning at all. Those
+    weights are written to the checkpoint after every epoch that is at least as good as all before it.
 
     Args:
         student: The fake-quantized network.
@@ -62,7 +63,7 @@ def finetune(
         TrainingError: The loss, or a logit on the val split, is no number.
     """
     train = dataset.split("train")
-    accuracy = _accuracy_function(student, dataset.split("val"))
+    accuracy = _accuracy_function(student, clean_split(dataset, "val"))
     optimizer = tf_keras.optimizers.Adam(tuning.learning_rate)
     train_step = _train_step(student, teacher, optimizer, tuning)
     seed, augmentation = conversion.seed, replace(AUGMENTATION, corruption=conversion.corruption)

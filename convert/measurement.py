@@ -43,7 +43,7 @@ def measure(
             f"{model} is {card.quantization} of {card.architecture}; expected int8 of {network.architecture}, "
             f"like {network.path}"
         )
-    evaluator = open_evaluator(network, dataset.split("val"), verification)
+    evaluator = open_evaluator(network, dataset, verification)
     faces = calibration_faces(dataset.split("train"), conversion)
     post_training = evaluator.post_training(as_exported(network, conversion).model, faces)
     accuracy, _ = evaluator.accuracy(model.stem, "int8", model.read_bytes(), post_training)

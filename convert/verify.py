@@ -14,8 +14,10 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data.duplicates import Overlap
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.metrics import measure
+from fer_edge.train.evaluation.row_sets import row_figures, to_dicts
 
 
 def operators(path: Path) -> dict[str, int]:
@@ -66,24 +68,39 @@ def float_operators(interpreter: Interpreter) -> list[str]:
     return floats
 
 
-def accuracy_figures(logits: NDArray[np.float32], split: Split) -> dict[str, Any]:
-    """A card's figures of (N, 7) logits: accuracy, balanced accuracy, calibration error (15 bins), recall per class."""
-    metrics = measure(softmax(logits), split.labels)
+def accuracy_figures(logits: NDArray[np.float32], split: Split, overlap: Overlap | None = None) -> dict[str, Any]:
+    """A card's figures.
+
+    Args:
+        logits: (N, 7) logits.
+        split: The N faces with their labels.
+        overlap: Its rows that are in the train split, or None where that is not known.
+
+    Returns:
+        Accuracy, balanced accuracy, calibration error (15 bins) and recall per class on all rows; and `rows`, the
+        metrics with 95 % intervals on all rows, on those not byte for byte in the train split, and on those whose
+        photograph is not there.
+    """
+    metrics, figures = measure(softmax(logits), split.labels), row_figures(softmax(logits), split.labels, overlap)
     return {
         "accuracy": round(metrics.accuracy, 5),
         "balanced_accuracy": round(metrics.balanced_accuracy, 5),
         "ece": round(metrics.ece, 5),
         "recall": {name: round(float(recall), 4) for name, recall in zip(EMOTIONS, metrics.recall, strict=True)},
+        "rows": to_dicts(figures),
     }
 
 
-def compare(logits: NDArray[np.float32], reference: NDArray[np.float32], split: Split) -> dict[str, Any]:
+def compare(
+    logits: NDArray[np.float32], reference: NDArray[np.float32], split: Split, overlap: Overlap | None = None
+) -> dict[str, Any]:
     """A card's figures of logits, compared with the float model's.
 
     Args:
         logits: (N, 7) logits of the converted model.
         reference: (N, 7) logits of the float model.
         split: The N faces with their labels.
+        overlap: Its rows that are in the train split, or None where that is not known.
 
     Returns:
         The `accuracy_figures`, the accuracy drop in percentage points (`drop_points`), and the share of equal top-1
@@ -97,7 +114,7 @@ def compare(logits: NDArray[np.float32], reference: NDArray[np.float32], split: 
             raise ModelError(f"the {role} model gives no numbers for a face; nothing was written")
     answers, expected = logits.argmax(axis=1), reference.argmax(axis=1)
     accuracy, float_accuracy = (float(np.mean(each == split.labels)) for each in (answers, expected))
-    return accuracy_figures(logits, split) | {
+    return accuracy_figures(logits, split, overlap) | {
         "drop_points": round(100 * (float_accuracy - accuracy), 3),
         "agreement": round(float(np.mean(answers == expected)), 5),
     }

@@ -17,7 +17,7 @@ from fer_edge.edge.files.documents import parse_json
 from fer_edge.edge.files.writing import atomic_path
 from fer_edge.train.backend import keras
 from fer_edge.train.data.arrays import read_arrays
-from fer_edge.train.data.splits import Dataset, fingerprint
+from fer_edge.train.data.splits import Split, fingerprint
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.weights import check_finite
@@ -59,7 +59,7 @@ class RunIdentity:
         recipe: All hyperparameters.
         weights: Initial weights.
         train: Fingerprint of the train split.
-        val: Fingerprint of the val split.
+        val: Fingerprint of the rows of the val split on which epochs are compared.
         votes: sha256 of FER+'s votes, None without them.
     """
 
@@ -71,11 +71,17 @@ class RunIdentity:
     votes: str | None
 
 
-def run_identity(run: TrainingRun, data: Dataset, votes: NDArray[np.float32] | None) -> RunIdentity:
-    """The identity of a run on a data set. votes: (N, 7) shares of FER+'s votes, or None."""
-    train, val = (fingerprint(data.split(split)) for split in ("train", "val"))
+def run_identity(run: TrainingRun, train: Split, val: Split, votes: NDArray[np.float32] | None) -> RunIdentity:
+    """The identity of a run.
+
+    Args:
+        run: Network, recipe and initial weights.
+        train: The train split.
+        val: The rows of the val split on which epochs are compared.
+        votes: (N, 7) shares of FER+'s votes, or None.
+    """
     digest = None if votes is None else hashlib.sha256(votes.tobytes()).hexdigest()
-    return RunIdentity(run.network, run.recipe, run.weights, train, val, digest)
+    return RunIdentity(run.network, run.recipe, run.weights, fingerprint(train), fingerprint(val), digest)
 
 
 def write_checkpoint(
@@ -124,7 +130,7 @@ def read_checkpoint(path: Path, identity: RunIdentity) -> tuple[TrainingState, d
             "name": f"of {about.get('name')}",
             "weights": f"from --weights {about.get('weights')}",
             "train": "on another train split",
-            "val": "with another val split",
+            "val": "with other rows of the val split",
             "votes": "with other FER+ votes",
         }
         difference = differences[others[0]] if others else f"with another {', '.join(fields)}"

@@ -25,6 +25,7 @@ from fer_edge.train.checkpoint import (
     run_identity,
     write_checkpoint,
 )
+from fer_edge.train.data.clean_rows import clean_split
 from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.fused_batch_norm import training_keras
 from fer_edge.train.networks import dtype_policy, predict_logits
@@ -44,7 +45,7 @@ def fit(
 
     Args:
         run: Network, recipe, initial weights and run folder.
-        data: A data set with train and val splits.
+        data: A data set with train and val splits; epochs are compared on val's clean rows.
         soft_targets: What is learned besides the labels.
         resume: Whether to continue from the checkpoint, where there is one, with the same history as an uninterrupted
             run.
@@ -59,10 +60,10 @@ def fit(
         TrainingError: The loss is no number.
     """
     soft_targets = soft_targets or SoftTargets()
-    faces = training_set(data.split("train"), run.recipe, soft_targets)
-    identity = run_identity(run, data, soft_targets.votes)
+    faces, val = training_set(data.split("train"), run.recipe, soft_targets), clean_split(data, "val")
+    identity = run_identity(run, data.split("train"), val, soft_targets.votes)
     with dtype_policy(run.recipe.precision):
-        trainer = _Trainer(run, faces, data.split("val"), identity)
+        trainer = _Trainer(run, faces, val, identity)
         trainer.start(resume)
         last = 0
         for phase in run.recipe.phases(trainer.full_size):

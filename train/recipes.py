@@ -10,6 +10,7 @@ from fer_edge.edge.config.click_options import info_of
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.preprocess import INPUT_SIZE
 from fer_edge.edge.types import OptionInfo, option
+from fer_edge.train.data.conflicts import RESOLUTIONS
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,13 @@ class Recipe:
         "Batch norm's statistics in the weights that are validated and saved: the moving averages of training, or "
         "those of clean faces (always with EMA).",
         choices=("moving", "clean"),
+    )
+    # of one photograph: FER2013 holds many more than once
+    conflicts: str = _field(
+        "keep",
+        "Different labels of one photograph in the train split: keep them, take the most frequent one (vote; none in a "
+        "tie), or drop its rows.",
+        choices=RESOLUTIONS,
     )
     # what is learned besides the label
     votes_share: float = _field(0.3, "Share of FER+'s votes in the target, with --ferplus.", 0, 1, metavar="SHARE")

@@ -16,9 +16,11 @@ from fer_edge.edge.files.writing import atomic_path, make_folder
 from fer_edge.edge.sinks.locks import FolderLock
 from fer_edge.train.backend import keras
 from fer_edge.train.checkpoint import CHECKPOINT, TrainingState
+from fer_edge.train.data.clean_rows import rows_in_train
 from fer_edge.train.data.splits import Dataset, Split, fingerprint
 from fer_edge.train.evaluation import report
 from fer_edge.train.evaluation.metrics import Metrics, measure
+from fer_edge.train.evaluation.row_sets import row_figures, to_dicts
 from fer_edge.train.networks import predict_logits
 from fer_edge.train.teachers import LOGITS_FILE, read_logits, write_logits
 from fer_edge.train.training_run import TrainingRun
@@ -95,7 +97,8 @@ def write_run(
         save_model(model, target)
     save_half(model, run.folder / "float.npz")
     val, history = dataset.split("val"), state.history
-    metrics = measure(softmax(predict_logits(model, val.faces)), val.labels)
+    probabilities = softmax(predict_logits(model, val.faces))
+    metrics = measure(probabilities, val.labels)
     write_json(
         run.folder / "metrics.json",
         {
@@ -103,6 +106,7 @@ def write_run(
             "parameters": int(model.count_params()),
             "split": "val",
             **metrics.to_dict(),
+            "rows": to_dicts(row_figures(probabilities, val.labels, rows_in_train(dataset, "val"))),
             "training_accuracy_last_epoch": history[-1]["accuracy"] if history else None,
             "recipe": {**asdict(run.recipe), **soft_targets.sources},
             "weights": Path(run.weights).name,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.consistency import view_divergence
+from fer_edge.train.data.conflicts import resolve
 from fer_edge.train.data.splits import Split
 from fer_edge.train.recipes import Recipe
 
@@ -80,12 +81,13 @@ class Batch:
 
 
 def training_set(train: Split, recipe: Recipe, soft_targets: SoftTargets) -> TrainingSet:
-    """The train split with its targets and loss weights, without the recipe's held-out fold."""
+    """The train split with its targets and loss weights, without the recipe's held-out fold and conflicting rows."""
+    labels, kept = resolve(train, recipe.conflicts)
     teacher = soft_targets.teacher
     logits = None if callable(teacher) else teacher
-    targets = target_rows(train.labels, recipe, soft_targets.votes, logits)
-    weights = class_weights(train, recipe.class_weights)[train.labels]
-    mask = ~in_fold(len(train), recipe.fold, recipe.folds) if recipe.folds else slice(None)
+    targets = target_rows(labels, recipe, soft_targets.votes, logits)
+    weights = class_weights(Split(train.faces, labels).rows(kept), recipe.class_weights)[labels]
+    mask = kept & ~in_fold(len(train), recipe.fold, recipe.folds) if recipe.folds else kept
     return TrainingSet(
         train.faces[mask],
         targets[mask],

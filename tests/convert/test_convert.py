@@ -254,7 +254,7 @@ def test_what_cannot_be_quantized_after_training_is_still_fine_tuned(tiny, monke
 
     monkeypatch.setattr(evaluator, "export_post_training", refuse)
     split = _data(tiny).split("val")
-    lenient = Evaluator(split, predict_logits(tiny, split.faces), LENIENT)
+    lenient = Evaluator(split, None, predict_logits(tiny, split.faces), LENIENT)
     assert lenient.post_training(tiny, split.faces) is None and "refused the model: no" in messages[-1]
 
 

@@ -202,7 +202,9 @@ def test_a_loss_that_is_no_number_ends_the_run(
     with pytest.raises(TrainingError, match=rf"^epoch 2 \(full\), .*{expected}.*--full-rate"):
         fit(data, recipe, tmp_path)
     run = TrainingRun("small", recipe, "none", tmp_path)
-    state, arrays, best = read_checkpoint(tmp_path / CHECKPOINT, run_identity(run, data, None))
+    state, arrays, best = read_checkpoint(
+        tmp_path / CHECKPOINT, run_identity(run, data.split("train"), data.split("val"), None)
+    )
     assert state.epoch == 1 and state.best_score == float("-inf")
     assert best is not None
     assert all(np.isfinite(each).all() for each in (*arrays["weights"], *best))

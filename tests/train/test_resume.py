@@ -41,7 +41,7 @@ def identity(
     data: Dataset = DATA,
     votes: np.ndarray | None = VOTES,
 ) -> RunIdentity:
-    return run_identity(TrainingRun(network, recipe, weights, Path()), data, votes)
+    return run_identity(TrainingRun(network, recipe, weights, Path()), data.split("train"), data.split("val"), votes)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.card import card_path
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data.clean_rows import clean_split
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import fingerprint
 from fer_edge.train.ensemble.calibration import equal_weights, fit_weights, rare_class_offsets
@@ -48,10 +49,12 @@ def fit_command(
     ensemble_options: EnsembleOptions,
     pipeline_options: PipelineOptions,
 ) -> None:
-    """Fit weights, temperature, class offsets and early exit of MODELS on the val split.
+    """Fit weights, temperature, class offsets and early exit of MODELS on the val split's clean rows.
+
+    Rows are clean whose photograph is not in the train split.
 
     MODELS are shipped models' names or .tflite files. They run in the order in which early exit is cheapest, by the
-    times measured on this machine. Writes OUT, and prints the metrics on the val split, also cross-validated.
+    times measured on this machine. Writes OUT, and prints the metrics on those rows, also cross-validated.
     """
     files, out = [parse_model_spec(spec, ("tflite",)).path for spec in models], ensemble_options.out
     strangers = [str(file) for file in files if file.resolve().parent != out.resolve().parent]
@@ -61,7 +64,7 @@ def fit_command(
         )
     refuse_shared_files({"--out": [out]}, {"MODELS": [*files, *map(card_path, files)], "--data": [data_options.data]})
     data = data_options.load()
-    val, balance = data.split("val"), rare_class_offsets(data.split("train").counts(), ensemble_options.balance)
+    val, balance = clean_split(data, "val"), rare_class_offsets(data.split("train").counts(), ensemble_options.balance)
     members = [open_member(file, pipeline_options.threads)[0] for file in files]
     # the minimum: other load on this machine must not choose the order
     times = measure_members(members, rounds=50, statistic=np.min)
@@ -71,7 +74,9 @@ def fit_command(
     max_drop = ensemble_options.max_drop / 100
     fit = fit_ensemble(logits, val.labels, times, weights_fit, max_drop, balance)
     names = tuple(members[member].path.name for member in fit.order)
-    origin = f"val split, {len(val)} pictures, sha256 {fingerprint(val)}"
+    whole = data.split("val")
+    rows = "" if len(val) == len(whole) else f"{len(val)} clean rows (their photograph is not in train) of "
+    origin = f"val split, {rows}{len(whole)} pictures, sha256 {fingerprint(whole)}"
     write_ensemble(
         out, EnsembleConfig(names, fit.weights, fit.temperature, fit.alone, fit.offsets, origin, fit.cascade)
     )
@@ -90,7 +95,7 @@ def _report_fit(out: Path, fit: EnsembleFit, labels: NDArray[np.int64]) -> None:
     click.echo(
         f"{out}: weights {', '.join(f'{weight:.3f}' for weight in fit.weights)}, temperature {fit.temperature:.3f}, "
         f"accuracy {100 * metrics.accuracy:.2f} %, balanced {100 * metrics.balanced_accuracy:.2f} %, "
-        f"ECE {metrics.ece:.4f} on the split it was fitted on"
+        f"ECE {metrics.ece:.4f}, NLL {metrics.nll:.4f} on the {len(labels)} rows it was fitted on"
     )
     point = fit.cascade.default_point
     click.echo(
@@ -107,7 +112,7 @@ def _report_cross_validation(validation: CrossValidation) -> None:
     click.echo(
         f"ensemble, 5-fold cross-validation{partitions}: accuracy {_spread([each.accuracy for each in ensemble])}, "
         f"balanced {100 * fmean(each.balanced_accuracy for each in ensemble):.2f} %, "
-        f"ECE {fmean(each.ece for each in ensemble):.4f}, "
+        f"ECE {fmean(each.ece for each in ensemble):.4f}, NLL {fmean(each.nll for each in ensemble):.4f}, "
         f"recall of disgust {100 * fmean(each.recall[EMOTIONS.index('disgust')] for each in ensemble):.1f} %"
     )
     drops = [one.accuracy - other.accuracy for one, other in zip(ensemble, early, strict=True)]

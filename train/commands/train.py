@@ -32,7 +32,8 @@ UNSET = dict.fromkeys(each.name for each in fields(Recipe))
 @options_from(DataOptions, "Data", only=("data", "skip_bad"))
 @options_from(Recipe, "Recipe", defaults=UNSET)
 def train(name: str, data_options: DataOptions, training_options: TrainingOptions, recipe: Recipe) -> None:
-    """Train the network NAME on the train split and select its best epoch on the val split.
+    """Train the network NAME on the train split and select its best epoch on the val split: on those of its
+    rows whose photograph is not in the train split.
 
     NAME is mobilenet_v2, se_mobilenet_v2, efficientnet_b0 or mobilenet_v2_small, 'all' for these four networks for
     devices, or a larger one: resnet50_cbam, or the teachers for distillation mobilenet, face_resnet,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,18 @@ from fer_edge.edge.errors import DataError
 from fer_edge.edge.files.documents import read_json, write_json
 from fer_edge.train.data.duplicates import Overlap, overlap
 from fer_edge.train.data.photographs import SAME_PHOTOGRAPH
-from fer_edge.train.data.splits import Dataset, fingerprint
+from fer_edge.train.data.splits import Dataset, Split, fingerprint
 
 FER2013_LIST = Path(__file__).with_name("fer2013_duplicates.json")
 """PublicTest's rows whose photograph is in Training, which `fer-edge data duplicates` wrote.
 
 Rows count from 0 within PublicTest; row 0 is line 28,711 of the official fer2013.csv, whose line 1 is the header.
 """
+
+LEAST_ROWS = 100
+"""Clean rows on which choices are made rather than on all; fewer would choose by chance."""
+
+_logger = logging.getLogger(__name__)
 
 
 def rows_in_train(dataset: Dataset, name: str) -> Overlap | None:
@@ -44,12 +50,26 @@ def rows_in_train(dataset: Dataset, name: str) -> Overlap | None:
     return None
 
 
-def clean_rows(dataset: Dataset, name: str) -> NDArray[np.bool_]:
-    """(N,) bool, the rows of a split on which choices are made: the clean ones, or all where none is known to be."""
-    rows = rows_in_train(dataset, name)
-    if rows is None or not rows.clean.any():
-        return np.ones(len(dataset.split(name)), bool)
-    return rows.clean
+def clean_split(dataset: Dataset, name: str) -> Split:
+    """The rows of a split on which choices are made: the clean ones, whose photograph is not in the train split.
+
+    Args:
+        dataset: The data set.
+        name: The split.
+
+    Returns:
+        The clean rows; all rows where it is not known which are clean, or fewer than LEAST_ROWS are.
+
+    Raises:
+        DataError: The data set has no split of that name.
+    """
+    split, rows = dataset.split(name), rows_in_train(dataset, name)
+    if rows is None or rows.clean.sum() < LEAST_ROWS:
+        return split
+    _logger.info(
+        f"choices are made on {rows.clean.sum()} of {len(split)} rows of {name}: their photograph is not in train"
+    )
+    return split.rows(rows.clean)
 
 
 def write_list(path: Path, dataset: Dataset) -> dict[str, Overlap]:

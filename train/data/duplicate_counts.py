@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.train.data.conflicts import conflicting
 from fer_edge.train.data.duplicates import constant, exact_groups, overlap, photograph_groups
 from fer_edge.train.data.splits import SPLITS, Dataset, Split
 
@@ -38,13 +39,6 @@ def count_duplicates(dataset: Dataset) -> Counts:
         rows = overlap(dataset.split(later), dataset.split(earlier))
         counts[later][f"in_{earlier}"] = {"exact": int(rows.exact.sum()), "photograph": int((~rows.clean).sum())}
     return counts
-
-
-def conflicting(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(N,) bool, the rows in groups with several labels. groups: (N,) first row of each row's group."""
-    mixed = np.zeros(len(groups), bool)
-    mixed[groups[labels != labels[groups]]] = True
-    return mixed[groups]
 
 
 def _group_counts(groups: NDArray[np.int64], split: Split) -> dict[str, int]:

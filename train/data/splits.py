@@ -32,6 +32,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def rows(self, mask: NDArray[np.bool_]) -> Split:
+        """The rows of a (N,) mask."""
+        return Split(self.faces[mask], self.labels[mask])
+
     def counts(self) -> NDArray[np.int64]:
         """(7,) int64 pictures per class."""
         return np.bincount(self.labels, minlength=len(EMOTIONS)).astype(np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,10 +16,13 @@ from training import csv_row
 
 from fer_edge.edge.cli import main
 from fer_edge.train.data import clean_rows as rows
+from fer_edge.train.data.conflicts import resolve
 from fer_edge.train.data.duplicates import constant, exact_groups, overlap, photograph_groups
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.photographs import same_photographs
 from fer_edge.train.data.splits import Dataset, Split
+from fer_edge.train.recipes import Recipe
+from fer_edge.train.training_targets import SoftTargets, training_set
 
 Pictures = NDArray[np.uint8]
 
@@ -80,6 +84,23 @@ def test_rows_and_groups(others: Pictures) -> None:
     assert photograph_groups(Split(np.stack(chain), np.arange(3))).tolist() == [0, 0, 0]
 
 
+def test_conflicts_are_resolved_by_votes_or_dropped(others: Pictures) -> None:
+    def copies(seed: int) -> list[Pictures]:
+        return [crop(photograph(seed)), *(CHANGES[change](photograph(seed)) for change in ("moved", "smaller"))]
+
+    faces = np.stack([*copies(70), *copies(71)[:2], *copies(72)[:2], others[0]])
+    split = Split(faces, np.array([3, 5, 3, 0, 6, 2, 2, 4]))
+    for resolution, labels, kept in (
+        ("keep", [3, 5, 3, 0, 6, 2, 2, 4], range(8)),
+        ("vote", [3, 3, 3, 2, 2, 4], [0, 1, 2, 5, 6, 7]),
+        ("drop", [2, 2, 4], [5, 6, 7]),
+    ):
+        resolved, mask = resolve(split, resolution)
+        assert (resolved[mask].tolist(), np.flatnonzero(mask).tolist()) == (labels, list(kept)), resolution
+    dropped = training_set(split, replace(Recipe(), conflicts="drop"), SoftTargets())
+    assert len(dropped) == 3 and dropped.weights.mean() == pytest.approx(1)
+
+
 @pytest.fixture
 def table(tmp_path: Path, others: Pictures) -> Path:
     """Twenty training faces, two of them of one photograph with other labels; one val face is among them, two not."""
@@ -109,16 +130,18 @@ def test_a_list_stands_in_for_the_train_split(table: Path, tmp_path: Path, monke
     dataset = load(table)
     alone = Dataset(table, {"val": dataset.split("val")})
     assert rows.rows_in_train(alone, "val") is None
-    assert rows.clean_rows(alone, "val").all()
     monkeypatch.setattr(rows, "FER2013_LIST", out)
     for each in (dataset, alone):
-        assert rows.clean_rows(each, "val").tolist() == [False, True, True]
+        assert rows.clean_split(each, "val") is each.split("val")  # two clean rows are too few
+    monkeypatch.setattr(rows, "LEAST_ROWS", 2)
+    for each in (dataset, alone):
+        assert rows.clean_split(each, "val").labels.tolist() == [2, 3]
     found = rows.rows_in_train(alone, "val")
     assert found and found.near.tolist() == [True, False, False] and not found.exact.any()
 
 
 def test_a_list_needs_two_splits_and_a_file_of_its_own(
-    table: Path, tmp_path: Path, mistake: Callable[..., str]
+    table: Path, tmp_path: Path, mistake: Callable[..., str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     lines = [line for line in table.read_text().splitlines() if not line.endswith("PublicTest")]
     (tmp_path / "one.csv").write_text("\n".join(lines))
