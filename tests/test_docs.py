@@ -20,7 +20,8 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
 def command_lines(text: str) -> list[str]:
-    """The words after `fer-edge` in code blocks and code spans, up to a comment or a pipe."""
+    """The words after `fer-edge` in code blocks and code spans, up to a comment or a pipe; a line may go on below."""
+    text = text.replace("\\\n", "")
     blocks = "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.DOTALL))
     spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     lines = [*blocks.splitlines(), *(" ".join(span.split()) for span in spans)]
