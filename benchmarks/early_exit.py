@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.options import figure_file, labelled_pictures, one_thread, result_file
 from fer_edge.benchmarks.results_io.machine import condition
-from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, load_split, write
+from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, load_rows, write
 from fer_edge.benchmarks.timing import summary
 from fer_edge.edge.expression.cascade import CascadeClassifier, run_cascade
 from fer_edge.edge.expression.ensemble import Ensemble, open_classifier, open_early_exit
@@ -23,10 +23,12 @@ from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
+from fer_edge.train.data.duplicates import Overlap
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.figures import figure, png, tidy
 from fer_edge.train.evaluation.intervals import ratio_interval
+from fer_edge.train.evaluation.row_sets import row_figures, to_dicts
 
 BLOCK = 32
 """Faces that one classifier takes before it is the other's turn."""
@@ -56,10 +58,10 @@ def early_exit(
     described, ensemble, early = identity(model), open_classifier(model, threads), open_early_exit(model, threads)
     if not isinstance(early, CascadeClassifier):
         raise ResultError(f"{model} has no early exit; expected ensemble, or a file that 'fer-edge ensemble fit' wrote")
-    part, data = load_split(data_options, limit)
+    part, data, overlap = load_rows(data_options, limit)
     before, here = condition(), runtime()
     shared = {"data": data, "runtime": f"{here.name} {here.version}", "threads": threads, "before": before}
-    body = {**shared, **_result(_measure(ensemble, early, part), ensemble, early, part), "after": condition()}
+    body = {**shared, **_result(_measure(ensemble, early, part), ensemble, early, part, overlap), "after": condition()}
     body["rows"] = [{**described, **row} for row in body["rows"]]
     path = write("early-exit", body, out)
     if plot:
@@ -128,8 +130,10 @@ def _timed(
     return 1000 * (perf_counter() - start), values
 
 
-def _result(measurement: _Measurement, ensemble: Ensemble, early: CascadeClassifier, part: Split) -> dict[str, Any]:
-    """A row per mode, their ratio, and the operating points of early exit."""
+def _result(
+    measurement: _Measurement, ensemble: Ensemble, early: CascadeClassifier, part: Split, overlap: Overlap | None
+) -> dict[str, Any]:
+    """A row per mode, their ratio, and the operating points of early exit. overlap: what is in the train split too."""
     times = measurement.times
     accuracy = {
         mode: float(np.mean(scores.argmax(axis=1) == part.labels)) for mode, scores in measurement.scores.items()
@@ -142,6 +146,7 @@ def _result(measurement: _Measurement, ensemble: Ensemble, early: CascadeClassif
         {
             "mode": mode,
             "accuracy": round(accuracy[mode], 5),
+            "rows": to_dicts(row_figures(measurement.scores[mode], part.labels, overlap)),
             "models_per_face": round(models_per_face[mode], 4),
             "ms": summary(times[mode]),
         }

@@ -24,6 +24,7 @@ from fer_edge.edge.tflite.card import ModelCard, sha256
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 from fer_edge.train.evaluation.intervals import ratio_interval
+from fer_edge.train.evaluation.row_sets import CLEAN
 
 ROOT = FOLDER.parent
 
@@ -187,7 +188,7 @@ def test_summary_puts_accuracy_size_and_speed_of_a_model_side_by_side() -> None:
         for name, mean in (("fer", 60.0), ("m", 20.0))
     ]
     alone = [result(), result("latency", rows=[latency, latency | {"threads": 2}])]
-    assert "| m | 50.00 % | 3.0 MiB | 1.25 | – | – |" in summary(alone)
+    assert "| m | 50.00 % | 3.0 MiB | 1.25 |\n" in summary(alone)  # without the columns that nothing fills
     lines = summary([*alone, result("peers", rows=peers)]).splitlines()
     assert lines[4:6] == [
         "| m | 50.00 % | 3.0 MiB | 1.25 | 20.0 | 3.0 |",
@@ -195,6 +196,10 @@ def test_summary_puts_accuracy_size_and_speed_of_a_model_side_by_side() -> None:
     ]
     assert "`fer==1`: accuracy on the first 4 pictures" in lines[-1]
     assert summary(alone[:1]) == ""
+    row = result()["rows"][0] | {"rows": {CLEAN: {"accuracy": 0.4, "intervals": {"accuracy": [0.35, 0.45]}}}}
+    clean = summary([result(rows=[row]), *alone[1:]])
+    assert "| m | 50.00 % | 40.00 % (35.0–45.0) | 3.0 MiB |" in clean and "not in Training" in clean
+    assert "| 50.00 % | 40.00 % (35.0–45.0) | 25.00 % |" in accuracy.accuracy(result(rows=[row]))
 
 
 def test_write_replaces_only_what_is_between_the_markers(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fer_edge.benchmarks.results_io.tables.markdown import (
+    NOT_MEASURED,
+    filled,
     machine,
     markdown,
     measured_on,
@@ -13,13 +15,15 @@ from fer_edge.benchmarks.results_io.tables.markdown import (
     percent,
     ratio,
     row_label,
+    rows_percent,
 )
 from fer_edge.edge.tflite.card import ModelCard
 from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.evaluation.row_sets import CLEAN, NOT_EXACT, WORDS
 
 
 def accuracy(result: dict[str, Any]) -> str:
-    """Accuracy and calibration per model and runtime, with and without the mirrored face."""
+    """Accuracy and calibration per model and runtime, with and without the mirrored face, on each set of rows."""
     rows = [
         (
             row_label(row),
@@ -27,13 +31,16 @@ def accuracy(result: dict[str, Any]) -> str:
             mib(row["bytes"]),
             str(row["invocations"]),
             percent(row["accuracy"]),
+            *(rows_percent(row, rows) for rows in (NOT_EXACT, CLEAN)),
             percent(row["balanced_accuracy"]),
             f"{row['ece']:.3f}",
+            f"{row['nll']:.3f}" if "nll" in row else NOT_MEASURED,
         )
         for row in result["rows"]
     ]
-    columns = ("model", "runtime", "file size", "invocations", "accuracy", "balanced accuracy", "calibration error")
-    return f"{measured_on(result)}\n\n{markdown(columns, rows)}"
+    names = ("model", "runtime", "file size", "invocations", "accuracy", WORDS[NOT_EXACT], WORDS[CLEAN])
+    columns = (*names, "balanced accuracy", "calibration error", "negative log-likelihood")
+    return f"{measured_on(result)}\n\n{markdown(*filled(columns, rows))}"
 
 
 def recall(result: dict[str, Any]) -> str:

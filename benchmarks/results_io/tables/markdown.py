@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+NOT_MEASURED = "–"
+"""The cell of a row that lacks a figure."""
+
+
+def filled(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The columns and rows without the columns in which nothing was measured."""
+    kept = [index for index in range(len(columns)) if any(row[index] != NOT_MEASURED for row in rows)]
+    return tuple(columns[index] for index in kept), [tuple(row[index] for index in kept) for row in rows]
+
 
 def markdown(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A GitHub table, its first column left-aligned, the others right-aligned."""
@@ -56,6 +65,15 @@ def interval_text(value: float, interval: Sequence[float], digits: int) -> str:
 def percent(share: float, digits: int = 2) -> str:
     """A share, 0..1, as a percentage."""
     return f"{100 * share:.{digits}f} %"
+
+
+def rows_percent(row: dict[str, Any], rows: str) -> str:
+    """The accuracy on a set of a row's pictures (`row_sets.CLEAN` …), with its 95 % interval."""
+    if rows not in row.get("rows", {}):  # the data set does not say which pictures are in its train split
+        return NOT_MEASURED
+    figures = row["rows"][rows]
+    low, high = (100 * end for end in figures["intervals"]["accuracy"])
+    return f"{percent(figures['accuracy'])} ({low:.1f}–{high:.1f})"
 
 
 def mib(size: int) -> str:

@@ -7,16 +7,36 @@ from typing import Any
 
 import numpy as np
 
-from fer_edge.benchmarks.results_io.tables.markdown import interval_text, markdown, measured_on, mib, percent
+from fer_edge.benchmarks.results_io.tables.markdown import (
+    filled,
+    interval_text,
+    markdown,
+    measured_on,
+    mib,
+    percent,
+    rows_percent,
+)
 from fer_edge.train.evaluation.intervals import ratio_interval
+from fer_edge.train.evaluation.row_sets import CLEAN
 
-COLUMNS = ("model", "accuracy", "file size", "ms per face, p50", "ms per frame, mean", "faster than fer")
+COLUMNS = (
+    "model",
+    "accuracy",
+    "on clean rows",
+    "file size",
+    "ms per face, p50",
+    "ms per frame, mean",
+    "faster than fer",
+)
 
 NOTE = (
     "Per face: a 48-pixel crop to probabilities, one thread. Per frame: a 640x480 clip of one face, one core, "
     "in turns; most of it is face detection. "
     "Faster than fer: its time per frame over this row's, with the 95 % interval."
 )
+
+
+CLEAN_NOTE = "Clean rows: their photograph is not in Training (95 % interval)."
 
 
 def summary(results: Sequence[dict[str, Any]]) -> str:
@@ -54,17 +74,17 @@ def _table(kinds: dict[str, dict[str, Any]]) -> str:
         if row["mode"] == "early exit":
             named = {**row, "model": f"{row['model']}, as in `fer-edge run`"}
             rows.append((*_cells(named, row["ms"]), *_frame("run", frames)))
-    notes = [NOTE]
+    notes = [NOTE, CLEAN_NOTE] if any(CLEAN in row.get("rows", {}) for row in accuracy) else [NOTE]
     if fer := frames.get("fer"):
         rows.append((*_cells({**fer, "model": "fer"}, fer["classifier"]), *_frame("fer", frames)))
         package, pictures = fer["package"].split(",")[0], kinds["peers"]["data"]["pictures"]
         notes.append(f"`{package}`: accuracy on the first {pictures} pictures; per face, its network alone.")
-    return f"{runtime}, {measured_on(kinds['accuracy'])}\n\n{markdown(COLUMNS, rows)}\n\n{' '.join(notes)}"
+    return f"{runtime}, {measured_on(kinds['accuracy'])}\n\n{markdown(*filled(COLUMNS, rows))}\n\n{' '.join(notes)}"
 
 
 def _cells(row: dict[str, Any], times: dict[str, float]) -> tuple[str, ...]:
     size = mib(row["bytes"]) if "bytes" in row else "–"
-    return row["model"], percent(row["accuracy"]), size, f"{times['p50']:.2f}"
+    return row["model"], percent(row["accuracy"]), rows_percent(row, CLEAN), size, f"{times['p50']:.2f}"
 
 
 def _frame(name: str, frames: dict[str, dict[str, Any]]) -> tuple[str, str]:
