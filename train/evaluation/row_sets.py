@@ -108,7 +108,8 @@ def metric_intervals(
     """The 95 % intervals of METRICS: percentile bootstrap over rows (Efron 1979) with a fixed seed.
 
     The calibration error is biased upwards, the more the fewer rows there are, and in resamples once more; its interval
-    is therefore that of the difference to the error on all rows (basic bootstrap; Davison & Hinkley 1997, 5.2).
+    is therefore that of the difference to the error on all rows (basic bootstrap; Davison & Hinkley 1997, 5.2), and
+    reaches at least to the error itself.
 
     Args:
         probabilities: (N, 7).
@@ -144,5 +145,6 @@ def metric_intervals(
     }
     intervals = {name: np.percentile(values, (2.5, 97.5)) for name, values in resampled.items()}
     ece = float(np.abs(rows[:, 14:29].sum(axis=0)).sum() / count)
-    intervals["ece"] = np.maximum(2 * ece - intervals["ece"][::-1], 0)
+    low, high = 2 * ece - intervals["ece"][::-1]
+    intervals["ece"] = np.array([max(low, 0), max(high, ece)])
     return {name: (float(low), float(high)) for name, (low, high) in intervals.items()}
