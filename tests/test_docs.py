@@ -24,7 +24,7 @@ def command_lines(text: str) -> list[str]:
     text = text.replace("\\\n", "")
     blocks = "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.DOTALL))
     spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    lines = [*blocks.splitlines(), *(" ".join(span.split()) for span in spans)]
+    lines = [*blocks.replace("\\\n", " ").splitlines(), *(" ".join(span.split()) for span in spans)]
     matches = [re.search(r"(?:^|\s)fer-edge ([a-z][^#|`]*)", line) for line in lines]
     return [match[1].strip() for match in matches if match]
 
