@@ -86,8 +86,8 @@ def calibrate(model: Any, faces: NDArray[np.uint8]) -> dict[str, Range]:
             owners = range_owners(layer)
             # a mean's range lies within that of the values it is taken of
             chosen = [owner for owner in owners if owner.__class__.__name__ not in _MEANS] or owners
-            low, high = zip(*(ranges[owner.name] for owner in chosen), strict=True)
-            ranges |= dict.fromkeys((owner.name for owner in owners), (min(low), max(high)))
+            lows, highs = zip(*(ranges[owner.name] for owner in chosen), strict=True)
+            ranges |= dict.fromkeys((owner.name for owner in owners), (min(lows), max(highs)))
     return ranges
 
 
