@@ -169,10 +169,13 @@ def test_ensemble_fit_writes_an_early_exit(
 
 @pytest.mark.slow
 def test_ensemble_fit_writes_what_run_reads(model_folder: Path, synthetic_csv: Path) -> None:
-    members = [str(model_folder / f"{name}_int8.tflite") for name in MEMBERS]
+    for suffix in ("tflite", "json"):
+        shutil.copy(model_folder / f"{MEMBERS[0]}_int8.{suffix}", model_folder / f"fourth.{suffix}")
+    members = [str(model_folder / file) for file in (*(f"{name}_int8.tflite" for name in MEMBERS), "fourth.tflite")]
     words = ["ensemble", "fit", *members, "--data", str(synthetic_csv), "--out"]
     result = CliRunner().invoke(main, [*words, str(model_folder / "ensemble.json")])
     assert result.exit_code == 0, result.output
+    assert len(read_ensemble(model_folder / "ensemble.json").members) == 4
     assert open_classifier(str(model_folder / "ensemble.json"))(random_faces(6)).shape == (6, 7)
     elsewhere = CliRunner().invoke(main, [*words, str(model_folder / "other" / "ensemble.json")])
     assert elsewhere.exit_code == 2 and "does not lie beside" in elsewhere.output
