@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
+from fer_edge.benchmarks.results_io.record import RESULTS
 from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.pipeline import PipelineOptions
-from fer_edge.edge.sinks.output_paths import refuse_shared_files
+from fer_edge.edge.sinks.output_paths import check_replaceable, refuse_shared_files
 from fer_edge.edge.types import MAX_THREADS, Acceleration
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.evaluation.figures import needs_matplotlib
@@ -25,12 +26,12 @@ one_thread = options_from(PipelineOptions, only=("threads",), defaults={"threads
 
 
 class OutputFile(click.Option):
-    """An option whose file is neither another such option's, nor one that the command line names to be read."""
+    """An option whose file can be written, and is neither another's nor one that the command line names to be read."""
 
     def handle_parse_result(
         self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
     ) -> tuple[Any, list[str]]:
-        """The value, once it has been compared with the rest of the command line; raises SinkError."""
+        """The value, once it has been compared with the rest of the command line and the disk; raises SinkError."""
         value, rest = super().handle_parse_result(ctx, opts, args)
         if isinstance(value, Path):
             written = {each.name: each.opts[0] for each in ctx.command.params if isinstance(each, OutputFile)}
@@ -40,6 +41,7 @@ class OutputFile(click.Option):
                 | {written[self.name]: [value]},
                 {name: filter(os.path.isfile, words) for name, words in others.items() if name not in written},
             )
+            check_replaceable(value, creates_folder=True)
         return value, rest
 
 
@@ -49,11 +51,19 @@ def _words(value: Any) -> list[str]:
     return [each for each in values if isinstance(each, str)]
 
 
+def _checked_result_file(ctx: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
+    """A click callback: SinkError before the measurement where there is no --out and the default is not writable."""
+    if value is None:
+        check_replaceable(RESULTS / "NAME-MACHINE.json", creates_folder=True)
+    return value
+
+
 result_file = click.option(
     "--out",
     cls=OutputFile,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="JSON",
+    callback=_checked_result_file,
     help="Result file to write.  [default: benchmarks/results/NAME-MACHINE.json]",
 )
 

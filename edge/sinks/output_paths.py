@@ -73,18 +73,22 @@ def refuse_shared_files(
         written |= mine
 
 
-def check_replaceable(path: Path) -> None:
+def check_replaceable(path: Path, creates_folder: bool = False) -> None:
     """Check, at the start of a run, that a file may be written here at its end.
 
     Args:
         path: A file that is there, and is then replaced, or none.
+        creates_folder: Whether the run creates the file's folder where it is missing.
 
     Raises:
         SinkError: The folder is not writable, or the name is that of a folder, pipe, device or read-only file.
     """
     real = Path(os.path.realpath(path))
-    if not os.path.isdir(real.parent) or not os.access(real.parent, os.W_OK | os.X_OK):
-        raise SinkError(f"{path} cannot be written: {path.parent} is not a writable folder")
+    folder = real.parent
+    while creates_folder and not os.path.exists(folder):
+        folder = folder.parent
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise SinkError(f"{path} cannot be written: {folder} is not a writable folder")
     try:
         mode = os.stat(real).st_mode
     except FileNotFoundError:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from measuring import result, run
 
-from fer_edge.benchmarks import compare, report, report_figures, table
+from fer_edge.benchmarks import compare, options, report, report_figures, table
 from fer_edge.benchmarks.results_io import record
 from fer_edge.benchmarks.results_io.record import RESULTS
 from fer_edge.benchmarks.results_io.tables import accuracy
@@ -236,6 +236,27 @@ def test_no_result_or_page_is_overwritten_by_another_output(tmp_path: Path, synt
         assert done.exit_code == 2 and done.stderr.startswith("fer-edge: --"), done.stderr
         assert done.stderr.endswith("give another name\n") and done.stderr.count("\n") == 1
     assert {each: each.read_bytes() for each in tmp_path.iterdir()} == before
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("option", ["--out", "--plot"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(option: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file / "x", file / "new" / "x"):
+        done = run("stability", "--data", tmp_path / "missing.csv", option, path)
+        assert done.exit_code == 2 and done.stderr.startswith(f"fer-edge: {path} cannot be written: "), done.stderr
+    done = run("stability", "--data", tmp_path / "missing.csv", option, tmp_path / "new" / "folder" / "x")
+    assert "missing.csv" in done.stderr, "a missing folder is made"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.faults
+def test_so_is_a_default_folder_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results").touch()
+    monkeypatch.setattr(options, "RESULTS", tmp_path / "results")
+    done = run("stability", "--data", tmp_path / "missing.csv")
+    assert done.exit_code == 2 and f"{tmp_path / 'results'} is not a writable folder" in done.stderr
 
 
 def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
