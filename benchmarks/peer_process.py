@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import venv
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -69,8 +69,9 @@ class PeerProcess:
     def request(self, **request: Any) -> dict[str, Any]:
         """Send a request and wait for the reply; ResultError where the process ended instead."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it ended: its last words are in the error
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
         return self._reply()
 
     def _reply(self) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def _line(name: str, figures: dict[str, Any]) -> str:
 def _measure(specs: tuple[str, ...], part: Split, workers: int, environments: Path | None) -> list[dict[str, Any]]:
     """A row per model, that of the baseline first where its environments' folder is given."""
     rows, variants = open_variants(specs)
-    networks = [open_networks(specs) for _ in range(workers)]
+    networks = [open_networks(variants) for _ in range(workers)]
     with ExitStack() as closing:
         if environments is not None:
             peer, key = closing.enter_context(open_peer_scores(BASELINE, environments)), Path(BASELINE)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmarks.results_io.record import identity
 from fer_edge.edge.config.click_types import IntRange
+from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import open_classifier, read_cascade
 from fer_edge.edge.terminal import track
 
@@ -81,10 +82,10 @@ def open_variants(specs: Sequence[str]) -> tuple[list[dict[str, Any]], list[Vari
     return rows, variants
 
 
-def open_networks(specs: Sequence[str]) -> dict[Path, Network]:
-    """Open the networks of models, each once, with one thread; ModelError where a file is missing or altered."""
-    members = [member for spec in specs for member in open_classifier(spec).members]
-    return {member.path: member.logits for member in members}
+def open_networks(variants: Sequence[Variant]) -> dict[Path, Network]:
+    """Open the networks of the variants, each once, with one thread; ModelError where a file is missing or altered."""
+    paths = dict.fromkeys(path for variant in variants for path in variant.members)
+    return {path: open_member(path)[0].logits for path in paths}
 
 
 def unchanged(faces: Faces, first: int) -> Faces:

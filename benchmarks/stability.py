@@ -79,7 +79,7 @@ def _text(figure: dict[str, Any]) -> str:
 def _measure(specs: tuple[str, ...], part: Split, workers: int) -> list[dict[str, Any]]:
     """A row per model with its figures, and with those of early exit."""
     rows, variants = open_variants(specs)
-    networks = [open_networks(specs) for _ in range(workers)]
+    networks = [open_networks(variants) for _ in range(workers)]
     changes: list[Change] = [unchanged, *(partial(view, name) for name in VIEWS)]
     first, *others = scores(variants, networks, part.faces, changes, "views")
     for index, variant in enumerate(variants):
