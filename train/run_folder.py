@@ -25,7 +25,7 @@ from fer_edge.train.networks import predict_logits
 from fer_edge.train.teachers import LOGITS_FILE, read_logits, write_logits
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.training_targets import SoftTargets
-from fer_edge.train.weights import check_weights, save_half
+from fer_edge.train.weights import check_weights, read_half, save_half
 
 LOGITS_TOLERANCE = 0.1
 """Mean difference of teachers' logits up to which they are the same; another machine's arithmetic moves a logit by
@@ -35,16 +35,24 @@ hundredths."""
 def check_run(run: TrainingRun, resume: bool) -> None:
     """DataError or ModelError where the run can neither start nor resume."""
     if run.recipe.initial_share:
-        if not run.weights.endswith(".npz"):
-            raise DataError(
-                f"--weights {run.weights}: initial_share {run.recipe.initial_share} of the recipe needs "
-                "a trained network's weights; expected a .npz that training wrote, or --initial-share 0"
-            )
-        check_weights(run.network, run.weights)
+        _check_initial_share(run)
     if not (run.folder / CHECKPOINT).exists():
         check_weights(run.network, run.weights)
     elif not resume:
         raise DataError(f"{run.folder} holds a run already; continue it with --resume, or choose another --runs folder")
+
+
+def _check_initial_share(run: TrainingRun) -> None:
+    """DataError or ModelError where the initial weights are none that the trained ones could be averaged with."""
+    stored = None
+    if run.weights.endswith(".npz"):
+        check_weights(run.network, run.weights)
+        stored, _ = read_half(Path(run.weights))
+    if stored != run.network:  # a pruned network may start from a larger one's
+        raise DataError(
+            f"--weights {run.weights}: initial_share {run.recipe.initial_share} of the recipe needs trained weights of "
+            f"{run.network}; expected a .npz that its training wrote, or --initial-share 0"
+        )
 
 
 def lock_run(run: TrainingRun) -> FolderLock:

@@ -15,6 +15,7 @@ import pytest
 from logs import logged
 
 from fer_edge.edge.errors import DataError, ModelError, SinkError, TrainingError
+from fer_edge.models import FOLDER
 from fer_edge.train import architectures, loop, optimization
 from fer_edge.train.averaging import update_batch_norm
 from fer_edge.train.batches import plain_batches
@@ -275,5 +276,7 @@ def test_initial_weights_keep_their_share(data: Dataset, tmp_path: Path) -> None
             assert average == pytest.approx(0.25 * shares[1.0][path] + 0.75 * shares[0.0][path], abs=1e-5)
         else:
             assert not np.array_equal(average, shares[1.0][path])
-    with pytest.raises(DataError, match=r"initial_share.*\.npz"):
-        check_run(TrainingRun("small", replace(recipe, initial_share=0.3), "imagenet", tmp_path), resume=False)
+    larger = str(FOLDER / "float" / "mobilenet_v2.npz")  # pruning starts from it; averaging cannot
+    for network, weights in (("small", "imagenet"), ("mobilenet_v2_small", larger)):
+        with pytest.raises(DataError, match=r"initial_share.*\.npz"):
+            check_run(TrainingRun(network, replace(recipe, initial_share=0.3), weights, tmp_path), resume=False)
