@@ -129,9 +129,9 @@ def test_accuracy_table(tmp_path: Path) -> None:
     assert table.tables([path])["accuracy"].splitlines() == [
         "fer.csv, split `val`, 4 pictures; Some CPU, 4 cores, Some OS, Python 3.11.2, ai-edge-litert 9.9, 2020-02-02.",
         "",
-        "| model | runtime | file size | invocations | accuracy | balanced accuracy | calibration error |",
+        "| model | runtime | file size | invocations | accuracy, % | balanced accuracy, % | calibration error |",
         "|---|--:|--:|--:|--:|--:|--:|",
-        "| m | LiteRT 9.9 | 3.0 MiB | 1 | 50.00 % | 25.00 % | 0.125 |",
+        "| m | LiteRT 9.9 | 3.0 MiB | 1 | 50.00 | 25.00 | 0.125 |",
     ]
 
 
@@ -188,18 +188,18 @@ def test_summary_puts_accuracy_size_and_speed_of_a_model_side_by_side() -> None:
         for name, mean in (("fer", 60.0), ("m", 20.0))
     ]
     alone = [result(), result("latency", rows=[latency, latency | {"threads": 2}])]
-    assert "| m | 50.00 % | 3.0 MiB | 1.25 |\n" in summary(alone)  # without the columns that nothing fills
+    assert "| m | 50.00 | 3.0 | 1.25 |\n" in summary(alone)  # without the columns that nothing fills
     lines = summary([*alone, result("peers", rows=peers)]).splitlines()
     assert lines[4:6] == [
-        "| m | 50.00 % | 3.0 MiB | 1.25 | 20.0 | 3.0 |",
-        "| fer | 40.00 % | – | 0.50 | 60.0 | 1.0 |",
+        "| m | 50.00 | 3.0 | 1.25 | 20.0 | 3.0 |",
+        "| fer | 40.00 | – | 0.50 | 60.0 | 1.0 |",
     ]
     assert "`fer==1`: accuracy on the first 4 pictures" in lines[-1]
     assert summary(alone[:1]) == ""
     row = result()["rows"][0] | {"rows": {CLEAN: {"accuracy": 0.4, "intervals": {"accuracy": [0.35, 0.45]}}}}
     clean = summary([result(rows=[row]), *alone[1:]])
-    assert "| m | 50.00 % | 40.00 % (35.0–45.0) | 3.0 MiB |" in clean and "not in Training" in clean
-    assert "| 50.00 % | 40.00 % (35.0–45.0) | 25.00 % |" in accuracy.accuracy(result(rows=[row]))
+    assert "| m | 50.00 | 40.00 (35.0–45.0) | 3.0 |" in clean and "not in Training" in clean
+    assert "| 50.00 | 40.00 (35.0–45.0) | 25.00 |" in accuracy.accuracy(result(rows=[row]))
 
 
 def test_write_replaces_only_what_is_between_the_markers(tmp_path: Path) -> None:

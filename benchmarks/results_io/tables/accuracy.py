@@ -15,7 +15,7 @@ from fer_edge.benchmarks.results_io.tables.markdown import (
     percent,
     ratio,
     row_label,
-    rows_percent,
+    rows_accuracy,
 )
 from fer_edge.edge.tflite.card import ModelCard
 from fer_edge.edge.types import EMOTIONS
@@ -30,16 +30,16 @@ def accuracy(result: dict[str, Any]) -> str:
             row["runtime"],
             mib(row["bytes"]),
             str(row["invocations"]),
-            percent(row["accuracy"]),
-            *(rows_percent(row, rows) for rows in (NOT_EXACT, CLEAN)),
-            percent(row["balanced_accuracy"]),
+            f"{100 * row['accuracy']:.2f}",
+            *(rows_accuracy(row, rows) for rows in (NOT_EXACT, CLEAN)),
+            f"{100 * row['balanced_accuracy']:.2f}",
             f"{row['ece']:.3f}",
             f"{row['nll']:.3f}" if "nll" in row else NOT_MEASURED,
         )
         for row in result["rows"]
     ]
-    names = ("model", "runtime", "file size", "invocations", "accuracy", WORDS[NOT_EXACT], WORDS[CLEAN])
-    columns = (*names, "balanced accuracy", "calibration error", "negative log-likelihood")
+    shares = ("accuracy, %", f"{WORDS[NOT_EXACT]}, %", f"{WORDS[CLEAN]}, %", "balanced accuracy, %")
+    columns = ("model", "runtime", "file size", "invocations", *shares, "calibration error", "negative log-likelihood")
     return f"{measured_on(result)}\n\n{markdown(*filled(columns, rows))}"
 
 

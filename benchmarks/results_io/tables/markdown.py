@@ -67,13 +67,13 @@ def percent(share: float, digits: int = 2) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def rows_percent(row: dict[str, Any], rows: str) -> str:
-    """The accuracy on a set of a row's pictures (`row_sets.CLEAN` …), with its 95 % interval."""
+def rows_accuracy(row: dict[str, Any], rows: str) -> str:
+    """The accuracy, in percent, on a set of a row's pictures (`row_sets.CLEAN` …), with its 95 % interval."""
     if rows not in row.get("rows", {}):  # the data set does not say which pictures are in its train split
         return NOT_MEASURED
     figures = row["rows"][rows]
     low, high = (100 * end for end in figures["intervals"]["accuracy"])
-    return f"{percent(figures['accuracy'])} ({low:.1f}–{high:.1f})"
+    return f"{100 * figures['accuracy']:.2f} ({low:.1f}–{high:.1f})"
 
 
 def mib(size: int) -> str:

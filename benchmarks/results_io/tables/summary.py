@@ -8,22 +8,21 @@ from typing import Any
 import numpy as np
 
 from fer_edge.benchmarks.results_io.tables.markdown import (
+    NOT_MEASURED,
     filled,
     interval_text,
     markdown,
     measured_on,
-    mib,
-    percent,
-    rows_percent,
+    rows_accuracy,
 )
 from fer_edge.train.evaluation.intervals import ratio_interval
 from fer_edge.train.evaluation.row_sets import CLEAN
 
 COLUMNS = (
     "model",
-    "accuracy",
-    "on clean rows",
-    "file size",
+    "accuracy, %",
+    "on clean rows, %",
+    "file size, MiB",
     "ms per face, p50",
     "ms per frame, mean",
     "faster than fer",
@@ -31,12 +30,11 @@ COLUMNS = (
 
 NOTE = (
     "Per face: a 48-pixel crop to probabilities, one thread. Per frame: a 640x480 clip of one face, one core, "
-    "in turns; most of it is face detection. "
-    "Faster than fer: its time per frame over this row's, with the 95 % interval."
+    "in turns; most of it is face detection. Faster than fer: its time per frame over this row's. "
+    "In brackets: 95 % intervals."
 )
 
-
-CLEAN_NOTE = "Clean rows: their photograph is not in Training (95 % interval)."
+CLEAN_NOTE = "Clean rows: their photograph is not in Training."
 
 
 def summary(results: Sequence[dict[str, Any]]) -> str:
@@ -83,17 +81,17 @@ def _table(kinds: dict[str, dict[str, Any]]) -> str:
 
 
 def _cells(row: dict[str, Any], times: dict[str, float]) -> tuple[str, ...]:
-    size = mib(row["bytes"]) if "bytes" in row else "–"
-    return row["model"], percent(row["accuracy"]), rows_percent(row, CLEAN), size, f"{times['p50']:.2f}"
+    size = f"{row['bytes'] / 2**20:.1f}" if "bytes" in row else NOT_MEASURED
+    return row["model"], f"{100 * row['accuracy']:.2f}", rows_accuracy(row, CLEAN), size, f"{times['p50']:.2f}"
 
 
 def _frame(name: str, frames: dict[str, dict[str, Any]]) -> tuple[str, str]:
     """The mean time of a frame, and how many times as long fer takes for it."""
     if name not in frames:
-        return "–", "–"
+        return NOT_MEASURED, NOT_MEASURED
     row, fer = frames[name], frames.get("fer")
     mean = row["frame"]["mean"]
     if fer is None:
-        return f"{mean:.1f}", "–"
+        return f"{mean:.1f}", NOT_MEASURED
     interval = ratio_interval(fer["rounds"], row["rounds"], paired=True, average=np.mean)
     return f"{mean:.1f}", interval_text(fer["frame"]["mean"] / mean, interval, 1)
