@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.consistency import view_divergence
@@ -81,13 +82,22 @@ class Batch:
 
 
 def training_set(train: Split, recipe: Recipe, soft_targets: SoftTargets) -> TrainingSet:
-    """The train split with its targets and loss weights, without the recipe's held-out fold and conflicting rows."""
+    """The train split with its targets and loss weights, without the recipe's held-out fold and conflicting rows.
+
+    Raises:
+        DataError: No face is left.
+    """
     labels, kept = resolve(train, recipe.conflicts)
     teacher = soft_targets.teacher
     logits = None if callable(teacher) else teacher
     targets = target_rows(labels, recipe, soft_targets.votes, logits)
     weights = class_weights(Split(train.faces, labels).rows(kept), recipe.class_weights)[labels]
     mask = kept & ~in_fold(len(train), recipe.fold, recipe.folds) if recipe.folds else kept
+    if not mask.any():
+        raise DataError(
+            f"no face of the {len(train)} in the train split is left to train on, with conflicts {recipe.conflicts} "
+            f"and folds {recipe.folds}; add pictures, or pass --conflicts keep --folds 0"
+        )
     return TrainingSet(
         train.faces[mask],
         targets[mask],

@@ -35,13 +35,15 @@ def rows_in_train(dataset: Dataset, name: str) -> Overlap | None:
         name: The split.
 
     Returns:
-        The rows: computed where the data set has a train split, else from FER2013_LIST where that is of this split,
-        else None, which means that it is not known.
+        The rows: all of the train split itself; computed where the data set has a train split, else from FER2013_LIST
+        where that is of this split, else None, which means that it is not known.
 
     Raises:
         DataError: The data set has no split of that name.
     """
     split = dataset.split(name)
+    if name == "train":
+        return Overlap(np.ones(len(split), bool), np.zeros(len(split), bool))
     if "train" in dataset.splits:
         return overlap(split, dataset.split("train"))
     for stored in read_json(FER2013_LIST)["splits"].values():

@@ -26,6 +26,10 @@ other photographs of the same person begin to mix."""
 LEAST_CONTRAST = 2.0
 """Standard deviation, gray levels, of a picture's 16 x 16 means below which it shows nothing that could be compared."""
 
+LEAST_DETAIL = 3.0
+"""Standard deviation, gray levels, of a middle's details below which it is blank but for what a border leaves in it. Of
+FER2013's pairs, none has less than 5."""
+
 NEIGHBOURS = (6, 3)
 """Nearest neighbours that are registered: of the picture as it is, and of its mirror image."""
 
@@ -55,13 +59,13 @@ class _Registration:
         return _resized(pixels - cv2.GaussianBlur(pixels, (0, 0), _BLUR), self.size)
 
     def middles(self, face: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """The (window, window) middle of the face's detail at each scale."""
+        """The (window, window) middle of the face's detail at each scale, but for blank ones."""
         detail, middles = self.detail(face), []
         for scale in self.scales:
             scaled = _resized(detail, round(self.size * scale))
             start = (len(scaled) - self.window) // 2
             middles.append(scaled[start : start + self.window, start : start + self.window].copy())
-        return middles
+        return [middle for middle in middles if middle.std() >= LEAST_DETAIL]
 
     def kept(self, pairs: NDArray[np.int64], faces: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The (P, 2) pairs of a face and another one whose details correlate at some scale and place."""
@@ -78,8 +82,8 @@ class _Registration:
 
 
 _SIDE, _BLUR = 16, 3.0
-_QUERIES = 512
-"""Pictures whose neighbours are looked for at once: 60 MB for 30,000 others."""
+_QUERIES, _CORRELATIONS = 512, 1 << 24
+"""Pictures whose neighbours are looked for at once; fewer where all their correlations would take more than 64 MB."""
 
 _REGISTRATIONS = (
     # of FER2013's pairs, all of one photograph and 2 % of the others
@@ -95,7 +99,8 @@ def same_photographs(
     """Find pairs of pictures that show the same photograph.
 
     Not every pair is found: of many copies of a picture, some; but a picture with a copy is in a pair, and the copies
-    among one set of pictures hang together.
+    among one set of pictures hang together. The time grows with N times M, or the square of N; besides the pictures it
+    takes some kilobytes of memory for each.
 
     Args:
         faces: (N, 48, 48) uint8 gray.
@@ -110,9 +115,10 @@ def same_photographs(
     columns = descriptors if others is None else _descriptors(others)
     compared, mirrored = (faces if others is None else others), faces[:, :, ::-1]
     found: list[NDArray[np.int64]] = [np.empty((0, 2), np.int64)]
+    step = max(1, min(_QUERIES, _CORRELATIONS // max(1, len(columns))))
     with progress_bar(label, len(faces)) as bar:
-        for start in range(0, len(faces), _QUERIES):
-            rows, offset = slice(start, start + _QUERIES), start if own else 0
+        for start in range(0, len(faces), step):
+            rows, offset = slice(start, start + step), start if own else 0
             for view, count in zip((faces[rows], mirrored[rows]), NEIGHBOURS, strict=True):
                 pairs = _neighbours(_descriptors(view), columns[offset:], count, own)
                 for registration in _REGISTRATIONS:

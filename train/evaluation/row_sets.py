@@ -22,7 +22,9 @@ METRICS = ("accuracy", "balanced_accuracy", "ece", "nll")
 RESAMPLES = 1000
 """Bootstrap resamples of an interval."""
 
-_BINS, _BLOCK = 15, 100
+_BINS = 15
+_BLOCK, _DRAWS = 100, 1 << 22
+"""Resamples that are drawn at once; fewer where they would have more rows than _DRAWS, of 20 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,12 @@ def metric_intervals(
     )
     rows = np.concatenate(parts, axis=1).astype(np.float32)
     rng, count = np.random.default_rng(0), len(labels)
+    block = max(1, min(_BLOCK, _DRAWS // count))
     sums = []
-    for _ in range(0, RESAMPLES, _BLOCK):
-        draws = rng.integers(0, count, (_BLOCK, count)) + count * np.arange(_BLOCK)[:, None]
-        weights = np.bincount(draws.ravel(), minlength=_BLOCK * count).reshape(_BLOCK, count)
+    for start in range(0, RESAMPLES, block):
+        size = min(block, RESAMPLES - start)
+        draws = rng.integers(0, count, (size, count)) + count * np.arange(size)[:, None]
+        weights = np.bincount(draws.ravel(), minlength=size * count).reshape(size, count)
         sums.append(weights.astype(np.float32) @ rows)
     support, hits, gaps, losses = np.split(np.concatenate(sums), np.cumsum([each.shape[1] for each in parts[:-1]]), 1)
     with np.errstate(invalid="ignore"):

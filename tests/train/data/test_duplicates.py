@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from training import csv_row
 
 from fer_edge.edge.cli import main
+from fer_edge.edge.errors import DataError
 from fer_edge.train.data import clean_rows as rows
+from fer_edge.train.data import photographs
 from fer_edge.train.data.conflicts import resolve
 from fer_edge.train.data.duplicates import constant, exact_groups, overlap, photograph_groups
 from fer_edge.train.data.loading import load
@@ -71,6 +73,20 @@ def test_other_photographs_and_pictures_without_contrast_are_no_pairs(others: Pi
     assert not len(same_photographs(others[:0], others)) and not len(same_photographs(others[:1]))
 
 
+def test_pictures_with_a_blank_middle_are_no_pairs(others: Pictures) -> None:
+    """Their borders are alike enough to be compared, and a correlation with nothing is none."""
+    framed = np.full((6, 48, 48), 200, np.uint8)
+    framed[:, :2] = others[:6, :2] // 3
+    assert not len(same_photographs(framed)) and not len(same_photographs(others[6:9], framed))
+
+
+def test_little_memory_finds_the_same_pairs(others: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = np.concatenate([others, np.stack([CHANGES["moved"](photograph(seed)) for seed in (0, 7, 59)])])
+    monkeypatch.setattr(photographs, "_CORRELATIONS", 5 * len(pictures))
+    assert same_photographs(pictures).tolist() == [[0, 60], [7, 61], [59, 62]]
+    assert same_photographs(pictures[60:], pictures[:60]).tolist() == [[0, 0], [1, 7], [2, 59]]
+
+
 def test_rows_and_groups(others: Pictures) -> None:
     copies = [others[5], CHANGES["moved"](photograph(9)), crop(photograph(99)), np.zeros((48, 48), np.uint8)]
     split = Split(np.stack([*copies, copies[0], copies[3]]), np.array([0, 1, 2, 3, 4, 3]))
@@ -99,6 +115,8 @@ def test_conflicts_are_resolved_by_votes_or_dropped(others: Pictures) -> None:
         assert (resolved[mask].tolist(), np.flatnonzero(mask).tolist()) == (labels, list(kept)), resolution
     dropped = training_set(split, replace(Recipe(), conflicts="drop"), SoftTargets())
     assert len(dropped) == 3 and dropped.weights.mean() == pytest.approx(1)
+    with pytest.raises(DataError, match=r"no face of the 2 .*--conflicts keep"):
+        training_set(split.rows(np.arange(8) // 2 == 0), replace(Recipe(), conflicts="vote"), SoftTargets())
 
 
 @pytest.fixture
@@ -136,6 +154,8 @@ def test_a_list_stands_in_for_the_train_split(table: Path, tmp_path: Path, monke
     monkeypatch.setattr(rows, "LEAST_ROWS", 2)
     for each in (dataset, alone):
         assert rows.clean_split(each, "val").labels.tolist() == [2, 3]
+    itself = rows.rows_in_train(dataset, "train")
+    assert itself and itself.exact.all() and not itself.near.any()
     found = rows.rows_in_train(alone, "val")
     assert found and found.near.tolist() == [True, False, False] and not found.exact.any()
 

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from fer_edge.train.data.duplicates import Overlap
+from fer_edge.train.evaluation import row_sets
 from fer_edge.train.evaluation.metrics import measure
 from fer_edge.train.evaluation.row_sets import ALL, CLEAN, METRICS, NOT_EXACT, metric_intervals, row_figures
 
@@ -51,3 +52,10 @@ def test_intervals_are_the_same_each_time_and_allow_absent_classes() -> None:
     first = metric_intervals(scores, labels)
     assert first == metric_intervals(scores, labels)
     assert all(np.isfinite(ends).all() and ends[0] <= ends[1] for ends in map(np.array, first.values()))
+
+
+def test_intervals_of_many_rows_are_drawn_in_smaller_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, labels = predictions(30)
+    whole = list(metric_intervals(scores, labels).values())
+    monkeypatch.setattr(row_sets, "_DRAWS", 7 * 30)
+    assert np.allclose(list(metric_intervals(scores, labels).values()), whole, atol=1e-6)
