@@ -34,16 +34,17 @@ def squeeze_excite(keras: Any, x: Any, squeezed: int, activation: str, name: str
     gate = layers.Conv2D(squeezed, 1, activation=fused, name=f"{name}se_reduce")(gate)
     if fused is None:
         gate = layers.Activation(activation, name=f"{name}se_activation")(gate)
-    initial = (
-        {
-            "kernel_initializer": keras.initializers.RandomNormal(stddev=0.01),
-            "bias_initializer": keras.initializers.Constant(4.0),
-        }
-        if opened
-        else {}
-    )
+    initial = opened_gate(keras) if opened else {}
     gate = layers.Conv2D(channels, 1, activation="sigmoid", name=f"{name}se_expand", **initial)(gate)
     return layers.Multiply(name=f"{name}se_excite")([x, gate])
+
+
+def opened_gate(keras: Any) -> dict[str, Any]:
+    """Initializers of a gate's last convolution with which it starts near 1, so that what surrounds it is kept."""
+    return {
+        "kernel_initializer": keras.initializers.RandomNormal(stddev=0.01),
+        "bias_initializer": keras.initializers.Constant(4.0),
+    }
 
 
 def head(keras: Any, x: Any) -> Any:

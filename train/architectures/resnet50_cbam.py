@@ -1,14 +1,15 @@
 """ResNet-50 (He et al. 2016, arXiv:1512.03385) with CBAM (Woo et al. 2018, arXiv:1807.06521) in every block.
 
-26 million weights for 64-px pictures. Layer names and padding follow Keras Applications' ResNet50, so that its ImageNet
-weights fit. Its convolutions' biases and its input normalization are folded into the batch norms (see weights.py).
+27 million weights with its head, for 64-px pictures. Layer names and padding follow Keras Applications' ResNet50, so
+that its ImageNet weights fit. Its convolutions' biases and its input normalization are folded into the batch norms (see
+keras_applications.py).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from fer_edge.train.architectures.layers import head
+from fer_edge.train.architectures.layers import head, opened_gate
 
 NAME = "resnet50_cbam"
 SIZE = 64
@@ -81,7 +82,7 @@ def _channel_attention(keras: Any, x: Any, prefix: str) -> Any:
     largest = layers.GlobalMaxPooling2D(keepdims=True, name=f"{name}max")(x)
     gate = layers.Concatenate(axis=1, name=f"{name}both")([mean, largest])  # (N, 2, 1, C)
     gate = layers.Conv2D(max(1, channels // REDUCTION), 1, activation="relu", name=f"{name}reduce")(gate)
-    gate = layers.Conv2D(channels, 1, name=f"{name}expand", **_opened(keras))(gate)
+    gate = layers.Conv2D(channels, 1, name=f"{name}expand", **opened_gate(keras))(gate)
     gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}join")(gate)  # (N, 1, 1, C)
     gate = layers.Activation("sigmoid", name=f"{name}gate")(gate)
     return layers.Multiply(name=f"{name}scale")([x, gate])
@@ -101,15 +102,7 @@ def _spatial_attention(keras: Any, x: Any, prefix: str) -> Any:
         # of (N, features, steps), the mean over the steps
         part = pooling(data_format="channels_first", keepdims=True, name=f"{name}{kind}")(pixels)  # (N, H * W, 1)
         part = layers.Reshape((height, width, 1), name=f"{name}{kind}_map")(part)
-        initial = _opened(keras) if kind == "mean" else {"use_bias": False}
+        initial = opened_gate(keras) if kind == "mean" else {"use_bias": False}
         parts.append(layers.Conv2D(1, 7, padding="same", name=f"{name}{kind}_conv", **initial)(part))
     gate = layers.Activation("sigmoid", name=f"{name}gate")(layers.Add(name=f"{name}join")(parts))
     return layers.Multiply(name=f"{name}scale")([x, gate])  # (N, H, W, C) by (N, H, W, 1)
-
-
-def _opened(keras: Any) -> dict[str, Any]:
-    """Initializers of a gate's last convolution with which it starts near 1, and keeps what surrounds it."""
-    return {
-        "kernel_initializer": keras.initializers.RandomNormal(stddev=0.01),
-        "bias_initializer": keras.initializers.Constant(4.0),
-    }

@@ -31,7 +31,7 @@ def info(path: Path, data_options: DataOptions, as_json: bool) -> None:
     """Count the pictures per class and split of PATH, and those that it holds more than once.
 
     Two pictures show one photograph where they are equal byte for byte, or cropped, scaled or mirrored otherwise.
-    Finding them takes a minute for a data set of FER2013's size, once.
+    Finding them takes a minute for a data set of FER2013's size, once, and four times as long for twice the pictures.
 
     PATH is a FER2013 CSV (plain, .gz, .xz or .zip) or a class-folder tree.
     """

@@ -32,6 +32,10 @@ from fer_edge.train.ensemble.options import EnsembleOptions
 from fer_edge.train.evaluation.metrics import measure
 from fer_edge.train.evaluation.predictions import collect_logits
 
+MAX_MEMBERS = 5
+"""Members that are fitted: every combination of thresholds is measured in every order, which takes
+minutes and 430 MB for five, and more than a PC has for six."""
+
 
 @click.group()
 def ensemble() -> None:
@@ -56,6 +60,8 @@ def fit_command(
     MODELS are shipped models' names or .tflite files. They run in the order in which early exit is cheapest, by the
     times measured on this machine. Writes OUT, and prints the metrics on those rows, also cross-validated.
     """
+    if len(models) > MAX_MEMBERS:
+        raise ModelError(f"{len(models)} MODELS are too many to fit an ensemble of; expected at most {MAX_MEMBERS}")
     files, out = [parse_model_spec(spec, ("tflite",)).path for spec in models], ensemble_options.out
     strangers = [str(file) for file in files if file.resolve().parent != out.resolve().parent]
     if strangers:

@@ -17,7 +17,7 @@ from training import csv_row
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError
 from fer_edge.train.data import clean_rows as rows
-from fer_edge.train.data import photographs
+from fer_edge.train.data import duplicates, photographs
 from fer_edge.train.data.conflicts import resolve
 from fer_edge.train.data.duplicates import constant, exact_groups, overlap, photograph_groups
 from fer_edge.train.data.loading import load
@@ -98,6 +98,33 @@ def test_rows_and_groups(others: Pictures) -> None:
     assert constant(split).tolist() == [False, False, False, True, False, True]
     chain = [crop(photograph(7), 10 + step, 10) for step in (0, 4, 8)]
     assert photograph_groups(Split(np.stack(chain), np.arange(3))).tolist() == [0, 0, 0]
+
+
+def test_pairs_are_cached_and_found_again_where_the_cache_is_no_use(
+    others: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, reference = (Split(faces, np.zeros(len(faces), np.int64)) for faces in (others[:3], others))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    searches: list[int] = []
+
+    def search(faces: Pictures, others: Pictures | None = None) -> NDArray[np.int64]:
+        searches.append(len(faces))
+        return same_photographs(faces, others)
+
+    def in_reference(count: int) -> None:
+        assert overlap(split, reference).exact.all() and len(searches) == count
+
+    monkeypatch.setattr(duplicates, "same_photographs", search)
+    in_reference(1)
+    in_reference(1)
+    (cache,) = (tmp_path / "cache").rglob("*.npz")
+    for damage in (cache.read_bytes()[:-9], b""):
+        cache.write_bytes(damage)
+        in_reference(len(searches) + 1)
+        in_reference(len(searches))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made in it
+    in_reference(len(searches) + 1)
 
 
 def test_conflicts_are_resolved_by_votes_or_dropped(others: Pictures) -> None:

@@ -181,6 +181,12 @@ def test_ensemble_fit_writes_what_run_reads(model_folder: Path, synthetic_csv: P
     assert elsewhere.exit_code == 2 and "does not lie beside" in elsewhere.output
 
 
+def test_an_ensemble_is_fitted_of_few_members(synthetic_csv: Path, tmp_path: Path, mistake: Callable[..., str]) -> None:
+    models = ["mobilenet_v2"] * 6
+    line = mistake("ensemble", "fit", *models, "--data", synthetic_csv, "--out", tmp_path / "never.json")
+    assert "6 MODELS" in line and "at most 5" in line
+
+
 @pytest.mark.faults
 def test_an_ensemble_overwrites_no_member_and_no_data(
     model_folder: Path, synthetic_csv: Path, mistake: Callable[..., str]
