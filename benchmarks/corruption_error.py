@@ -86,7 +86,8 @@ def relative_errors(figures: dict[str, Any], baseline: dict[str, Any]) -> dict[s
 def _errors(figures: dict[str, Any], name: str) -> tuple[float, float]:
     """The error rates over a kind's strengths, and what they exceed those of unchanged faces by, summed."""
     errors = 1 - np.array(figures["degraded"][name])
-    return float(errors.sum()), float((errors - (1 - figures["accuracy"])).sum())
+    losses = errors - (1 - figures["accuracy"])
+    return round(float(errors.sum()), 5), round(float(losses.sum()), 5)  # as exact as the accuracies
 
 
 def _ratio(value: float, base: float) -> float | None:

@@ -112,15 +112,21 @@ def _image(png_bytes: bytes, title: str) -> str:
 
 
 def _html(markdown: str) -> str:
-    """Tables, paragraphs and `code` as benchmarks.table writes them; no other Markdown."""
+    """Tables, paragraphs, `code`, *italic* and **bold** cells as benchmarks.table writes them; no other Markdown."""
     blocks = []
     for block in re.split(r"\n{2,}", markdown):
         lines = block.splitlines()
         if not lines[0].startswith("|"):
             blocks.append(f"<p>{html.escape(block)}</p>")
             continue
-        rows = [[html.escape(cell.strip()) for cell in line.strip("|").split("|")] for line in lines]
+        rows = [[_cell(cell.strip()) for cell in line.strip("|").split("|")] for line in lines]
         head = "".join(f"<th>{cell}</th>" for cell in rows[0])
         body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in rows[2:])
         blocks.append(f"<div class=wide><table>\n<tr>{head}</tr>\n{body}</table></div>")
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", "\n".join(blocks))
+
+
+def _cell(markdown: str) -> str:
+    """A cell's HTML, `code` aside."""
+    bold = re.sub(r"^\*\*(.+)\*\*$", r"<b>\1</b>", html.escape(markdown))
+    return re.sub(r"^\*(.+)\*$", r"<i>\1</i>", bold)

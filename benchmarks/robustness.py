@@ -147,6 +147,6 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
     for axis in plots[:, 0]:
         axis.set_ylabel("accuracy, %")
     canvas.legend(
-        *plots[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False, fontsize=8
+        *plots[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=8
     )
     return png(canvas)

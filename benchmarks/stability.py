@@ -167,5 +167,5 @@ def chart(rows: list[dict[str, Any]]) -> bytes:
     plots[0].set_xlim(right=100)
     plots[1].set_xlim(left=0)
     plots[0].set_ylim(len(names) - 0.5, -0.5)
-    canvas.legend(*plots[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False, fontsize=8)
+    canvas.legend(*plots[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     return png(canvas)

@@ -82,6 +82,9 @@ def test_the_command_measures_draws_and_makes_a_table(tiny: Path, synthetic_csv:
     tables = run("table", out).stdout
     assert f"| mirrored | {100 * row['views']['mirrored']['same_label']['share']:.1f} (" in tables
     assert "| **mean** |" in tables
+    page = tmp_path / "report.html"
+    assert run("report", out, "--out", page).exit_code == 0
+    assert "<td><b>mean</b></td>" in page.read_text() and "**" not in page.read_text()
 
 
 @pytest.mark.slow

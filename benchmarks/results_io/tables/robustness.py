@@ -37,8 +37,9 @@ def means(result: dict[str, Any]) -> str:
     if not all("means" in figures for _, figures in lines):
         return ""
     rows = [(name, *_mean_cells(figures), *_relative_cells(figures)) for name, figures in lines]
-    worst = f"calibration error: clean, worst kind at strength {WORST_AT}"
-    return markdown(("model", "clean", *GROUPS, worst, "mCE", "relative mCE"), rows)
+    worst = f"calibration error: unchanged, worst kind at strength {WORST_AT}"
+    shares = (f"{name}, %" for name in ("unchanged", *GROUPS))
+    return markdown(("accuracy", *shares, worst, "mCE", "relative mCE"), rows)
 
 
 def _mean_cells(figures: dict[str, Any]) -> list[str]:
