@@ -104,7 +104,7 @@ def test_a_baseline_that_loses_nothing_gives_no_ratio() -> None:
     assert relative["kinds"]["blur"] == {"ce": None, "relative_ce": None}
     assert relative["means"]["twelve kinds"] == {"mce": None, "relative_mce": None}
     five = [0.8113, 0.6113, 0.9113, 0.5113, 0.7113]
-    gains = {"accuracy": 0.7113, "degraded": {name: five for name in DEGRADATIONS}}
+    gains = {"accuracy": 0.7113, "degraded": dict.fromkeys(DEGRADATIONS, five)}
     assert relative_errors(gains, gains)["kinds"]["blur"] == {"ce": 1.0, "relative_ce": None}, "no loss but of rounding"
 
 

@@ -38,8 +38,8 @@ def means(result: dict[str, Any]) -> str:
         return ""
     rows = [(name, *_mean_cells(figures), *_relative_cells(figures)) for name, figures in lines]
     worst = f"calibration error: unchanged, worst kind at strength {WORST_AT}"
-    shares = (f"{name}, %" for name in ("unchanged", *GROUPS))
-    return markdown(("accuracy", *shares, worst, "mCE", "relative mCE"), rows)
+    shares = ("accuracy, unchanged, %", *(f"{name}, %" for name in GROUPS))
+    return markdown(("model", *shares, worst, "mCE", "relative mCE"), rows)
 
 
 def _mean_cells(figures: dict[str, Any]) -> list[str]:
