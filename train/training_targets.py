@@ -88,16 +88,16 @@ def training_set(train: Split, recipe: Recipe, soft_targets: SoftTargets) -> Tra
         DataError: No face is left.
     """
     labels, kept = resolve(train, recipe.conflicts)
-    teacher = soft_targets.teacher
-    logits = None if callable(teacher) else teacher
-    targets = target_rows(labels, recipe, soft_targets.votes, logits)
-    weights = class_weights(Split(train.faces, labels).rows(kept), recipe.class_weights)[labels]
     mask = kept & ~in_fold(len(train), recipe.fold, recipe.folds) if recipe.folds else kept
     if not mask.any():
         raise DataError(
             f"no face of the {len(train)} in the train split is left to train on, with conflicts {recipe.conflicts} "
             f"and folds {recipe.folds}; add pictures, or pass --conflicts keep --folds 0"
         )
+    teacher = soft_targets.teacher
+    logits = None if callable(teacher) else teacher
+    targets = target_rows(labels, recipe, soft_targets.votes, logits)
+    weights = class_weights(Split(train.faces, labels).rows(kept), recipe.class_weights)[labels]
     return TrainingSet(
         train.faces[mask],
         targets[mask],
