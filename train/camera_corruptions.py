@@ -102,7 +102,7 @@ def disk_kernel(deviation: float) -> NDArray[np.float32]:
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
-def move(face: Gray, rng: np.random.Generator) -> Gray:
+def motion_blur(face: Gray, rng: np.random.Generator) -> Gray:
     """Motion blur: a straight path of MOTION in any direction."""
     return _filtered(face, line_kernel(rng.uniform(*MOTION), rng.uniform(0, np.pi)))
 
@@ -162,7 +162,7 @@ def noisy(face: Gray, read: float, shot: float, rng: np.random.Generator) -> Gra
     return _bytes(face + deviation * rng.standard_normal(face.shape, np.float32))
 
 
-def dim(face: Gray, rng: np.random.Generator) -> Gray:
+def low_light(face: Gray, rng: np.random.Generator) -> Gray:
     """Low light: a share LIGHT of the electrons, with their shot noise and the sensor's read noise, and a gain.
 
     With all the light a pixel would hold 3 to 30 electrons per gray level, a full well of 765 to 7,650 as of small
@@ -214,10 +214,10 @@ STEPS: tuple[tuple[Corruption, float], ...] = (
     (occlude, 0.16),
     (misalign, 0.12),
     (defocus, 0.13),
-    (move, 0.12),
+    (motion_blur, 0.12),
     (downscale, 0.17),
     (add_noise, 0.12),
-    (dim, 0.05),
+    (low_light, 0.05),
     (expose, 0.05),
     (compress, 0.08),
 )

@@ -97,7 +97,7 @@ def high_frequencies(face: np.ndarray) -> float:
     return float(spectrum[np.maximum(frequency[:, None], frequency) > 0.25].sum())
 
 
-@given(SEEDS, st.sampled_from([camera.defocus, camera.move]))
+@given(SEEDS, st.sampled_from([camera.defocus, camera.motion_blur]))
 def test_blur_takes_high_frequencies_and_keeps_the_light(seed: int, step: camera.Corruption) -> None:
     """In a face whose border is flat as far as any kernel reaches, of which the mean is kept to the rounding."""
     face = np.full((FACE_SIZE, FACE_SIZE), 128, np.uint8)
@@ -137,7 +137,7 @@ def test_low_light_is_dark_or_noisy_as_its_electrons_say(seed: int, monkeypatch:
     """In an eighth of the light, which no noise clips. gray * light * (3 to 30) electrons with read noise of 1 to 6."""
     gray, light = 120, 0.125
     monkeypatch.setattr(camera, "LIGHT", (light, light))
-    dark = camera.dim(np.full((100, 100), gray, np.uint8), np.random.default_rng(seed)).astype(np.float64)
+    dark = camera.low_light(np.full((100, 100), gray, np.uint8), np.random.default_rng(seed)).astype(np.float64)
     few, many = 3 * gray * light, 30 * gray * light
     sampling, rounding = 5 / np.sqrt(2 * dark.size), 0.5 / dark.mean()
     relative = dark.std() / dark.mean()
