@@ -111,5 +111,5 @@ def _cache_file(faces: NDArray[np.uint8], others: NDArray[np.uint8] | None) -> P
     digest = hashlib.sha256(_VERSION.encode())
     for pictures in (faces, faces[:0] if others is None else others):
         digest.update(len(pictures).to_bytes(8))
-        digest.update(np.ascontiguousarray(pictures).ravel())  # not copied: a data set may be gigabytes
+        digest.update(np.ascontiguousarray(pictures).ravel().data)  # not copied: a data set may be gigabytes
     return Path(folder, "fer-edge", "duplicates", f"{digest.hexdigest()}.npz") if os.path.isabs(folder) else None
