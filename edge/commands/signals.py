@@ -17,6 +17,10 @@ INTERRUPT_AT = 3
 """The number of signals from which even an output in progress is interrupted."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal that interrupts at once; of a class of its own for the reason that `program.interrupts` has one."""
+
+
 class GracefulShutdown:
     """Turns signals into a request to end: at once while waiting for a result, else after the current one.
 
@@ -46,7 +50,7 @@ class GracefulShutdown:
         self.requested += 1
         self._last = number
         if self._waiting or self.requested >= INTERRUPT_AT:
-            raise KeyboardInterrupt
+            raise Interrupted
 
     def results_until_signal(self, results: Iterable[T]) -> Iterator[T]:
         """Iterate over results until they end or a signal comes.
@@ -87,4 +91,4 @@ class GracefulShutdown:
             signal.signal(number, handler)
         if kind is not None and self.requested and not self._started:  # whatever an import made of the signal
             raise SystemExit(128 + self._last) from None
-        return kind is KeyboardInterrupt and self.requested < INTERRUPT_AT
+        return kind is not None and issubclass(kind, KeyboardInterrupt) and self.requested < INTERRUPT_AT

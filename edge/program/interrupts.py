@@ -20,6 +20,14 @@ ENDS = (signal.SIGTERM, signal.SIGHUP)
 _received: list[int] = []
 
 
+class Interrupted(KeyboardInterrupt):
+    """The KeyboardInterrupt of a signal's handler.
+
+    After one of exactly that class in code from a string, with which dataclasses are made during an import, Python ends
+    as if by SIGINT, whatever exit code the program asks for.
+    """
+
+
 def end_at_once() -> None:
     """From now on Ctrl-C ends the process immediately with exit code 130; SIGTERM and SIGHUP do as the system has it.
 
@@ -59,7 +67,7 @@ def _raise(number: int, at: FrameType | None) -> None:
     _received.append(number)
     if len(_received) >= IMPATIENT:
         _exit(number, at)
-    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+    raise Interrupted if number == signal.SIGINT else SystemExit(128 + number)
 
 
 def _print_unless_ended(kind: type[BaseException], error: BaseException, trace: Any) -> None:

@@ -223,6 +223,22 @@ except {error}:
     assert (done.returncode, done.stdout, done.stderr) == (0, "unwound\n", "")
 
 
+@pytest.mark.parametrize("handled", ["nullcontext()", "GracefulShutdown()"])
+def test_a_signal_in_code_from_a_string_asks_for_no_other_exit_code(handled: str) -> None:
+    """After a KeyboardInterrupt in `exec`, as when a dataclass is made, Python ends as if by SIGINT, though caught."""
+    code = f"""
+from contextlib import nullcontext
+from fer_edge.edge.commands.signals import GracefulShutdown
+with {handled}:
+    try:
+        exec("signal.raise_signal(signal.SIGINT)")
+    except KeyboardInterrupt:
+        print("unwound")
+"""
+    done = python(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "unwound\n", "")
+
+
 @pytest.mark.parametrize("after", ["signal.SIG_DFL", "interrupts._exit"])
 def test_a_signal_in_a_finalizer_ends_nothing_that_has_ended_meanwhile(after: str) -> None:
     """As a run does, whose handler has noted the signal before Python lost the exception."""
