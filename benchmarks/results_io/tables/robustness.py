@@ -29,14 +29,8 @@ def _degraded(accuracies: list[float], name: str) -> tuple[str, ...]:
 
 
 def means(result: dict[str, Any]) -> str:
-    """Means over kinds and strengths per model, the worst calibration error, and mCE and relative mCE if measured.
-
-    '' for results that were measured before there were such means.
-    """
-    lines = modes(result["rows"])
-    if not all("means" in figures for _, figures in lines):
-        return ""
-    rows = [(name, *_mean_cells(figures), *_relative_cells(figures)) for name, figures in lines]
+    """Means over kinds and strengths per model, the worst calibration error, and mCE and relative mCE if measured."""
+    rows = [(name, *_mean_cells(figures), *_relative_cells(figures)) for name, figures in modes(result["rows"])]
     worst = f"calibration error: unchanged, worst kind at strength {WORST_AT}"
     shares = ("accuracy, unchanged, %", *(f"{name}, %" for name in GROUPS))
     return markdown(("model", *shares, worst, "mCE", "relative mCE"), rows)
