@@ -20,6 +20,8 @@ from running import ENVIRONMENT, all_lines
 from training import command
 from waiting import LIMIT, default_signal_handlers, until
 
+from fer_edge.edge.expression.model_spec import MODEL_NAMES
+
 pytestmark = pytest.mark.faults
 
 SIGNALS = (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -93,7 +95,7 @@ def test_a_signal_while_the_source_opens_ends_with_its_code(number: signal.Signa
 def test_logs_that_cannot_be_written_are_dropped(redirection: str) -> None:
     for words, code, lines in (
         (("--version",), 0, 1),
-        (("models", "list"), 0, 4),
+        (("models", "list"), 0, len(MODEL_NAMES) + 1),  # and the ensemble
         (("run", "--source", PORTRAIT), 0, 1),
         (("run", "--source", "nothing.mp4"), 2, 0),
     ):
