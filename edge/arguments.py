@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -15,6 +15,12 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import ConfigError, DataError, shortened
 
 Kind = TypeVar("Kind")
+
+MIN_CLASSES, MAX_CLASSES = 2, 100
+"""Number of classes that a data set or a model may have."""
+
+MAX_CLASS_NAME = 64
+"""Characters of a class's name."""
 
 PIXELS = "expected uint8 pixels, (H, W, 3) in the order blue, green, red, or (H, W) gray"
 
@@ -27,6 +33,19 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "None": lambda value: value is None,
 }
 """By the name of a field's type, whether a value has it."""
+
+
+def classes_problem(names: Sequence[object]) -> str | None:
+    """What is wrong with the names of classes, with what was expected; None where nothing is."""
+    if not MIN_CLASSES <= len(names) <= MAX_CLASSES:
+        return f"{len(names)} classes, expected {MIN_CLASSES} to {MAX_CLASSES}"
+    for name in names:
+        if not isinstance(name, str) or name != name.strip() or not name.isprintable() or not name:
+            return f"a class is called {shortened(repr(name))}, expected a printable name without spaces around it"
+        if len(name) > MAX_CLASS_NAME:
+            return f"a class is called '{shortened(name)}', expected at most {MAX_CLASS_NAME} characters"
+    twice = [name for name in names if names.count(name) > 1]
+    return f"two classes are called '{shortened(twice[0])}', expected different names" if twice else None
 
 
 def checked_picture(picture: Any) -> Any:

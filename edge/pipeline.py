@@ -201,7 +201,7 @@ class Pipeline:
         with self._timed("crop"):
             crops = np.stack([face_crop(frame, face) for face in faces])  # (N, 48, 48)
         with self._timed("classify"):
-            known = self._scores(faces, crops, frame.time)  # (N, 7)
+            known = self._scores(faces, crops, frame.time)  # (N, C)
             scores: Iterable[NDArray[np.float32]] = discount(known, [face.eye_score for face in faces])
         if self.smoother is not None and self.tracker is not None:
             with self._timed("smooth"):
@@ -210,7 +210,7 @@ class Pipeline:
                     self.smoother.update(face.track or 0, row, frame.time)
                     for face, row in zip(faces, scores, strict=True)
                 ]
-        return [Prediction(face, row) for face, row in zip(faces, scores, strict=True)]
+        return [Prediction(face, row, self.classifier.classes) for face, row in zip(faces, scores, strict=True)]
 
     def set_load(self, level: int) -> list[str]:
         """Do less work per frame, for thermal throttling.

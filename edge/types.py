@@ -153,16 +153,18 @@ class Prediction:
 
     Attributes:
         face: The face.
-        scores: (7,) float32 probabilities in EMOTIONS order, summing to 1.
+        scores: (C,) float32 probabilities in the order of `classes`, summing to 1.
+        classes: (C,) names of the model's classes.
     """
 
     face: Face
     scores: NDArray[np.float32]
+    classes: tuple[str, ...]
 
     @property
     def emotion(self) -> str:
         """The name of the most probable class."""
-        return EMOTIONS[int(np.argmax(self.scores))]
+        return self.classes[int(np.argmax(self.scores))]
 
     @property
     def confidence(self) -> float:

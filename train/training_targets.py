@@ -97,7 +97,7 @@ def training_set(train: Split, recipe: Recipe, soft_targets: SoftTargets) -> Tra
     teacher = soft_targets.teacher
     logits = None if callable(teacher) else teacher
     targets = target_rows(labels, recipe, soft_targets.votes, logits)
-    weights = class_weights(Split(train.faces, labels).rows(kept), recipe.class_weights)[labels]
+    weights = class_weights(Split(train.faces, labels, train.classes).rows(kept), recipe.class_weights)[labels]
     return TrainingSet(
         train.faces[mask],
         targets[mask],

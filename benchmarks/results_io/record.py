@@ -145,7 +145,7 @@ def load_rows(options: DataOptions, limit: int | None) -> tuple[Split, dict[str,
 def _limited(options: DataOptions, part: Split, limit: int | None) -> tuple[Split, dict[str, Any]]:
     """The split's first pictures, all where the limit is None, and their description."""
     if limit:
-        part = Split(part.faces[:limit], part.labels[:limit])
+        part = Split(part.faces[:limit], part.labels[:limit], part.classes)
     described = {"name": options.data.name, "split": options.split, "pictures": len(part)}
     return part, {**described, "sha256": fingerprint(part)}
 

@@ -130,7 +130,7 @@ def _whole_picture(classifier: Classifier) -> Callable[[Frame], list[Prediction]
     def process(frame: Frame) -> list[Prediction]:
         pixels: NDArray[np.uint8] = frame.pixels
         face = Face(Box(0, 0, pixels.shape[1], pixels.shape[0]), 1.0)
-        return [Prediction(face, classifier(shrink(to_gray(pixels))[None])[0])]
+        return [Prediction(face, classifier(shrink(to_gray(pixels))[None])[0], classifier.classes)]
 
     return process
 

@@ -19,7 +19,7 @@ from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.preprocess import FACE_SIZE
 
 MemberLogits = Callable[[int, NDArray[np.intp]], NDArray[np.float32]]
-"""Runs one member: (its index, (K,) indices of faces) to the faces' (K, 7) logits."""
+"""Runs one member: (its index, (K,) indices of faces) to the faces' (K, C) logits."""
 
 
 class Member(Protocol):
@@ -27,8 +27,10 @@ class Member(Protocol):
 
     Attributes:
         timings: Seconds of each invocation; None records nothing.
+        classes: (C,) names of its classes.
     """
 
+    classes: tuple[str, ...]
     timings: list[float] | None
 
     @property
@@ -37,7 +39,7 @@ class Member(Protocol):
         ...
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 48, 48) uint8 gray faces to (N, 7) float32 logits."""
+        """(N, 48, 48) uint8 gray faces to (N, C) float32 logits."""
         ...
 
 
@@ -47,7 +49,7 @@ def run_cascade(
     weights: NDArray[np.floating],
     temperatures: Sequence[float],
     thresholds: Sequence[float],
-    offsets: Sequence[float] | NDArray[np.floating] = (0.0,),
+    offsets: Sequence[float] | NDArray[np.floating],
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Classify faces by as few members as their thresholds allow.
 
@@ -58,14 +60,14 @@ def run_cascade(
         temperatures: (M,) temperatures of the first 1, 2 … M members fused; fewer than there are members limits how
             many run.
         thresholds: Confidences, 0..1, from which the next member is not run; one less than temperatures.
-        offsets: (7,) class offsets, or one for all.
+        offsets: (C,) class offsets.
 
     Returns:
-        (N, 7) float32 probabilities, and (N,) int64 how many members ran on each face.
+        (N, C) float32 probabilities, and (N,) int64 how many members ran on each face.
     """
     members = len(temperatures)
-    logits = np.empty((members, count, 7), np.float32)
-    scores, invocations = np.empty((count, 7), np.float32), np.zeros(count, np.int64)
+    logits = np.empty((members, count, len(offsets)), np.float32)
+    scores, invocations = np.empty(logits.shape[1:], np.float32), np.zeros(count, np.int64)
     undecided = np.arange(count)
     for member, temperature in enumerate(temperatures):
         if not len(undecided):
@@ -84,6 +86,7 @@ class CascadeClassifier:
 
     Attributes:
         members: The models in the order in which they run.
+        classes: (C,) names of their classes.
         cascade: Its temperatures and operating points.
         point: The operating point in use.
         depth: Maximum members per face; lowered by `set_load`.
@@ -101,6 +104,7 @@ class CascadeClassifier:
         name: str,
     ) -> None:
         self.members = list(members)
+        self.classes = self.members[0].classes
         self.cascade, self.point = cascade, point
         self.depth = len(self.members)
         self.faces = self.invocations = 0
@@ -113,7 +117,7 @@ class CascadeClassifier:
         return f"{self._name}; early exit: its models are expected to run on {shares} of the faces"
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 48, 48) uint8 gray faces to (N, 7) float32 probabilities."""
+        """(N, 48, 48) uint8 gray faces to (N, C) float32 probabilities."""
         scores, invocations = self._run(lambda member, faces: self.members[member].logits(crops[faces]), len(crops))
         self.faces += len(crops)
         self.invocations += int(invocations.sum())
@@ -132,10 +136,10 @@ class CascadeClassifier:
         """Compute the scores from logits that were collected before, to evaluate the early exit without running models.
 
         Args:
-            logits: (M, N, 7) logits of every member for every face.
+            logits: (M, N, C) logits of every member for every face.
 
         Returns:
-            (N, 7) float32 probabilities.
+            (N, C) float32 probabilities.
         """
         return self._run(lambda member, faces: logits[member, faces], logits.shape[1])[0]
 

@@ -14,17 +14,23 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.preprocess import prepare
 from fer_edge.edge.tflite.card import ModelCard, checked_card
-from fer_edge.edge.tflite.labels import check_labels
+from fer_edge.edge.tflite.labels import model_classes
 from fer_edge.edge.tflite.network import Network, open_network
 from fer_edge.edge.tflite.quantize import dequantize, gray_table
-from fer_edge.edge.types import EMOTIONS, Acceleration
+from fer_edge.edge.types import Acceleration
 
 MAX_SIDE = 1024
 """Pixels of a classifier's input; crops have 48, and the largest shipped network takes 96."""
 
 
 class Classifier(Protocol):
-    """Anything that turns face crops into probabilities."""
+    """Anything that turns face crops into probabilities.
+
+    Attributes:
+        classes: (C,) names of the classes, in the order of the probabilities.
+    """
+
+    classes: tuple[str, ...]
 
     @property
     def description(self) -> str:
@@ -32,15 +38,16 @@ class Classifier(Protocol):
         ...
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 48, 48) uint8 gray faces to (N, 7) float32 probabilities in EMOTIONS order."""
+        """(N, 48, 48) uint8 gray faces to (N, C) float32 probabilities."""
         ...
 
 
 class TFLiteClassifier:
-    """A float or int8 .tflite classifier with a (1, S, S, 3) or (1, S, S, 1) input and (1, 7) logits.
+    """A float or int8 .tflite classifier with a (1, S, S, 3) or (1, S, S, 1) input and (1, C) logits.
 
     Attributes:
         path: The .tflite file.
+        classes: (C,) names of the classes, in the order of the logits.
         interpreter: The loaded model.
         input: Its input tensor.
         output: Its output tensor.
@@ -53,15 +60,19 @@ class TFLiteClassifier:
         threads: int = 1,
         acceleration: Acceleration | None = None,
         *,
+        classes: tuple[str, ...] | None = None,
         xnnpack: bool = True,
         digest: str | None = None,
     ) -> None:
         self.path = Path(path)
         self.interpreter = open_network(self.path, threads, acceleration, xnnpack=xnnpack, digest=digest)
         _check_tensors(self.interpreter)
+        self.classes = model_classes(self.path, classes)
+        outputs = self.interpreter.outputs[0].shape[1]
+        if len(self.classes) != outputs:
+            raise ModelError(f"{self.path} has {outputs} outputs; expected {len(self.classes)}, one for each label")
         self.input, self.output = self.interpreter.inputs[0], self.interpreter.outputs[0]
         self.timings: list[float] | None = None
-        check_labels(self.path)
         self._table = gray_table(self.input)
 
     @property
@@ -91,9 +102,9 @@ class TFLiteClassifier:
             crops: (N, 48, 48) uint8 gray faces.
 
         Returns:
-            (N, 7) float32 logits in EMOTIONS order.
+            (N, C) float32 logits.
         """
-        logits = np.empty((len(crops), len(EMOTIONS)), np.float32)
+        logits = np.empty((len(crops), len(self.classes)), np.float32)
         for row, crop in zip(logits, crops, strict=True):
             picture = cv2.LUT(prepare(crop, self.input.shape[1]), self._table)
             start = 0.0 if self.timings is None else perf_counter()
@@ -124,7 +135,7 @@ def open_member(
             is to accelerate it cannot.
     """
     card = checked_card(Path(path))
-    return TFLiteClassifier(path, threads, acceleration, digest=card.sha256), card
+    return TFLiteClassifier(path, threads, acceleration, classes=card.labels, digest=card.sha256), card
 
 
 def _check_tensors(network: Network) -> None:
@@ -132,11 +143,11 @@ def _check_tensors(network: Network) -> None:
     shapes = [[tensor.shape for tensor in tensors] for tensors in (network.inputs, network.outputs)]
     sides = shapes[0][0] if len(shapes[0]) == 1 else ()
     pixels = len(sides) == 4 and sides[0] == 1 and 1 <= sides[1] == sides[2] <= MAX_SIDE and sides[3] in (1, 3)
-    if not pixels or shapes[1] != [(1, len(EMOTIONS))]:
+    if not pixels or [len(each) for each in shapes[1]] != [2] or shapes[1][0][0] != 1:
         inputs, outputs = (" and ".join(map(str, each)) or "nothing" for each in shapes)
         raise ModelError(
             f"{network.path} maps {shortened(inputs)} to {shortened(outputs)}; "
-            f"expected (1, S, S, 3) pixels, S up to {MAX_SIDE}, to (1, {len(EMOTIONS)}) logits"
+            f"expected (1, S, S, 3) pixels, S up to {MAX_SIDE}, to (1, C) logits of C classes"
         )
     for tensor in (*network.inputs, *network.outputs):
         kinds = ("int8", "uint8") if tensor.scale else ("float32",)

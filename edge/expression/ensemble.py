@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.errors import ModelError
+from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.expression.cascade import CascadeClassifier, measure_members, record_timings
 from fer_edge.edge.expression.classifier import Classifier, TFLiteClassifier, open_member
 from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.expression.model_spec import parse_model_spec
 from fer_edge.edge.expression.operating_point import Cascade, OperatingPoint, mean_time, select_point
 from fer_edge.edge.expression.scores import fuse
-from fer_edge.edge.types import EMOTIONS, Acceleration
+from fer_edge.edge.types import Acceleration
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -28,9 +28,10 @@ class Ensemble:
 
     Attributes:
         members: The M models.
+        classes: (C,) names of their classes.
         weights: (M,) float32 weights, which sum to 1.
         temperature: Divides the members' logits.
-        offsets: (7,) float32 class offsets, or one for all.
+        offsets: (C,) float32 class offsets.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Ensemble:
         members: list[TFLiteClassifier],
         weights: Sequence[float],
         temperature: float,
-        offsets: Sequence[float] = (0.0,),
+        offsets: Sequence[float] | None = None,
         groups: Sequence[Sequence[int]] = (),
     ) -> None:
         """Make an ensemble of open models.
@@ -47,13 +48,22 @@ class Ensemble:
             members: The M models.
             weights: (M,) weights, which sum to 1.
             temperature: Divides the members' logits.
-            offsets: (7,) class offsets, or one for all.
+            offsets: (C,) class offsets; None for zeros.
             groups: Indices of the members that each thread runs, the first group in the caller's thread; by default
                 one group of all.
+
+        Raises:
+            ModelError: The members have different classes.
         """
-        self.members = members
+        self.members, self.classes = members, members[0].classes
+        for member in members[1:]:
+            if member.classes != self.classes:
+                raise ModelError(
+                    f"{member.path} has the classes {shortened(', '.join(member.classes))}; expected those of "
+                    f"{members[0].path}, {shortened(', '.join(self.classes))}, in the same order"
+                )
         self.temperature = temperature
-        self.offsets = np.asarray(offsets, np.float32)
+        self.offsets = np.zeros(len(self.classes), np.float32) if offsets is None else np.asarray(offsets, np.float32)
         self.weights = np.asarray(weights, np.float32)
         self._own_group, *self._other_groups = groups or [range(len(members))]
         self._pool = self._workers(len(self._other_groups)) if self._other_groups else None
@@ -73,14 +83,14 @@ class Ensemble:
         return f"{names} ({self.members[0].runtime})"
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 48, 48) uint8 gray faces to (N, 7) float32 probabilities."""
+        """(N, 48, 48) uint8 gray faces to (N, C) float32 probabilities."""
         if len(crops) == 0:
-            return np.empty((0, 7), np.float32)
+            return np.empty((0, len(self.classes)), np.float32)
         return self.fuse(self._logits(crops))
 
     def _logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The members' (M, N, 7) logits; the groups run in parallel, a group's members one after another."""
-        logits = np.empty((len(self.members), len(crops), len(EMOTIONS)), np.float32)
+        """The members' (M, N, C) logits; the groups run in parallel, a group's members one after another."""
+        logits = np.empty((len(self.members), len(crops), len(self.classes)), np.float32)
 
         def run(group: Sequence[int]) -> None:
             for member in group:
@@ -110,7 +120,7 @@ class Ensemble:
         return CascadeClassifier(self.members, self.weights, self.offsets, cascade, point, self.description)
 
     def fuse(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The members' (M, N, 7) logits to (N, 7) float32 probabilities."""
+        """The members' (M, N, C) logits to (N, C) float32 probabilities."""
         return fuse(logits, self.weights, self.temperature, self.offsets)
 
 
@@ -217,6 +227,11 @@ def _open_ensemble(path: Path, threads: int, max_groups: int, acceleration: Acce
         group_threads = threads // len(groups) + (index < threads % len(groups))
         members |= {member: open_member(paths[member], group_threads, acceleration)[0] for member in group}
     in_order = [members[member] for member in range(len(paths))]
+    if in_order[0].classes != config.classes:
+        raise ModelError(
+            f"{paths[0]} has the classes {shortened(', '.join(in_order[0].classes))}; {path} names "
+            f"{shortened(', '.join(config.classes))}"
+        )
     return Ensemble(in_order, config.weights, config.temperature, config.offsets, groups)
 
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fer_edge.edge.arguments import classes_problem
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.expression.operating_point import MAX_TEMPERATURE, MIN_TEMPERATURE, Cascade, parse_cascade
 from fer_edge.edge.files.documents import read_json, write_json
-from fer_edge.edge.types import EMOTIONS
 
 MAX_MEMBERS = 32
 """Members of an ensemble, each of which takes a model's memory."""
@@ -28,7 +28,8 @@ class EnsembleConfig:
         weights: (M,) weights above 0, which sum to 1.
         temperature: Divides every member's logits in the whole ensemble.
         member_temperatures: (M,) temperature of each member that runs by itself; "alone" in the file.
-        offsets: (7,) added to each class's logits in the ensemble, after the temperature: the prior of the classes, and
+        classes: (C,) names of the members' classes, in the order of their outputs; "labels" in the file.
+        offsets: (C,) added to each class's logits in the ensemble, after the temperature: the prior of the classes, and
             what favours rare ones.
         fitting_data: The data that all this was fitted on, in words; "fitted_on" in the file.
         cascade: Early exit; None if the ensemble has none.
@@ -38,7 +39,8 @@ class EnsembleConfig:
     weights: tuple[float, ...]
     temperature: float
     member_temperatures: tuple[float, ...]
-    offsets: tuple[float, ...] = (0.0,) * len(EMOTIONS)
+    classes: tuple[str, ...]
+    offsets: tuple[float, ...]
     fitting_data: str = ""
     cascade: Cascade | None = None
 
@@ -62,6 +64,7 @@ def read_ensemble(path: Path) -> EnsembleConfig:
             weights=tuple(float(weight) for weight in stored["weights"]),
             temperature=float(stored["temperature"]),
             member_temperatures=tuple(float(temperature) for temperature in stored["alone"]),
+            classes=tuple(stored["labels"]),
             offsets=tuple(float(offset) for offset in stored["offsets"]),
             fitting_data=str(stored.get("fitted_on", "")),
             cascade=parse_cascade(stored["cascade"], len(stored["members"])) if stored.get("cascade") else None,
@@ -85,8 +88,10 @@ def _problem(config: EnsembleConfig) -> str | None:
     temperatures = (config.temperature, *config.member_temperatures)
     if not len(config.members) == len(config.weights) == len(config.member_temperatures) > 0:
         return "expected as many weights and temperatures as members, and at least one"
-    if len(config.offsets) != len(EMOTIONS):
-        return f"expected {len(EMOTIONS)} offsets, one per class, not {len(config.offsets)}"
+    if problem := classes_problem(config.classes):
+        return f"labels: {problem}"
+    if len(config.offsets) != len(config.classes):
+        return f"expected {len(config.classes)} offsets, one per class, not {len(config.offsets)}"
     if len(config.members) > MAX_MEMBERS:
         return f"{len(config.members)} members, expected at most {MAX_MEMBERS}"
     if not all(map(math.isfinite, (*config.weights, *temperatures, *config.offsets))):
@@ -122,6 +127,7 @@ def write_ensemble(path: Path, config: EnsembleConfig) -> Path:
         "weights": config.weights,
         "temperature": config.temperature,
         "alone": config.member_temperatures,
+        "labels": config.classes,
         "offsets": config.offsets,
         "fitted_on": config.fitting_data,
         "cascade": None if config.cascade is None else _cascade_record(config.cascade),

@@ -73,7 +73,7 @@ class ScoreCache:
             time: The frame's time in seconds.
 
         Returns:
-            (N, 7) float32 probabilities.
+            (N, C) float32 probabilities.
         """
         missing = [
             index

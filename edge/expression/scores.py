@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(…, 7) logits to float32 probabilities of the same shape."""
+    """(…, C) logits to float32 probabilities of the same shape."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float32)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
@@ -22,11 +22,11 @@ def discount(scores: NDArray[np.float32], eye_scores: Sequence[float]) -> NDArra
     """Lower the confidence in faces whose eyes are unsure: their crops may be turned, which models do not notice.
 
     Args:
-        scores: (N, 7) probabilities.
+        scores: (N, C) probabilities.
         eye_scores: How sure the eyes of each face are, 0..1.
 
     Returns:
-        (N, 7) float32 probabilities, mixed with even ones where the eyes are unsure.
+        (N, C) float32 probabilities, mixed with even ones where the eyes are unsure.
     """
     sure = np.asarray(eye_scores, np.float32)[:, None]
     trust = np.clip((sure - UNSURE_EYES) / (SURE_EYES - UNSURE_EYES), 0, 1).astype(np.float32)
@@ -35,7 +35,7 @@ def discount(scores: NDArray[np.float32], eye_scores: Sequence[float]) -> NDArra
 
 
 def total_variation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """The total variation distance, 0..1, of two (7,) scores."""
+    """The total variation distance, 0..1, of two (C,) scores."""
     return float(np.abs(a - b).sum()) / 2
 
 
@@ -48,14 +48,14 @@ def fuse(
     """Fuse the members' answers: the weighted mean of softmax(logits / temperature + offsets).
 
     Args:
-        logits: (M, N, 7) logits of M members for N faces.
+        logits: (M, N, C) logits of M members for N faces.
         weights: (M,) weights, which sum to 1.
         temperature: Divides all logits; it calibrates the result.
-        offsets: (7,) class offsets, or one for all; a higher one favours its class (logit adjustment, Menon et al.
+        offsets: (C,) class offsets, or one for all; a higher one favours its class (logit adjustment, Menon et al.
             2021, arXiv:2007.07314).
 
     Returns:
-        (N, 7) float32 probabilities.
+        (N, C) float32 probabilities.
     """
     scaled = logits / np.float32(temperature) + np.asarray(offsets, np.float32)
     scores = softmax(scaled)

@@ -43,11 +43,11 @@ class Smoother:
 
         Args:
             track: The face's track number.
-            scores: (7,) float32 scores of this frame.
+            scores: (C,) float32 scores of this frame.
             time: The frame's time in seconds; where it goes back, the track starts over.
 
         Returns:
-            (7,) float32 smoothed scores; like the input they sum to 1.
+            (C,) float32 smoothed scores; like the input they sum to 1.
         """
         state = self._states.get(track)
         if state is None or time < state.time or _expression_changed(scores, state):

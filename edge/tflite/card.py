@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from fer_edge.edge.arguments import classes_problem
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.files.documents import read_json, write_json
 from fer_edge.edge.files.writing import atomic_path
 from fer_edge.edge.tflite.mapped_file import check_model
-from fer_edge.edge.types import EMOTIONS
 
 INTENDED_USE = (
     "A rough reading of the expression shown on a face that looks at the camera, for makers, teaching and research. "
@@ -52,7 +52,7 @@ class ModelCard:
     name: str
     architecture: str
     sha256: str
-    labels: tuple[str, ...] = EMOTIONS
+    labels: tuple[str, ...]
     colour: str = "gray replicated to RGB"
     pixel_range: tuple[float, float] = (-1.0, 1.0)
     quantization: str = "int8"
@@ -81,7 +81,7 @@ def read_card(model: Path) -> ModelCard:
         The card.
 
     Raises:
-        ModelError: The card is missing or malformed, or its labels are not EMOTIONS.
+        ModelError: The card is missing or malformed, or its labels are no names of classes.
     """
     path = card_path(model)
     try:
@@ -98,8 +98,8 @@ def read_card(model: Path) -> ModelCard:
             raise ModelError(f"{path} is no model card; expected {name} as 'fer-edge convert' writes it")
         stored[name] = tuple(value) if isinstance(value, list) else value
     card = ModelCard(**stored)
-    if card.labels != EMOTIONS:
-        raise ModelError(f"{path} has the labels {shortened(', '.join(card.labels))}; expected {', '.join(EMOTIONS)}")
+    if problem := classes_problem(card.labels):
+        raise ModelError(f"{path}, labels: {problem}")
     return card
 
 

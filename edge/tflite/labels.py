@@ -7,8 +7,8 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 from zlib import error as ZlibError
 
+from fer_edge.edge.arguments import classes_problem
 from fer_edge.edge.errors import ModelError, shortened
-from fer_edge.edge.types import EMOTIONS
 
 # zipfile, although only some hundred bytes are needed: its import takes 1.3 ms (`python -X importtime`, shutil, bz2 and
 # lzma being loaded anyway) and a file 0.1 ms more than a reader of our own. Over 30 pairs of `fer-edge predict PICTURE`
@@ -69,10 +69,28 @@ def _read_archive(stream: io.FileIO) -> tuple[str, ...] | None:
             return tuple(labels.read(MAX_BYTES).decode().splitlines())
 
 
-def check_labels(model: Path) -> None:
-    """Check that a .tflite file carries EMOTIONS in their order, or no labels. Raises ModelError."""
+def model_classes(model: Path, expected: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """The classes of a classifier in the order of its output.
+
+    Args:
+        model: The .tflite file.
+        expected: The classes that its card names; None without a card.
+
+    Returns:
+        The expected classes, or those that the file carries.
+
+    Raises:
+        ModelError: The file carries other labels than the card names, or neither has any, or they are no names.
+    """
     labels = read_labels(model)
-    if labels not in (None, EMOTIONS):
+    if labels is None and expected is None:
+        raise ModelError(f"{model} carries no labels and has no card; expected the names of its classes in either")
+    if labels is not None and expected not in (None, labels):
         raise ModelError(
-            f"{model} carries the labels {shortened(', '.join(labels or ()))}; expected {', '.join(EMOTIONS)}"
+            f"{model} carries the labels {shortened(', '.join(labels))}; its card names "
+            f"{shortened(', '.join(expected or ()))}"
         )
+    classes = expected or labels or ()
+    if problem := classes_problem(classes):
+        raise ModelError(f"{model} carries labels that are none: {problem}")
+    return classes

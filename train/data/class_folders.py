@@ -18,11 +18,11 @@ from fer_edge.edge.sources.picture_files import SUFFIXES, begins_as_picture
 from fer_edge.edge.sources.picture_header import MAX_PIXELS
 from fer_edge.edge.sources.pictures import load_picture
 from fer_edge.edge.terminal import progress_bar
-from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data.fer2013 import CLASSES
 from fer_edge.train.data.splits import SPLITS, Dataset, Split
 
 SYNONYMS = {
-    **{name: name for name in EMOTIONS},
+    **{name: name for name in CLASSES},
     "anger": "angry",
     "disgusted": "disgust",
     "fearful": "fear",
@@ -79,7 +79,9 @@ def read_folders(root: Path, skip_bad: bool) -> Dataset:
                     "repair it or pass --skip-bad"
                 ) from None
             skipped += 1
-    splits = {name: Split(np.stack(faces[name]), np.array(labels[name], np.int64)) for name in SPLITS if faces[name]}
+    splits = {
+        name: Split(np.stack(faces[name]), np.array(labels[name], np.int64), CLASSES) for name in SPLITS if faces[name]
+    }
     if not splits:
         others = f"; it has {listed(left_out)}" if left_out else ""
         raise DataError(
@@ -107,12 +109,12 @@ def _labelled_pictures(root: Path, left_out: Counter[str]) -> Iterator[tuple[str
             emotion = SYNONYMS.get(class_folder.name.lower())
             if emotion is None:
                 name = shortened(printable(class_folder.name))
-                raise DataError(f"{class_folder}: '{name}' is no known class; expected {', '.join(EMOTIONS)}")
+                raise DataError(f"{class_folder}: '{name}' is no known class; expected {', '.join(CLASSES)}")
             folders, files = _list(class_folder, left_out)
             left_out.update({SUB_FOLDERS: len(folders)} if folders else {})
             for path in files:
                 if path.suffix.lower() in SUFFIXES or (not path.suffix and begins_as_picture(path)):
-                    yield split, EMOTIONS.index(emotion), path
+                    yield split, CLASSES.index(emotion), path
                 else:
                     left_out[NO_PICTURES] += 1
 
@@ -163,12 +165,12 @@ def write_folders(dataset: Dataset, directory: Path) -> int:
         with hidden as temporary, progress_bar("writing pictures", total) as bar:
             building = Path(temporary) / "tree"
             for name, split in dataset.splits.items():
-                for emotion in EMOTIONS:
+                for emotion in CLASSES:
                     (building / name / emotion).mkdir(parents=True)
                 for index, (face, label) in enumerate(zip(split.faces, split.labels, strict=True)):
                     ok, encoded = cv2.imencode(".png", face)
                     assert ok
-                    (building / name / EMOTIONS[label] / f"{index:05d}.png").write_bytes(encoded.tobytes())
+                    (building / name / CLASSES[label] / f"{index:05d}.png").write_bytes(encoded.tobytes())
                     bar.update()
             os.replace(building, directory)
     except OSError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.duplicates import photograph_groups
 from fer_edge.train.data.splits import Split
 
@@ -38,7 +37,7 @@ def resolve(split: Split, resolution: str) -> tuple[NDArray[np.int64], NDArray[n
     rows = np.flatnonzero(conflicting(groups, split.labels))
     kept[rows] = False
     if resolution == "vote":
-        votes = np.zeros((len(split), len(EMOTIONS)), np.int64)
+        votes = np.zeros((len(split), len(split.classes)), np.int64)
         np.add.at(votes, (groups[rows], split.labels[rows]), 1)
         winners = votes.argmax(axis=1)
         clear = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) == 1

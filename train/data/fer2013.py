@@ -12,16 +12,18 @@ from fer_edge.edge.errors import DataError, ModelError, SinkError, shortened
 from fer_edge.edge.files.writing import atomic_path
 from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.terminal import progress_bar
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.csv_rows import UNREADABLE, Columns, open_lines
 from fer_edge.train.data.splits import SPLITS, Dataset, Split
+
+CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""FER2013's classes, in the order of the numbers in its CSV."""
 
 USAGES = {"training": 0, "publictest": 1, "privatetest": 2}
 """Index in SPLITS by the Usage column, in lower case."""
 
 COLUMNS = ("emotion", "pixels", "usage")
-LABELS = {str(label): label for label in range(len(EMOTIONS))}
+LABELS = {str(label): label for label in range(len(CLASSES))}
 
 _logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ def read_csv(path: Path, skip_bad: bool) -> Dataset:
         _write_cache(cache, stamp, parsed)
     faces, labels, usages, skipped = parsed
     splits = {
-        name: Split(faces[usages == index], labels[usages == index].astype(np.int64))
+        name: Split(faces[usages == index], labels[usages == index].astype(np.int64), CLASSES)
         for index, name in enumerate(SPLITS)
         if np.any(usages == index)
     }
@@ -66,7 +68,7 @@ def _read_cache(cache: Path, stamp: NDArray[np.int64]) -> _Parsed | None:
             faces, labels, usages = (arrays[name] for name in ("faces", "labels", "usages"))
             shapes = faces.shape == (len(faces), FACE_SIZE, FACE_SIZE), labels.shape == usages.shape == (len(faces),)
             kinds = {each.dtype for each in (faces, labels, usages)} == {np.dtype(np.uint8)}
-            if all(shapes) and kinds and labels.max() < len(EMOTIONS) and usages.max() < len(SPLITS):
+            if all(shapes) and kinds and labels.max() < len(CLASSES) and usages.max() < len(SPLITS):
                 return faces, labels, usages, int(arrays["skipped"])
     except (ModelError, KeyError, TypeError, ValueError):
         pass  # parsed again
@@ -114,7 +116,7 @@ def _parse_csv(path: Path, skip_bad: bool) -> _Parsed:
 def _parse_row(emotion: str, pixels: str, usage: str) -> tuple[NDArray[np.uint8], int, int]:
     """The cells of a row to ((48, 48) uint8, label, usage index); ValueError says what is wrong with them."""
     if emotion not in LABELS:
-        raise ValueError(f"emotion is '{shortened(emotion)}', expected 0 to {len(EMOTIONS) - 1}")
+        raise ValueError(f"emotion is '{shortened(emotion)}', expected 0 to {len(CLASSES) - 1}")
     usage_index = USAGES.get(usage.lower())
     if usage_index is None:
         raise ValueError(f"Usage is '{shortened(usage)}', expected Training, PublicTest or PrivateTest")

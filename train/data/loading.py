@@ -22,7 +22,7 @@ def load(path: Path | str, *, skip_bad: bool = False) -> Dataset:
         skip_bad: Whether bad rows and pictures are skipped, and their number logged, instead of raising.
 
     Returns:
-        The splits that there are, as (N, 48, 48) uint8 faces and (N,) int64 labels in EMOTIONS order.
+        The splits that there are, as (N, 48, 48) uint8 faces and (N,) int64 labels with the names of their classes.
 
     Raises:
         DataError: There is no such file or folder, it is no data set, or a row or picture is bad; the error names the

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
-from fer_edge.edge.types import EMOTIONS
 
 SPLITS = ("train", "val", "test")
 """FER2013's Training, PublicTest and PrivateTest."""
@@ -23,22 +22,24 @@ class Split:
 
     Attributes:
         faces: (N, 48, 48) uint8 gray.
-        labels: (N,) int64 in EMOTIONS order.
+        labels: (N,) int64, the indices of their classes.
+        classes: (C,) names of the data set's classes; not every one need have a picture here.
     """
 
     faces: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    classes: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def rows(self, mask: NDArray[np.bool_]) -> Split:
         """The rows of a (N,) mask."""
-        return Split(self.faces[mask], self.labels[mask])
+        return Split(self.faces[mask], self.labels[mask], self.classes)
 
     def counts(self) -> NDArray[np.int64]:
-        """(7,) int64 pictures per class."""
-        return np.bincount(self.labels, minlength=len(EMOTIONS)).astype(np.int64)
+        """(C,) int64 pictures per class."""
+        return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,11 @@ class Dataset:
     splits: dict[str, Split]
     skipped: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """(C,) names of the classes, the same in all splits."""
+        return next(iter(self.splits.values())).classes
 
     def split(self, name: str) -> Split:
         """The split of that name; DataError where the data set has none."""
