@@ -15,6 +15,7 @@ from fer_edge.edge.arguments import as_text as as_text
 from fer_edge.edge.arguments import check_count as check_count
 from fer_edge.edge.arguments import check_time as check_time
 from fer_edge.edge.arguments import checked_picture
+from fer_edge.edge.arguments import classes_problem as classes_problem
 from fer_edge.edge.arguments import expect as expect
 from fer_edge.edge.arguments import expect_all as expect_all
 

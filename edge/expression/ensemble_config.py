@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_edge.edge.arguments import classes_problem
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.expression.operating_point import MAX_TEMPERATURE, MIN_TEMPERATURE, Cascade, parse_cascade
 from fer_edge.edge.files.documents import read_json, write_json
+from fer_edge.edge.types import classes_problem
 
 MAX_MEMBERS = 32
 """Members of an ensemble, each of which takes a model's memory."""

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from fer_edge.edge.arguments import classes_problem
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.files.documents import read_json, write_json
 from fer_edge.edge.files.writing import atomic_path
 from fer_edge.edge.tflite.mapped_file import check_model
+from fer_edge.edge.types import classes_problem
 
 INTENDED_USE = (
     "A rough reading of the expression shown on a face that looks at the camera, for makers, teaching and research. "

@@ -7,8 +7,8 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 from zlib import error as ZlibError
 
-from fer_edge.edge.arguments import classes_problem
 from fer_edge.edge.errors import ModelError, shortened
+from fer_edge.edge.types import classes_problem
 
 # zipfile, although only some hundred bytes are needed: its import takes 1.3 ms (`python -X importtime`, shutil, bz2 and
 # lzma being loaded anyway) and a file 0.1 ms more than a reader of our own. Over 30 pairs of `fer-edge predict PICTURE`
