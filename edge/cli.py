@@ -44,6 +44,7 @@ COMMANDS = {
     ),
     "data": ("fer_edge.train.commands.data:data", "Prepare and inspect data sets."),
     "train": ("fer_edge.train.commands.train:train", "Train a float model."),
+    "runs": ("fer_edge.train.commands.runs:runs", "List training runs and compare them."),
     "evaluate": ("fer_edge.train.commands.evaluate:evaluate", "Measure models on a labelled split."),
     "ensemble": ("fer_edge.train.commands.ensemble:ensemble", "Fit an ensemble's weights and temperature."),
     "convert": ("fer_edge.convert.commands.convert:convert", "Quantize a float model to int8 TFLite and verify it."),

@@ -1,1 +1,1 @@
-"""The commands `data`, `train`, `evaluate` and `ensemble`."""
+"""The commands `data`, `train`, `runs`, `evaluate` and `ensemble`."""

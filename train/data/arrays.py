@@ -56,6 +56,27 @@ def read_arrays(path: Path, expected: str) -> dict[str, NDArray[Any]]:
         raise ModelError(f"{path} is damaged, or no .npz file: {reason}; expected {expected}") from None
 
 
+def read_array(path: Path, name: str) -> NDArray[Any]:
+    """Read one array of a .npz file, and not the others.
+
+    Args:
+        path: The file.
+        name: The array's name.
+
+    Returns:
+        The array.
+
+    Raises:
+        ValueError: The file or the array is missing or damaged; the message is one line without the path.
+    """
+    try:
+        _check_size(path)
+        with np.load(path, allow_pickle=False) as stored:
+            return np.asarray(stored[name])
+    except _DAMAGE as error:
+        raise ValueError(shortened(error, 120) or "it is cut off") from None
+
+
 def _check_size(path: Path) -> None:
     """ValueError where the file unpacks to far more than arrays of weights or faces do, or is none."""
     if path.exists() and not path.is_file():
