@@ -43,20 +43,20 @@ def to_bgr(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8) if pixels.ndim == 2 else pixels
 
 
-def shrink(gray: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.uint8]:
-    """Resize a gray picture to a square: by area averaging if smaller, which prevents aliasing, else bilinearly.
+def shrink(pixels: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.uint8]:
+    """Resize a picture to a square: by area averaging if smaller, which prevents aliasing, else bilinearly.
 
     Args:
-        gray: (H, W) uint8.
+        pixels: (H, W) gray or (H, W, 3) BGR uint8.
         size: Side of the result, pixels.
 
     Returns:
-        (size, size) uint8.
+        (size, size) or (size, size, 3) uint8.
     """
-    if gray.shape == (size, size):
-        return gray
-    interpolation = cv2.INTER_AREA if min(gray.shape) >= size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(gray, (size, size), interpolation=interpolation), np.uint8)
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    interpolation = cv2.INTER_AREA if min(pixels.shape[:2]) >= size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (size, size), interpolation=interpolation), np.uint8)
 
 
 def downscale(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.preprocess import FACE_SIZE, shrink, to_gray
+from fer_edge.edge.preprocess import FACE_SIZE, shrink, to_bgr, to_gray
 from fer_edge.edge.types import Face, Frame
 
 MARGIN = 1.07
@@ -75,30 +75,34 @@ def place_crop(face: Face, margin: float = MARGIN) -> tuple[tuple[float, float],
     return (anchor[0] - down * math.sin(radians), anchor[1] + down * math.cos(radians)), side, angle
 
 
-def face_crop(frame: Frame, face: Face, margin: float = MARGIN) -> NDArray[np.uint8]:
+def face_crop(
+    frame: Frame, face: Face, margin: float = MARGIN, size: int = FACE_SIZE, colour: bool = False
+) -> NDArray[np.uint8]:
     """Crop a face from its frame as a FER2013 picture shows it, with level eyes.
 
-    A large face is first averaged over blocks of pixels, down to BLOCK_AVERAGED_SIDE at least; the rest is sampled
-    bilinearly at a whole multiple of 48 px and averaged by area: there is no aliasing, and the last step is the one
-    that the training data has had.
+    A large face is first averaged over blocks of pixels, down to BLOCK_AVERAGED_SIDE at least (of a larger crop, as
+    many times that); the rest is sampled bilinearly at a whole multiple of the crop's size and averaged by area: there
+    is no aliasing, and the last step is the one that the training data has had.
 
     Args:
         frame: The frame, BGR or gray.
         face: A face of that frame; its box may reach beyond the frame's border, whose pixels are repeated there.
         margin: Side of the crop in sides of the detector's box.
+        size: Side of the crop, pixels.
+        colour: Whether the crop keeps its colours.
 
     Returns:
-        (48, 48) uint8 gray.
+        (size, size) uint8 gray, or (size, size, 3) uint8 BGR.
     """
     (x, y), side, angle = place_crop(face, margin)
-    whole = frame.size[0]
-    pixels = frame.at_width(math.ceil(whole / max(1.0, side / BLOCK_AVERAGED_SIDE)), colour=False)
+    whole, least = frame.size[0], BLOCK_AVERAGED_SIDE * size / FACE_SIZE
+    pixels = frame.at_width(math.ceil(whole / max(1.0, side / least)), colour)
     scale = pixels.shape[1] / whole  # below 1 where the source saves work by it
     x, y, side = x * scale, y * pixels.shape[0] / frame.size[1], side * scale
-    block = max(1, int(side / BLOCK_AVERAGED_SIDE))
-    reduction = side / block / FACE_SIZE
-    samples = FACE_SIZE * max(min(2, math.ceil(reduction)), math.ceil(MIN_SAMPLES_PER_PIXEL * reduction))
-    return shrink(warp_square(pixels, (x, y), side, angle, samples, block, to_gray))
+    block = max(1, int(side / least))
+    reduction = side / block / size
+    samples = size * max(min(2, math.ceil(reduction)), math.ceil(MIN_SAMPLES_PER_PIXEL * reduction))
+    return shrink(warp_square(pixels, (x, y), side, angle, samples, block, to_bgr if colour else to_gray), size)
 
 
 def warp_square(

@@ -1,4 +1,4 @@
-"""Crops: always (48, 48) uint8, framed as FER2013 frames faces, level, without aliasing."""
+"""Crops: squares of uint8, framed as FER2013 frames faces, level, without aliasing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_edge.edge.faces.crop import BOX_LINE, EYE_LINE, MARGIN, eye_tilt, face_crop, place_crop
+from fer_edge.edge.preprocess import shrink, to_gray
 from fer_edge.edge.types import Box, Face, Frame
 
 ASTRONAUT = Path(__file__).parents[3] / "benchmarks" / "astronaut.jpg"
@@ -27,6 +28,8 @@ points = st.tuples(st.floats(-3000, 3000), st.floats(-3000, 3000))
     eyes=st.none() | st.tuples(points, points),
     shape=st.sampled_from([(1, 1), (30, 40), (480, 640), (40, 30, 3), (480, 640, 3)]),
     margin=st.floats(0.1, 4),
+    size=st.sampled_from([1, 48, 224]),
+    colour=st.booleans(),
 )
 @settings(max_examples=60)
 def test_any_box_gives_a_crop(
@@ -34,12 +37,23 @@ def test_any_box_gives_a_crop(
     eyes: tuple[tuple[float, float], tuple[float, float]] | None,
     shape: tuple[int, ...],
     margin: float,
+    size: int,
+    colour: bool,
 ) -> None:
     frame = Frame(np.full(shape, 77, np.uint8))
-    crop = face_crop(frame, Face(box, 1.0, eyes), margin)
-    assert crop.shape == (48, 48) and crop.dtype == np.uint8
+    crop = face_crop(frame, Face(box, 1.0, eyes), margin, size, colour)
+    assert crop.shape == ((size, size, 3) if colour else (size, size)) and crop.dtype == np.uint8
     # The border is repeated, so a flat frame gives a flat crop; BT.601 luma of an equal triple is that value.
     assert np.all(crop == 77)
+
+
+@pytest.mark.parametrize("side", [30, 150, 400])
+def test_larger_crop_in_colour_shows_the_same(side: int) -> None:
+    frame = Frame(cv2.imread(str(ASTRONAUT)))
+    face = Face(Box(224 - side // 2, 110 - side // 2, side, side), 1.0, ((200.0, 100.0), (245.0, 106.0)))
+    large = face_crop(frame, face, size=192, colour=True)
+    difference = cv2.absdiff(shrink(to_gray(large)), face_crop(frame, face))
+    assert difference.mean() < 2  # gray levels; the standard deviation of the crop itself is 28 to 69
 
 
 def ramp(size: int = 400) -> NDArray[np.uint8]:
