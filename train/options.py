@@ -15,7 +15,7 @@ class TrainingOptions:
     """What a network starts from, what it learns besides the labels, and where its run folder is.
 
     Attributes:
-        recipe: Name of the recipe whose fields are the defaults.
+        recipe: The recipe whose fields are the defaults: its name, or a TOML file.
         weights: Initial weights: 'imagenet', 'none' or a file; `{name}` in it stands for the network's name.
         teacher: Models whose logits the network learns from (distillation).
         ferplus: FER+'s CSV of annotators' votes.
@@ -23,7 +23,12 @@ class TrainingOptions:
         resume: Whether to continue from the run folder's checkpoint.
     """
 
-    recipe: str = option("best", "Recipe that the fields below start from.", choices=tuple(RECIPES))
+    recipe: str = option(
+        "best",
+        f"Recipe that the fields below start from: {', '.join(RECIPES)}, or a .toml file with fields of your own.",
+        metavar="NAME|FILE",
+        example="recipe.toml",
+    )
     weights: str | None = option(
         None,
         "Initial weights: imagenet, none, or a .weights.h5, .npz or face recognizer's file ({name} in it stands for "

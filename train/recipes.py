@@ -266,7 +266,7 @@ _FOR_NETWORK: dict[str, dict[str, object]] = {
 }
 
 
-def make_recipe(name: str, network: str, **overrides: object) -> Recipe:
+def make_recipe(name: str, network: str, /, **overrides: object) -> Recipe:
     """The named recipe for a network.
 
     Args:

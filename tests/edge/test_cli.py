@@ -175,6 +175,6 @@ def test_completion_names_commands_without_importing_them() -> None:
     script = complete(_FER_EDGE_COMPLETE="bash_source")
     assert "complete -o nosort -F _fer_edge_completion fer-edge" in script
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    assert complete(_FER_EDGE_COMPLETE="bash_complete").split() == ["plain,run"]
+    assert complete(_FER_EDGE_COMPLETE="bash_complete").split() == ["plain,run", "plain,runs"]
     words = {"COMP_WORDS": "fer-edge run --sh", "COMP_CWORD": "2"}
     assert complete(_FER_EDGE_COMPLETE="bash_complete", **words).split() == ["plain,--show"]

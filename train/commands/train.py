@@ -14,7 +14,8 @@ from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Dataset
 from fer_edge.train.evaluation.report import metrics_table
 from fer_edge.train.options import TrainingOptions
-from fer_edge.train.recipes import Recipe, make_recipe
+from fer_edge.train.recipe_files import open_recipe
+from fer_edge.train.recipes import Recipe
 from fer_edge.train.soft_targets import read_soft_targets
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.training_targets import SoftTargets
@@ -40,12 +41,13 @@ def train(name: str, data_options: DataOptions, training_options: TrainingOption
     inception_resnet_v1, se_resnet18, vgg.
 
     Writes the run folder RUNS/NAME: the float model, metrics, training curves and the last checkpoint. The defaults of
-    the recipe's fields are those of 'best'; other recipes, and 'best' for some networks, differ.
+    the recipe's fields are those of 'best'; other recipes, and 'best' for some networks, differ. A recipe of your own
+    is a TOML file: base = "best", then fields such as full_epochs = 10.
     """
+    runs = [_run(each, training_options, recipe) for each in (MODEL_NAMES if name == "all" else (name,))]
     from fer_edge.train.backend import keras  # noqa: F401  (what is missing is reported now, in one line)
     from fer_edge.train.run_folder import check_run, lock_run
 
-    runs = [_run(each, training_options, recipe) for each in (MODEL_NAMES if name == "all" else (name,))]
     for run in runs:  # what would stop the last of them is reported before the hours of the first
         check_run(run, training_options.resume)
         if run.folder.is_dir():
@@ -65,7 +67,7 @@ def _run(network: str, options: TrainingOptions, recipe: Recipe) -> TrainingRun:
     changes = {key: value for key, value in vars(recipe).items() if key != "name" and value is not None}
     return TrainingRun(
         network,
-        make_recipe(options.recipe, network, **changes),
+        open_recipe(options.recipe, network, **changes),
         options.initial_weights(network),
         options.runs / network,
     )

@@ -104,7 +104,7 @@ def test_what_excludes_each_other_in_one_place_is_a_mistake(tmp_path: Path) -> N
             "[run] save_video is not an option of 'fer-edge run'; did you mean save-video?",
         ),
         ("[run]\nno-early-exit = true", "no-early-exit is not an option of 'fer-edge run'; write early-exit = false"),
-        ("[runs]\nthreads = 2", "[runs] is not a command's table; did you mean run?"),
+        ("[rum]\nthreads = 2", "[rum] is not a command's table; did you mean run?"),
         ("[zzz]", "[zzz] is not a command's table; expected run, predict, cameras, models"),
         ("threads = 2", "threads = …: expected it in a command's table, such as [run]"),
         ("run = 2", "run = …: expected it in a command's table"),
