@@ -14,14 +14,13 @@ if TYPE_CHECKING:
     from fer_edge.edge.pipeline import Pipeline as Pipeline
     from fer_edge.edge.pipeline import PipelineOptions as PipelineOptions
     from fer_edge.edge.pipeline import open_pipeline as open_pipeline
-    from fer_edge.edge.sinks.colours import COLOURS as COLOURS
+    from fer_edge.edge.sinks.colours import class_colours as class_colours
     from fer_edge.edge.sinks.draw import annotate as annotate
     from fer_edge.edge.sinks.events import Event as Event
     from fer_edge.edge.sinks.events import EventDetector as EventDetector
     from fer_edge.edge.sources import open_source as open_source
     from fer_edge.edge.sources.options import SourceOptions as SourceOptions
     from fer_edge.edge.sources.pictures import read_picture as read_picture
-    from fer_edge.edge.types import EMOTIONS as EMOTIONS
     from fer_edge.edge.types import Box as Box
     from fer_edge.edge.types import Face as Face
     from fer_edge.edge.types import Frame as Frame
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from fer_edge.edge.types import Source as Source
 else:
     _HOMES = {
-        "sinks.colours": ("COLOURS",),
+        "sinks.colours": ("class_colours",),
         "sinks.draw": ("annotate",),
         "errors": ("ConfigError", "DataError", "FerEdgeError", "ModelError", "SourceError"),
         "sinks.events": ("Event", "EventDetector"),
@@ -37,7 +36,7 @@ else:
         "sources": ("open_source",),
         "sources.options": ("SourceOptions",),
         "sources.pictures": ("read_picture",),
-        "types": ("EMOTIONS", "Box", "Face", "Frame", "Prediction", "Source"),
+        "types": ("Box", "Face", "Frame", "Prediction", "Source"),
     }
     __all__ = [name for names in _HOMES.values() for name in names]
 

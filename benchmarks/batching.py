@@ -29,11 +29,11 @@ from fer_edge.edge.preprocess import FACE_SIZE, prepare
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
 from fer_edge.edge.tflite.quantize import dequantize, gray_table
-from fer_edge.edge.types import EMOTIONS, MAX_THREADS
+from fer_edge.edge.types import MAX_THREADS
 from fer_edge.train.evaluation.intervals import ratio_interval
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""(N, 48, 48) uint8 faces to (N, 7) float32 logits or probabilities."""
+"""(N, 48, 48) uint8 faces to (N, C) float32 logits or probabilities."""
 
 ONE_BY_ONE = "one face per invocation"
 BATCH = "all faces in one invocation"
@@ -132,7 +132,8 @@ def methods(spec: str, faces: int, threads: int) -> Iterator[Method]:
     if len(members) > 1:
         yield Method(PARALLEL_MEMBERS, threads, open_classifier(spec, threads))
     try:
-        batches = {each: [_batch_network(path, faces, each) for path in member_files(spec)] for each in (1, threads)}
+        classes, paths = len(single.classes), member_files(spec)
+        batches = {each: [_batch_network(path, faces, each, classes) for path in paths] for each in (1, threads)}
     except ModelError:
         return
     for number, networks in batches.items():
@@ -143,13 +144,13 @@ def _fused(ensemble: Ensemble, networks: list[Network]) -> Network:
     return lambda crops: ensemble.fuse(np.stack([network(crops) for network in networks]))
 
 
-def _batch_network(path: Path, faces: int, threads: int) -> Network:
+def _batch_network(path: Path, faces: int, threads: int, classes: int) -> Network:
     """A network that maps (faces, 48, 48) crops to logits in one invocation; ModelError where it cannot."""
     shape = open_interpreter(path).inputs[0].shape
     interpreter = open_interpreter(path, threads, shape=(faces, *shape[1:]))
     tensor, output = interpreter.inputs[0], interpreter.outputs[0]
-    if output.shape != (faces, len(EMOTIONS)):
-        raise ModelError(f"{path} maps {faces} faces to {output.shape}; expected {(faces, len(EMOTIONS))}")
+    if output.shape != (faces, classes):
+        raise ModelError(f"{path} maps {faces} faces to {output.shape}; expected {(faces, classes)}")
     table = gray_table(tensor)
 
     def logits(crops: NDArray[np.uint8]) -> NDArray[np.float32]:

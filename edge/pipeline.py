@@ -171,6 +171,11 @@ class Pipeline:
         self.frames = 0
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """(C,) names of the model's classes, in the order of the scores."""
+        return self.classifier.classes
+
+    @property
     def detections(self) -> int:
         """Number of frames so far in which the face detector ran; in the others faces were tracked by their patches."""
         return self.detector.detections if isinstance(self.detector, Intermittent) else self.frames
@@ -210,7 +215,7 @@ class Pipeline:
                     self.smoother.update(face.track or 0, row, frame.time)
                     for face, row in zip(faces, scores, strict=True)
                 ]
-        return [Prediction(face, row, self.classifier.classes) for face, row in zip(faces, scores, strict=True)]
+        return [Prediction(face, row, self.classes) for face, row in zip(faces, scores, strict=True)]
 
     def set_load(self, level: int) -> list[str]:
         """Do less work per frame, for thermal throttling.

@@ -20,7 +20,6 @@ from fer_edge.edge.arguments import expect as expect
 from fer_edge.edge.arguments import expect_all as expect_all
 
 EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-"""The seven classes in output-index order, which is the label order of the official FER2013 CSV."""
 
 
 MAX_THREADS = 64

@@ -21,9 +21,6 @@ import fer_edge
 
 PINS = (17, 27, 22)  # red, green, blue
 DARK = (0.0, 0.0, 0.0)
-COLOURS = {  # an LED is linear in its current, a screen has a gamma of about 2.2
-    emotion: tuple((value / 255) ** 2.2 for value in reversed(pixel)) for emotion, pixel in fer_edge.COLOURS.items()
-}
 
 
 def colour(line: str) -> tuple[float, float, float]:
@@ -32,7 +29,13 @@ def colour(line: str) -> tuple[float, float, float]:
     if not faces:
         return DARK
     largest = max(faces, key=lambda face: face["box"][2] * face["box"][3])
-    return COLOURS[largest["emotion"]]
+    blue, green, red = fer_edge.class_colours(list(largest["scores"]))[largest["emotion"]]
+    return _linear(red), _linear(green), _linear(blue)
+
+
+def _linear(value: int) -> float:
+    """A screen has a gamma of about 2.2; an LED is linear in its current."""
+    return float((value / 255) ** 2.2)
 
 
 def follow(lines: Iterable[str], led: RGBLED) -> None:

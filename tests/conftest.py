@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from hypothesis import settings
 from logs import logged
 from network_camera import network_camera
+from predictions import CLASSES
 from running import scene
 from training import SHORT, command, synthetic_rows
 from waiting import until
@@ -145,7 +146,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, weights: np.ndarray) -> Path:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], holder)
     path = tmp_path_factory.mktemp("models") / "tiny.tflite"
     path.write_bytes(converter.convert())
-    write_card(path, ModelCard("tiny", "quarters", sha256(path), quantization="float32"))
+    write_card(path, ModelCard("tiny", "quarters", sha256(path), CLASSES, quantization="float32"))
     return path
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import cv2
 import pytest
+from predictions import CLASSES
 from training import command
 
 from fer_edge.edge.tflite.card import checked_card
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.loading import load
 
 pytestmark = pytest.mark.tensorflow
@@ -36,7 +36,7 @@ def test_csv_to_prediction(finished_run: Path, synthetic_csv: Path, tmp_path: Pa
     lines = [json.loads(line) for line in told.stdout.splitlines()]
     assert [Path(line["path"]).name for line in lines] == ["0.png", "1.png", "2.png"]
     for line in lines:
-        assert list(line["faces"][0]["scores"]) == list(EMOTIONS)
+        assert list(line["faces"][0]["scores"]) == list(CLASSES)
 
     refused = subprocess.run(
         command("convert", finished_run, "--data", synthetic_csv, "--out", tmp_path / "none",

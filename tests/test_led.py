@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 from gpiozero import RGBLED, Device
 from gpiozero.pins.mock import MockFactory, MockPWMPin
-from predictions import at, face
+from predictions import CLASSES, at, face
 
 from examples import EXAMPLES, example
 from fer_edge.edge.sinks.jsonl import JsonlSink
-from fer_edge.edge.types import EMOTIONS
 
 led = example("led")
 
@@ -33,7 +32,7 @@ def light() -> Iterator[RGBLED]:
 def lines(tmp_path: Path) -> list[str]:
     """A small happy face beside a large face of each emotion in turn, then no face."""
     sink = JsonlSink(str(tmp_path / "out.jsonl"))
-    for emotion in EMOTIONS:
+    for emotion in CLASSES:
         sink.show(at(0), [face("happy"), face(emotion, 2, width=90)])
     sink.show(at(1), [])
     sink.close()
@@ -49,8 +48,8 @@ def test_the_led_has_each_emotions_colour(light: RGBLED, lines: list[str]) -> No
             colours.append(tuple(Device.pin_factory.pin(number).state for number in led.PINS))
 
     led.follow(recording(), light)
-    assert colours == [*(led.COLOURS[emotion] for emotion in EMOTIONS), led.DARK]
-    assert len(set(colours)) == len(EMOTIONS) + 1
+    assert colours == [*map(led.colour, lines)]
+    assert len(set(colours)) == len(CLASSES) + 1
 
 
 def test_the_led_is_off_at_the_end(light: RGBLED, lines: list[str]) -> None:

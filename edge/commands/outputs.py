@@ -14,7 +14,7 @@ import click
 
 from fer_edge.edge.commands.picture_inputs import refuse_read_folder
 from fer_edge.edge.config.click_options import flag, info_of
-from fer_edge.edge.errors import FerEdgeError, SinkError, printable
+from fer_edge.edge.errors import FerEdgeError, SinkError, printable, shortened
 from fer_edge.edge.expression.model_files import model_files
 from fer_edge.edge.faces.face_models import FACE_FOLDER
 from fer_edge.edge.files.paths import local_path
@@ -28,6 +28,19 @@ from fer_edge.edge.sources.picture_files import PictureFiles, list_pictures
 from fer_edge.edge.sources.stream import is_pipeline
 from fer_edge.edge.types import Source
 from fer_edge.edge.web.options import WebOptions
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """The model of a run.
+
+    Attributes:
+        name: The model option, as `ensemble`.
+        classes: (C,) names of its classes.
+    """
+
+    name: str
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -123,11 +136,12 @@ def _folder(options: SourceOptions) -> PictureFiles | None:
     return None
 
 
-def check_outputs(source: Source, outputs: Outputs) -> None:
-    """Check that the outputs fit each other and the source.
+def check_outputs(source: Source, model: RunModel, outputs: Outputs) -> None:
+    """Check that the outputs fit each other, the source and the model.
 
     Args:
         source: The source.
+        model: The model.
         outputs: The options.
 
     Raises:
@@ -146,3 +160,8 @@ def check_outputs(source: Source, outputs: Outputs) -> None:
         raise click.UsageError("--save-video-segment needs --save-video PATH")
     if events.snapshot_on and not events.snapshot_dir:
         raise click.UsageError("--snapshot-on needs --snapshot-dir DIR")
+    chosen = {flag("snapshot_on"): events.snapshot_on, flag("on"): [each for each, _ in events.on]}
+    for name, classes in chosen.items():
+        if not set(classes) <= set(model.classes):  # not repeated: it may be a part of a command that lacks its quotes
+            known = shortened(", ".join(model.classes), 400)
+            raise click.UsageError(f"{name}: {model.name} has no class of that name; expected one of {known}")

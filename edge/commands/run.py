@@ -15,7 +15,7 @@ import numpy as np
 
 from fer_edge.edge.commands.exclusive_options import one_acceleration, overruled_option
 from fer_edge.edge.commands.limits import LimitOptions, limited_frames, page_stays, stop_after
-from fer_edge.edge.commands.outputs import Outputs, refuse_shared_paths
+from fer_edge.edge.commands.outputs import Outputs, RunModel, refuse_shared_paths
 from fer_edge.edge.commands.prefetch import Prefetch
 from fer_edge.edge.commands.run_outputs import open_page, open_sinks
 from fer_edge.edge.commands.signals import GracefulShutdown
@@ -76,17 +76,17 @@ def run(  # one parameter per options dataclass
     source_options, pipeline_options, output_options = _resolve(source_options, pipeline_options, output_options)
     outputs = Outputs(output_options, event_options, web_options, mqtt_options)
     refuse_shared_paths(source_options, pipeline_options, outputs, context.obj)
-    model = pipeline_options.model
     with GracefulShutdown() as shutdown, ExitStack() as closing:
         source = closing.enter_context(open_source(source_options))
         pipeline = open_pipeline(pipeline_options, continuous=source.continuous)
+        model = RunModel(pipeline_options.model, pipeline.classes)
         stats = RunStats()
         thermal = ThermalMonitor(lambda level, now: throttle(pipeline, level, now))
         closing.callback(thermal.close)
         page = open_page(closing, source, stats, thermal, model, outputs) if web_options.web else None
         writing = closing.enter_context(ExitStack())
         sinks = [*([page] if page else []), *open_sinks(writing, source, model, outputs)]
-        _log_start(context, source, model, pipeline, page.link if page else None)
+        _log_start(context, source, model.name, pipeline, page.link if page else None)
         closing.callback(lambda: _log_summary(stats, source))
         try:
             with stop_after(source, limit_options.duration):

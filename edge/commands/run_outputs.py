@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from fer_edge.edge.commands.outputs import Outputs, check_outputs
+from fer_edge.edge.commands.outputs import Outputs, RunModel, check_outputs
 from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import Sink
@@ -19,7 +19,7 @@ from fer_edge.edge.sinks.output_paths import goes_to_stdout
 from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.sinks.stdout import require_stdout, stdout_is_open
 from fer_edge.edge.terminal import shows_status_line
-from fer_edge.edge.types import EMOTIONS, Source
+from fer_edge.edge.types import Source
 
 if TYPE_CHECKING:
     from fer_edge.edge.sinks.line_writer import Rotation
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def open_page(
-    closing: ExitStack, source: Source, stats: RunStats, thermal: ThermalMonitor, model: str, outputs: Outputs
+    closing: ExitStack, source: Source, stats: RunStats, thermal: ThermalMonitor, model: RunModel, outputs: Outputs
 ) -> WebSink:
     """Start the live page.
 
@@ -38,7 +38,7 @@ def open_page(
         source: The source, for its state.
         stats: Counts and times that the page shows.
         thermal: The board's temperature and load level, which it shows too.
-        model: The model's name.
+        model: The model.
         outputs: The options.
 
     Returns:
@@ -50,19 +50,19 @@ def open_page(
     from fer_edge.edge.web.sink import WebSink
     from fer_edge.edge.web.state import RunInfo
 
-    run = RunInfo(source, model, outputs.stored(), stats, thermal)
+    run = RunInfo(source, model.name, model.classes, outputs.stored(), stats, thermal)
     page = WebSink(outputs.web.web or "", outputs.web.web_token, run)
     closing.callback(page.close)
     return page
 
 
-def open_sinks(closing: ExitStack, source: Source, model: str, outputs: Outputs) -> list[Sink]:
+def open_sinks(closing: ExitStack, source: Source, model: RunModel, outputs: Outputs) -> list[Sink]:
     """Open every sink but the live page.
 
     Args:
         closing: Closes the sinks.
         source: The source, for its name and frame rate.
-        model: The model's name.
+        model: The model.
         outputs: The options.
 
     Returns:
@@ -72,19 +72,19 @@ def open_sinks(closing: ExitStack, source: Source, model: str, outputs: Outputs)
         SinkError: An output cannot be written or reached, or does not fit the source.
         click.UsageError: Options do not fit each other.
     """
-    check_outputs(source, outputs)
+    check_outputs(source, model, outputs)
     for path in (outputs.files.save_video, outputs.files.save_picture):
         if path is not None and (not os.path.exists(path) or os.path.isfile(path)) and os.path.isdir(path.parent):
             closing.callback(FileLock(path).close)
     sinks = []
-    files, displays = _files(source, outputs.files), _displays(source, outputs)
-    for sink in chain(files, _events(outputs.events), _broker(source, model, outputs), displays):
+    files, displays = _files(source, model, outputs.files), _displays(source, outputs)
+    for sink in chain(files, _events(model, outputs.events), _broker(source, model, outputs), displays):
         closing.callback(sink.close)
         sinks.append(sink)
     return sinks
 
 
-def _files(source: Source, options: OutputOptions) -> Iterator[Sink]:
+def _files(source: Source, model: RunModel, options: OutputOptions) -> Iterator[Sink]:
     if options.jsonl:
         from fer_edge.edge.sinks.jsonl import JsonlSink
 
@@ -92,7 +92,7 @@ def _files(source: Source, options: OutputOptions) -> Iterator[Sink]:
     if options.csv:
         from fer_edge.edge.sinks.csv import CsvSink
 
-        yield CsvSink(options.csv, _rotation(options))
+        yield CsvSink(options.csv, model.classes, _rotation(options))
     if options.save_video:
         from fer_edge.edge.sinks.video import VideoSink
 
@@ -113,13 +113,14 @@ def _rotation(options: OutputOptions) -> Rotation | None:
     return Rotation(round(options.rotate_mb * 1e6), options.rotate_keep)
 
 
-def _events(options: EventOptions) -> Iterator[Sink]:
+def _events(model: RunModel, options: EventOptions) -> Iterator[Sink]:
     hold, cooldown = options.hold, options.cooldown
     if options.snapshot_dir:
         from fer_edge.edge.sinks.snapshot import SnapshotSink
 
         folder, keep = options.snapshot_dir, options.snapshot_keep
-        yield SnapshotSink(folder, options.snapshot_on or EMOTIONS, keep, cooldown, hold)
+        emotions = options.snapshot_on or model.classes
+        yield SnapshotSink(folder, model.classes, emotions, keep, cooldown, hold)
         log.info("snapshots: pictures of people are stored in %s, up to %d of them", folder, keep)
     if options.on:
         from fer_edge.edge.sinks.command import CommandSink
@@ -127,7 +128,7 @@ def _events(options: EventOptions) -> Iterator[Sink]:
         yield CommandSink(options.on, cooldown, hold)
 
 
-def _broker(source: Source, model: str, outputs: Outputs) -> Iterator[Sink]:
+def _broker(source: Source, model: RunModel, outputs: Outputs) -> Iterator[Sink]:
     options = outputs.mqtt
     if not options.mqtt:
         return
@@ -150,7 +151,8 @@ def _broker(source: Source, model: str, outputs: Outputs) -> Iterator[Sink]:
     from fer_edge.edge.sinks.mqtt.sink import MqttSink
 
     base = f"{url.prefix}/{name}"
-    discovery = discovery_messages(prefix, base, name, model, package_version()) if prefix else {}
+    version = package_version()
+    discovery = discovery_messages(prefix, base, name, model.name, version, model.classes) if prefix else {}
     connection = Connection(url, name, discovery, options.mqtt_ca)
     yield MqttSink(connection, lambda: source.disconnected, lambda: source.disconnect_reason, outputs.events.hold)
 

@@ -47,9 +47,10 @@ class EffectiveValue:
 
 
 def _masked(value: Any) -> Any:
+    """Of a pair both parts: where a command lacks its quotes, the next pair begins with one of its words."""
     if isinstance(value, list | tuple):
         pairs = [each for each in value if isinstance(each, list | tuple)]
-        return [(*each[:-1], MASK) for each in pairs] if pairs else [_masked(each) for each in value]
+        return [(MASK,) * len(each) for each in pairs] if pairs else [_masked(each) for each in value]
     return redact(str(value)) if isinstance(value, str | Path) else value
 
 

@@ -49,7 +49,7 @@ def run_cascade(
     weights: NDArray[np.floating],
     temperatures: Sequence[float],
     thresholds: Sequence[float],
-    offsets: Sequence[float] | NDArray[np.floating],
+    offsets: Sequence[float] | NDArray[np.floating] = (0.0,),
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Classify faces by as few members as their thresholds allow.
 
@@ -60,19 +60,19 @@ def run_cascade(
         temperatures: (M,) temperatures of the first 1, 2 … M members fused; fewer than there are members limits how
             many run.
         thresholds: Confidences, 0..1, from which the next member is not run; one less than temperatures.
-        offsets: (C,) class offsets.
+        offsets: (C,) class offsets, or one for all.
 
     Returns:
         (N, C) float32 probabilities, and (N,) int64 how many members ran on each face.
     """
-    members = len(temperatures)
-    logits = np.empty((members, count, len(offsets)), np.float32)
-    scores, invocations = np.empty(logits.shape[1:], np.float32), np.zeros(count, np.int64)
-    undecided = np.arange(count)
+    members, undecided = len(temperatures), np.arange(count)
+    first = member_logits(0, undecided)
+    logits = np.empty((members, *first.shape), np.float32)
+    scores, invocations = np.empty_like(logits[0]), np.zeros(count, np.int64)
     for member, temperature in enumerate(temperatures):
         if not len(undecided):
             break
-        logits[member, undecided] = member_logits(member, undecided)
+        logits[member, undecided] = member_logits(member, undecided) if member else first
         invocations[undecided] += 1
         share = weights[: member + 1] / weights[: member + 1].sum()
         scores[undecided] = fuse(logits[: member + 1, undecided], share, temperature, offsets)

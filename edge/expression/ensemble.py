@@ -227,11 +227,10 @@ def _open_ensemble(path: Path, threads: int, max_groups: int, acceleration: Acce
         group_threads = threads // len(groups) + (index < threads % len(groups))
         members |= {member: open_member(paths[member], group_threads, acceleration)[0] for member in group}
     in_order = [members[member] for member in range(len(paths))]
-    if in_order[0].classes != config.classes:
-        raise ModelError(
-            f"{paths[0]} has the classes {shortened(', '.join(in_order[0].classes))}; {path} names "
-            f"{shortened(', '.join(config.classes))}"
-        )
+    classes = in_order[0].classes
+    if classes != (config.classes or classes) or len(classes) != len(config.offsets):
+        named = shortened(", ".join(config.classes)) if config.classes else f"{len(config.offsets)} offsets"
+        raise ModelError(f"{paths[0]} has the classes {shortened(', '.join(classes))}; {path} has {named}")
     return Ensemble(in_order, config.weights, config.temperature, config.offsets, groups)
 
 

@@ -28,7 +28,8 @@ class EnsembleConfig:
         weights: (M,) weights above 0, which sum to 1.
         temperature: Divides every member's logits in the whole ensemble.
         member_temperatures: (M,) temperature of each member that runs by itself; "alone" in the file.
-        classes: (C,) names of the members' classes, in the order of their outputs; "labels" in the file.
+        classes: (C,) names of the members' classes, in the order of their outputs; "labels" in the file. None where
+            the file leaves them to the members' cards.
         offsets: (C,) added to each class's logits in the ensemble, after the temperature: the prior of the classes, and
             what favours rare ones.
         fitting_data: The data that all this was fitted on, in words; "fitted_on" in the file.
@@ -39,7 +40,7 @@ class EnsembleConfig:
     weights: tuple[float, ...]
     temperature: float
     member_temperatures: tuple[float, ...]
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] | None
     offsets: tuple[float, ...]
     fitting_data: str = ""
     cascade: Cascade | None = None
@@ -64,7 +65,7 @@ def read_ensemble(path: Path) -> EnsembleConfig:
             weights=tuple(float(weight) for weight in stored["weights"]),
             temperature=float(stored["temperature"]),
             member_temperatures=tuple(float(temperature) for temperature in stored["alone"]),
-            classes=tuple(stored["labels"]),
+            classes=tuple(stored["labels"]) if "labels" in stored else None,
             offsets=tuple(float(offset) for offset in stored["offsets"]),
             fitting_data=str(stored.get("fitted_on", "")),
             cascade=parse_cascade(stored["cascade"], len(stored["members"])) if stored.get("cascade") else None,
@@ -88,9 +89,9 @@ def _problem(config: EnsembleConfig) -> str | None:
     temperatures = (config.temperature, *config.member_temperatures)
     if not len(config.members) == len(config.weights) == len(config.member_temperatures) > 0:
         return "expected as many weights and temperatures as members, and at least one"
-    if problem := classes_problem(config.classes):
+    if config.classes is not None and (problem := classes_problem(config.classes)):
         return f"labels: {problem}"
-    if len(config.offsets) != len(config.classes):
+    if config.classes is not None and len(config.offsets) != len(config.classes):
         return f"expected {len(config.classes)} offsets, one per class, not {len(config.offsets)}"
     if len(config.members) > MAX_MEMBERS:
         return f"{len(config.members)} members, expected at most {MAX_MEMBERS}"

@@ -8,10 +8,10 @@ from datetime import datetime
 from io import StringIO
 
 from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
-from fer_edge.edge.types import EMOTIONS, Frame, Prediction
+from fer_edge.edge.types import Frame, Prediction
 
-COLUMNS = ("clock", "frame", "time", "track", "x", "y", "width", "height", "score", "emotion", "confidence", *EMOTIONS)
-"""docs/outputs.md explains them."""
+COLUMNS = ("clock", "frame", "time", "track", "x", "y", "width", "height", "score", "emotion", "confidence")
+"""The columns before those of the classes; docs/outputs.md explains them."""
 
 
 class CsvSink:
@@ -19,14 +19,15 @@ class CsvSink:
 
     Args:
         target: The file's path, or - for stdout.
+        classes: (C,) names of the model's classes, which are columns too.
         rotation: When to rotate the file; None overwrites it and never rotates.
 
     Raises:
         SinkError: The file cannot be written.
     """
 
-    def __init__(self, target: str, rotation: Rotation | None = None) -> None:
-        self._lines = LineWriter(target, _line(COLUMNS), rotation)
+    def __init__(self, target: str, classes: Sequence[str], rotation: Rotation | None = None) -> None:
+        self._lines = LineWriter(target, _line((*COLUMNS, *classes)), rotation)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         self._lines.begin()  # a frame without a face is a result, too

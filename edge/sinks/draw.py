@@ -8,14 +8,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.sinks.colours import COLOURS
-from fer_edge.edge.types import EMOTIONS, Box, Frame, Prediction, expect, expect_all
+from fer_edge.edge.sinks.colours import class_colours
+from fer_edge.edge.types import Box, Frame, Prediction, expect, expect_all
 
 DARK, LIGHT = (24, 24, 24), (240, 240, 240)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 PANELS = 3
 """Number of faces, the largest ones, that get score bars; more would cover the picture."""
+
+BARS = 10
+"""Score bars of a face; of more classes, the most probable ones have bars."""
 
 
 def annotate(frame: Frame, predictions: Sequence[Prediction], panels: int = PANELS) -> NDArray[np.uint8]:
@@ -80,7 +83,11 @@ def _draw_box(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
     box, line = prediction.face.box, max(1, round(canvas.shape[0] / 300))
     corners = (box.x, box.y), (box.x + box.width - 1, box.y + box.height - 1)
     cv2.rectangle(canvas, *corners, DARK, line + 2, cv2.LINE_AA)
-    cv2.rectangle(canvas, *corners, COLOURS[prediction.emotion], line, cv2.LINE_AA)
+    cv2.rectangle(canvas, *corners, _colour(prediction), line, cv2.LINE_AA)
+
+
+def _colour(prediction: Prediction) -> Sequence[int]:
+    return class_colours(prediction.classes)[prediction.emotion]
 
 
 def _draw_label(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
@@ -94,17 +101,19 @@ def _draw_label(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
     left = min(max(0, box.x), max(0, canvas.shape[1] - width))
     top = box.y - tall if box.y >= tall else max(0, box.y)
     top = min(top, canvas.shape[0] - tall)
-    _fill(canvas, Box(left, top, width, tall), COLOURS[prediction.emotion], 0.9)
+    _fill(canvas, Box(left, top, width, tall), _colour(prediction), 0.9)
     _text(canvas, text, left + pad, top + pad + height, height, DARK)
 
 
 def _draw_bars(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
-    """Seven score bars on a dark panel to the right of the box, else to its left, else at the frame's right edge."""
+    """Score bars on a dark panel to the right of the box, else to its left, else at the frame's right edge."""
     height = max(6, round(0.8 * _text_height(canvas)))
     row, pad = round(1.75 * height), max(3, height // 2)
-    names = max(_text_width(name, height) for name in EMOTIONS)
+    rows = sorted(np.argsort(-prediction.scores, kind="stable")[:BARS])  # in the order of the classes
+    scores = {prediction.classes[index]: float(prediction.scores[index]) for index in rows}
+    names = max(_text_width(name, height) for name in scores)
     bar = 5 * height
-    width, tall = names + bar + 3 * pad, len(EMOTIONS) * row + pad
+    width, tall = names + bar + 3 * pad, len(scores) * row + pad
     if tall > canvas.shape[0] or width > canvas.shape[1] // 2:
         return
     box = prediction.face.box
@@ -114,10 +123,11 @@ def _draw_bars(canvas: NDArray[np.uint8], prediction: Prediction) -> None:
     left = left if left >= 0 else canvas.shape[1] - width
     top = min(max(0, box.y), canvas.shape[0] - tall)
     _fill(canvas, Box(left, top, width, tall), DARK, 0.65)
-    for index, (name, score) in enumerate(zip(EMOTIONS, prediction.scores, strict=True)):
+    colours = class_colours(prediction.classes)
+    for index, (name, score) in enumerate(scores.items()):
         y = top + pad + index * row
-        colour = COLOURS[name] if name == prediction.emotion else LIGHT
+        colour = colours[name] if name == prediction.emotion else LIGHT
         _text(canvas, name, left + pad, y + height - height // 8, height, colour)
         start = left + names + 2 * pad
         _fill(canvas, Box(start, y, bar, height), LIGHT, 0.15)
-        _fill(canvas, Box(start, y, round(bar * float(score)), height), COLOURS[name])
+        _fill(canvas, Box(start, y, round(bar * score), height), colours[name])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fer_edge.edge.types import EMOTIONS, TRACK_TIMEOUT, Prediction, check_time, expect_all
+from fer_edge.edge.types import TRACK_TIMEOUT, Prediction, check_time, expect_all
 
 HOLD_TIME = 0.5
 """Default hold time, seconds: longer than most flicker of a face between two expressions, short for a viewer."""
@@ -64,7 +64,9 @@ class TrackedFace:
     @property
     def confidence(self) -> float | None:
         """Probability of `emotion` in the newest prediction, 0..1."""
-        return None if self.emotion is None else float(self.prediction.scores[EMOTIONS.index(self.emotion)])
+        if self.emotion is None:
+            return None
+        return float(self.prediction.scores[self.prediction.classes.index(self.emotion)])
 
 
 class EventDetector:

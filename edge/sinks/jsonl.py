@@ -9,18 +9,18 @@ from typing import Any
 
 from fer_edge.edge.files.documents import json_text
 from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
-from fer_edge.edge.types import EMOTIONS, Frame, Prediction
+from fer_edge.edge.types import Frame, Prediction
 
 
 def face_record(prediction: Prediction) -> dict[str, Any]:
     """A prediction as a JSON object.
 
     Returns:
-        `box` as [x, y, width, height] in pixels of the frame, `score` of the detector, `track` or None, `emotion`, and
-        `scores`: emotion to probability, rounded to 6 digits.
+        `box` as [x, y, width, height] in pixels of the frame, `score` of the detector, `track` or None, `emotion`, the
+        most probable class, and `scores`: class to probability, rounded to 6 digits.
     """
     face, box = prediction.face, prediction.face.box
-    scores = {name: round(float(score), 6) for name, score in zip(EMOTIONS, prediction.scores, strict=True)}
+    scores = {name: round(float(score), 6) for name, score in zip(prediction.classes, prediction.scores, strict=True)}
     return {
         "box": [int(box.x), int(box.y), int(box.width), int(box.height)],
         "score": round(float(face.score), 4),

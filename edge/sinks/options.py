@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_edge.edge.sinks.events import HOLD_TIME
-from fer_edge.edge.types import EMOTIONS, option
+from fer_edge.edge.types import option
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,8 @@ class EventOptions:
     )
     snapshot_on: tuple[str, ...] = option(
         (),
-        f"Save only when this emotion begins, one of {', '.join(EMOTIONS)}; repeatable.",
-        metavar="EMOTION",
-        choices=EMOTIONS,
+        "Save only when this emotion, or other class of the model, begins; repeatable.",
+        metavar="CLASS",
         example=["happy"],
     )
     snapshot_keep: int = option(
@@ -86,9 +85,8 @@ class EventOptions:
     )
     on: tuple[tuple[str, str], ...] = option(
         (),
-        "Run a command when this emotion begins; repeatable.",
-        metavar="EMOTION COMMAND",
-        choices=EMOTIONS,
+        "Run a command when this emotion, or other class of the model, begins; repeatable.",
+        metavar="CLASS COMMAND",
         example=[["happy", "aplay tada.wav"]],
         network=True,
     )

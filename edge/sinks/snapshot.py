@@ -18,16 +18,22 @@ from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.events import HOLD_TIME, Cooldown, Event, EventDetector
 from fer_edge.edge.sinks.locks import FolderLock
 from fer_edge.edge.sinks.picture import write_picture
-from fer_edge.edge.types import EMOTIONS, Frame, Prediction
+from fer_edge.edge.types import Frame, Prediction
 
 log = logging.getLogger(__name__)
 
-SNAPSHOT_NAME = re.compile(rf"\d{{8}}-\d{{6}}-\d{{3}}-({'|'.join(EMOTIONS)})-\d+\.jpg")
-"""Date, time, milliseconds, emotion, track; files with other names are never removed."""
+MAX_NAME = 40
+"""Characters of a class's name in a file's: a file system takes 255 bytes, of which a character may have four."""
 
 
 TIME_STEP = 2_000_000_000
 """Nanoseconds between the modification times of two pictures whose clock went back: FAT keeps every other second."""
+
+
+def snapshot_name(classes: Sequence[str]) -> re.Pattern[str]:
+    """The pattern of a snapshot's name: date, time, milliseconds, one of the classes, track."""
+    words = "|".join(re.escape(_file_word(name)) for name in classes)
+    return re.compile(rf"\d{{8}}-\d{{6}}-\d{{3}}-({words})-\d+\.jpg")
 
 
 class SnapshotSink:
@@ -35,11 +41,12 @@ class SnapshotSink:
 
     A thread draws and writes; a picture that comes while it is busy is dropped. The order of the pictures is that of
     writing, whatever the clock says: within a run the sink remembers it, and a new file's modification time is never
-    before the newest one's.
+    before the newest one's. Files that are not called like that, with one of the model's classes, are never removed.
 
     Args:
         folder: Where to write; created if missing, for its owner only.
-        emotions: The emotions to write pictures of.
+        classes: (C,) names of the model's classes.
+        emotions: The classes to write pictures of.
         keep: Number of pictures to keep.
         cooldown: Minimum seconds between two pictures.
         hold_time: Seconds that an emotion must last to have begun.
@@ -51,12 +58,14 @@ class SnapshotSink:
     def __init__(
         self,
         folder: Path,
+        classes: Sequence[str],
         emotions: Collection[str],
         keep: int,
         cooldown: float = 0.0,
         hold_time: float = HOLD_TIME,
     ) -> None:
         self._folder, self._emotions, self._keep = folder, emotions, keep
+        self._name = snapshot_name(classes)
         self._lock = self._open_folder()
         self._identity = file_identity(folder)
         self._order: list[str] = []
@@ -104,7 +113,7 @@ class SnapshotSink:
         times = {}
         with os.scandir(self._folder) as entries:
             for entry in entries:
-                if SNAPSHOT_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                if self._name.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                     with suppress(FileNotFoundError):  # another program removed it meanwhile
                         times[entry.name] = entry.stat().st_mtime_ns
         times.pop(path.name, None)
@@ -122,9 +131,9 @@ class SnapshotSink:
 
     def _free_path(self, event: Event) -> Path:
         """A name with the time, or with the next millisecond that has none: the clock may have gone back."""
-        now = datetime.now()
+        now, word = datetime.now(), _file_word(event.emotion or "")
         while True:
-            name = f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{event.emotion}-{event.track}.jpg"
+            name = f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{word}-{event.track}.jpg"
             if not os.path.lexists(self._folder / name):
                 return self._folder / name
             now += timedelta(milliseconds=1)
@@ -134,3 +143,8 @@ class SnapshotSink:
             self._writer.close()
         finally:
             self._lock.close()
+
+
+def _file_word(name: str) -> str:
+    """A class's name as part of a file's: without what a file system or a shell would take for something else."""
+    return re.sub(r"[^\w-]+", "_", name)[:MAX_NAME]

@@ -20,6 +20,9 @@ UPDATE_INTERVAL = 0.25
 RATE_SECONDS = 2.0
 """Time window of the frame rate."""
 
+OTHER_COLOURS = ("yellow", "blue", "green", "magenta", "cyan", "red", "white")
+"""Of classes that are none of the usual expressions."""
+
 TERMINAL_COLOURS = {
     "angry": "red",
     "disgust": "green",
@@ -78,5 +81,10 @@ def _temperature() -> list[str]:
 def _faces(predictions: Sequence[Prediction]) -> str:
     if not predictions:
         return "no face"
-    faces = [colorize(describe(each), TERMINAL_COLOURS[each.emotion], sys.stderr) for each in predictions]
+    faces = [colorize(describe(each), _colour(each), sys.stderr) for each in predictions]
     return f"{len(faces)} face{'s' if len(faces) > 1 else ''}: {', '.join(faces)}"
+
+
+def _colour(prediction: Prediction) -> str:
+    number = prediction.classes.index(prediction.emotion) % len(OTHER_COLOURS)
+    return TERMINAL_COLOURS.get(prediction.emotion, OTHER_COLOURS[number])

@@ -9,8 +9,9 @@ from itertools import takewhile
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fer_edge.edge.types import EMOTIONS, Prediction
+from fer_edge.edge.types import Prediction
 
 HISTORY_SECONDS = 300
 """Length of the history."""
@@ -24,7 +25,7 @@ class History:
         self._points: deque[dict[str, Any]] = deque(maxlen=HISTORY_SECONDS)
         self._second = -1
         self._frames = self._faces = 0
-        self._sum = np.zeros(len(EMOTIONS))
+        self._sum: NDArray[np.floating] | None = None  # (C,)
 
     def add(self, time: float, predictions: Sequence[Prediction]) -> None:
         """Add a frame's predictions at `time`, seconds since the start."""
@@ -34,25 +35,25 @@ class History:
         self._frames += 1
         self._faces += len(predictions)
         for prediction in predictions:
-            self._sum += prediction.scores
+            self._sum = prediction.scores + (0.0 if self._sum is None else self._sum)
 
     def flush(self) -> None:
         """Store the second that is being summed up: the next one has begun, or no frame will come."""
         if not self._frames:
             return
-        scores = [round(float(score), 4) for score in self._sum / self._faces] if self._faces else None
+        scores = None if self._sum is None else [round(float(score), 4) for score in self._sum / self._faces]
         faces = round(self._faces / self._frames, 2)
         with self._lock:
             self._points.append({"second": self._second, "faces": faces, "scores": scores})
         self._frames = self._faces = 0
-        self._sum[:] = 0
+        self._sum = None
 
     def since(self, second: int) -> list[dict[str, Any]]:
         """The whole seconds after `second`.
 
         Returns:
             A dictionary for each: `second` since the start, mean number of `faces` per frame, and `scores`: the means
-            of the seven classes in the order of `EMOTIONS`, or None without a face.
+            of the classes in the order of the model's, or None without a face.
         """
         with self._lock:
             newer = list(takewhile(lambda point: point["second"] > second, reversed(self._points)))

@@ -10,7 +10,6 @@ from prometheus_client.registry import Collector
 
 from fer_edge.edge.device.version import package_version
 from fer_edge.edge.sinks.run_stats import RUN_STAGES
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
 from fer_edge.edge.web.state import RunInfo, current_predictions, seconds_without_frame
 from fer_edge.edge.web.viewers import Viewers
@@ -64,7 +63,7 @@ class RunMetrics(Collector):
             "fer_edge_frames_dropped", "Frames of a live source that were dropped.", run.source.dropped
         )
         faces = CounterMetricFamily("fer_edge_faces", "Faces in all frames, by emotion.", labels=["emotion"])
-        for emotion in EMOTIONS:
+        for emotion in run.classes:
             faces.add_metric([emotion], self._mailbox.emotions[emotion])
         yield faces
         yield _gauge("faces", "Faces in the newest frame.", len(current_predictions(run, self._mailbox)))

@@ -30,6 +30,7 @@ class RunInfo:
     Attributes:
         source: The run's source.
         model: The model option, as `ensemble`.
+        classes: (C,) names of the model's classes.
         stored: What the run stores on this device, in words.
         stats: Counts and stage times.
         thermal: Temperature and load level.
@@ -37,6 +38,7 @@ class RunInfo:
 
     source: Source
     model: str
+    classes: tuple[str, ...]
     stored: tuple[str, ...]
     stats: RunStats
     thermal: ThermalMonitor
@@ -90,6 +92,7 @@ def state(run: RunInfo, mailbox: FrameMailbox, viewers: int) -> dict[str, Any]:
         "source": run.source.name,
         "live": run.source.live,
         "model": run.model,
+        "classes": list(run.classes),
         "stored": list(run.stored),
         "uptime": round(mailbox.age(), 1),
         "waiting": round(seconds_without_frame(mailbox), 2),

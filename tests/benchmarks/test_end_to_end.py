@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from measuring import run
+from predictions import CLASSES
 
 from fer_edge.benchmarks import page, page_viewers, peers
 from fer_edge.benchmarks.fixtures.clips import NOISE, PORTRAIT, write_clip
@@ -107,7 +108,8 @@ def test_peers_measures_every_model_on_one_core(
     monkeypatch.setattr(peers, "PACKAGES", {})
     for file in (tiny, card_path(tiny)):
         shutil.copy(file, tmp_path)
-    floats = write_ensemble(tmp_path / "ensemble.json", EnsembleConfig(("tiny.tflite",), (1.0,), 1.0, (1.0,)))
+    config = EnsembleConfig(("tiny.tflite",), (1.0,), 1.0, (1.0,), CLASSES, (0.0,) * 7)
+    floats = write_ensemble(tmp_path / "ensemble.json", config)
     out = tmp_path / "peers.json"
     done = run("peers", tiny, floats, "--data", synthetic_csv, "--limit", "8", "--frames", "10", "--out", out)
     assert done.exit_code == 0, done.output

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from measuring import result, run
+from predictions import CLASSES
 
 from fer_edge.benchmarks import compare, options, report, report_figures, table
 from fer_edge.benchmarks.results_io import record
@@ -21,7 +22,6 @@ from fer_edge.benchmarks.results_io.tables import accuracy
 from fer_edge.benchmarks.results_io.tables.summary import summary
 from fer_edge.edge.cli import main
 from fer_edge.edge.tflite.card import ModelCard, sha256
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 from fer_edge.train.evaluation.intervals import ratio_interval
 from fer_edge.train.evaluation.row_sets import CLEAN
@@ -138,7 +138,7 @@ def test_accuracy_table(tmp_path: Path) -> None:
 def test_recall_table_counts_confusions() -> None:
     """Of 11 fears none is taken for surprise; of 11 surprises none for fear; 11 are neutral and 10 are called so."""
     row = result()["rows"][0]
-    row["confusion"][EMOTIONS.index("surprise")][EMOTIONS.index("fear")] = 11  # now half of 22
+    row["confusion"][CLASSES.index("surprise")][CLASSES.index("fear")] = 11  # now half of 22
     last = accuracy.recall(result(rows=[row])).splitlines()[-1]
     assert last == "| m |" + " 25.0 % |" * 7 + " 0.91 | 0.0 % | 50.0 % |"
 
@@ -155,7 +155,8 @@ def test_cost_of_int8_is_read_from_the_cards() -> None:
         "post_training": figures | {"agreement": 0.9},
     }
     runtimes = {"LiteRT 9.9, 1 thread": figures | {"accuracy": 0.71, "agreement": 0.95}, "tflite-runtime": "not run"}
-    cards = [ModelCard("x", name, "0", accuracy=accuracy_of_card | {"runtimes": runtimes}) for name in ("a", "b")]
+    accuracy_of_card["runtimes"] = runtimes
+    cards = [ModelCard("x", name, "0", CLASSES, accuracy=accuracy_of_card) for name in ("a", "b")]
     lines = accuracy.quantization(cards).splitlines()
     assert lines[0] == (
         "LiteRT 9.9, split `val`, 9 pictures; "

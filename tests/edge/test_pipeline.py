@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from network_camera import PORTRAIT
+from predictions import CLASSES
 
 from fer_edge.edge.faces.crop import face_crop
 from fer_edge.edge.faces.tracker import Tracker
 from fer_edge.edge.pipeline import Pipeline, PipelineOptions, open_pipeline
 from fer_edge.edge.sources.pictures import read_picture
-from fer_edge.edge.types import EMOTIONS, STAGES, Box, Face, Frame, Prediction
+from fer_edge.edge.types import STAGES, Box, Face, Frame, Prediction
 
 BOXES = [Box(100, 10, 60, 60), Box(10, 20, 50, 50), Box(60, 80, 30, 30)]
 FRAME = Frame(np.random.default_rng(0).integers(0, 255, (160, 200, 3), np.uint8), 7, 0.5)
@@ -50,7 +51,7 @@ class FixedDetector:
 class CountingClassifier:
     """Scores emotion i for the i-th crop and records the crops; takes two seconds of its clock."""
 
-    description = "counting"
+    description, classes = "counting", CLASSES
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.calls: list[np.ndarray] = []
@@ -66,7 +67,7 @@ def test_faces_are_classified_in_one_call_and_in_order() -> None:
     classifier = CountingClassifier()
     predictions = Pipeline(FixedDetector(BOXES), classifier).process(FRAME)
     assert [p.face.box for p in predictions] == BOXES
-    assert [p.emotion for p in predictions] == list(EMOTIONS[:3])
+    assert [p.emotion for p in predictions] == list(CLASSES[:3])
     assert all(isinstance(p, Prediction) and p.face.track is None for p in predictions)
     (crops,) = classifier.calls
     assert crops.shape == (3, 48, 48)

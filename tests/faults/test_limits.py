@@ -21,12 +21,13 @@ import cv2
 import numpy as np
 import pytest
 from fault_tables import ROOT
+from predictions import CLASSES
 from running import ENVIRONMENT, RUN, start, wait_for
 from waiting import LIMIT, until
 
 from fer_edge.edge.errors import shortage
 from fer_edge.edge.sinks.csv import COLUMNS
-from fer_edge.edge.sinks.snapshot import SNAPSHOT_NAME
+from fer_edge.edge.sinks.snapshot import snapshot_name
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -69,7 +70,7 @@ def check_outputs(folder: Path) -> int:
     assert all(len(row) == len(COLUMNS) for row in rows) and tuple(rows[:1]) in ((), (list(COLUMNS),))
     assert len(rows[1:]) in (sum(len(frame["faces"]) for frame in frames) + each for each in (-1, 0, 1))
     for path in folder.glob("s/*"):
-        assert SNAPSHOT_NAME.fullmatch(path.name) is None or cv2.imread(str(path)) is not None
+        assert snapshot_name(CLASSES).fullmatch(path.name) is None or cv2.imread(str(path)) is not None
     if (folder / "p.png").exists():
         assert cv2.imread(str(folder / "p.png")) is not None
     return len(frames)

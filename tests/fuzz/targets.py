@@ -21,6 +21,7 @@ import click
 import cv2
 import numpy as np
 from network_camera import jpegs, moving
+from predictions import CLASSES
 from training import synthetic_rows
 
 from fer_edge.benchmarks.results_io import record
@@ -307,7 +308,7 @@ def _page() -> int:
 
     picture = TemporaryDirectory()
     path = _file(Path(picture.name), "a.png", _pictures()[2])
-    run = RunInfo(open_source(source=path), "ensemble", (), RunStats(), ThermalMonitor(lambda *_: None))
+    run = RunInfo(open_source(source=path), "ensemble", CLASSES, (), RunStats(), ThermalMonitor(lambda *_: None))
     _KEPT.append(picture)
     sink = WebSink("127.0.0.1:0", "abcdefgh" * 2, run)
     _KEPT.append(sink)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from predictions import CLASSES
 
 
 def independent_logits(count: int = 400, seed: int = 0, members: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +25,7 @@ class RecordedMember:
 
     def __init__(self, logits: np.ndarray) -> None:
         self.table, self.faces = logits, 0
-        self.name, self.timings = "recorded", None
+        self.name, self.timings, self.classes = "recorded", None, CLASSES
 
     def logits(self, crops: np.ndarray) -> np.ndarray:
         self.faces += len(crops)

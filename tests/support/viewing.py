@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from network_camera import PORTRAIT
+from predictions import CLASSES
 from waiting import LIMIT, until
 
 from fer_edge.edge.device.thermal import ThermalMonitor
@@ -107,7 +108,7 @@ def still_page(token: str | None = None, address: str = "127.0.0.1:0") -> Iterat
         thermal = ThermalMonitor(lambda *_: None)
         closing.callback(thermal.close)
         source = closing.enter_context(open_source(source=PORTRAIT))
-        page = WebSink(address, token, RunInfo(source, "ensemble", (), RunStats(), thermal))
+        page = WebSink(address, token, RunInfo(source, "ensemble", CLASSES, (), RunStats(), thermal))
         closing.callback(page.close)
         page.show(next(iter(source)), [])
         yield page

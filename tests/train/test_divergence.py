@@ -93,9 +93,10 @@ def test_a_class_without_pictures_fits_to_numbers(present: list[int]) -> None:
 
 
 def test_an_impossible_ensemble_is_not_written(tmp_path: Path) -> None:
-    for change in ({"temperature": float("nan")}, {"weights": (float("nan"),)}, {"offsets": (float("inf"),) * 7}):
+    one = EnsembleConfig(("a",), (1.0,), 1.0, (1.0,), ("a", "b"), (0.0, 0.0))
+    for change in ({"temperature": float("nan")}, {"weights": (float("nan"),)}, {"offsets": (float("inf"),) * 2}):
         with pytest.raises(ModelError, match="nothing was written"):
-            write_ensemble(tmp_path / "a.json", replace(EnsembleConfig(("a",), (1.0,), 1.0, (1.0,)), **change))
+            write_ensemble(tmp_path / "a.json", replace(one, **change))
     assert not list(tmp_path.iterdir())
 
 

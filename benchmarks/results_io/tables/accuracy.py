@@ -18,7 +18,6 @@ from fer_edge.benchmarks.results_io.tables.markdown import (
     rows_accuracy,
 )
 from fer_edge.edge.tflite.card import ModelCard
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.evaluation.row_sets import CLEAN, NOT_EXACT, WORDS
 
 
@@ -44,25 +43,32 @@ def accuracy(result: dict[str, Any]) -> str:
 
 
 def recall(result: dict[str, Any]) -> str:
-    """Recall per class, and the known confusions: neutral predicted too often, fear and surprise exchanged."""
+    """Recall per class and, of FER2013's, the known confusions: too many neutral faces, fear and surprise exchanged."""
     rows = []
+    classes = tuple(result["rows"][0]["per_class"])
+    known = {"fear", "surprise", "neutral"} <= set(classes)
     for row in result["rows"]:
         if row["flip"] or row["runtime"] != result["rows"][0]["runtime"]:
             continue
-        confusion = row["confusion"]  # (7, 7), a row per label
-        fear, surprise, neutral = (EMOTIONS.index(name) for name in ("fear", "surprise", "neutral"))
-        predictions_per_label = sum(line[neutral] for line in confusion) / max(1, sum(confusion[neutral]))
-        rows.append(
-            (
-                row_label(row),
-                *(percent(row["per_class"][name]["recall"], 1) for name in EMOTIONS),
-                f"{predictions_per_label:.2f}",
-                percent(confusion[fear][surprise] / max(1, sum(confusion[fear])), 1),
-                percent(confusion[surprise][fear] / max(1, sum(confusion[surprise])), 1),
-            )
-        )
-    columns = ("model", *EMOTIONS, "neutral predicted / labelled", "fear as surprise", "surprise as fear")
+        recalls = (percent(row["per_class"][name]["recall"], 1) for name in classes)
+        rows.append((row_label(row), *recalls, *(_confusions(row["confusion"], classes) if known else ())))
+    confusions = ("neutral predicted / labelled", "fear as surprise", "surprise as fear") if known else ()
+    columns = ("model", *classes, *confusions)
     return f"{result['rows'][0]['runtime']}, {measured_on(result)}\n\n{markdown(columns, rows)}"
+
+
+def _confusions(confusion: list[list[int]], classes: Sequence[str]) -> tuple[str, str, str]:
+    """Predictions of neutral per label, and the shares of fear taken for surprise and the reverse.
+
+    confusion: (C, C), a row per label.
+    """
+    fear, surprise, neutral = (classes.index(name) for name in ("fear", "surprise", "neutral"))
+    predictions_per_label = sum(line[neutral] for line in confusion) / max(1, sum(confusion[neutral]))
+    return (
+        f"{predictions_per_label:.2f}",
+        percent(confusion[fear][surprise] / max(1, sum(confusion[fear])), 1),
+        percent(confusion[surprise][fear] / max(1, sum(confusion[surprise])), 1),
+    )
 
 
 def quantization(cards: Sequence[ModelCard]) -> str:

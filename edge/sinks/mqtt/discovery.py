@@ -5,17 +5,19 @@ One retained message per entity, which every version of Home Assistant with disc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from fer_edge.edge.sinks.events import Kind
-from fer_edge.edge.types import EMOTIONS
 
 Config = dict[str, Any]
 
 DIAGNOSTIC: Config = {"entity_category": "diagnostic"}
 
 
-def discovery_messages(prefix: str, base: str, name: str, model: str, version: str) -> dict[str, Config]:
+def discovery_messages(
+    prefix: str, base: str, name: str, model: str, version: str, classes: Sequence[str]
+) -> dict[str, Config]:
     """The discovery messages of a camera's entities.
 
     Args:
@@ -24,6 +26,7 @@ def discovery_messages(prefix: str, base: str, name: str, model: str, version: s
         name: The camera's name, ID.
         model: The model option, as `ensemble`.
         version: The version of fer-edge.
+        classes: (C,) names of the model's classes.
 
     Returns:
         Topic to payload.
@@ -48,7 +51,7 @@ def discovery_messages(prefix: str, base: str, name: str, model: str, version: s
         "origin": {"name": "fer-edge", "sw_version": version},
     }
     configs = {}
-    for (component, key), entity in (_face_entities(base) | _diagnostic_entities(base)).items():
+    for (component, key), entity in (_face_entities(base, classes) | _diagnostic_entities(base)).items():
         identity = {"unique_id": f"{unique}_{key}", "qos": 1}
         # the entities that show a lost program or camera must not become unavailable with it
         availability = {"connection": {}, "camera": online}.get(key, connected)
@@ -58,14 +61,14 @@ def discovery_messages(prefix: str, base: str, name: str, model: str, version: s
     return configs
 
 
-def _face_entities(base: str) -> dict[tuple[str, str], Config]:
+def _face_entities(base: str, classes: Sequence[str]) -> dict[tuple[str, str], Config]:
     state = {"state_topic": f"{base}/state"}
     return {
         ("sensor", "emotion"): {
             "name": "Emotion",
             "icon": "mdi:emoticon-outline",
             "device_class": "enum",
-            "options": list(EMOTIONS),
+            "options": list(classes),
             "value_template": "{{ value_json.emotion }}",  # null becomes None, which is 'unknown'
             "json_attributes_topic": f"{base}/state",
             "json_attributes_template": "{{ {'track': value_json.track, 'scores': value_json.scores} | tojson }}",

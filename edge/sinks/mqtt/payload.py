@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fer_edge.edge.sinks.events import Event, TrackedFace
-from fer_edge.edge.types import EMOTIONS
 
 
 def state_record(
@@ -26,14 +25,15 @@ def state_record(
         probability now.
     """
     face = faces[0] if faces else None
-    scores = None if face is None else [round(float(score), 4) for score in face.prediction.scores]
+    prediction = face and face.prediction
+    scores = prediction and [round(float(score), 4) for score in prediction.scores]
     return {
         "time": _timestamp(),
         "faces": len(faces),
         "track": face and face.prediction.face.track,
         "emotion": face and face.emotion,
         "confidence": None if face is None or face.confidence is None else round(face.confidence, 4),
-        "scores": scores and dict(zip(EMOTIONS, scores, strict=True)),
+        "scores": prediction and scores and dict(zip(prediction.classes, scores, strict=True)),
         "fps": round(fps, 1),
         "disconnected": round(disconnected, 1),
         "disconnect_reason": reason,

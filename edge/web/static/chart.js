@@ -1,6 +1,6 @@
 // The mean scores of all faces over the last minutes, stacked; a gap is a time without a face.
 
-import { EMOTIONS, colour, percent } from "./emotions.js";
+import { classColour, classFill, classes, colour, percent } from "./classes.js";
 
 const MIN_SPAN = 60; // seconds on the time axis, at least
 const MAX_GAP = 3; // seconds that a point fills when a slow source gives no other
@@ -16,14 +16,6 @@ let length = 300;
 let now = 0;
 let selection = null; // seconds ago
 
-for (const name of EMOTIONS) {
-  const item = document.createElement("li");
-  const swatch = document.createElement("i");
-  swatch.style.setProperty("--colour", `var(--${name})`);
-  item.append(swatch, name);
-  legend.append(item);
-}
-
 function span() {
   const first = points.size ? points.keys().next().value : now;
   return Math.min(length, Math.max(MIN_SPAN, now - first));
@@ -37,7 +29,7 @@ function duration(seconds) {
 function describe(point) {
   if (!point) return "no data";
   if (!point.scores) return "no face";
-  const shares = EMOTIONS.map((name, index) => [point.scores[index], name]).sort((a, b) => b[0] - a[0]);
+  const shares = classes().map((name, index) => [point.scores[index], name]).sort((a, b) => b[0] - a[0]);
   const parts = shares.filter(([share]) => share >= 0.05).map(([share, name]) => `${name} ${percent(share)}`);
   const faces = Math.round(point.faces) || 1;
   return `${faces === 1 ? "one face" : `${faces} faces`}: ${parts.join(", ")}`;
@@ -61,7 +53,7 @@ function drawAxis(x, width, height) {
 }
 
 function drawBars(x, height) {
-  const fills = EMOTIONS.map(colour);
+  const fills = classes().map(classFill);
   const all = [...points];
   all.forEach(([second, point], index) => {
     const next = index + 1 < all.length ? all[index + 1][0] : second + 1;
@@ -124,6 +116,18 @@ canvas.addEventListener("keydown", (event) => {
 });
 new ResizeObserver(draw).observe(canvas);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+
+// Lists the model's classes below the chart; what was drawn before is of other ones.
+export function showLegend() {
+  legend.replaceChildren(...classes().map((name) => {
+    const item = document.createElement("li");
+    const swatch = document.createElement("i");
+    swatch.style.setProperty("--colour", classColour(name));
+    item.append(swatch, name);
+    return item;
+  }));
+  draw();
+}
 
 // history: {all, length, points}, as in the event `history`.
 export function addHistory(history) {

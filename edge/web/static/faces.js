@@ -1,8 +1,9 @@
-// A block of seven bars per face, kept by its track number.
+// A block of bars per face, kept by its track number.
 
-import { EMOTIONS, percent } from "./emotions.js";
+import { classColour, classes, percent } from "./classes.js";
 
 const HOLD_TIME = 1000; // ms that a face which is no longer detected stays, so that blocks do not flicker
+const ROWS = 10; // of more classes, the most probable ones are shown
 const ANNOUNCE_INTERVAL = 3000; // ms between announcements to screen readers
 
 const list = document.getElementById("faces");
@@ -27,7 +28,7 @@ function addRow(root, name, emotion) {
   bar.setAttribute("aria-label", `${name}, ${emotion}`);
   bar.setAttribute("aria-valuemin", "0");
   bar.setAttribute("aria-valuemax", "100");
-  fill.style.setProperty("--colour", `var(--${emotion})`);
+  fill.style.setProperty("--colour", classColour(emotion));
   value.setAttribute("aria-hidden", "true"); // a screen reader reads the meter
   bar.append(fill);
   row.append(element("span", "", emotion), bar, value);
@@ -41,17 +42,19 @@ function addBlock(name) {
   const emotion = element("b");
   title.append(emotion, element("span", "", name));
   root.append(title);
-  const rows = EMOTIONS.map((each) => addRow(root, name, each));
+  const rows = classes().map((each) => addRow(root, name, each));
   list.append(root);
   return { root, emotion, rows, lastSeen: 0 };
 }
 
 function update(block, face) {
   block.emotion.textContent = face.emotion;
-  EMOTIONS.forEach((name, index) => {
+  const least = [...Object.values(face.scores)].sort((a, b) => b - a)[ROWS - 1] ?? 0;
+  classes().forEach((name, index) => {
     const { row, bar, fill, value } = block.rows[index];
     const score = face.scores[name];
     row.classList.toggle("top", name === face.emotion);
+    row.hidden = score < least;
     fill.style.transform = `scaleX(${score})`;
     value.textContent = percent(score);
     bar.setAttribute("aria-valuenow", Math.round(100 * score));
@@ -64,6 +67,12 @@ function announce(faces, now, nobody) {
     announcement.textContent = text;
     lastAnnouncement = now;
   }
+}
+
+// Removes the blocks, whose bars are of other classes than the model's now.
+export function clearFaces() {
+  blocks.forEach((block) => block.root.remove());
+  blocks.clear();
 }
 
 // faces: as in /api/state; nobody: what it means that there are none.

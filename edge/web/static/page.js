@@ -1,8 +1,9 @@
 // The page: listens to the run's events and updates its parts.
 
-import { addHistory, historyEnd, showHistory } from "./chart.js";
+import { addHistory, historyEnd, showHistory, showLegend } from "./chart.js";
+import { setClasses } from "./classes.js";
 import { showEngine } from "./engine.js";
-import { showFaces } from "./faces.js";
+import { clearFaces, showFaces } from "./faces.js";
 import { showPictures, wakePictures } from "./picture.js";
 
 const LABELS = {
@@ -81,6 +82,10 @@ function showState(state) {
   const title = OUTDATED.includes(state.status) ? LABELS[state.status] : state.faces[0]?.emotion;
   document.title = title ? `${title} · fer-edge` : "fer-edge";
   showStorage(state.stored);
+  if (setClasses(state.classes)) {
+    clearFaces();
+    showLegend();
+  }
   showFaces(state.faces, state.status === "running" && state.black ? BLACK : NOBODY[state.status]);
   showEngine(state);
   showHistory(state.status === "ended" ? historyEnd() : state.uptime);

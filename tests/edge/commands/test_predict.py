@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from predictions import CLASSES
 from waiting import LIMIT
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.preprocess import shrink, to_gray
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 
 PORTRAIT = FOLDER.parent / "benchmarks" / "astronaut.jpg"
@@ -59,7 +59,7 @@ def test_folder_goes_on_after_a_bad_picture(folder: Path) -> None:
     assert empty == {"path": str(folder / "c.png"), "faces": []}
     (found,) = face["faces"]
     assert list(found) == ["box", "score", "emotion", "scores"]
-    assert list(found["scores"]) == list(EMOTIONS)
+    assert list(found["scores"]) == list(CLASSES)
     assert sum(found["scores"].values()) == pytest.approx(1, abs=1e-4)
     assert found["emotion"] == max(found["scores"], key=found["scores"].get)
     assert 0 < found["score"] <= 1
@@ -83,7 +83,7 @@ def test_text_is_a_line_a_face(folder: Path) -> None:
     assert result.exit_code == 2
     first, second = result.stdout.splitlines()
     assert first.startswith(f"{folder / 'a.png'}: ")
-    assert any(emotion in first for emotion in EMOTIONS)
+    assert any(emotion in first for emotion in CLASSES)
     assert second.endswith("no face")
     assert "b.png" in result.stderr.splitlines()[1]
 

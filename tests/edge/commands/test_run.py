@@ -13,11 +13,11 @@ from pathlib import Path
 import cv2
 import pytest
 from network_camera import COUNTS, PORTRAIT
+from predictions import CLASSES
 from running import ENVIRONMENT, RUN, run, scene, start, wait_for
 from waiting import LIMIT
 
 from fer_edge.edge.sinks.video import MAX_GAP
-from fer_edge.edge.types import EMOTIONS
 
 
 def decoded(path: Path) -> int:
@@ -38,7 +38,7 @@ def test_clip_to_jsonl_video_and_picture(clip: Path, tmp_path: Path) -> None:
     assert [len(record["faces"]) for record in records] == [1] * 15 + [0] * 5
     assert len({record["faces"][0]["track"] for record in records[:15]}) == 1
     (face,) = records[0]["faces"]
-    assert list(face["scores"]) == list(EMOTIONS)
+    assert list(face["scores"]) == list(CLASSES)
     assert sum(face["scores"].values()) == pytest.approx(1, abs=1e-4)
     assert face["emotion"] == max(face["scores"], key=face["scores"].get)
     x, y, width, height = face["box"]

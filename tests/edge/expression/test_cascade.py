@@ -34,7 +34,7 @@ def test_a_face_exits_at_the_first_confident_answer(thresholds: tuple[float, flo
     logits, _ = independent_logits(count, seed)
     temperatures = (0.9, 1.1, 1.0)
     scores, invocations = run_cascade(
-        lambda member, faces: logits[member, faces], count, np.array(EQUAL), temperatures, thresholds
+        lambda member, faces: logits[member, faces], count, np.array(EQUAL), temperatures, thresholds, np.zeros(7)
     )
     for face in range(count):
         for stop in (1, 2, 3):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from predictions import CLASSES
 from random_faces import random_faces
 
 from fer_edge.edge.errors import ModelError
@@ -87,5 +88,5 @@ def test_impossible_ensembles_are_refused(model_folder: Path, change: dict[str, 
 
 
 def test_ensemble_file_round_trip(tmp_path: Path) -> None:
-    config = EnsembleConfig(("a.tflite", "b.tflite"), (0.4, 0.6), 1.25, (1.1, 0.9), (0.1,) * 7, "val split")
+    config = EnsembleConfig(("a.tflite", "b.tflite"), (0.4, 0.6), 1.25, (1.1, 0.9), CLASSES, (0.1,) * 7, "val split")
     assert read_ensemble(write_ensemble(tmp_path / "ensemble.json", config)) == config

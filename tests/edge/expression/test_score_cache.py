@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from predictions import CLASSES
 
 from fer_edge.edge.expression.score_cache import MAX_AGE, ScoreCache
 from fer_edge.edge.expression.smoother import Smoother
@@ -98,7 +99,7 @@ class Still:
 class ByLight:
     """Scores emotion 3 for a light face, 5 for a dark one; counts the faces."""
 
-    description = "by light"
+    description, classes = "by light", CLASSES
 
     def __init__(self) -> None:
         self.faces = 0

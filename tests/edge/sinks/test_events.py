@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from predictions import CLASSES
 
 from fer_edge.edge.sinks.events import HOLD_TIME, Cooldown, EventDetector
-from fer_edge.edge.types import EMOTIONS, Box, Face, Prediction
+from fer_edge.edge.types import Box, Face, Prediction
 
 FRAME = 0.125  # seconds; binary, so that sums are exact
 
 
 def face(emotion: str, track: int | None = 1, side: int = 60) -> Prediction:
     scores = np.full(7, 0.02, np.float32)
-    scores[EMOTIONS.index(emotion)] = 0.88
-    return Prediction(Face(Box(40, 50, side, side), 0.9, None, track), scores)
+    scores[CLASSES.index(emotion)] = 0.88
+    return Prediction(Face(Box(40, 50, side, side), 0.9, None, track), scores, CLASSES)
 
 
 def events(
@@ -86,7 +87,7 @@ def test_all_faces_leave_when_time_jumps_back() -> None:
     assert [event.kind for event in detector.update([face("happy", 2)], 0.0)] == ["face_left"]
 
 
-@given(st.lists(st.sampled_from([*EMOTIONS, None]), max_size=60), st.sampled_from([0.0, 0.25, HOLD_TIME, 1.0]))
+@given(st.lists(st.sampled_from([*CLASSES, None]), max_size=60), st.sampled_from([0.0, 0.25, HOLD_TIME, 1.0]))
 def test_order_of_events(story: list[str | None], hold: float) -> None:
     """A face comes before its emotions, each differs from the last and has lasted the hold time, and it leaves once."""
     detector, there, emotion = EventDetector(hold), False, None

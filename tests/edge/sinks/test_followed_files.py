@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from predictions import at, face
+from predictions import CLASSES, at, face
 from running import all_lines, start, wait_for
 
 from fer_edge.edge.errors import SinkError
@@ -20,7 +20,7 @@ from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
 pytestmark = pytest.mark.faults
 
 ROTATIONS = [None, Rotation(10_000, 2)]
-HEADER = ",".join(COLUMNS)
+HEADER = ",".join((*COLUMNS, *CLASSES))
 
 
 def rename(path: Path) -> None:
@@ -53,7 +53,7 @@ def link_elsewhere(path: Path) -> None:
 def test_no_row_is_lost_when_a_file_is_rotated_by_others(
     tmp_path: Path, change: Callable[[Path], None], rotation: Rotation | None
 ) -> None:
-    path, sink = tmp_path / "o.csv", CsvSink(str(tmp_path / "o.csv"), rotation)
+    path, sink = tmp_path / "o.csv", CsvSink(str(tmp_path / "o.csv"), CLASSES, rotation)
     for index in range(20):
         if index in (7, 12):
             change(path)
@@ -114,7 +114,7 @@ def test_a_replaced_folder_is_followed_and_a_missing_one_ends_the_run(tmp_path: 
 
 def test_a_new_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "o.csv"
-    sink = CsvSink(str(path))
+    sink = CsvSink(str(path), CLASSES)
     path.unlink()
     path.write_text("dear diary\n")
     with pytest.raises(SinkError, match="holds something else"):

@@ -17,27 +17,28 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from predictions import at, face
+from predictions import CLASSES, at, face
 from running import all_lines
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.csv import COLUMNS, CsvSink
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sinks.line_writer import LineWriter, Rotation
-from fer_edge.edge.types import EMOTIONS
 
 # CSV
+
+HEADER = (*COLUMNS, *CLASSES)
 
 
 def test_csv_has_a_row_per_face(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    sink = CsvSink(str(path))
+    sink = CsvSink(str(path), CLASSES)
     sink.show(at(0.3), [face("happy"), face("sad", None, -5)])
     sink.show(at(0.4), [])
     sink.close()
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == HEADER
     assert [(row["track"], row["emotion"], row["x"]) for row in rows] == [("1", "happy", "40"), ("", "sad", "-5")]
     assert rows[0] | {"clock": ""} == {
         "clock": "",
@@ -51,19 +52,19 @@ def test_csv_has_a_row_per_face(tmp_path: Path) -> None:
         "height": "70",
         "emotion": "happy",
         "confidence": "0.880000",
-        **{name: "0.880000" if name == "happy" else "0.020000" for name in EMOTIONS},
+        **{name: "0.880000" if name == "happy" else "0.020000" for name in CLASSES},
     }
     assert datetime.fromisoformat(rows[0]["clock"]).tzinfo is not None
 
 
 def test_csv_has_plain_fields_and_unix_newlines(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    sink = CsvSink(str(path))
+    sink = CsvSink(str(path), CLASSES)
     sink.show(at(0.3), [face("sad", None, -5)])
     sink.close()
     header, row, end = path.read_bytes().decode().split("\n")
-    assert (header, end) == (",".join(COLUMNS), "")
-    scores = ",".join("0.880000" if name == "sad" else "0.020000" for name in EMOTIONS)
+    assert (header, end) == (",".join(HEADER), "")
+    scores = ",".join("0.880000" if name == "sad" else "0.020000" for name in CLASSES)
     assert row.partition(",")[2] == f"3,0.3000,,-5,50,60,70,0.9000,sad,0.880000,{scores}"
 
 
@@ -90,13 +91,13 @@ def test_rotation_keeps_the_newest_lines_whole(
 
 def test_every_rotated_csv_file_has_the_header(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    sink = CsvSink(str(path), Rotation(1000, 2))
+    sink = CsvSink(str(path), CLASSES, Rotation(1000, 2))
     for index in range(40):
         sink.show(at(index / 10), [face("happy")])
     sink.close()
     assert sorted(os.listdir(tmp_path)) == ["out.csv", "out.csv.1", "out.csv.2"]
     for each in tmp_path.iterdir():
-        assert each.read_text().splitlines()[0] == ",".join(COLUMNS)
+        assert each.read_text().splitlines()[0] == ",".join(HEADER)
     frames = [int(line.split(",")[1]) for line in all_lines(path) if not line.startswith("clock")]
     assert frames[-1] == 39
     assert all(b - a == 1 for a, b in pairwise(frames))
@@ -138,29 +139,29 @@ def test_a_run_that_fails_at_its_start_overwrites_nothing(
 
 def test_a_csv_without_faces_has_its_header(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for target in (str(tmp_path / "o.csv"), "-"):
-        sink = CsvSink(target)
+        sink = CsvSink(target, CLASSES)
         for index in range(3):
             sink.show(at(index / 10), [])
         sink.close()
-    assert (tmp_path / "o.csv").read_text() == capfd.readouterr().out == ",".join(COLUMNS) + "\n"
+    assert (tmp_path / "o.csv").read_text() == capfd.readouterr().out == ",".join(HEADER) + "\n"
 
 
 def test_a_file_with_other_columns_is_rotated(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    for foreign in ("a,b\n1,2\n", "a,b\n1,2", "a", f"{','.join(COLUMNS)},more\n1"):
+    for foreign in ("a,b\n1,2\n", "a,b\n1,2", "a", f"{','.join(HEADER)},more\n1"):
         path.write_text(foreign)
-        CsvSink(str(path), Rotation(10_000, 1)).close()
+        CsvSink(str(path), CLASSES, Rotation(10_000, 1)).close()
         assert (tmp_path / "out.csv.1").read_text() == foreign
-        assert path.read_text() == ",".join(COLUMNS) + "\n"
+        assert path.read_text() == ",".join(HEADER) + "\n"
 
 
-@pytest.mark.parametrize("text", ["", "clock,fra", ",".join(COLUMNS), ",".join(COLUMNS) + "\n2026-01"])
+@pytest.mark.parametrize("text", ["", "clock,fra", ",".join(HEADER), ",".join(HEADER) + "\n2026-01"])
 def test_an_unfinished_header_or_row_is_completed(tmp_path: Path, text: str) -> None:
     path = tmp_path / "out.csv"
     path.write_text(text)
-    CsvSink(str(path), Rotation(10_000, 1)).close()
+    CsvSink(str(path), CLASSES, Rotation(10_000, 1)).close()
     assert os.listdir(tmp_path) == ["out.csv"]
-    assert path.read_text() == ",".join(COLUMNS) + "\n"
+    assert path.read_text() == ",".join(HEADER) + "\n"
 
 
 def test_a_device_is_not_rotated() -> None:

@@ -23,7 +23,7 @@ from broker import BASE, Broker, broker, encrypted, listening
 from logs import logged
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from predictions import at, face
+from predictions import CLASSES, at, face
 from sockets import peer, sends_at_once
 from waiting import until
 
@@ -34,7 +34,6 @@ from fer_edge.edge.sinks.mqtt.connection import Connection
 from fer_edge.edge.sinks.mqtt.discovery import discovery_messages
 from fer_edge.edge.sinks.mqtt.payload import event_record, state_record
 from fer_edge.edge.sinks.mqtt.sink import MqttSink
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 
 ROOT = FOLDER.parent
@@ -47,7 +46,7 @@ def sink(port: int, name: str = "cam", user: str | None = None) -> Iterator[Mqtt
     """A connected sink, as `fer-edge run` makes it."""
     url = BrokerUrl("127.0.0.1", port, "home", user=user)
     base = f"home/{name}"
-    discovery = discovery_messages("homeassistant", base, name, "ensemble", "1.2")
+    discovery = discovery_messages("homeassistant", base, name, "ensemble", "1.2", CLASSES)
     with logged() as messages:
         connected = MqttSink(Connection(url, name, discovery), lambda: 0.0)
         try:
@@ -95,7 +94,7 @@ def test_state_and_events(mosquitto: Broker) -> None:
         states = [state for state in listener.payloads(f"{BASE}/state") if state["faces"]]
         assert [(state["faces"], state["emotion"]) for state in states][-1] == (1, "sad")
         assert {(2, "neutral"), (2, "happy")} <= {(state["faces"], state["emotion"]) for state in states}
-        assert states[0]["scores"] == {name: 0.88 if name == states[0]["emotion"] else 0.02 for name in EMOTIONS}
+        assert states[0]["scores"] == {name: 0.88 if name == states[0]["emotion"] else 0.02 for name in CLASSES}
         assert listener.payloads(f"{BASE}/availability") == ["online", "offline"]
     with listening(mosquitto.port) as late:
         late.wait(f"{BASE}/state", lambda state: state["emotion"] == "sad")
@@ -244,7 +243,7 @@ def test_discovery_is_retained_and_complete(mosquitto: Broker) -> None:
 
 def test_templates_of_home_assistant() -> None:
     """They are Jinja2 templates; Home Assistant takes 'None' for unknown."""
-    configs = discovery_messages("ha", BASE, "cam", "ensemble", "1")
+    configs = discovery_messages("ha", BASE, "cam", "ensemble", "1", CLASSES)
     record = {"faces": 2, "track": 4, "emotion": "happy", "confidence": 0.8761, "scores": {"happy": 0.9}, "fps": 24.9}
     record["disconnected"] = 0.0
     no_face = {

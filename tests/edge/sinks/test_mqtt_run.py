@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 from broker import BASE, Broker, broker, encrypted, listening
 from network_camera import free_port, serving
+from predictions import CLASSES
 from running import run, start
 from waiting import LIMIT, until
-
-from fer_edge.edge.types import EMOTIONS
 
 pytestmark = pytest.mark.system
 
@@ -35,7 +34,7 @@ def running(camera: str, port: int, name: str, *more: str) -> Iterator[subproces
 
 
 def has_face(state: dict[str, Any]) -> bool:
-    return state["faces"] == 1 and state["emotion"] in EMOTIONS and state["fps"] > 0
+    return state["faces"] == 1 and state["emotion"] in CLASSES and state["fps"] > 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

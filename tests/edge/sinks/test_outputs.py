@@ -16,7 +16,7 @@ import cv2
 import pytest
 from click.testing import CliRunner
 from network_camera import PORTRAIT
-from predictions import GRAY, at, face
+from predictions import CLASSES, GRAY, at, face
 from running import all_lines, run
 from waiting import LIMIT, until
 
@@ -26,8 +26,7 @@ from fer_edge.edge.sinks import command as command_module
 from fer_edge.edge.sinks import snapshot as snapshot_module
 from fer_edge.edge.sinks.background_worker import BackgroundWorker
 from fer_edge.edge.sinks.command import CommandSink
-from fer_edge.edge.sinks.snapshot import SNAPSHOT_NAME, SnapshotSink
-from fer_edge.edge.types import EMOTIONS
+from fer_edge.edge.sinks.snapshot import SnapshotSink, snapshot_name
 
 # background worker
 
@@ -68,7 +67,7 @@ def test_an_error_in_the_worker_reaches_the_loop(kind: type[BaseException]) -> N
 
 def snapshots(folder: Path) -> list[str]:
     """The emotions of the stored pictures, the oldest first."""
-    return [match[1] for name in sorted(os.listdir(folder)) if (match := SNAPSHOT_NAME.fullmatch(name))]
+    return [match[1] for name in sorted(os.listdir(folder)) if (match := snapshot_name(CLASSES).fullmatch(name))]
 
 
 def play(sink: SnapshotSink | CommandSink, story: list[str]) -> None:
@@ -80,7 +79,7 @@ def play(sink: SnapshotSink | CommandSink, story: list[str]) -> None:
 
 def test_a_snapshot_when_an_emotion_begins(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "snapshots"
-    sink = SnapshotSink(folder, EMOTIONS, keep=10)
+    sink = SnapshotSink(folder, CLASSES, CLASSES, keep=10)
     play(sink, ["neutral", "happy", "sad"])
     sink.close()
     assert snapshots(folder) == ["neutral", "happy", "sad"]
@@ -91,12 +90,12 @@ def test_a_snapshot_when_an_emotion_begins(tmp_path: Path) -> None:
 
 
 def test_snapshot_emotions_cooldown_and_keep(tmp_path: Path) -> None:
-    sink = SnapshotSink(tmp_path / "chosen", ["happy"], keep=10)
+    sink = SnapshotSink(tmp_path / "chosen", CLASSES, ["happy"], keep=10)
     play(sink, ["neutral", "happy", "sad", "happy"])
     sink.close()
     assert snapshots(tmp_path / "chosen") == ["happy", "happy"]
 
-    sink = SnapshotSink(tmp_path / "cooldown", EMOTIONS, keep=10, cooldown=2.5)
+    sink = SnapshotSink(tmp_path / "cooldown", CLASSES, CLASSES, keep=10, cooldown=2.5)
     play(sink, ["neutral", "happy", "sad", "angry", "fear"])
     sink.close()
     assert snapshots(tmp_path / "cooldown") == ["neutral", "angry"]
@@ -104,7 +103,7 @@ def test_snapshot_emotions_cooldown_and_keep(tmp_path: Path) -> None:
     folder = tmp_path / "bounded"
     folder.mkdir()
     (folder / "holiday.jpg").write_bytes(b"mine")
-    sink = SnapshotSink(folder, EMOTIONS, keep=2)
+    sink = SnapshotSink(folder, CLASSES, CLASSES, keep=2)
     play(sink, ["neutral", "happy", "sad", "angry", "fear"])
     sink.close()
     assert snapshots(folder) == ["angry", "fear"]
@@ -114,7 +113,7 @@ def test_snapshot_emotions_cooldown_and_keep(tmp_path: Path) -> None:
 def test_a_snapshot_that_another_program_removes_meanwhile_is_no_error(tmp_path: Path) -> None:
     """A dangling link stands in for it: its name is listed, and its time cannot be read."""
     (tmp_path / "20200101-000000-000-happy-1.jpg").symlink_to("nowhere")
-    sink = SnapshotSink(tmp_path, EMOTIONS, keep=10)
+    sink = SnapshotSink(tmp_path, CLASSES, CLASSES, keep=10)
     play(sink, ["neutral", "happy"])
     sink.close()
     assert snapshots(tmp_path) == ["happy", "neutral", "happy"]
@@ -123,8 +122,8 @@ def test_a_snapshot_that_another_program_removes_meanwhile_is_no_error(tmp_path:
 def test_snapshots_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SinkError, match="cannot be created: File exists"):
-        SnapshotSink(tmp_path / "file", EMOTIONS, keep=1)
-    sink = SnapshotSink(tmp_path / "gone", EMOTIONS, keep=1)
+        SnapshotSink(tmp_path / "file", CLASSES, CLASSES, keep=1)
+    sink = SnapshotSink(tmp_path / "gone", CLASSES, CLASSES, keep=1)
     (tmp_path / "gone").rmdir()
     (tmp_path / "gone").touch()
     with pytest.raises(SinkError, match="gone"):
@@ -141,11 +140,11 @@ def test_the_newest_snapshots_stay_whatever_the_clock_said(tmp_path: Path, years
         time = datetime(2026 + years, 1, 1).timestamp() + number
         os.utime(path, (time, time))
     for rest in (["sad", "happy", "fear"], ["happy", "fear", "angry"], ["fear", "angry", "neutral"]):
-        sink = SnapshotSink(tmp_path, EMOTIONS, keep=3)
+        sink = SnapshotSink(tmp_path, CLASSES, CLASSES, keep=3)
         play(sink, rest[-1:] if rest[0] != "sad" else ["happy", "fear"])
         sink.close()
         by_time = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-        assert [SNAPSHOT_NAME.fullmatch(path.name)[1] for path in by_time] == rest  # type: ignore[index]
+        assert [snapshot_name(CLASSES).fullmatch(path.name)[1] for path in by_time] == rest  # type: ignore[index]
 
 
 @pytest.mark.faults
@@ -156,7 +155,7 @@ def test_a_clock_that_goes_back_overwrites_no_snapshot(tmp_path: Path, monkeypat
             return cls(1970, 1, 1)
 
     monkeypatch.setattr(snapshot_module, "datetime", Stopped)
-    sink = SnapshotSink(tmp_path, EMOTIONS, keep=10)
+    sink = SnapshotSink(tmp_path, CLASSES, CLASSES, keep=10)
     play(sink, ["happy", "sad", "happy", "sad", "happy"])
     sink.close()
     assert sorted(snapshots(tmp_path)) == ["happy"] * 3 + ["sad"] * 2
@@ -170,7 +169,7 @@ def test_what_others_put_beside_snapshots_is_never_removed(tmp_path: Path) -> No
     for name in ("holiday.jpg", "20200101-000000-000-happy-3.jpg.bak", "20200101-000000-000-joy-3.jpg"):
         (tmp_path / name).write_bytes(b"mine")
     before = set(os.listdir(tmp_path))
-    sink = SnapshotSink(tmp_path, EMOTIONS, keep=1)
+    sink = SnapshotSink(tmp_path, CLASSES, CLASSES, keep=1)
     play(sink, ["happy", "sad", "fear"])
     sink.close()
     (kept,) = set(os.listdir(tmp_path)) - before
@@ -181,7 +180,7 @@ def test_what_others_put_beside_snapshots_is_never_removed(tmp_path: Path) -> No
 @pytest.mark.parametrize("rename", [True, False])
 def test_a_snapshot_folder_that_is_removed_is_created_again(tmp_path: Path, rename: bool, messages: list[str]) -> None:
     folder = tmp_path / "shots"
-    sink = SnapshotSink(folder, EMOTIONS, keep=2)
+    sink = SnapshotSink(folder, CLASSES, CLASSES, keep=2)
     play(sink, ["happy"])
     if rename:
         folder.rename(tmp_path / "old")
@@ -192,7 +191,7 @@ def test_a_snapshot_folder_that_is_removed_is_created_again(tmp_path: Path, rena
     until(lambda: not sink.busy)
     assert snapshots(folder) == ["sad"] and folder.stat().st_mode & 0o777 == 0o700
     with pytest.raises(SinkError, match="in use by another"):
-        SnapshotSink(folder, EMOTIONS, keep=2)
+        SnapshotSink(folder, CLASSES, CLASSES, keep=2)
     sink.close()
     assert messages == [f"{folder} was renamed or removed, and is begun again"]
 
@@ -380,7 +379,7 @@ def test_all_outputs_of_a_run(clip: Path, tmp_path: Path) -> None:
         (("--csv", "o.csv", "--rotate-mb", "1e308"), "'--rotate-mb': 1e+308 is not in the range"),
         (("--duration", "nan"), "'--duration': nan is no number"),
         (("--snapshot-on", "happy"), "--snapshot-on needs --snapshot-dir"),
-        (("--on", "joy", "true"), "'joy' is not one of"),
+        (("--on", "joy", "true"), "--on: ensemble has no class of that name; expected one of angry, disgust"),
         (("--on", "happy", "no-such-program-here"), "there is no program of that name in PATH"),
         (("--csv", "/no/such/folder/o.csv"), "/no/such/folder/o.csv cannot be written: No such file or directory"),
     ],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from predictions import GRAY, at, face
+from predictions import CLASSES, GRAY, at, face
 from running import ENVIRONMENT, RUN, all_lines, run, start, wait_for
 from waiting import LIMIT
 
@@ -25,7 +25,6 @@ from fer_edge.edge.sinks.locks import FileLock, FolderLock
 from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.edge.sinks.picture import write_picture
 from fer_edge.edge.sinks.snapshot import SnapshotSink
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 
 pytestmark = pytest.mark.faults
@@ -232,10 +231,10 @@ def test_new_files_are_their_owners_alone(tmp_path: Path) -> None:
     old = os.umask(0o022)
     try:
         JsonlSink(str(tmp_path / "o.jsonl")).close()
-        CsvSink(str(tmp_path / "o.csv")).close()
+        CsvSink(str(tmp_path / "o.csv"), CLASSES).close()
         write_picture(tmp_path / "made" / "here" / "o.png", GRAY)
         Album(tmp_path / "album").add(Path("o.jpg"), at(0.0), [])
-        sink = SnapshotSink(tmp_path / "shots" / "today", EMOTIONS, keep=1)
+        sink = SnapshotSink(tmp_path / "shots" / "today", CLASSES, CLASSES, keep=1)
         for index in range(8):
             sink.show(at(index / 10), [face("happy")])
         sink.close()

@@ -12,23 +12,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from predictions import CLASSES
 from waiting import LIMIT
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks import OutputClosed, Sink, guard_stdout
-from fer_edge.edge.sinks.colours import COLOURS
+from fer_edge.edge.sinks.colours import class_colours
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonlSink
 from fer_edge.edge.sinks.picture import PictureSink
 from fer_edge.edge.sinks.text import TextSink
 from fer_edge.edge.sinks.window import WindowSink
-from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
+from fer_edge.edge.types import Box, Face, Frame, Prediction
 
 
 def prediction(emotion: str = "happy", box: Box | None = None, track: int | None = 1) -> Prediction:
     scores = np.full(7, 0.02, np.float32)
-    scores[EMOTIONS.index(emotion)] = 0.88
-    return Prediction(Face(box or Box(40, 50, 60, 70), 0.9, None, track), scores)
+    scores[CLASSES.index(emotion)] = 0.88
+    return Prediction(Face(box or Box(40, 50, 60, 70), 0.9, None, track), scores, CLASSES)
 
 
 def frame(index: int, fps: float = 10.0, size: tuple[int, int] = (240, 320)) -> Frame:
@@ -49,7 +50,7 @@ def test_jsonl_lines_are_written_at_once(tmp_path: Path) -> None:
                 "score": 0.9,
                 "track": 1,
                 "emotion": "happy",
-                "scores": {name: 0.88 if name == "happy" else 0.02 for name in EMOTIONS},
+                "scores": {name: 0.88 if name == "happy" else 0.02 for name in CLASSES},
             }
         ],
     }
@@ -70,7 +71,7 @@ def test_jsonl_that_cannot_be_written(tmp_path: Path) -> None:
 def test_text_shows_changes_only(capsys: pytest.CaptureFixture[str]) -> None:
     sink: Sink = TextSink()
     for index, emotions in enumerate([["happy"], ["happy"], ["happy", "sad"], ["sad", "happy"], [], []]):
-        sink.show(frame(index), [prediction(e, track=EMOTIONS.index(e)) for e in emotions])
+        sink.show(frame(index), [prediction(e, track=CLASSES.index(e)) for e in emotions])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("s  ")[1] for line in lines] == ["#3 happy 88%", "#3 happy 88%   #4 sad 88%", "no face"]
 
@@ -152,7 +153,7 @@ def test_overlay_fits_every_size(size: tuple[int, int]) -> None:
         Box(-50, 10, 20, 20),
     ]
     plain = Frame(np.full((height, width, 3), 90, np.uint8))
-    drawn = annotate(plain, [prediction(EMOTIONS[i], box) for i, box in enumerate(boxes)])
+    drawn = annotate(plain, [prediction(CLASSES[i], box) for i, box in enumerate(boxes)])
     assert drawn.shape == plain.pixels.shape
     assert drawn.dtype == np.uint8
     assert (plain.pixels == 90).all()  # the frame itself is not changed
@@ -160,12 +161,13 @@ def test_overlay_fits_every_size(size: tuple[int, int]) -> None:
 
 
 def test_overlay_shows_the_emotion_in_its_colour() -> None:
-    for emotion in EMOTIONS:
+    colours = class_colours(CLASSES)
+    for emotion in CLASSES:
         drawn = annotate(Frame(np.zeros((480, 640), np.uint8)), [prediction(emotion, Box(200, 150, 160, 160))])
-        assert drawn[150 + 80, 200].tolist() == list(COLOURS[emotion])  # the box's left side
+        assert drawn[150 + 80, 200].tolist() == list(colours[emotion])  # the box's left side
         bars = drawn[150:310, 370:470].reshape(-1, 3)
-        assert (bars == COLOURS[emotion]).all(axis=1).sum() > 200  # its bar is the long one
-        others = [(bars == COLOURS[other]).all(axis=1).sum() for other in EMOTIONS if other != emotion]
+        assert (bars == colours[emotion]).all(axis=1).sum() > 200  # its bar is the long one
+        others = [(bars == colours[other]).all(axis=1).sum() for other in CLASSES if other != emotion]
         assert max(others) < 50
 
 

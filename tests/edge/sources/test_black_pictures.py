@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from predictions import CLASSES
 from running import run, scene
 
 from fer_edge.edge.device.thermal import ThermalMonitor
@@ -67,7 +68,7 @@ def test_black_pictures_are_seen_everywhere(capsys: pytest.CaptureFixture[str]) 
     source = BlackPictureMonitor(FakeCamera([BLACK] * 50))
     *_, frame = source
     thermal = ThermalMonitor(lambda *_: None)
-    info = RunInfo(source, "ensemble", (), RunStats(), thermal)
+    info = RunInfo(source, "ensemble", CLASSES, (), RunStats(), thermal)
     assert state(info, FrameMailbox(), 0)["black"] == pytest.approx(4.5, abs=0.5)
     metrics = RunMetrics(info, FrameMailbox(), Viewers()).encode().decode()
     thermal.close()

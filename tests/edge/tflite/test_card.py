@@ -72,16 +72,16 @@ def test_a_malformed_card_is_reported_in_one_line(model_folder: Path, change: di
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize(("size", "limit"), [(5000, 4000), (100, 1000)])
+@pytest.mark.parametrize(("size", "limit"), [(5000, 4000), (100, 500)])
 def test_a_disk_that_is_full_for_model_or_card_leaves_the_old_pair(tmp_path: Path, size: int, limit: int) -> None:
     """A limit on the size of files stands for the full disk; a card has about 1,500 bytes."""
     path, old, new = tmp_path / "a.tflite", b"TFL3TFL3" * 10, bytes(size)
-    write_model(path, old, ModelCard("a", "old", hashlib.sha256(old).hexdigest()))
+    write_model(path, old, ModelCard("a", "old", hashlib.sha256(old).hexdigest(), ("a", "b")))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
         with pytest.raises(SinkError, match="cannot be written"):
-            write_model(path, new, ModelCard("a", "new", hashlib.sha256(new).hexdigest()))
+            write_model(path, new, ModelCard("a", "new", hashlib.sha256(new).hexdigest(), ("a", "b")))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.json", "a.tflite"]

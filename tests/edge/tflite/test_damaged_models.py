@@ -12,6 +12,7 @@ from hashlib import sha256 as hash_of
 from pathlib import Path
 
 import pytest
+from predictions import CLASSES
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier, open_member
@@ -30,7 +31,7 @@ Mistake = Callable[..., str]
 
 def with_card(path: Path) -> Path:
     """The file with a card that has its sha256, as anybody can write one."""
-    write_card(path, ModelCard(path.stem, "unknown", sha256(path)))
+    write_card(path, ModelCard(path.stem, "unknown", sha256(path), CLASSES))
     return path
 
 
@@ -113,7 +114,7 @@ def test_a_damaged_model_never_ends_the_process(tmp_path: Path, cases: Callable[
 @pytest.mark.parametrize("kind", ["folder", "pipe", "empty", "text", "/dev/zero", "/dev/full"])
 def test_what_is_no_model_file_is_one_line(tmp_path: Path, mistake: Mistake, kind: str) -> None:
     path = tmp_path / "a.tflite"
-    write_card(path, ModelCard("a", "unknown", "0" * 64))
+    write_card(path, ModelCard("a", "unknown", "0" * 64, CLASSES))
     if kind == "folder":
         path.mkdir()
     elif kind == "pipe":

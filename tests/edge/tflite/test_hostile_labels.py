@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from predictions import CLASSES
 
 from fer_edge.edge.tflite.card import card_path, read_card, sha256, write_card
 from fer_edge.edge.tflite.labels import LABELS_FILE, MAX_BYTES, read_labels
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 
-GOOD = ("\n".join(EMOTIONS) + "\n").encode()
+GOOD = ("\n".join(CLASSES) + "\n").encode()
 MODEL = FOLDER / "mobilenet_v2_int8.tflite"
 
 
@@ -93,7 +93,7 @@ def test_a_hostile_archive_costs_one_line(tmp_path: Path, mistake: Callable[...,
 def test_labels_are_read_wherever_they_stand(tmp_path: Path, copies: int) -> None:
     model = tmp_path / "a.tflite"
     model.write_bytes(bytes(100) + archive(copies=copies))
-    assert read_labels(model) == EMOTIONS
+    assert read_labels(model) == CLASSES
     model.write_bytes(bytes(100) + archive(name="vocabulary.txt"))
     assert read_labels(model) is None
     model.write_bytes(b"")

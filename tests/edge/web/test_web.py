@@ -20,11 +20,11 @@ import httpx
 import numpy as np
 import pytest
 from network_camera import PORTRAIT, free_port, moving, serving
+from predictions import CLASSES
 from prometheus_client.parser import text_string_to_metric_families
 from viewing import WebRun
 from waiting import LIMIT, until
 
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.edge.web.static_files import STATIC
 
 PATHS = ("/", "/frame.jpg", "/stream.mjpg", "/api/state", "/api/history", "/api/events", "/metrics", "/static/page.js")
@@ -90,7 +90,7 @@ def test_state(page: WebRun) -> None:
     assert state["size"] == [320, 240] and state["frames"] > 0 and state["rate"] > 0
     assert set(state["stages"]) == {"detect", "track", "crop", "classify", "smooth", "sinks"}
     (face,) = state["faces"]
-    assert list(face["scores"]) == list(EMOTIONS)
+    assert list(face["scores"]) == list(CLASSES)
     assert sum(face["scores"].values()) == pytest.approx(1, abs=1e-4)
 
 

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from chromium import chromium
 from network_camera import PORTRAIT, free_port, serving
+from predictions import CLASSES
 from prefix_proxy import prefix_proxy
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -124,7 +125,7 @@ def test_the_boards_temperature_is_shown(browser: webdriver.Chrome, tmp_path: Pa
         thermal = ThermalMonitor(lambda *_: None, tmp_path, 0.05)
         closing.callback(thermal.close)
         source = closing.enter_context(open_source(source=PORTRAIT))
-        page = WebSink("127.0.0.1:0", None, RunInfo(source, "ensemble", (), RunStats(), thermal))
+        page = WebSink("127.0.0.1:0", None, RunInfo(source, "ensemble", CLASSES, (), RunStats(), thermal))
         closing.callback(page.close)
         page.show(next(iter(source)), [])
         browser.get(page.link)

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
+from predictions import CLASSES
 from viewing import WebRun, still_page
 from waiting import LIMIT, until
 
@@ -288,7 +289,7 @@ def test_viewers_that_do_not_read_lose_their_place(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(connections, "MAX_VIEWERS", 1)
     request = f"GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)  # large as JPEG
-    faces = [Prediction(Face(Box(0, 0, 20, 20), 0.9), np.full(7, 1 / 7, np.float32))] * 300
+    faces = [Prediction(Face(Box(0, 0, 20, 20), 0.9), np.full(7, 1 / 7, np.float32), CLASSES)] * 300
     with still_page() as page, connect_to(page.link, receive=2048) as client:
         client.sendall(request * 10)
         until(lambda: status(page) == 503)

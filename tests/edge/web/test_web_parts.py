@@ -18,6 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from network_camera import PORTRAIT
+from predictions import CLASSES
 from prometheus_client.parser import text_string_to_metric_families
 from sockets import peer, sends_at_once
 from starlette.requests import Request
@@ -25,10 +26,10 @@ from waiting import until
 
 from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks.colours import COLOURS
+from fer_edge.edge.sinks.colours import class_colours
 from fer_edge.edge.sinks.run_stats import RUN_STAGES, RunStats
 from fer_edge.edge.sources import open_source
-from fer_edge.edge.types import EMOTIONS, Box, Face, Frame, Prediction
+from fer_edge.edge.types import Box, Face, Frame, Prediction
 from fer_edge.edge.web import app, state
 from fer_edge.edge.web.app import LivePage
 from fer_edge.edge.web.frame_mailbox import FrameMailbox
@@ -44,8 +45,8 @@ from fer_edge.edge.web.viewers import RECENT_SECONDS, Viewers
 
 def prediction(emotion: str) -> Prediction:
     scores = np.full(7, 0.05, np.float32)
-    scores[EMOTIONS.index(emotion)] = 0.7
-    return Prediction(Face(Box(10, 10, 40, 40), 0.9, track=1), scores)
+    scores[CLASSES.index(emotion)] = 0.7
+    return Prediction(Face(Box(10, 10, 40, 40), 0.9, track=1), scores, CLASSES)
 
 
 def has_ipv6() -> bool:
@@ -58,7 +59,7 @@ def has_ipv6() -> bool:
 def run_info(stats: RunStats) -> Iterator[RunInfo]:
     thermal = ThermalMonitor(lambda *_: None)
     with open_source(source=PORTRAIT) as source:
-        yield RunInfo(source, "ensemble", (), stats, thermal)
+        yield RunInfo(source, "ensemble", CLASSES, (), stats, thermal)
     thermal.close()
 
 
@@ -110,7 +111,7 @@ def test_the_page_names_no_other_host() -> None:
 
 def test_the_dark_page_has_the_pictures_colours() -> None:
     dark = (STATIC / "page.css").read_text("utf-8").partition("prefers-color-scheme: dark")[2]
-    for name, (blue, green, red) in COLOURS.items():
+    for name, (blue, green, red) in class_colours(CLASSES).items():
         assert re.search(rf"--{name}: #{red:02x}{green:02x}{blue:02x};", dark), name
 
 
@@ -271,7 +272,7 @@ def test_history_has_means_by_the_second_and_a_limit() -> None:
         history.add(time, [prediction(name) for name in faces])
     first, second, third = history.since(-1)
     assert first["faces"] == 1.5
-    assert first["scores"][EMOTIONS.index("happy")] == pytest.approx((0.7 + 0.7 + 0.05) / 3, abs=1e-3)
+    assert first["scores"][CLASSES.index("happy")] == pytest.approx((0.7 + 0.7 + 0.05) / 3, abs=1e-3)
     assert second == {"second": 1, "faces": 0.0, "scores": None}
     assert third["second"] == 3 and history.since(1) == [third]
     for second in range(10, 20 + 2 * HISTORY_SECONDS):
