@@ -128,7 +128,7 @@ def write_ensemble(path: Path, config: EnsembleConfig) -> Path:
         "weights": config.weights,
         "temperature": config.temperature,
         "alone": config.member_temperatures,
-        "labels": config.classes,
+        **({} if config.classes is None else {"labels": config.classes}),
         "offsets": config.offsets,
         "fitted_on": config.fitting_data,
         "cascade": None if config.cascade is None else _cascade_record(config.cascade),

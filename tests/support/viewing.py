@@ -102,13 +102,15 @@ class WebRun:
 
 
 @contextmanager
-def still_page(token: str | None = None, address: str = "127.0.0.1:0") -> Iterator[WebSink]:
+def still_page(
+    token: str | None = None, address: str = "127.0.0.1:0", classes: tuple[str, ...] = CLASSES
+) -> Iterator[WebSink]:
     """A live page in this process, of a run that has shown one picture without a face."""
     with ExitStack() as closing:
         thermal = ThermalMonitor(lambda *_: None)
         closing.callback(thermal.close)
         source = closing.enter_context(open_source(source=PORTRAIT))
-        page = WebSink(address, token, RunInfo(source, "ensemble", CLASSES, (), RunStats(), thermal))
+        page = WebSink(address, token, RunInfo(source, "ensemble", classes, (), RunStats(), thermal))
         closing.callback(page.close)
         page.show(next(iter(source)), [])
         yield page

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import pytest
 from chromium import chromium
 from network_camera import PORTRAIT, free_port, serving
@@ -23,12 +25,14 @@ from prefix_proxy import prefix_proxy
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from viewing import WebRun
+from viewing import WebRun, still_page
 from waiting import LIMIT, until
 
 from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.sources import open_source
+from fer_edge.edge.sources.pictures import read_picture
+from fer_edge.edge.types import Box, Face, Frame, Prediction
 from fer_edge.edge.web.sink import WebSink
 from fer_edge.edge.web.state import RunInfo
 
@@ -136,6 +140,23 @@ def test_the_boards_temperature_is_shown(browser: webdriver.Chrome, tmp_path: Pa
         until(lambda: text(browser, "throttling").startswith("hot: "))
         assert httpx.get(f"{page.link}api/state").json()["celsius"] == 83.6
         assert "\nfer_edge_board_celsius 83.6\n" in httpx.get(f"{page.link}metrics").text
+
+
+def test_bars_and_legend_are_of_the_models_classes(browser: webdriver.Chrome) -> None:
+    """And not more of them than one can read, each with a colour."""
+    for classes in (("drowsy", "awake"), tuple(f"class {index}" for index in range(30))):
+        with still_page(classes=classes) as page:
+            scores = np.linspace(1, 2, len(classes), dtype=np.float32)
+            face = Prediction(Face(Box(180, 60, 90, 110), 0.9, None, 1), scores / scores.sum(), classes)
+            for second in range(3):
+                page.show(Frame(read_picture(PORTRAIT), second, 0.4 * second), [face])
+                time.sleep(0.5)
+            opened(browser, page.link)
+            until(lambda names=list(classes): text(browser, "legend").split("\n") == names)
+            rows = browser.find_elements(By.CSS_SELECTOR, ".face .row")
+            assert [row.text.split("\n")[0] for row in rows if row.is_displayed()] == list(classes)[-10:]
+            swatch = "return [...document.querySelectorAll('#legend i')].map(i => getComputedStyle(i).backgroundColor)"
+            assert len(set(browser.execute_script(swatch))) == min(len(classes), 10)
 
 
 def test_pause_by_keyboard_stops_the_picture(at: webdriver.Chrome, page: WebRun) -> None:
