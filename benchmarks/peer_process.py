@@ -8,12 +8,14 @@ import site
 import subprocess
 import tempfile
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_edge.benchmarks import peer_worker
 from fer_edge.benchmarks.fixtures.clips import RATE
@@ -73,6 +75,25 @@ class PeerProcess:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         return self._reply()
+
+    def scores(self, faces: Path, classes: Sequence[str]) -> NDArray[np.float32]:
+        """Have it classify faces.
+
+        Args:
+            faces: An .npy file of (N, 48, 48) uint8 faces.
+            classes: (C,) names of the classes.
+
+        Returns:
+            (N, C) float32 scores in the order of the classes.
+
+        Raises:
+            ResultError: It knows no such class, or the process ended.
+        """
+        rows = self.request(do="faces", path=str(faces))["scores"]
+        for name in classes:
+            if rows and name not in rows[0]:
+                raise ResultError(f"{self.name} knows no class '{name}'; it knows {', '.join(rows[0])}")
+        return np.array([[row[name] for name in classes] for row in rows], np.float32).reshape(-1, len(classes))
 
     def _reply(self) -> dict[str, Any]:
         assert self._process.stdout is not None

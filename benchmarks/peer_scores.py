@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -23,7 +23,7 @@ class PeerScores(NamedTuple):
 
     Attributes:
         row: Its identity for a result file: name, what pip installed, versions.
-        network: (N, 48, 48) uint8 faces to (N, 7) float32 scores; one call at a time, whatever thread it comes from.
+        network: (N, 48, 48) uint8 faces to (N, C) float32 scores; one call at a time, whatever thread it comes from.
     """
 
     row: dict[str, Any]
@@ -31,12 +31,13 @@ class PeerScores(NamedTuple):
 
 
 @contextmanager
-def open_peer_scores(name: str, environments: Path) -> Iterator[PeerScores]:
+def open_peer_scores(name: str, environments: Path, classes: Sequence[str]) -> Iterator[PeerScores]:
     """Open a package's network; the first time its environment is made, which takes minutes.
 
     Args:
         name: One of `peers.PACKAGES`.
         environments: The folder of the packages' environments.
+        classes: (C,) names of the classes, in the order of the scores.
 
     Yields:
         The package, until the block ends.
@@ -54,7 +55,7 @@ def open_peer_scores(name: str, environments: Path) -> Iterator[PeerScores]:
             def network(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
                 with one_at_a_time:
                     np.save(file, faces)
-                    return np.asarray(process.request(do="faces", path=str(file))["scores"], np.float32)
+                    return process.scores(file, classes)
 
             versions = {each: process.started[each] for each in ("python", "packages")}
             yield PeerScores({"model": name, "package": ", ".join(PACKAGES[name]), **versions}, network)

@@ -4,7 +4,7 @@ It imports nothing of fer-edge but what it is asked to open. Its clock starts wh
 interpreter, the same for all, is not in the time of the first result.
 
 Requests are {"do": "frame" | "classify", "count": N}, answered with the milliseconds of N calls, and
-{"do": "faces", "path": NPY}, answered with the scores of each face.
+{"do": "faces", "path": NPY}, answered with the scores of each face by class.
 """
 
 from __future__ import annotations
@@ -20,20 +20,18 @@ from importlib import import_module
 from importlib.metadata import packages_distributions, version
 from typing import Any, NamedTuple
 
-EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-
 
 class Peer(NamedTuple):
     """A package that is open.
 
     Attributes:
         frame: (pixels, seconds) to the number of faces in a frame.
-        face: A (48, 48) uint8 gray face to its scores in the order of EMOTIONS.
+        face: A (48, 48) uint8 gray face to its scores by the name of the class.
         classify: Runs the network alone on a blank face; None where it has no time of its own.
     """
 
     frame: Callable[[Any, float], int]
-    face: Callable[[Any], list[float]]
+    face: Callable[[Any], dict[str, float]]
     classify: Callable[[], object] | None
 
 
@@ -100,10 +98,10 @@ def _open_fer() -> Peer:
     package = import_module("fer.fer").FER  # the package itself exports nothing since 25.10
     detecting, cropping = package(), package(offsets=(0, 0))
 
-    def face(pixels: Any) -> list[float]:
+    def face(pixels: Any) -> dict[str, float]:
         boxes = [(0, 0, pixels.shape[1], pixels.shape[0])]
         (result,) = cropping.detect_emotions(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), face_rectangles=boxes)
-        return [float(result["emotions"][name]) for name in EMOTIONS]
+        return {name: float(score) for name, score in result["emotions"].items()}
 
     blank = np.zeros((1, 64, 64), np.float32)
     return Peer(
@@ -120,9 +118,8 @@ def _open_facex() -> Peer:
     worker = import_module("facex").PoolManager(pool_size=1).get_classifier()
     names = {"anger": "angry", "sadness": "sad", "surprised": "surprise"}
 
-    def face(pixels: Any) -> list[float]:
-        scores = {names.get(name, name): float(score) for name, score in worker.detect_emotion(pixels).items()}
-        return [scores[name] for name in EMOTIONS]
+    def face(pixels: Any) -> dict[str, float]:
+        return {names.get(name, name): float(score) for name, score in worker.detect_emotion(pixels).items()}
 
     blank = np.zeros((1, 200, 200, 3), np.float32)
 
@@ -154,7 +151,7 @@ def _fer_edge(model: str, running: bool = False, detector: str = "yunet") -> Cal
         classifier: Any = pipeline.classifier
         return Peer(
             lambda frame, seconds: len(pipeline.process(Frame(frame, time=seconds))),
-            lambda face: classifier(face[None])[0].tolist(),
+            lambda face: dict(zip(classifier.classes, classifier(face[None])[0].tolist(), strict=True)),
             None if running else _interpreters_alone(classifier.members),
         )
 

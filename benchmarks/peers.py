@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT, write_clip
 from fer_edge.benchmarks.options import labelled_pictures, result_file
@@ -23,6 +22,7 @@ from fer_edge.edge.config.click_options import options_from
 from fer_edge.edge.terminal import track
 from fer_edge.edge.types import option
 from fer_edge.train.data.options import DataOptions
+from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.intervals import ratio_interval
 
 PACKAGES = {
@@ -82,7 +82,7 @@ def peers(
     pythons = _open_environments(peer_options.environments)
     pythons |= dict.fromkeys((*MODELS, *models), Path(sys.executable))
     before = condition()
-    rows = _run(pythons, part.faces, part.labels, peer_options)
+    rows = _run(pythons, part, peer_options)
     for row in rows:
         name, packages = row["name"], PACKAGES.get(row["name"], ())
         if name in identities:
@@ -112,19 +112,17 @@ def _open_environments(folder: Path) -> dict[str, Path]:
     return pythons
 
 
-def _run(
-    pythons: dict[str, Path], faces: NDArray[np.uint8], labels: NDArray[np.integer], options: PeerOptions
-) -> list[dict[str, Any]]:
+def _run(pythons: dict[str, Path], part: Split, options: PeerOptions) -> list[dict[str, Any]]:
     """A row per package, all of them open at once."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as closing:
         clip, faces_file = Path(folder) / "clip.avi", Path(folder) / "faces.npy"
         write_clip(clip, CLIP_FRAMES, 1, *CLIP_SIZE, options.picture)
-        np.save(faces_file, faces)
+        np.save(faces_file, part.faces)
         processes = {
             name: closing.enter_context(open_peer(name, python, clip, options.core)) for name, python in pythons.items()
         }
         times = _times(processes, options.frames)
-        rows = [_row(process, times[name], faces_file, labels) for name, process in processes.items()]
+        rows = [_row(process, times[name], faces_file, part) for name, process in processes.items()]
     return [{**row, **_ratio_to_run(row, rows)} for row in rows]
 
 
@@ -141,11 +139,9 @@ def _times(processes: dict[str, PeerProcess], frames: int) -> dict[str, dict[str
     return times
 
 
-def _row(
-    process: PeerProcess, times: dict[str, list[list[float]]], faces: Path, labels: NDArray[np.integer]
-) -> dict[str, Any]:
+def _row(process: PeerProcess, times: dict[str, list[list[float]]], faces: Path, part: Split) -> dict[str, Any]:
     memory = process.request(do="classify", count=1)["peak_mib"]
-    correct = np.argmax(process.request(do="faces", path=str(faces))["scores"], axis=1) == labels
+    correct = process.scores(faces, part.classes).argmax(axis=1) == part.labels
     frame, network = np.concatenate(times["frame"]), np.concatenate(times["classify"])
     return {
         "name": process.name,

@@ -95,7 +95,7 @@ def _measure(specs: tuple[str, ...], part: Split, workers: int, environments: Pa
     networks = [open_networks(variants) for _ in range(workers)]
     with ExitStack() as closing:
         if environments is not None:
-            peer, key = closing.enter_context(open_peer_scores(BASELINE, environments)), Path(BASELINE)
+            peer, key = closing.enter_context(open_peer_scores(BASELINE, environments, part.classes)), Path(BASELINE)
             rows.insert(0, peer.row)
             variants.insert(0, Variant(peer.row, (key,), lambda scores: scores[0]))
             for each in networks:
