@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.arguments import as_text, expect
-from fer_edge.edge.expression.classifier import Classifier
+from fer_edge.edge.expression.classifier import Classifier, Crops, TakesOwnCrops
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.expression.scores import discount
-from fer_edge.edge.faces.crop import face_crop
+from fer_edge.edge.faces.crop import crops_on_demand, face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
 from fer_edge.edge.types import MAX_THREADS, STAGES, Acceleration, CheckedOptions, Face, Frame, Prediction, option
 
@@ -204,7 +204,9 @@ class Pipeline:
         if not faces:
             return []
         with self._timed("crop"):
-            crops = np.stack([face_crop(frame, face) for face in faces])  # (N, 48, 48)
+            crops: Crops = np.stack([face_crop(frame, face) for face in faces])  # (N, 48, 48)
+            if isinstance(self.classifier, TakesOwnCrops) and self.classifier.takes_own_crops:
+                crops = crops_on_demand(frame, faces, crops)
         with self._timed("classify"):
             known = self._scores(faces, crops, frame.time)  # (N, C)
             scores: Iterable[NDArray[np.float32]] = discount(known, [face.eye_score for face in faces])
@@ -239,7 +241,7 @@ class Pipeline:
         """
         return self.classifier.record_timings() if isinstance(self.classifier, Timed) else {}
 
-    def _scores(self, faces: list[Face], crops: NDArray[np.uint8], time: float) -> NDArray[np.float32]:
+    def _scores(self, faces: list[Face], crops: Crops, time: float) -> NDArray[np.float32]:
         if self.score_cache is None or self.tracker is None:
             return self.classifier(crops)
         self.score_cache.retain(self.tracker.tracks)

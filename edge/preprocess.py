@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -127,3 +131,83 @@ def network_input(faces: NDArray[np.uint8], size: int = INPUT_SIZE, channels: in
         (N, size, size, channels) float32 in [-1, 1].
     """
     return normalize(np.stack([prepare(face, size) for face in faces]), channels)
+
+
+Colour = Literal["gray", "rgb", "bgr"]
+
+
+@dataclass(frozen=True)
+class CropFormat:
+    """The crop of a face that a network takes which was not trained by `train`.
+
+    Attributes:
+        width: Width of the network's input, pixels.
+        height: Its height; the crop is square in the frame, and is stretched where the two differ.
+        colour: "gray", or the order of the three colours.
+        margin: Side of the crop in sides of the detector's box.
+    """
+
+    width: int
+    height: int
+    colour: Colour
+    margin: float
+
+
+def as_format(pixels: NDArray[np.uint8], form: CropFormat) -> NDArray[np.uint8]:
+    """Resize a picture that shows a face alone, and convert its colours; its contrast stays.
+
+    Args:
+        pixels: (H, W, 3) BGR or (H, W) gray uint8.
+        form: The crop that a network takes; its margin is of no use here.
+
+    Returns:
+        (height, width) or (height, width, 3) uint8.
+    """
+    if form.colour == "gray":
+        pixels = to_gray(pixels)
+    size = form.width, form.height
+    if pixels.shape[1::-1] != size:
+        shrinks = pixels.shape[1] >= form.width and pixels.shape[0] >= form.height
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=interpolation), np.uint8)
+    if form.colour == "gray":
+        return pixels
+    return to_bgr(pixels) if form.colour == "bgr" else np.asarray(cv2.cvtColor(to_bgr(pixels), cv2.COLOR_BGR2RGB))
+
+
+class FaceCrops:
+    """The crops of N faces: gray ones of 48 px, and others that are cut out when a network takes them.
+
+    Attributes:
+        gray: (N, 48, 48) uint8.
+    """
+
+    def __init__(
+        self, gray: NDArray[np.uint8], crop: Callable[[int, CropFormat], NDArray[np.uint8]] | None = None
+    ) -> None:
+        """Make the crops of the faces of a frame.
+
+        Args:
+            gray: (N, 48, 48) uint8.
+            crop: Cuts out a face, given its index; None makes the other crops of the gray ones.
+        """
+        self.gray = gray
+        self._crop = crop or (lambda index, form: as_format(gray[index], form))
+        self._indices: NDArray[np.integer] = np.arange(len(gray))
+        self._made: dict[tuple[int, CropFormat], NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return len(self.gray)
+
+    def __getitem__(self, chosen: NDArray[np.integer] | list[int]) -> FaceCrops:
+        """Some of the faces, which share with the others what was cut out."""
+        part = FaceCrops(self.gray[chosen], self._crop)
+        part._indices, part._made = self._indices[chosen], self._made
+        return part
+
+    def of(self, index: int, form: CropFormat) -> NDArray[np.uint8]:
+        """The crop of one face as a network takes it, cut out once for all networks that take the same."""
+        key = int(self._indices[index]), form
+        if key not in self._made:
+            self._made[key] = self._crop(*key)
+        return self._made[key]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from fer_edge.edge.expression.model_spec import ENSEMBLE_FILE, parse_model_spec,
 from fer_edge.edge.faces.face_models import FACE_MODELS, verified_face_model
 from fer_edge.edge.files.documents import json_text
 from fer_edge.edge.pipeline import PipelineOptions
-from fer_edge.edge.tflite.card import read_card
+from fer_edge.edge.tflite.card import card_record, read_card
 from fer_edge.edge.tflite.labels import read_labels
 from fer_edge.edge.tflite.network import Network, open_network
 from fer_edge.edge.types import Acceleration
@@ -51,7 +50,7 @@ def list_models(as_json: bool) -> None:
     """List the shipped models with size and validation accuracy."""
     cards = [(model.path, read_card(model.path)) for model in shipped_models()]
     if as_json:
-        click.echo(json_text([{"file": str(path), **asdict(card)} for path, card in cards]))
+        click.echo(json_text([{"file": str(path), **card_record(card)} for path, card in cards]))
         return
     for path, card in cards:
         measured = [figures for figures in card.accuracy.get("runtimes", {}).values() if isinstance(figures, dict)]
@@ -68,7 +67,7 @@ def list_models(as_json: bool) -> None:
 def show(name: str) -> None:
     """Print a model's card as JSON, with the labels inside the file."""
     path = parse_model_spec(name, ("tflite",)).path
-    record = {**asdict(read_card(path)), "labels_inside": read_labels(path)}
+    record = {**card_record(read_card(path)), "labels_inside": read_labels(path)}
     click.echo(json_text(record, indent=2))
 
 

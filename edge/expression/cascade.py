@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.expression.model_input import Crops
 from fer_edge.edge.expression.operating_point import Cascade, OperatingPoint
 from fer_edge.edge.expression.scores import fuse
 from fer_edge.edge.preprocess import FACE_SIZE
@@ -28,18 +29,22 @@ class Member(Protocol):
     Attributes:
         timings: Seconds of each invocation; None records nothing.
         classes: (C,) names of its classes.
+        takes_own_crops: Whether it takes another crop than the gray one of 48 px.
     """
 
     classes: tuple[str, ...]
     timings: list[float] | None
 
     @property
+    def takes_own_crops(self) -> bool: ...
+
+    @property
     def name(self) -> str:
         """The model's name."""
         ...
 
-    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 48, 48) uint8 gray faces to (N, C) float32 logits."""
+    def logits(self, crops: Crops) -> NDArray[np.float32]:
+        """N faces to (N, C) float32 logits."""
         ...
 
 
@@ -92,6 +97,7 @@ class CascadeClassifier:
         depth: Maximum members per face; lowered by `set_load`.
         faces: Faces classified so far.
         invocations: Models run on them so far.
+        takes_own_crops: Whether a member takes another crop than the gray one of 48 px.
     """
 
     def __init__(
@@ -107,6 +113,7 @@ class CascadeClassifier:
         self.classes = self.members[0].classes
         self.cascade, self.point = cascade, point
         self.depth = len(self.members)
+        self.takes_own_crops = any(member.takes_own_crops for member in self.members)
         self.faces = self.invocations = 0
         self._weights, self._offsets, self._name = weights, offsets, name
 
@@ -116,8 +123,8 @@ class CascadeClassifier:
         shares = ", ".join(f"{100 * share:.0f} %" for share in self.point.reach)
         return f"{self._name}; early exit: its models are expected to run on {shares} of the faces"
 
-    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 48, 48) uint8 gray faces to (N, C) float32 probabilities."""
+    def __call__(self, crops: Crops) -> NDArray[np.float32]:
+        """N faces to (N, C) float32 probabilities."""
         scores, invocations = self._run(lambda member, faces: self.members[member].logits(crops[faces]), len(crops))
         self.faces += len(crops)
         self.invocations += int(invocations.sum())

@@ -1,26 +1,25 @@
-"""A single .tflite classifier: 48-px gray crops to logits."""
+"""A single .tflite classifier: face crops to logits."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError, shortened
-from fer_edge.edge.preprocess import prepare
+from fer_edge.edge.expression.model_input import Crops, ModelInput, as_logits
 from fer_edge.edge.tflite.card import ModelCard, checked_card
 from fer_edge.edge.tflite.labels import model_classes
 from fer_edge.edge.tflite.network import Network, open_network
-from fer_edge.edge.tflite.quantize import dequantize, gray_table
+from fer_edge.edge.tflite.quantize import dequantize
 from fer_edge.edge.types import Acceleration
 
 MAX_SIDE = 1024
-"""Pixels of a classifier's input; crops have 48, and the largest shipped network takes 96."""
+"""Pixels of a classifier's input, either side; the largest shipped network takes 96."""
 
 
 class Classifier(Protocol):
@@ -37,13 +36,24 @@ class Classifier(Protocol):
         """The models and their runtime in a few words."""
         ...
 
-    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 48, 48) uint8 gray faces to (N, C) float32 probabilities."""
+    def __call__(self, crops: Crops) -> NDArray[np.float32]:
+        """(N, 48, 48) uint8 gray faces, or `FaceCrops` where it takes them, to (N, C) float32 probabilities."""
         ...
 
 
+@runtime_checkable
+class TakesOwnCrops(Protocol):
+    """A classifier that may take `FaceCrops` instead of gray faces.
+
+    Attributes:
+        takes_own_crops: Whether one of its networks takes another crop than the gray one of 48 px.
+    """
+
+    takes_own_crops: bool
+
+
 class TFLiteClassifier:
-    """A float or int8 .tflite classifier with a (1, S, S, 3) or (1, S, S, 1) input and (1, C) logits.
+    """A float or integer .tflite classifier with a (1, H, W, 3) or (1, H, W, 1) input and an output per class.
 
     Attributes:
         path: The .tflite file.
@@ -51,6 +61,7 @@ class TFLiteClassifier:
         interpreter: The loaded model.
         input: Its input tensor.
         output: Its output tensor.
+        model_input: What it takes of a face.
         timings: Seconds of each invocation of the interpreter, one per face; None, the default, records nothing.
     """
 
@@ -62,18 +73,35 @@ class TFLiteClassifier:
         *,
         classes: tuple[str, ...] | None = None,
         xnnpack: bool = True,
-        digest: str | None = None,
+        card: ModelCard | None = None,
     ) -> None:
+        """Load a network.
+
+        Args:
+            path: The .tflite file.
+            threads: Threads of the interpreter.
+            acceleration: Delegate or accelerator; None for the interpreter alone.
+            classes: Names of its classes; None for those of the card, or else of the file.
+            xnnpack: Whether XNNPACK may run it.
+            card: Its checked card; None for a network of `train`, which needs none.
+
+        Raises:
+            ModelError: It cannot be loaded, is no classifier of faces, or is none of that many classes.
+        """
         self.path = Path(path)
+        digest = None if card is None else card.sha256
         self.interpreter = open_network(self.path, threads, acceleration, xnnpack=xnnpack, digest=digest)
-        _check_tensors(self.interpreter)
-        self.classes = model_classes(self.path, classes)
-        outputs = self.interpreter.outputs[0].shape[1]
-        if len(self.classes) != outputs:
-            raise ModelError(f"{self.path} has {outputs} outputs; expected {len(self.classes)}, one for each label")
+        _check_tensors(self.interpreter, square=card is None or card.crop_margin is None)
+        self.classes = model_classes(self.path, card.labels if card and classes is None else classes)
         self.input, self.output = self.interpreter.inputs[0], self.interpreter.outputs[0]
+        outputs = self.output.shape[-1]
+        if len(self.classes) != max(outputs, 2):
+            raise ModelError(f"{self.path} has {outputs} outputs; expected {len(self.classes)}, one for each label")
+        if card is not None and (card.colour in ("rgb", "bgr")) > (self.input.shape[3] == 3):
+            raise ModelError(f"{self.path} takes one channel; its card says {card.colour}, expected gray")
+        self.model_input = ModelInput(self.input, card)
         self.timings: list[float] | None = None
-        self._table = gray_table(self.input)
+        self._outputs = "logits" if card is None else card.output
 
     @property
     def name(self) -> str:
@@ -95,26 +123,41 @@ class TFLiteClassifier:
         """The logits' quantization step; 0 for float models."""
         return self.output.scale
 
-    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    @property
+    def takes_own_crops(self) -> bool:
+        """Whether it takes another crop than the gray one of 48 px."""
+        return self.model_input.form is not None
+
+    def logits(self, crops: Crops) -> NDArray[np.float32]:
         """Classify faces one by one.
 
         Args:
-            crops: (N, 48, 48) uint8 gray faces.
+            crops: N faces.
 
         Returns:
-            (N, C) float32 logits.
+            (N, C) float32 logits; where the network ends in a softmax, the logarithms of its probabilities.
+
+        Raises:
+            ModelError: The network gives no numbers, or no probabilities although its card says so.
         """
-        logits = np.empty((len(crops), len(self.classes)), np.float32)
-        for row, crop in zip(logits, crops, strict=True):
-            picture = cv2.LUT(prepare(crop, self.input.shape[1]), self._table)
+        outputs = np.empty((len(crops), self.output.shape[-1]), np.float32)
+        for index, row in enumerate(outputs):
+            values = self.model_input.values(crops, index)
             start = 0.0 if self.timings is None else perf_counter()
-            (integers,) = self.interpreter.run(picture[None, :, :, None])  # broadcast over the channels
+            (integers,) = self.interpreter.run(values)
             if self.timings is not None:
                 self.timings.append(perf_counter() - start)
-            row[:] = dequantize(integers[0], self.output)
-        if not self.output.scale and not np.isfinite(logits).all():  # integers are always numbers
+            row[:] = dequantize(integers.reshape(-1), self.output)
+        return self.logits_from(outputs)
+
+    def logits_from(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's (N, C) dequantized outputs as (N, C) logits. Raises ModelError as `logits` does."""
+        if not self.output.scale and not np.isfinite(outputs).all():  # integers are always numbers
             raise ModelError(f"{self.path} gives no numbers for a face; it may be damaged: fetch or convert it again")
-        return logits
+        try:
+            return as_logits(outputs, self.output, self._outputs)
+        except ModelError as error:
+            raise ModelError(f"{self.path}: {error}; write its card again: fer-edge models add") from None
 
 
 def open_member(
@@ -135,19 +178,18 @@ def open_member(
             is to accelerate it cannot.
     """
     card = checked_card(Path(path))
-    return TFLiteClassifier(path, threads, acceleration, classes=card.labels, digest=card.sha256), card
+    return TFLiteClassifier(path, threads, acceleration, card=card), card
 
 
-def _check_tensors(network: Network) -> None:
-    """ModelError where a network is none from the pixels of a face to logits."""
+def _check_tensors(network: Network, square: bool) -> None:
+    """ModelError where a network is none from the pixels of a face to an output per class."""
     shapes = [[tensor.shape for tensor in tensors] for tensors in (network.inputs, network.outputs)]
-    sides = shapes[0][0] if len(shapes[0]) == 1 else ()
-    pixels = len(sides) == 4 and sides[0] == 1 and 1 <= sides[1] == sides[2] <= MAX_SIDE and sides[3] in (1, 3)
-    if not pixels or [len(each) for each in shapes[1]] != [2] or shapes[1][0][0] != 1:
+    if not (len(shapes[0]) == len(shapes[1]) == 1 and _takes_a_face(shapes[0][0], square) and _is_row(shapes[1][0])):
         inputs, outputs = (" and ".join(map(str, each)) or "nothing" for each in shapes)
+        expected = f"(1, S, S, 3) pixels, S up to {MAX_SIDE}" if square else f"(1, H, W, 3) pixels, up to {MAX_SIDE}"
         raise ModelError(
             f"{network.path} maps {shortened(inputs)} to {shortened(outputs)}; "
-            f"expected (1, S, S, 3) pixels, S up to {MAX_SIDE}, to (1, C) logits of C classes"
+            f"expected {expected}, to (1, C) logits of C classes"
         )
     for tensor in (*network.inputs, *network.outputs):
         kinds = ("int8", "uint8") if tensor.scale else ("float32",)
@@ -156,3 +198,15 @@ def _check_tensors(network: Network) -> None:
                 f"{network.path}: '{shortened(tensor.name)}' is {tensor.dtype.name} with the scale {tensor.scale:g}; "
                 "expected float32, or int8 or uint8 with a scale"
             )
+
+
+def _takes_a_face(shape: tuple[int, ...], square: bool) -> bool:
+    """Whether an input's shape is (1, H, W, 1 or 3), with equal sides where it must be square."""
+    if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+        return False
+    return min(shape[1:3]) >= 1 and max(shape[1:3]) <= MAX_SIDE and (not square or shape[1] == shape[2])
+
+
+def _is_row(shape: tuple[int, ...]) -> bool:
+    """Whether an output's shape is (1, C) or (1, 1, 1, C)."""
+    return len(shape) >= 2 and set(shape[:-1]) == {1} and shape[-1] >= 1

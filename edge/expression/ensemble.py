@@ -14,6 +14,7 @@ from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.expression.cascade import CascadeClassifier, measure_members, record_timings
 from fer_edge.edge.expression.classifier import Classifier, TFLiteClassifier, open_member
 from fer_edge.edge.expression.ensemble_config import read_ensemble
+from fer_edge.edge.expression.model_input import Crops
 from fer_edge.edge.expression.model_spec import parse_model_spec
 from fer_edge.edge.expression.operating_point import Cascade, OperatingPoint, mean_time, select_point
 from fer_edge.edge.expression.scores import fuse
@@ -32,6 +33,7 @@ class Ensemble:
         weights: (M,) float32 weights, which sum to 1.
         temperature: Divides the members' logits.
         offsets: (C,) float32 class offsets.
+        takes_own_crops: Whether a member takes another crop than the gray one of 48 px.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Ensemble:
                     f"{member.path} has the classes {shortened(', '.join(member.classes))}; expected those of "
                     f"{members[0].path}, {shortened(', '.join(self.classes))}, in the same order"
                 )
+        self.takes_own_crops = any(member.takes_own_crops for member in members)
         self.temperature = temperature
         self.offsets = np.zeros(len(self.classes), np.float32) if offsets is None else np.asarray(offsets, np.float32)
         self.weights = np.asarray(weights, np.float32)
@@ -82,13 +85,13 @@ class Ensemble:
         names = " + ".join(member.name for member in self.members)
         return f"{names} ({self.members[0].runtime})"
 
-    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 48, 48) uint8 gray faces to (N, C) float32 probabilities."""
+    def __call__(self, crops: Crops) -> NDArray[np.float32]:
+        """N faces to (N, C) float32 probabilities."""
         if len(crops) == 0:
             return np.empty((0, len(self.classes)), np.float32)
         return self.fuse(self._logits(crops))
 
-    def _logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _logits(self, crops: Crops) -> NDArray[np.float32]:
         """The members' (M, N, C) logits; the groups run in parallel, a group's members one after another."""
         logits = np.empty((len(self.members), len(crops), len(self.classes)), np.float32)
 

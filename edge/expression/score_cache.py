@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.expression.classifier import Classifier
+from fer_edge.edge.expression.model_input import Crops
 from fer_edge.edge.expression.scores import total_variation
 from fer_edge.edge.expression.smoother import AGREEMENT_DISTANCE
+from fer_edge.edge.preprocess import FaceCrops
 
 MAX_AGE = 0.2
 """Seconds after which a face is classified again even if its crop has not changed."""
@@ -61,31 +63,30 @@ class ScoreCache:
         self.threshold = threshold
         self._entries: dict[int, _Entry] = {}
 
-    def scores(
-        self, classifier: Classifier, tracks: Sequence[int], crops: NDArray[np.uint8], time: float
-    ) -> NDArray[np.float32]:
+    def scores(self, classifier: Classifier, tracks: Sequence[int], crops: Crops, time: float) -> NDArray[np.float32]:
         """Score faces, from the cache or with one call of the classifier.
 
         Args:
             classifier: Classifies the faces that are not cached.
             tracks: (N,) track numbers.
-            crops: (N, 48, 48) uint8 gray faces.
+            crops: N faces, which are compared by their gray crops.
             time: The frame's time in seconds.
 
         Returns:
             (N, C) float32 probabilities.
         """
+        gray = crops.gray if isinstance(crops, FaceCrops) else crops  # (N, 48, 48)
         missing = [
             index
-            for index, (track, crop) in enumerate(zip(tracks, crops, strict=True))
+            for index, (track, crop) in enumerate(zip(tracks, gray, strict=True))
             if track not in self._entries or not self._entries[track].is_valid_for(crop, time, self.threshold)
         ]
         if missing:
             for index, row in zip(missing, classifier(crops[missing]), strict=True):
-                _, deviation = cv2.meanStdDev(crops[index])
+                _, deviation = cv2.meanStdDev(gray[index])
                 before = self._entries.get(tracks[index])
                 confirmed = before is not None and total_variation(row, before.scores) < AGREEMENT_DISTANCE
-                self._entries[tracks[index]] = _Entry(crops[index], time, float(deviation[0, 0]), row, confirmed)
+                self._entries[tracks[index]] = _Entry(gray[index], time, float(deviation[0, 0]), row, confirmed)
         return np.stack([self._entries[track].scores for track in tracks])
 
     def retain(self, tracks: Collection[int]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.preprocess import FACE_SIZE, shrink, to_bgr, to_gray
+from fer_edge.edge.preprocess import FACE_SIZE, CropFormat, FaceCrops, as_format, shrink, to_bgr, to_gray
 from fer_edge.edge.types import Face, Frame
 
 MARGIN = 1.07
@@ -103,6 +103,35 @@ def face_crop(
     reduction = side / block / size
     samples = size * max(min(2, math.ceil(reduction)), math.ceil(MIN_SAMPLES_PER_PIXEL * reduction))
     return shrink(warp_square(pixels, (x, y), side, angle, samples, block, to_bgr if colour else to_gray), size)
+
+
+def format_crop(frame: Frame, face: Face, form: CropFormat) -> NDArray[np.uint8]:
+    """Crop a face as a network of one's own takes it; where its input is oblong, the square is stretched.
+
+    Args:
+        frame: The frame, BGR or gray.
+        face: A face of that frame.
+        form: Size, colour and margin of the crop.
+
+    Returns:
+        (height, width) or (height, width, 3) uint8.
+    """
+    size = max(form.width, form.height)
+    return as_format(face_crop(frame, face, form.margin, size, form.colour != "gray"), form)
+
+
+def crops_on_demand(frame: Frame, faces: Sequence[Face], gray: NDArray[np.uint8]) -> FaceCrops:
+    """The crops of a frame's faces where networks take others than the gray ones of 48 px.
+
+    Args:
+        frame: The frame.
+        faces: Its N faces.
+        gray: (N, 48, 48) uint8, their gray crops.
+
+    Returns:
+        The crops; one is made when a network runs that takes it.
+    """
+    return FaceCrops(gray, lambda index, form: format_crop(frame, faces[index], form))
 
 
 def warp_square(

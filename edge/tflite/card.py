@@ -36,8 +36,8 @@ class ModelCard:
         architecture: The network's name in `train`.
         sha256: Of the .tflite file, in hexadecimal.
         labels: The classes in the order of the output.
-        colour: How a gray face becomes the input's channels.
-        pixel_range: Values of black and white at the graph's input.
+        colour: The face's colours: "gray" or, in the order of the input's channels, "rgb" or "bgr".
+        pixel_range: Values of black and white at the graph's input, or one such pair for each of three channels.
         quantization: "int8" or "float32".
         accuracy: Figures on validation data per runtime, and of the float model.
         training: Recipe, data, backend and date of the training run.
@@ -47,6 +47,9 @@ class ModelCard:
         limits: What makes it worse, what was not measured, and what the law prohibits.
         git_revision: Of the code that made the file.
         date: When it was made, ISO 8601.
+        output: What the outputs are: "logits", or the probabilities of a "softmax" or, of one output, a "sigmoid".
+        crop_margin: Side of the face's crop in sides of the detector's box, at the size of the input and with its own
+            contrast; None for the gray crop of 48 px with stretched contrast that `train` learns from.
     """
 
     name: str
@@ -54,7 +57,7 @@ class ModelCard:
     sha256: str
     labels: tuple[str, ...]
     colour: str = "gray replicated to RGB"
-    pixel_range: tuple[float, float] = (-1.0, 1.0)
+    pixel_range: tuple[float, float] | tuple[tuple[float, float], ...] = (-1.0, 1.0)
     quantization: str = "int8"
     accuracy: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +67,21 @@ class ModelCard:
     limits: str = LIMITS
     git_revision: str = "unknown"
     date: str = ""
+    output: str = "logits"
+    crop_margin: float | None = None
+
+
+COLOURS = ("gray", "gray replicated to RGB", "rgb", "bgr")
+OUTPUTS = ("logits", "softmax", "sigmoid")
+
+MIN_MARGIN, MAX_MARGIN = 0.2, 10.0
+"""Range of `ModelCard.crop_margin`: beyond it, too little or too much of the picture is seen to be a face's."""
+
+MAX_PIXEL_VALUE = 1e6
+"""Of black or white at a graph's input, either way; the most that is in use is 255."""
+
+LATER_FIELDS = {each.name: each.default for each in fields(ModelCard) if each.name in ("output", "crop_margin")}
+"""Fields, with their defaults, that a card has only where it needs them: cards from before do not change."""
 
 
 def card_path(model: Path) -> Path:
@@ -95,21 +113,69 @@ def read_card(model: Path) -> ModelCard:
         raise ModelError(f"{path} is no model card; expected the fields that 'fer-edge convert' writes")
     for name, value in stored.items():
         if not _fits(name, value):
-            raise ModelError(f"{path} is no model card; expected {name} as 'fer-edge convert' writes it")
-        stored[name] = tuple(value) if isinstance(value, list) else value
+            expected = _EXPECTED.get(name, "as 'fer-edge convert' writes it")
+            raise ModelError(f"{path} is no model card; expected {name} {expected}")
+        stored[name] = _as_tuple(value) if isinstance(value, list) else value
     card = ModelCard(**stored)
     if problem := classes_problem(card.labels):
         raise ModelError(f"{path}, labels: {problem}")
+    if problem := _contradiction(card):
+        raise ModelError(f"{path}: {problem}")
     return card
 
 
+def card_record(card: ModelCard) -> dict[str, Any]:
+    """A card as its JSON file has it."""
+    record = asdict(card)
+    for name, default in LATER_FIELDS.items():
+        if record[name] == default:
+            del record[name]
+    return record
+
+
+_EXPECTED = {
+    "colour": "gray, rgb or bgr",
+    "pixel_range": "two different numbers, or three pairs of them with the colour rgb or bgr",
+    "output": f"{', '.join(OUTPUTS[:-1])} or {OUTPUTS[-1]}",
+    "crop_margin": f"{MIN_MARGIN:g} to {MAX_MARGIN:g}",
+}
+"""What a card may say, in words, by field."""
+
+
 def _fits(name: str, value: Any) -> bool:
-    """Whether a JSON value has its field's type."""
+    """Whether a JSON value has its field's type, and is one of its values where there are few."""
     if name == "labels":
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
     if name == "pixel_range":
-        return isinstance(value, list) and [type(each) in (int, float) for each in value] == [True, True]
+        return _is_range(value) or (isinstance(value, list) and len(value) == 3 and all(map(_is_range, value)))
+    if name == "crop_margin":
+        return value is None or (type(value) in (int, float) and MIN_MARGIN <= value <= MAX_MARGIN)
+    choices = {"colour": COLOURS, "output": OUTPUTS}
+    if name in choices:
+        return isinstance(value, str) and value in choices[name]
     return isinstance(value, dict if name in ("accuracy", "training", "conversion") else str)
+
+
+def _is_range(value: Any) -> bool:
+    """Whether a JSON value is a pair of different numbers."""
+    numbers = isinstance(value, list) and [type(each) in (int, float) for each in value] == [True, True]
+    return numbers and value[0] != value[1] and all(abs(each) <= MAX_PIXEL_VALUE for each in value)
+
+
+def _as_tuple(value: list[Any]) -> tuple[Any, ...]:
+    return tuple(_as_tuple(each) if isinstance(each, list) else each for each in value)
+
+
+def _contradiction(card: ModelCard) -> str | None:
+    """What of a card's fields do not go together, with what was expected; None where nothing does not."""
+    gray = card.colour.startswith("gray")
+    if gray and len(card.pixel_range) == 3:
+        return f"three ranges of pixels with the colour {card.colour}, expected one"
+    if not gray and card.crop_margin is None:
+        return f"no crop_margin with the colour {card.colour}, expected {_EXPECTED['crop_margin']}"
+    if card.output == "sigmoid" and len(card.labels) != 2:
+        return f"{len(card.labels)} labels with the output sigmoid, expected two"
+    return None
 
 
 def checked_card(model: Path) -> ModelCard:
@@ -155,7 +221,7 @@ def find_card(model: Path) -> ModelCard | None:
 
 def write_card(model: Path, card: ModelCard) -> Path:
     """Write the card beside the model, complete or not at all; returns its path."""
-    return write_json(card_path(model), asdict(card))
+    return write_json(card_path(model), card_record(card))
 
 
 def write_model(path: Path, content: bytes, card: ModelCard) -> None:
@@ -171,7 +237,7 @@ def write_model(path: Path, content: bytes, card: ModelCard) -> None:
     """
     with atomic_path(path) as model, atomic_path(card_path(path)) as written:
         model.write_bytes(content)
-        write_json(written, asdict(card))
+        write_json(written, card_record(card))
 
 
 def sha256(path: Path) -> str:

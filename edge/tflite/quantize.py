@@ -59,3 +59,26 @@ def gray_table(tensor: Tensor) -> NDArray[Any]:
     """
     grays = np.arange(256, dtype=np.uint8)[:, None]  # (256, 1): a picture one pixel wide
     return quantize(normalize(grays)[:, 0, 0], tensor)
+
+
+def pixel_table(tensor: Tensor, black: float, white: float) -> NDArray[Any]:
+    """Make the look-up table from pixel values to a tensor whose black and white are given.
+
+    An integer tensor whose steps are gray levels takes the pixels as they are, as its makers' programs hand them over:
+    rounding what lies half-way between two steps would merge gray levels.
+
+    Args:
+        tensor: The input tensor.
+        black: Real value of the pixel value 0.
+        white: Real value of the pixel value 255.
+
+    Returns:
+        (256,) the tensor's value for each pixel value.
+    """
+    levels = np.arange(256)
+    if tensor.scale:
+        lowest = np.iinfo(tensor.dtype).min
+        steps, first = (white - black) / tensor.scale, black / tensor.scale + tensor.zero_point - lowest
+        if abs(steps - 255) <= 1 and abs(first) <= 1:
+            return (levels + lowest).astype(tensor.dtype)
+    return quantize(black + levels * ((white - black) / 255), tensor)

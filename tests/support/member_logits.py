@@ -25,7 +25,7 @@ class RecordedMember:
 
     def __init__(self, logits: np.ndarray) -> None:
         self.table, self.faces = logits, 0
-        self.name, self.timings, self.classes = "recorded", None, CLASSES
+        self.name, self.timings, self.classes, self.takes_own_crops = "recorded", None, CLASSES, False
 
     def logits(self, crops: np.ndarray) -> np.ndarray:
         self.faces += len(crops)

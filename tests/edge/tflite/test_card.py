@@ -60,6 +60,13 @@ def test_model_needs_its_card(model_folder: Path) -> None:
         {"labels": [1, 2]},
         {"pixel_range": None},
         {"pixel_range": [0, "1"]},
+        {"pixel_range": [1, 1]},
+        {"pixel_range": [[0, 1], [0, 1]]},
+        {"pixel_range": [0, 1e300]},
+        {"colour": "yuv"},
+        {"output": "odds"},
+        {"crop_margin": 0},
+        {"crop_margin": True},
         {"sha256": None},
         {"accuracy": []},
     ],
@@ -69,6 +76,34 @@ def test_a_malformed_card_is_reported_in_one_line(model_folder: Path, change: di
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ModelError, match=rf"is no model card; expected .*{next(iter(change))}"):
         checked_card(model_folder / "mobilenet_v2_int8.tflite")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"colour": "rgb"}, "no crop_margin with the colour rgb"),
+        ({"pixel_range": [[0, 1], [0, 1], [0, 1]], "crop_margin": 1}, "three ranges .* with the colour gray"),
+        ({"output": "sigmoid"}, "7 labels with the output sigmoid, expected two"),
+    ],
+)
+def test_a_card_that_contradicts_itself_is_reported(
+    model_folder: Path, change: dict[str, object], complaint: str
+) -> None:
+    path = model_folder / "mobilenet_v2_int8.tflite"
+    card_path(path).write_text(json.dumps({**json.loads(card_path(path).read_text()), **change}))
+    with pytest.raises(ModelError, match=complaint):
+        checked_card(path)
+
+
+@pytest.mark.parametrize("name", [model.text for model in shipped_models()])
+def test_a_card_is_written_as_it_was_read(model_folder: Path, name: str) -> None:
+    path = model_folder / f"{name}_int8.tflite"
+    before = json.loads(card_path(path).read_text())
+    write_card(path, checked_card(path))
+    assert json.loads(card_path(path).read_text()) == before
+    own = replace(checked_card(path), colour="bgr", pixel_range=((0.0, 1.0),) * 3, output="softmax", crop_margin=1.5)
+    write_card(path, own)
+    assert checked_card(path) == own
 
 
 @pytest.mark.faults
