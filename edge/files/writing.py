@@ -10,6 +10,9 @@ from pathlib import Path
 
 from fer_edge.edge.errors import SinkError
 
+PART = ".part-"
+"""How the names of files begin that are being written."""
+
 MAX_NAME = 40
 """Characters of a file's name that its temporary name keeps, the suffix among them: longer ones may be too long."""
 
@@ -48,7 +51,7 @@ def atomic_path(path: Path, private: bool = False) -> Iterator[Path]:
         SinkError: An OSError was raised meanwhile, such as a full disk or a missing permission.
     """
     real = Path(os.path.realpath(path))
-    temporary = real.with_name(f".part-{os.getpid()}-{real.name[-MAX_NAME:]}")
+    temporary = real.with_name(f"{PART}{os.getpid()}-{real.name[-MAX_NAME:]}")
     try:
         make_folder(real.parent, private)
         if real.exists() and not real.is_file():

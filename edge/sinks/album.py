@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.files.paths import file_identity
@@ -22,13 +24,45 @@ PNG_HEADER_BYTES = 33
 """Signature and IHDR, after which other chunks may stand."""
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    """A chunk of a PNG file (https://www.w3.org/TR/png-3/#5Chunk-layout)."""
-    return len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
+def software_mark(name: str) -> bytes:
+    """The chunk of a PNG file that names the program that made it (https://www.w3.org/TR/png-3/#11keywords)."""
+    chunk = b"tEXtSoftware\0" + name.encode("latin-1")
+    return (len(chunk) - 4).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4)
 
 
-MARK = _chunk(b"tEXt", b"Software\0fer-edge")
+MARK = software_mark("fer-edge")
 """Marks an annotated picture of ours, which may be replaced; other pictures never are."""
+
+
+def marked_png(pixels: NDArray[np.uint8], mark: bytes) -> bytes:
+    """Encode a picture as PNG with a mark.
+
+    Args:
+        pixels: (H, W, 3) BGR or (H, W) gray uint8.
+        mark: Made by `software_mark`.
+
+    Returns:
+        The file.
+
+    Raises:
+        SinkError: OpenCV cannot encode the picture.
+    """
+    done, data = cv2.imencode(".png", pixels)
+    if not done:
+        raise SinkError("OpenCV cannot encode a picture as PNG")
+    png = data.tobytes()
+    return png[:PNG_HEADER_BYTES] + mark + png[PNG_HEADER_BYTES:]
+
+
+def has_mark(path: Path, mark: bytes) -> bool:
+    """Whether a regular file is a PNG with that mark."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(PNG_HEADER_BYTES + len(mark)).endswith(mark)
+    except OSError:
+        return False
 
 
 class Album:
@@ -68,11 +102,7 @@ class Album:
         while not self._is_free(place):
             number += 1
             place = self._folder / f"{stem}_{number}.png"
-        done, data = cv2.imencode(".png", annotate(frame, predictions))
-        if not done:
-            raise SinkError(f"{place}: OpenCV cannot encode the picture")
-        png = data.tobytes()
-        write_bytes(place, png[:PNG_HEADER_BYTES] + MARK + png[PNG_HEADER_BYTES:], private=True)
+        write_bytes(place, marked_png(annotate(frame, predictions), MARK), private=True)
         self._written.add(file_identity(place))
 
     def _is_free(self, place: Path) -> bool:
@@ -80,10 +110,4 @@ class Album:
         identity = file_identity(place)
         if identity is None:
             return not place.is_symlink()
-        if identity in self._written or not place.is_file():
-            return False
-        try:
-            with place.open("rb") as file:
-                return file.read(PNG_HEADER_BYTES + len(MARK)).endswith(MARK)
-        except OSError:
-            return False
+        return identity not in self._written and has_mark(place, MARK)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fer_edge.edge.config.click_options import json_option, options_from
+from fer_edge.edge.config.lazy_group import LazyGroup
 from fer_edge.edge.files.documents import json_text
 from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.edge.types import EMOTIONS
@@ -18,9 +19,14 @@ from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import SPLITS
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "crop": ("fer_edge.train.commands.data_crop:crop", "Crop the faces of photographs in class folders."),
+    },
+)
 def data() -> None:
-    """Inspect data sets and convert them to class folders."""
+    """Inspect data sets and convert them to class folders; make them of photographs, or with a camera."""
 
 
 @data.command()
