@@ -60,7 +60,7 @@ def accuracy(
         data = ["--data", str(data_options.data), "--split", data_options.split]
         words = ["accuracy", *specs, *data, "--threads", str(options.threads)]
         words += acceleration_words(options.acceleration)
-        words += ["--skip-bad"] if data_options.skip_bad else []
+        words += data_options.words()
         words += ["--flip"] if flip else []
         words += ["--limit", str(limit)] if limit else []
         rows += rows_from(executable, words)

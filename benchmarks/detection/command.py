@@ -155,7 +155,7 @@ def _haar_rows(
     share_packages(python)
     arguments = ["detection", "--data", data_options.data, "--split", data_options.split]
     arguments += ["--count", scene_options.count, "--detector", "haar", "--threads", threads]
-    arguments += ["--skip-bad"] if data_options.skip_bad else []
+    arguments += data_options.words()
     arguments += ["--wheels", scene_options.wheels] if scene_options.wheels else []
     arguments += [word for model in models for word in ("--model", model)]
     return rows_from(str(python), [str(word) for word in arguments])

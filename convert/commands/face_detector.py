@@ -9,12 +9,12 @@ import click
 from fer_edge.convert.commands.output import start_tensorflow
 from fer_edge.convert.options import FaceDetectorOptions, FaceVerificationOptions
 from fer_edge.edge.config.click_options import SectionedCommand, options_from
-from fer_edge.train.data.options import DataOptions
+from fer_edge.train.data.options import HOW, DataOptions
 
 
 @click.command("convert face-detector", cls=SectionedCommand)
 @click.argument("source", metavar="WHEEL|ONNX", type=click.Path(path_type=Path))
-@options_from(DataOptions, "Input", only=("data", "skip_bad"))
+@options_from(DataOptions, "Input", only=("data", *HOW))
 @options_from(FaceDetectorOptions, "Conversion")
 @options_from(FaceVerificationOptions, "Verification")
 def face_detector(

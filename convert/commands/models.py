@@ -11,8 +11,7 @@ from fer_edge.convert.commands.output import accuracy_line, start_tensorflow
 from fer_edge.convert.options import ConversionOptions, VerificationOptions
 from fer_edge.edge.config.click_options import Option, SectionedCommand, options_from
 from fer_edge.edge.errors import ModelError
-from fer_edge.train.data.loading import load
-from fer_edge.train.data.options import DataOptions
+from fer_edge.train.data.options import HOW, DataOptions
 from fer_edge.train.options import TrainingOptions
 
 _logger = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ def label(files: tuple[Path, ...], out: Path | None) -> None:
     metavar="NAME|PATH",
     help="Float network that FILE was converted from: a run in --runs, a run folder, a .keras or a .npz file.",
 )
-@options_from(DataOptions, "Input", only=("data", "skip_bad"))
+@options_from(DataOptions, "Input", only=("data", *HOW))
 @options_from(TrainingOptions, "Input", only=("runs",))
 @options_from(ConversionOptions, "Calibration", only=PREPARATION)
 @options_from(VerificationOptions, "Verification")
@@ -97,7 +96,7 @@ def measure(
     help="Compare on faces of the val split of this FER2013 CSV or class-folder tree.",
     show_default="100 synthetic patterns",
 )
-@options_from(DataOptions, only=("skip_bad",))
+@options_from(DataOptions, only=HOW)
 @out_option
 def onnx(files: tuple[Path, ...], data: Path | None, data_options: DataOptions, out: Path | None) -> None:
     """Convert .tflite classifiers to ONNX and compare the answers in onnxruntime.
@@ -112,7 +111,7 @@ def onnx(files: tuple[Path, ...], data: Path | None, data_options: DataOptions, 
 
     faces = synthetic_faces()
     if data is not None:
-        faces = load(data, skip_bad=data_options.skip_bad).split("val").faces
+        faces = data_options.load(data).split("val").faces
         faces = faces[:: max(1, len(faces) // ONNX_SAMPLES)]
     for file in files:
         _logger.info(f"converting {file} (a minute or two)")
@@ -125,7 +124,7 @@ def onnx(files: tuple[Path, ...], data: Path | None, data_options: DataOptions, 
 
 @click.command(cls=SectionedCommand)
 @click.argument("name", metavar="NAME|PATH")
-@options_from(DataOptions, "Input", only=("data", "skip_bad"))
+@options_from(DataOptions, "Input", only=("data", *HOW))
 @options_from(TrainingOptions, "Input", only=("runs",))
 @click.option(
     "--finetuned",

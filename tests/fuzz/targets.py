@@ -177,7 +177,7 @@ def _read_cache(data: bytes, folder: Path) -> None:
     csv = folder / "case.csv"
     if not csv.exists():
         csv.write_bytes(_csvs()[0])
-    _file(folder, "case.csv.fer2013.npz", data)
+    _file(folder, "case.csv.fer-edge.npz", data)
     load(csv)
 
 
@@ -198,7 +198,7 @@ def _read_tree(data: bytes, folder: Path) -> None:
     with suppress(OSError):
         Path(os.fsdecode(os.fsencode(picture) + b"/" + name + b".png")).write_bytes(data)
     Path(picture / "a.png").write_bytes(_pictures()[2])
-    load(folder / "tree", skip_bad=True)
+    load(folder / "tree", skip_bad=True, classes="fer2013")
 
 
 # --- models and configuration

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
@@ -28,6 +29,16 @@ def synthetic_rows(count: int, usage: str, seed: int = 0) -> list[str]:
         face[6 * label + 2 : 6 * label + 7] += 140
         rows.append(csv_row(label, face, usage))
     return rows
+
+
+def write_pictures(root: Path, *names: str) -> Path:
+    """Pictures of different gray patterns, whose brightness grows with their number."""
+    for index, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = np.random.default_rng(index).integers(0, 30, (60, 60)) + 5 * index
+        assert cv2.imwrite(str(path), picture.astype(np.uint8))
+    return root
 
 
 def command(*words: object) -> list[str]:

@@ -10,12 +10,11 @@ from fer_edge.edge.config.click_options import json_option, options_from
 from fer_edge.edge.config.lazy_group import LazyGroup
 from fer_edge.edge.files.documents import json_text
 from fer_edge.edge.sinks.output_paths import refuse_shared_files
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.class_folders import write_folders
 from fer_edge.train.data.clean_rows import write_list
 from fer_edge.train.data.duplicate_counts import count_duplicates, duplicates_table
-from fer_edge.train.data.loading import load
-from fer_edge.train.data.options import DataOptions
+from fer_edge.train.data.options import HOW, DataOptions
+from fer_edge.train.data.remarks import absent_classes
 from fer_edge.train.data.splits import SPLITS
 
 
@@ -31,7 +30,7 @@ def data() -> None:
 
 @data.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@options_from(DataOptions, only=("skip_bad",))
+@options_from(DataOptions, only=HOW)
 @json_option("Print one JSON object instead of a table.")
 def info(path: Path, data_options: DataOptions, as_json: bool) -> None:
     """Count the pictures per class and split of PATH, and those that it holds more than once.
@@ -41,21 +40,24 @@ def info(path: Path, data_options: DataOptions, as_json: bool) -> None:
 
     PATH is a FER2013 CSV (plain, .gz, .xz or .zip) or a class-folder tree.
     """
-    dataset = load(path, skip_bad=data_options.skip_bad)
+    dataset = data_options.load(path)
     counts = {name: split.counts() for name, split in dataset.splits.items()}
     duplicates = count_duplicates(dataset)
     if as_json:
         splits = {
-            name: {**dict(zip(EMOTIONS, map(int, row), strict=True)), "total": int(row.sum())}
+            name: {"total": int(row.sum()), **dict(zip(dataset.classes, map(int, row), strict=True))}
             for name, row in counts.items()
         }
         others = {"duplicates": duplicates, "skipped": dataset.skipped, "left_out": dataset.left_out}
-        click.echo(json_text({"path": str(path), "splits": splits, **others}))
+        sizes = {"tiny": dataset.tiny, "large": dataset.large, "absent_classes": absent_classes(dataset)}
+        head = {"path": str(path), "classes": dataset.classes, "splits": splits}
+        click.echo(json_text({**head, **others, **sizes}))
         return
-    click.echo(f"{'class':10}" + "".join(f"{name:>9}" for name in counts))
-    for index, emotion in enumerate(EMOTIONS):
-        click.echo(f"{emotion:10}" + "".join(f"{row[index]:9d}" for row in counts.values()))
-    click.echo(f"{'total':10}" + "".join(f"{row.sum():9d}" for row in counts.values()))
+    width = max(10, *(len(name) + 1 for name in dataset.classes))
+    click.echo(f"{'class':{width}}" + "".join(f"{name:>9}" for name in counts))
+    for index, class_name in enumerate(dataset.classes):
+        click.echo(f"{class_name:{width}}" + "".join(f"{row[index]:9d}" for row in counts.values()))
+    click.echo(f"{'total':{width}}" + "".join(f"{row.sum():9d}" for row in counts.values()))
     click.echo("\n".join(["", *duplicates_table(duplicates), ""]))
     absent = [name for name in SPLITS if name not in counts]
     if absent:
@@ -64,7 +66,7 @@ def info(path: Path, data_options: DataOptions, as_json: bool) -> None:
 
 @data.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@options_from(DataOptions, only=("skip_bad",))
+@options_from(DataOptions, only=HOW)
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="JSON", required=True, help="File to write."
 )
@@ -74,7 +76,7 @@ def duplicates(path: Path, data_options: DataOptions, out: Path) -> None:
     Rows count from 0 within their split. PATH is a FER2013 CSV (plain, .gz, .xz or .zip) or a class-folder tree.
     """
     refuse_shared_files({"--out": [out]}, {"PATH": [path]})
-    for name, rows in write_list(out, load(path, skip_bad=data_options.skip_bad)).items():
+    for name, rows in write_list(out, data_options.load(path)).items():
         click.echo(
             f"{name}: {rows.exact.sum()} rows byte for byte in train, {rows.near.sum()} more whose photograph is "
             f"there, {rows.clean.sum()} others"
@@ -85,12 +87,12 @@ def duplicates(path: Path, data_options: DataOptions, out: Path) -> None:
 @data.command()
 @click.argument("csv", type=click.Path(path_type=Path))
 @click.argument("directory", type=click.Path(path_type=Path))
-@options_from(DataOptions, only=("skip_bad",))
+@options_from(DataOptions, only=HOW)
 def prepare(csv: Path, directory: Path, data_options: DataOptions) -> None:
     """Write the pictures of CSV as DIRECTORY/SPLIT/CLASS/NNNNN.png.
 
     CSV is a FER2013 CSV (plain, .gz, .xz or .zip); DIRECTORY must not exist yet.
     """
-    dataset = load(csv, skip_bad=data_options.skip_bad)
+    dataset = data_options.load(csv)
     count = write_folders(dataset, directory)
     click.echo(f"{count} pictures in {directory}")

@@ -23,7 +23,7 @@ from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.card import card_path
 from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.clean_rows import clean_split
-from fer_edge.train.data.options import DataOptions
+from fer_edge.train.data.options import HOW, DataOptions
 from fer_edge.train.data.splits import fingerprint
 from fer_edge.train.ensemble.calibration import equal_weights, fit_weights, rare_class_offsets
 from fer_edge.train.ensemble.cross_validation import CrossValidation
@@ -44,7 +44,7 @@ def ensemble() -> None:
 
 @ensemble.command("fit")
 @click.argument("models", nargs=-1, required=True)
-@options_from(DataOptions, only=("data", "skip_bad"))
+@options_from(DataOptions, only=("data", *HOW))
 @options_from(EnsembleOptions)
 @options_from(PipelineOptions, only=("threads",))
 def fit_command(

@@ -10,7 +10,7 @@ import click
 from fer_edge.edge.config.click_options import SectionedCommand, options_from
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.train.architectures import ARCHITECTURES
-from fer_edge.train.data.options import DataOptions
+from fer_edge.train.data.options import HOW, DataOptions
 from fer_edge.train.data.splits import Dataset
 from fer_edge.train.evaluation.report import metrics_table
 from fer_edge.train.options import TrainingOptions
@@ -30,7 +30,7 @@ UNSET = dict.fromkeys(each.name for each in fields(Recipe))
 @click.argument("name", type=click.Choice([*ARCHITECTURES, "all"]), metavar="NAME")
 # before the Recipe's options: both have to do with a parameter `recipe`, a name here, the dataclass there
 @options_from(TrainingOptions, "Run")
-@options_from(DataOptions, "Data", only=("data", "skip_bad"))
+@options_from(DataOptions, "Data", only=("data", *HOW))
 @options_from(Recipe, "Recipe", defaults=UNSET)
 def train(name: str, data_options: DataOptions, training_options: TrainingOptions, recipe: Recipe) -> None:
     """Train the network NAME on the train split and select its best epoch on the val split: on those of its

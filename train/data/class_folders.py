@@ -1,122 +1,129 @@
-"""Labelled faces in a tree of class folders: SPLIT/CLASS/picture."""
+"""Labelled faces in a tree of class folders, SPLIT/CLASS/picture or CLASS/picture."""
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from fer_edge.edge.errors import DataError, SinkError, SourceError, printable, shortened
-from fer_edge.edge.preprocess import shrink
+from fer_edge.edge.errors import DataError, SinkError, printable, shortened
 from fer_edge.edge.sources.picture_files import SUFFIXES, begins_as_picture
-from fer_edge.edge.sources.picture_header import MAX_PIXELS
-from fer_edge.edge.sources.pictures import load_picture
 from fer_edge.edge.terminal import progress_bar
-from fer_edge.train.data.fer2013 import CLASSES
-from fer_edge.train.data.splits import SPLITS, Dataset, Split
+from fer_edge.train.data.class_names import clean
+from fer_edge.train.data.listing import Listing
+from fer_edge.train.data.splits import SPLIT_NAMES, Dataset
 
-SYNONYMS = {
-    **{name: name for name in CLASSES},
-    "anger": "angry",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "afraid": "fear",
-    "scared": "fear",
-    "happiness": "happy",
-    "joy": "happy",
-    "sadness": "sad",
-    "surprised": "surprise",
-    "neutrality": "neutral",
-}
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "publictest": "val",
-    "test": "test",
-    "testing": "test",
-    "privatetest": "test",
-}
 OUTSIDE, NO_SPLIT, SUB_FOLDERS = "files outside class folders", "folders that are no split", "sub-folders of a class"
 NO_PICTURES, HIDDEN = "files that are no pictures", "hidden files and folders"
 """What a tree may hold besides its pictures."""
 
+SYSTEM_FOLDERS = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
+"""Folders that systems make, in lower case; they count as hidden."""
 
-def read_folders(root: Path, skip_bad: bool) -> Dataset:
-    """Read a tree of class folders.
+MAX_DEPTH = 4
+"""Folders in each other, each of them alone, that may lie around the splits or classes."""
+
+EXPECTED = "expected SPLIT/CLASS/picture (train/happy/a.jpg; train|test or train|val|test) or CLASS/picture"
+
+_logger = logging.getLogger(__name__)
+
+
+def list_folders(root: Path) -> Listing:
+    """List the pictures in a tree of class folders.
 
     Args:
-        root: Holds a folder for each split (SPLIT_FOLDERS), which holds one for each class (SYNONYMS), which holds
-            pictures of any size.
-        skip_bad: Whether pictures that cannot be decoded are counted instead of raising.
+        root: Holds a folder for each split (SPLIT_NAMES), which holds one for each class, which holds pictures of any
+            size; or the folders of the classes themselves, which then are the train split; or a single folder with
+            these.
 
     Returns:
-        The data set, which counts what else the tree holds.
+        The pictures in the order of their names, with what else there is counted. The labels are the names of the
+        class folders, of those without pictures too.
 
     Raises:
-        DataError: There are no pictures, a class is unknown, a picture cannot be decoded, or a folder cannot be listed.
+        DataError: There are no pictures, two folders are the same split, or a folder cannot be listed.
     """
-    faces: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in SPLITS}
-    labels: dict[str, list[int]] = {name: [] for name in SPLITS}
     left_out: Counter[str] = Counter()
-    skipped = 0
-    for split, label, path in _labelled_pictures(root, left_out):
-        try:
-            faces[split].append(shrink(load_picture(path, gray=True, pipes=False).pixels))
-            labels[split].append(label)
-        except SourceError:
-            if not skip_bad:
-                raise DataError(
-                    f"{path} cannot be decoded as a picture of up to {MAX_PIXELS / 1e6:.0f} million pixels; "
-                    "repair it or pass --skip-bad"
-                ) from None
-            skipped += 1
-    splits = {
-        name: Split(np.stack(faces[name]), np.array(labels[name], np.int64), CLASSES) for name in SPLITS if faces[name]
-    }
-    if not splits:
-        others = f"; it has {listed(left_out)}" if left_out else ""
-        raise DataError(
-            f"{root}: no pictures found; expected train/angry/*.jpg … (train|test or train|val|test){others}"
-        )
-    return Dataset(root, splits, skipped, dict(left_out))
+    top, folders = _outer_folders(root, left_out)
+    listing = Listing(root, top, left_out=left_out)
+    splits = _splits(top, folders)
+    if splits:
+        left_out.update({NO_SPLIT: len(folders) - len(splits)} if len(folders) > len(splits) else {})
+        for split, folder in splits:
+            for class_folder in _sub_folders(folder, left_out):
+                _add_class(listing, split, class_folder)
+    else:
+        for folder in folders:
+            _add_class(listing, "train", folder)
+        if listing.paths:
+            _logger.info(f"{top}: its folders are no splits but classes; all pictures are the train split")
+    if not listing.paths:
+        counts = ", ".join(f"{name} ({count})" for name, count in left_out.items())
+        others = f"; it has {counts}" if counts else ""
+        raise DataError(f"{root}: no pictures found; {EXPECTED}{_deeper(folders)}{others}")
+    return listing
 
 
-def listed(left_out: Mapping[str, int]) -> str:
-    """The counts of what a tree holds besides its pictures, in words."""
-    return ", ".join(f"{name} ({count})" for name, count in left_out.items())
+def _outer_folders(root: Path, left_out: Counter[str]) -> tuple[Path, list[Path]]:
+    """The folder that holds splits or classes, and its folders: the root, or what it holds alone."""
+    top, folders = root, _sub_folders(root, left_out)
+    for _ in range(MAX_DEPTH):
+        if len(folders) != 1 or _splits(top, folders) or not _holds_folders_alone(folders[0]):
+            break
+        (top,) = folders
+        folders = _sub_folders(top, left_out)
+    if top != root:
+        _logger.info(f"{root}: reading {top}, the only folder in it")
+    return top, folders
 
 
-def _labelled_pictures(root: Path, left_out: Counter[str]) -> Iterator[tuple[str, int, Path]]:
-    """Split, label and path of each picture, in the order of the names; DataError where a class is unknown.
+def _splits(top: Path, folders: Sequence[Path]) -> list[tuple[str, Path]]:
+    """The folders that are splits; DataError where two are the same."""
+    splits = [(SPLIT_NAMES[folder.name.lower()], folder) for folder in folders if folder.name.lower() in SPLIT_NAMES]
+    names = [name for name, _ in splits]
+    for name in names:
+        if names.count(name) > 1:
+            same = " and ".join(f"{folder.name}/" for split, folder in splits if split == name)
+            raise DataError(f"{top} has {same}, which are both the {name} split; merge or rename one of them")
+    return splits
 
-    left_out: counts what is left out, by its kind.
-    """
-    for folder in _sub_folders(root, left_out):
-        split = SPLIT_FOLDERS.get(folder.name.lower())
-        if split is None:
-            left_out[NO_SPLIT] += 1
-            continue
-        for class_folder in _sub_folders(folder, left_out):
-            emotion = SYNONYMS.get(class_folder.name.lower())
-            if emotion is None:
-                name = shortened(printable(class_folder.name))
-                raise DataError(f"{class_folder}: '{name}' is no known class; expected {', '.join(CLASSES)}")
-            folders, files = _list(class_folder, left_out)
-            left_out.update({SUB_FOLDERS: len(folders)} if folders else {})
-            for path in files:
-                if path.suffix.lower() in SUFFIXES or (not path.suffix and begins_as_picture(path)):
-                    yield split, CLASSES.index(emotion), path
-                else:
-                    left_out[NO_PICTURES] += 1
+
+def _add_class(listing: Listing, split: str, folder: Path) -> None:
+    """Add the pictures of a class folder."""
+    label = clean(folder.name)
+    listing.code(label)  # a class without pictures here is one nevertheless
+    folders, files = _list(folder, listing.left_out)
+    listing.left_out.update({SUB_FOLDERS: len(folders)} if folders else {})
+    prefix = folder.relative_to(listing.folder)
+    for path in files:
+        if _is_picture(path):
+            listing.add(split, label, os.path.join(prefix, path.name))
+        else:
+            listing.left_out[NO_PICTURES] += 1
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES or (not path.suffix and begins_as_picture(path))
+
+
+def _holds_folders_alone(folder: Path) -> bool:
+    folders, files = _list(folder, Counter())
+    return bool(folders) and not any(map(_is_picture, files))
+
+
+def _deeper(folders: Sequence[Path]) -> str:
+    """A hint for trees whose pictures may lie deeper than expected."""
+    for folder in folders:
+        inner, _ = _list(folder, Counter())
+        if inner:
+            names = shortened(printable(", ".join(path.name for path in inner)))
+            return f"; {printable(folder)} holds the folders {names}: is it what should be read?"
+    return ""
 
 
 def _sub_folders(folder: Path, left_out: Counter[str]) -> list[Path]:
@@ -135,7 +142,7 @@ def _list(folder: Path, left_out: Counter[str]) -> tuple[list[Path], list[Path]]
     folders: list[Path] = []
     files: list[Path] = []
     for path in (folder / name for name in names):
-        if path.name.startswith("."):
+        if path.name.startswith(".") or path.name.lower() in SYSTEM_FOLDERS:
             left_out[HIDDEN] += 1
         else:
             (folders if os.path.isdir(path) else files).append(path)
@@ -153,11 +160,14 @@ def write_folders(dataset: Dataset, directory: Path) -> int:
         The number of pictures.
 
     Raises:
-        DataError: The directory exists.
+        DataError: The directory exists, or a class's name cannot be a folder's.
         SinkError: It cannot be written.
     """
     if directory.exists():
         raise DataError(f"{directory} exists; expected a new folder, so that two data sets are not mixed")
+    for class_name in dataset.classes:
+        if "/" in class_name or class_name.startswith(".") or class_name.lower() in (*SPLIT_NAMES, *SYSTEM_FOLDERS):
+            raise DataError(f"the class '{class_name}' cannot be a folder that is read again; rename it with --classes")
     total = sum(map(len, dataset.splits.values()))
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -165,12 +175,12 @@ def write_folders(dataset: Dataset, directory: Path) -> int:
         with hidden as temporary, progress_bar("writing pictures", total) as bar:
             building = Path(temporary) / "tree"
             for name, split in dataset.splits.items():
-                for emotion in CLASSES:
-                    (building / name / emotion).mkdir(parents=True)
+                for class_name in dataset.classes:
+                    (building / name / class_name).mkdir(parents=True)
                 for index, (face, label) in enumerate(zip(split.faces, split.labels, strict=True)):
                     ok, encoded = cv2.imencode(".png", face)
                     assert ok
-                    (building / name / CLASSES[label] / f"{index:05d}.png").write_bytes(encoded.tobytes())
+                    (building / name / dataset.classes[label] / f"{index:05d}.png").write_bytes(encoded.tobytes())
                     bar.update()
             os.replace(building, directory)
     except OSError as error:

@@ -71,7 +71,7 @@ def _only_csv(path: Path, names: Sequence[str]) -> str:
     """The CSV in a zip file with these names; DataError where it is not clear which one is meant."""
     tables = [name for name in names if name.lower().endswith(".csv") and not name.startswith("__MACOSX/")]
     if not tables:
-        raise DataError(f"{path} holds no .csv file; expected the FER2013 CSV inside")
+        raise DataError(f"{path} holds no .csv file; expected a CSV of labelled faces inside")
     named = [name for name in tables if "fer2013.csv" in name.lower()] or tables
     if len(named) > 1:
         raise DataError(f"{path} holds {len(named)} .csv files ({shortened(', '.join(named))}); unpack it and name one")
@@ -102,47 +102,51 @@ class Columns:
 
     Attributes:
         names: The file's columns in lower case.
+        wanted: The wanted ones among them, '' for one that is missing.
         delimiter: What separates them.
     """
 
-    def __init__(self, path: Path, header: bytes, wanted: Sequence[str]) -> None:
+    def __init__(self, path: Path, header: bytes, wanted: Sequence[Sequence[str]]) -> None:
         """Find the columns.
 
         Args:
             path: The file, for errors.
             header: Its first line.
-            wanted: Names of columns in lower case.
+            wanted: For each column, its possible names in lower case; the last one is '' where it may be missing.
 
         Raises:
             DataError: A column is missing, or there twice, or the line is not text in UTF-8.
         """
+        expected = " and ".join("|".join(name for name in names if name) for names in wanted if "" not in names)
         try:
             text = header.decode("utf-8")
         except UnicodeDecodeError:
-            raise DataError(
-                f"{path} is not text in UTF-8; expected a CSV with the columns {','.join(wanted)}"
-            ) from None
+            raise DataError(f"{path} is not text in UTF-8; expected a CSV with the columns {expected}") from None
         for self.delimiter in DELIMITERS:
             try:
                 self.names = [name.lower() for name in split_cells(text, self.delimiter)]
             except ValueError:
                 self.names = []
-            if set(wanted) <= set(self.names):
+            if all("" in names or set(names) & set(self.names) for names in wanted):
                 break
         else:
-            raise DataError(f"{path}: the header is '{shortened(text)}'; expected the columns {','.join(wanted)}")
-        twice = [name for name in wanted if self.names.count(name) > 1]
-        if twice:
-            raise DataError(f"{path}: the header has the column {twice[0]} twice; expected it once")
-        self._order = [self.names.index(name) for name in wanted]
+            raise DataError(f"{path}: the header is '{shortened(text)}'; expected the columns {expected}")
+        found = [[name for name in self.names if name in names and name] for names in wanted]
+        several = next((names for names in found if len(names) > 1), None)
+        if several:
+            what = f"{several[0]} twice" if several[0] == several[1] else f"{several[0]} and {several[1]}"
+            raise DataError(f"{path}: the header has the column {what}; expected one of them")
+        self.wanted = [names[0] if names else "" for names in found]
+        self._order = [self.names.index(name) if name else None for name in self.wanted]
 
     def cells(self, line: bytes) -> list[str]:
-        """The wanted columns' cells of a row, in their order; ValueError says what is wrong with the row."""
-        cells = split_cells(line.decode("latin-1"), self.delimiter)  # what is wanted is ASCII
+        """The wanted columns' cells of a row, '' for a missing column; ValueError says what is wrong with the row."""
+        text = line.decode("utf-8", "surrogateescape")  # a path may have any bytes
+        cells = split_cells(text, self.delimiter)
         count = len(self.names)
         if len(cells) < count or any(cells[count:]):
             raise ValueError(f"{len(cells)} columns, expected {count}")
-        return [cells[index] for index in self._order]
+        return ["" if index is None else cells[index] for index in self._order]
 
 
 def split_cells(line: str, delimiter: str) -> list[str]:

@@ -1,39 +1,75 @@
-"""Load a data set: FER2013's CSV or a tree of class folders."""
+"""Load a data set: a CSV or a tree of class folders."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
+import numpy as np
+
 from fer_edge.edge.errors import DataError
-from fer_edge.train.data.class_folders import listed, read_folders
-from fer_edge.train.data.fer2013 import read_csv
-from fer_edge.train.data.splits import Dataset
+from fer_edge.train.data.class_folders import list_folders
+from fer_edge.train.data.class_names import SEVEN, class_indices, described_classes, parse_classes, resolve_classes
+from fer_edge.train.data.labelled_csv import read_csv
+from fer_edge.train.data.listing import Listing, read_listing
+from fer_edge.train.data.remarks import remarks
+from fer_edge.train.data.splits import Dataset, Split
 
 _logger = logging.getLogger(__name__)
 
 
-def load(path: Path | str, *, skip_bad: bool = False) -> Dataset:
+def load(path: Path | str, *, skip_bad: bool = False, classes: str | None = None) -> Dataset:
     """Load a labelled data set.
 
+    What was left out, skipped or looks wrong is logged.
+
     Args:
-        path: A FER2013 CSV (plain, .gz, .xz or .zip), which is parsed once and cached beside it as NAME.fer2013.npz, or
-            the root of a class-folder tree (SPLIT/CLASS/picture).
+        path: A CSV (plain, .gz, .xz or .zip): FER2013's, or one with the columns label, pixels or path, and split if
+            there is more than train; or the root of a class-folder tree (SPLIT/CLASS/picture or CLASS/picture). What
+            was read is cached beside it as NAME.fer-edge.npz, or in the user's cache folder.
         skip_bad: Whether bad rows and pictures are skipped, and their number logged, instead of raising.
+        classes: The classes in their order, or their names by label, see
+            `fer_edge.train.data.class_names.parse_classes`; the labels sorted by name where None.
 
     Returns:
-        The splits that there are, as (N, 48, 48) uint8 faces and (N,) int64 labels with the names of their classes.
+        The splits that there are, as (N, 48, 48) uint8 faces, mapped from the cache, and (N,) int64 labels with the
+        names of their classes.
 
     Raises:
-        DataError: There is no such file or folder, it is no data set, or a row or picture is bad; the error names the
-            row's number or the picture's path.
+        ConfigError: `classes` cannot be read.
+        DataError: There is no such file or folder, it is no data set, its classes are not clear, or a row or picture is
+            bad; the error names the row's number or the picture's path.
+        SinkError: There is no space on the disk for faces that are too many for memory.
     """
     path = Path(path)
+    naming = None if classes is None else parse_classes(classes)
     if not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: no such file or folder; expected a FER2013 CSV or a tree of class folders")
-    dataset = read_folders(path, skip_bad) if path.is_dir() else read_csv(path, skip_bad)
-    if dataset.skipped:
-        _logger.info(f"{path}: {dataset.skipped} bad {'pictures' if path.is_dir() else 'rows'} skipped")
-    if dataset.left_out:
-        _logger.warning(f"{path}: left out: {listed(dataset.left_out)}")
+    listing: Listing | None
+    if path.is_dir():
+        listing = list_folders(path)
+        read = read_listing(listing, skip_bad)
+    else:
+        read, listing = read_csv(path, skip_bad, naming)
+    counts = sum(np.bincount(split.codes, minlength=len(read.labels)) for split in read.splits.values())
+    try:
+        naming = resolve_classes(read.labels, np.asarray(counts).tolist(), naming)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    indices = class_indices(read.labels, naming)
+    dataset = Dataset(
+        path,
+        {name: Split(part.faces, indices[part.codes], naming.classes) for name, part in read.splits.items()},
+        read.counts.get("skipped", 0),
+        dict(listing.left_out) if listing else {},
+        read.counts.get("tiny", 0),
+        read.counts.get("large", 0),
+        {name: [listing.paths[row] for row in part.rows] for name, part in read.splits.items()} if listing else {},
+    )
+    if not dataset.splits:
+        raise DataError(f"{path}: none of its {dataset.skipped} pictures can be decoded")
+    if naming is not SEVEN or any(label not in naming.classes for label in read.labels):
+        _logger.info(f"{path}: {described_classes(read.labels, naming)}")
+    for remark in remarks(dataset):
+        _logger.warning(f"{path}: {remark}")
     return dataset

@@ -1,4 +1,4 @@
-"""Which data set a command reads."""
+"""Which data set a command reads, and how."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from fer_edge.edge.types import option
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import SPLITS, Dataset, Split
 
+HOW = ("classes", "skip_bad")
+"""The fields that say how a data set is read."""
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -16,19 +19,31 @@ class DataOptions:
 
     Attributes:
         data: FER2013's CSV or the root of a class-folder tree.
+        classes: The classes in their order, or their names by label; the labels sorted by name where None.
         skip_bad: Whether unreadable rows and pictures are left out instead of raising.
         split: The split that is measured.
     """
 
     data: Path = option(
-        None, "FER2013 CSV (plain, .gz, .xz or .zip) or class-folder tree.", metavar="PATH", required=True
+        None, "FER2013 CSV or another (plain, .gz, .xz or .zip), or class-folder tree.", metavar="PATH", required=True
+    )
+    classes: str | None = option(
+        None,
+        "Classes in their order (drowsy,awake), or their names by label (1=surprise,2=fear), or fer2013.  "
+        "[default: the labels sorted by name; FER2013's seven if all of them are there]",
+        metavar="NAMES",
     )
     skip_bad: bool = option(False, "Skip unreadable rows and pictures, and report how many.")
     split: str = option("val", "Split to measure: Training, PublicTest or PrivateTest of FER2013.", choices=SPLITS)
 
-    def load(self) -> Dataset:
-        """The data set; DataError as `load` raises it."""
-        return load(self.data, skip_bad=self.skip_bad)
+    def load(self, path: Path | None = None) -> Dataset:
+        """The data set, or another one that is read in the same way; DataError as `load` raises it."""
+        return load(path or self.data, skip_bad=self.skip_bad, classes=self.classes)
+
+    def words(self) -> list[str]:
+        """The fields that say how the data set is read, as words of a command line."""
+        words = [] if self.classes is None else ["--classes", self.classes]
+        return words + (["--skip-bad"] if self.skip_bad else [])
 
     def load_split(self) -> Split:
         """The chosen split; DataError where the data set has none of that name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
+from fer_edge.train.data.mapped import mapped_rows
 
 SPLITS = ("train", "val", "test")
 """FER2013's Training, PublicTest and PrivateTest."""
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "publictest": "val",
+    "test": "test",
+    "testing": "test",
+    "privatetest": "test",
+}
+"""The split by what folders and CSV files call it, in lower case."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +48,8 @@ class Split:
         return len(self.labels)
 
     def rows(self, mask: NDArray[np.bool_]) -> Split:
-        """The rows of a (N,) mask."""
-        return Split(self.faces[mask], self.labels[mask], self.classes)
+        """The rows of a (N,) mask; large ones go to a file as `mapped_rows` says, where the faces are in one."""
+        return Split(mapped_rows(self.faces, mask), self.labels[mask], self.classes)
 
     def counts(self) -> NDArray[np.int64]:
         """(C,) int64 pictures per class."""
@@ -51,12 +65,18 @@ class Dataset:
         splits: The splits that there are, by name: 'train', 'val', 'test'.
         skipped: Number of bad rows or pictures that were skipped.
         left_out: Numbers of files and folders that a tree holds besides its pictures, by their kind in words.
+        tiny: Number of pictures whose shorter side has less than TINY pixels.
+        large: Number of pictures that may show more than a face, see `fer_edge.train.data.listing.size_counts`.
+        files: The pictures' paths below the source's folder, by split, where the data set is of picture files.
     """
 
     source: Path
     splits: dict[str, Split]
     skipped: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    tiny: int = 0
+    large: int = 0
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -67,13 +87,17 @@ class Dataset:
         """The split of that name; DataError where the data set has none."""
         if name not in self.splits:
             names = ", ".join(f"{split} ({len(part)})" for split, part in self.splits.items())
-            hint = "; the official CSV calls it PrivateTest" if name == "test" else ""
+            hints = {
+                "test": "; the official CSV calls it PrivateTest",
+                "val": "; --val-share 0.15 takes one from train",
+            }
+            hint = hints.get(name, "")
             raise DataError(f"{self.source} has no '{name}' split; it has {names}{hint}")
         return self.splits[name]
 
 
 def fingerprint(split: Split) -> str:
     """sha256 of pixels and labels, which identifies the data that a figure was measured on."""
-    digest = hashlib.sha256(np.ascontiguousarray(split.faces).tobytes())
+    digest = hashlib.sha256(np.ascontiguousarray(split.faces).ravel().data)  # not copied: it may be gigabytes
     digest.update(split.labels.astype(np.uint8).tobytes())
     return digest.hexdigest()

@@ -20,6 +20,7 @@ from fer_edge.train.data import clean_rows as rows
 from fer_edge.train.data import duplicates, photographs
 from fer_edge.train.data.conflicts import resolve
 from fer_edge.train.data.duplicates import constant, exact_groups, overlap, photograph_groups
+from fer_edge.train.data.fer2013 import CLASSES
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.photographs import same_photographs
 from fer_edge.train.data.splits import Dataset, Split
@@ -89,21 +90,21 @@ def test_little_memory_finds_the_same_pairs(others: Pictures, monkeypatch: pytes
 
 def test_rows_and_groups(others: Pictures) -> None:
     copies = [others[5], CHANGES["moved"](photograph(9)), crop(photograph(99)), np.zeros((48, 48), np.uint8)]
-    split = Split(np.stack([*copies, copies[0], copies[3]]), np.array([0, 1, 2, 3, 4, 3]))
-    found = overlap(split, Split(np.concatenate([others, copies[3][None]]), np.zeros(61, np.int64)))
+    split = Split(np.stack([*copies, copies[0], copies[3]]), np.array([0, 1, 2, 3, 4, 3]), CLASSES)
+    found = overlap(split, Split(np.concatenate([others, copies[3][None]]), np.zeros(61, np.int64), CLASSES))
     assert found.exact.tolist() == [True, False, False, True, True, True]
     assert found.near.tolist() == [False, True, False, False, False, False]
     assert found.clean.tolist() == [False, False, True, False, False, False]
     assert exact_groups(split).tolist() == photograph_groups(split).tolist() == [0, 1, 2, 3, 0, 3]
     assert constant(split).tolist() == [False, False, False, True, False, True]
     chain = [crop(photograph(7), 10 + step, 10) for step in (0, 4, 8)]
-    assert photograph_groups(Split(np.stack(chain), np.arange(3))).tolist() == [0, 0, 0]
+    assert photograph_groups(Split(np.stack(chain), np.arange(3), CLASSES)).tolist() == [0, 0, 0]
 
 
 def test_pairs_are_cached_and_found_again_where_the_cache_is_no_use(
     others: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split, reference = (Split(faces, np.zeros(len(faces), np.int64)) for faces in (others[:3], others))
+    split, reference = (Split(faces, np.zeros(len(faces), np.int64), CLASSES) for faces in (others[:3], others))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     searches: list[int] = []
 
@@ -132,7 +133,7 @@ def test_conflicts_are_resolved_by_votes_or_dropped(others: Pictures) -> None:
         return [crop(photograph(seed)), *(CHANGES[change](photograph(seed)) for change in ("moved", "smaller"))]
 
     faces = np.stack([*copies(70), *copies(71)[:2], *copies(72)[:2], others[0]])
-    split = Split(faces, np.array([3, 5, 3, 0, 6, 2, 2, 4]))
+    split = Split(faces, np.array([3, 5, 3, 0, 6, 2, 2, 4]), CLASSES)
     for resolution, labels, kept in (
         ("keep", [3, 5, 3, 0, 6, 2, 2, 4], range(8)),
         ("vote", [3, 3, 3, 2, 2, 4], [0, 1, 2, 5, 6, 7]),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import lzma
 import os
 import tracemalloc
@@ -15,7 +17,6 @@ import pytest
 from training import csv_row, write_ferplus
 
 from fer_edge.edge.errors import DataError, ModelError
-from fer_edge.train.data import fer2013
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.csv_rows import FREE_BYTES, MAX_LINE
 from fer_edge.train.data.loading import load
@@ -173,21 +174,37 @@ def test_what_is_no_file_costs_one_line(tmp_path: Path, mistake: Callable[..., s
 def test_a_cache_of_other_arrays_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_text(f"emotion,pixels,Usage\n{ROW}\n")
-    cache = tmp_path / "fer2013.csv.fer2013.npz"
+    cache = tmp_path / "fer2013.csv.fer-edge.npz"
     load(path)
-    with np.load(cache) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    changes = (
-        {"faces": arrays["faces"][:, :40]},
-        {"faces": arrays["faces"].astype(np.float64)},
-        {"labels": np.array([7], np.uint8)},
-        {"usages": np.array([3], np.uint8)},
-        {"labels": np.zeros((1, 1), np.uint8)},
-        {"skipped": np.zeros(3)},
-        {"faces": np.zeros((0, 48, 48), np.uint8), "labels": np.zeros(0, np.uint8), "usages": np.zeros(0, np.uint8)},
+    with zipfile.ZipFile(cache) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+
+    def stored(values: np.ndarray) -> bytes:
+        stream = io.BytesIO()
+        np.save(stream, values)
+        return stream.getvalue()
+
+    about = json.loads(entries["about.json"])
+    changes: tuple[dict[str, bytes], ...] = (
+        {"train_faces.npy": stored(FACE[None, :40].astype(np.uint8))},
+        {"train_faces.npy": stored(FACE[None].astype(np.float64))},
+        {"train_faces.npy": stored(np.array([None]))},
+        {"train_faces.npy": stored(FACE[None].astype(np.uint8)).replace(b"(1, 48, 48)", b"(9, 48, 48)")},
+        {"train_codes.npy": stored(np.array([7], np.uint8))},
+        {"train_codes.npy": stored(np.zeros((1, 1), np.uint8))},
+        {"train_rows.npy": stored(np.array([-1]))},
+        {
+            f"train_{name}.npy": stored(np.zeros(shape, np.uint8))
+            for name, shape in (("faces", (0, 48, 48)), ("codes", 0))
+        },
+        {"about.json": json.dumps({**about, "labels": ["a"]}).encode()},
+        {"about.json": json.dumps({**about, "counts": 3}).encode()},
+        {"about.json": b"[]"},
     )
     for change in changes:
-        np.savez(cache, **(arrays | change))
+        with zipfile.ZipFile(cache, "w") as archive:
+            for name, content in (entries | change).items():
+                archive.writestr(name, content)
         assert np.array_equal(load(path).split("train").faces, [FACE])
 
 
@@ -234,4 +251,4 @@ def test_row_numbers_are_those_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_text(f"emotion,pixels,Usage\n\n{ROW}\n\n3,1 2,Training\n")
     with pytest.raises(DataError, match="row 5: 2 pixels"):
-        fer2013.read_csv(path, skip_bad=False)
+        load(path)
