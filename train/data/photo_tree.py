@@ -12,7 +12,7 @@ from fer_edge.edge.errors import DataError, printable, shortened
 from fer_edge.edge.files.paths import file_identity
 from fer_edge.edge.sources.picture_files import SUFFIXES, begins_as_picture
 from fer_edge.edge.types import classes_problem
-from fer_edge.train.data.class_folders import SPLIT_FOLDERS
+from fer_edge.train.data.splits import SPLIT_NAMES
 
 HIDDEN, NO_PICTURE, OUTSIDE, UNLISTED = "hidden", "no picture", "outside class folders", "folder cannot be listed"
 """Why a file or folder is no photograph of a class."""
@@ -118,7 +118,7 @@ def check_class(name: str) -> None:
     problem = classes_problem((name, "b" if name == "a" else "a"))  # it takes two classes at least
     if problem is None and ("/" in name or name.startswith(".")):
         problem = f"a class is called '{name}', which is no name of a folder that is shown"
-    if problem is None and name.lower() in SPLIT_FOLDERS:
+    if problem is None and name.lower() in SPLIT_NAMES:
         problem = f"a class is called '{name}', which is the name of a split"
     if problem is not None:
         raise DataError(f"--class: {problem}")
@@ -132,7 +132,7 @@ def listed(reasons: Iterable[str]) -> str:
 def _is_class_folder(folder: Path) -> bool:
     """Whether a folder, relative to the root, is or is in a class folder: more than the root, or a split's."""
     parts = folder.parts
-    return len(parts) > (1 if parts and parts[0].lower() in SPLIT_FOLDERS else 0)
+    return len(parts) > (1 if parts and parts[0].lower() in SPLIT_NAMES else 0)
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str, str]]:
