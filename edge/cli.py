@@ -40,7 +40,7 @@ COMMANDS = {
     ),
     "models": (
         "fer_edge.edge.commands.models:models",
-        "List, show, verify, label and measure models, or convert them to ONNX.",
+        "List, show, verify, add, label and measure models, or convert them to ONNX.",
     ),
     "data": ("fer_edge.train.commands.data:data", "Prepare and inspect data sets."),
     "train": ("fer_edge.train.commands.train:train", "Train a float model."),

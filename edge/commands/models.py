@@ -38,10 +38,14 @@ CONVERT_COMMANDS = {
 }
 """Commands for network authors from the room `convert`, which is imported only when one of them is called."""
 
+ADD_COMMAND = {
+    "add": ("fer_edge.edge.commands.add_model:add", "Write the card of a .tflite classifier of your own."),
+}
 
-@click.group(cls=LazyGroup, lazy=CONVERT_COMMANDS)
+
+@click.group(cls=LazyGroup, lazy=ADD_COMMAND | CONVERT_COMMANDS)
 def models() -> None:
-    """List, show, verify, label and measure models, or convert them to ONNX."""
+    """List, show, verify, add, label and measure models, or convert them to ONNX."""
 
 
 @models.command("list")

@@ -91,7 +91,7 @@ class TFLiteClassifier:
         self.path = Path(path)
         digest = None if card is None else card.sha256
         self.interpreter = open_network(self.path, threads, acceleration, xnnpack=xnnpack, digest=digest)
-        _check_tensors(self.interpreter, square=card is None or card.crop_margin is None)
+        check_tensors(self.interpreter, square=card is None or card.crop_margin is None)
         self.classes = model_classes(self.path, card.labels if card and classes is None else classes)
         self.input, self.output = self.interpreter.inputs[0], self.interpreter.outputs[0]
         outputs = self.output.shape[-1]
@@ -140,6 +140,10 @@ class TFLiteClassifier:
         Raises:
             ModelError: The network gives no numbers, or no probabilities although its card says so.
         """
+        return self.logits_from(self.outputs(crops))
+
+    def outputs(self, crops: Crops) -> NDArray[np.float32]:
+        """Run the network on N faces, one by one; its (N, C) dequantized outputs, whatever they are."""
         outputs = np.empty((len(crops), self.output.shape[-1]), np.float32)
         for index, row in enumerate(outputs):
             values = self.model_input.values(crops, index)
@@ -148,7 +152,7 @@ class TFLiteClassifier:
             if self.timings is not None:
                 self.timings.append(perf_counter() - start)
             row[:] = dequantize(integers.reshape(-1), self.output)
-        return self.logits_from(outputs)
+        return outputs
 
     def logits_from(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """The network's (N, C) dequantized outputs as (N, C) logits. Raises ModelError as `logits` does."""
@@ -181,8 +185,16 @@ def open_member(
     return TFLiteClassifier(path, threads, acceleration, card=card), card
 
 
-def _check_tensors(network: Network, square: bool) -> None:
-    """ModelError where a network is none from the pixels of a face to an output per class."""
+def check_tensors(network: Network, square: bool) -> None:
+    """Check that a network maps the pixels of a face to an output per class.
+
+    Args:
+        network: The network.
+        square: Whether its input must be square.
+
+    Raises:
+        ModelError: It does not.
+    """
     shapes = [[tensor.shape for tensor in tensors] for tensors in (network.inputs, network.outputs)]
     if not (len(shapes[0]) == len(shapes[1]) == 1 and _takes_a_face(shapes[0][0], square) and _is_row(shapes[1][0])):
         inputs, outputs = (" and ".join(map(str, each)) or "nothing" for each in shapes)

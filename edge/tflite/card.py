@@ -19,12 +19,20 @@ INTENDED_USE = (
     "An expression is not a feeling. Not for decisions about people."
 )
 
+UNMEASURED = "Balance across ethnic groups, ages and genders is unmeasured."
+
+LAW = (
+    "In the European Union, inferring emotions of people at work and in education is prohibited, except for medical or "
+    "safety reasons: Regulation (EU) 2024/1689, Art. 5(1)(f)."
+)
+
 LIMITS = (
     "Fitted on FER2013, whose labels are noisy and which holds little disgust; occlusion, profiles, blur and darkness "
-    "make it worse. Balance across ethnic groups, ages and genders is unmeasured. In the European Union, inferring "
-    "emotions of people at work and in education is prohibited, except for medical or safety reasons: Regulation (EU) "
-    "2024/1689, Art. 5(1)(f)."
+    f"make it worse. {UNMEASURED} {LAW}"
 )
+
+UNKNOWN = "unknown"
+"""What a card says where nobody has said it."""
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,14 @@ class Interpreter:
         """List the tensors of the graph, by their index."""
         return {detail["index"]: tensor_from(detail) for detail in self._interpreter.get_tensor_details()}
 
+    def value(self, index: int) -> NDArray[Any] | None:
+        """A copy of a tensor's value, such as a weight that the file stores; None where it has none yet."""
+        try:
+            value: NDArray[Any] = self._interpreter.get_tensor(index)
+        except ValueError:  # the runtime's "Tensor data is null"
+            return None
+        return value
+
     def operators(self) -> list[Operator]:
         """List the operators in the file's order, then a DELEGATE for each part of them that a delegate runs."""
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 from zlib import error as ZlibError
@@ -34,11 +35,27 @@ class _ModelFile(io.FileIO):
         return super().read(MAX_READ if size is None or size < 0 else size) or b""
 
 
-def read_labels(model: Path) -> tuple[str, ...] | None:
+def parse_labels(text: str) -> tuple[str, ...]:
+    """Read labels from a text of one per line.
+
+    Args:
+        text: The text; numbers before the names, "0 Class 1" as Teachable Machine writes it, are left out where each
+            line has its own.
+
+    Returns:
+        The names, without spaces around them and without empty lines at the end.
+    """
+    lines = [line.strip() for line in text.rstrip().splitlines()]
+    numbered = [re.fullmatch(rf"{number}[ \t:]+(.+)", line) for number, line in enumerate(lines)]
+    return tuple(match[1] if match and all(numbered) else line for match, line in zip(numbered, lines, strict=True))
+
+
+def read_labels(model: Path, name: str = LABELS_FILE) -> tuple[str, ...] | None:
     """Read the labels that a .tflite file carries.
 
     Args:
         model: The .tflite file.
+        name: Of the file in its archive that holds them.
 
     Returns:
         The labels in the order of the model's output; None if the file carries none.
@@ -48,25 +65,25 @@ def read_labels(model: Path) -> tuple[str, ...] | None:
     """
     try:
         with _ModelFile(model) as stream:
-            return _read_archive(stream) if is_zipfile(stream) else None
+            return _read_archive(stream, name) if is_zipfile(stream) else None
     # RuntimeError: encrypted; NotImplementedError, one of them: an unknown compression
     except (OSError, EOFError, ValueError, RuntimeError, OverflowError, BadZipFile, ZlibError) as error:
         reason = shortened(error, 120)
         raise ModelError(f"{model}: the labels inside cannot be read ({reason}); fetch or convert it again") from None
 
 
-def _read_archive(stream: io.FileIO) -> tuple[str, ...] | None:
+def _read_archive(stream: io.FileIO, name: str) -> tuple[str, ...] | None:
     """The labels in the archive at a model's end; None where it has none."""
     with ZipFile(stream) as archive:
-        if LABELS_FILE not in archive.namelist():
+        if name not in archive.namelist():
             return None
-        entry = archive.getinfo(LABELS_FILE)
+        entry = archive.getinfo(name)
         if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # bz2 and lzma unpack whole blocks, however large
             raise BadZipFile("they are packed in another way than TFLite metadata's")
         if entry.file_size > MAX_BYTES:
             raise BadZipFile(f"they have {entry.file_size} bytes, expected at most {MAX_BYTES}")
         with archive.open(entry) as labels:
-            return tuple(labels.read(MAX_BYTES).decode().splitlines())
+            return parse_labels(labels.read(MAX_BYTES).decode("utf-8-sig"))
 
 
 def model_classes(model: Path, expected: tuple[str, ...] | None = None) -> tuple[str, ...]:
