@@ -21,6 +21,7 @@ from fer_edge.edge.expression.ensemble import member_files, open_classifier
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.edge.types import Acceleration
+from fer_edge.train.data.class_order import class_order
 from fer_edge.train.data.duplicates import Overlap
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split
@@ -91,20 +92,21 @@ def model_rows(
 
     Returns:
         Rows with the model's identity, the runtime, the metrics, those by set of rows (`rows`), and the predicted class
-        of each picture as a digit.
+        of each picture as a digit, or a letter beyond nine.
 
     Raises:
         DataError: The split is empty.
-        ModelError: A file is missing or altered.
+        ModelError: A file is missing or altered, or the model has other classes than the data.
     """
     if not len(part):
         raise DataError("the split is empty; expected at least one picture")
     model, classifier, here = identity(spec), open_classifier(spec, threads, acceleration), runtime()
-    scores = collect_logits(classifier, part.faces, flip=flip, label=model["model"])  # (1 or 2 views, N, 7)
+    order = class_order(classifier.classes, part.classes, spec)
+    scores = collect_logits(classifier, part.faces, flip=flip, label=model["model"])  # (1 or 2 views, N, C)
     way = {"acceleration": acceleration_words(acceleration)} if acceleration_words(acceleration) else {}
     rows = []
     for views in range(1, len(scores) + 1):
-        probabilities = scores[:views].mean(axis=0)  # (N, 7)
+        probabilities = scores[:views].mean(axis=0)[:, order]  # (N, C)
         predictions = probabilities.argmax(axis=1)
         rows.append(
             {
@@ -114,8 +116,8 @@ def model_rows(
                 "runtime": f"{here.name} {here.version}",
                 "threads": threads,
                 **way,
-                **measure(probabilities, part.labels).to_dict(),
-                "rows": to_dicts(row_figures(probabilities, part.labels, overlap)),
+                **measure(probabilities, part.labels, part.classes).to_dict(),
+                "rows": to_dicts(row_figures(probabilities, part.labels, part.classes, overlap)),
                 "predictions": _digits(predictions),
                 "correct": _digits(predictions == part.labels),
             }
@@ -124,5 +126,5 @@ def model_rows(
 
 
 def _digits(values: NDArray[np.integer] | NDArray[np.bool_]) -> str:
-    """A digit per picture, in the split's order."""
-    return "".join(str(int(value)) for value in values)
+    """A digit per picture, in the split's order; a letter, from Ā on, for numbers beyond nine."""
+    return "".join(str(value) if value < 10 else chr(0x100 + value - 10) for value in map(int, values))

@@ -23,6 +23,7 @@ from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import runtime
+from fer_edge.train.data.class_order import in_class_order
 from fer_edge.train.data.duplicates import Overlap
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Split
@@ -59,6 +60,7 @@ def early_exit(
     if not isinstance(early, CascadeClassifier):
         raise ResultError(f"{model} has no early exit; expected ensemble, or a file that 'fer-edge ensemble fit' wrote")
     part, data, overlap = load_rows(data_options, limit)
+    part = in_class_order(part, ensemble.classes, model)
     before, here = condition(), runtime()
     shared = {"data": data, "runtime": f"{here.name} {here.version}", "threads": threads, "before": before}
     body = {**shared, **_result(_measure(ensemble, early, part), ensemble, early, part, overlap), "after": condition()}
@@ -146,7 +148,7 @@ def _result(
         {
             "mode": mode,
             "accuracy": round(accuracy[mode], 5),
-            "rows": to_dicts(row_figures(measurement.scores[mode], part.labels, overlap)),
+            "rows": to_dicts(row_figures(measurement.scores[mode], part.labels, part.classes, overlap)),
             "models_per_face": round(models_per_face[mode], 4),
             "ms": summary(times[mode]),
         }

@@ -25,6 +25,7 @@ from fer_edge.convert.tflite_export import export_float, export_int8, export_pos
 from fer_edge.edge.device.host_info import package_versions
 from fer_edge.edge.device.version import git_revision
 from fer_edge.edge.tflite.card import ModelCard, write_model
+from fer_edge.train.data.class_order import dataset_in_class_order
 from fer_edge.train.data.splits import Dataset, fingerprint
 
 _logger = logging.getLogger(__name__)
@@ -75,10 +76,11 @@ def convert(
         The files with their cards.
 
     Raises:
-        ModelError: The network cannot be converted, or a file fails its verification; neither that file nor any that
-            would have followed is written.
+        ModelError: The data has other classes than the network, the network cannot be converted, or a file fails its
+            verification; neither that file nor any that would have followed is written.
         DataError: The data set has no train or val split.
     """
+    dataset = dataset_in_class_order(dataset, network.classes, f"{network.path}")
     evaluator = open_evaluator(network, dataset, verification)
     job = _Job(as_exported(network, conversion), dataset, conversion, tuning, evaluator)
     return [_convert_kind(job, kind) for kind in conversion.kinds]
@@ -104,13 +106,14 @@ def _convert_kind(job: _Job, kind: str) -> tuple[Path, ModelCard]:
     """Export, verify and write one file."""
     name = f"{job.network.architecture}_{kind}"
     export = _export(job, kind)
-    content = add_metadata(export.content, name)
+    content = add_metadata(export.content, name, job.network.classes, ModelCard.licence)
     accuracy, operators = job.evaluator.accuracy(name, kind, content, export.post_training)
     path = job.conversion.out / f"{name}.tflite"
     card = ModelCard(
         name=name,
         architecture=job.network.architecture,
         sha256=hashlib.sha256(content).hexdigest(),
+        labels=job.network.classes,
         colour="gray" if job.conversion.fold else "gray replicated to RGB",
         quantization=kind,
         accuracy=accuracy,

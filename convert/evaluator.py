@@ -36,7 +36,7 @@ class Evaluator:
     Attributes:
         split: The N faces and labels to measure on.
         overlap: Its rows that are in the train split, or None where that is not known.
-        reference: (N, 7) float32 logits of the float network.
+        reference: (N, C) float32 logits of the float network.
         options: Thresholds, and the Python interpreter with tflite-runtime; None runs nothing there.
     """
 
@@ -63,7 +63,7 @@ class Evaluator:
             except ModelError as error:
                 _logger.warning(f"{error}; nothing to compare with")
                 return None
-            runtime, logits = litert_logits(path, self.split.faces)
+            runtime, logits = litert_logits(path, self.split.faces, self.split.classes)
         return {"runtime": runtime, **self._compare(runtime, logits)}
 
     def accuracy(
@@ -103,7 +103,7 @@ class Evaluator:
             operators = verify.check_integer(path) if integer else verify.operators(path)
             listed = ", ".join(f"{count} {operator}" for operator, count in operators.items())
             _logger.info(f"{name}: {len(content):,} bytes; operators {listed}")
-            figures = self._checked(path, *litert_logits(path, self.split.faces))
+            figures = self._checked(path, *litert_logits(path, self.split.faces, self.split.classes))
             figures |= self._in_tflite_runtime(path, integer)
         return figures, operators
 

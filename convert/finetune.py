@@ -20,7 +20,6 @@ from fer_edge.convert.options import ConversionOptions, TuningOptions
 from fer_edge.edge.errors import TrainingError
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.terminal import progress_bar
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.augment import augment
 from fer_edge.train.data.clean_rows import clean_split
 from fer_edge.train.data.splits import Dataset, Split
@@ -132,11 +131,11 @@ def _train_step(student: Any, teacher: Any, optimizer: Any, tuning: TuningOption
 
     @tf.function(autograph=False)
     def step(views: Any, labels: Any) -> Any:
-        teacher_logits = teacher(views, training=False) if tuning.distill else None  # (N, 7)
+        teacher_logits = teacher(views, training=False) if tuning.distill else None  # (N, C)
         with tf.GradientTape() as tape:
-            logits = student(views, training=True)  # (N, 7)
-            targets = tf.one_hot(labels, len(EMOTIONS)) * (1 - tuning.label_smoothing)
-            targets += tuning.label_smoothing / len(EMOTIONS)
+            logits = student(views, training=True)  # (N, C)
+            targets = tf.one_hot(labels, logits.shape[1]) * (1 - tuning.label_smoothing)
+            targets += tuning.label_smoothing / logits.shape[1]
             loss = (1 - share) * tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
             if teacher_logits is not None:
                 gap = tf.nn.log_softmax(teacher_logits) - tf.nn.log_softmax(logits)

@@ -16,7 +16,8 @@ from fer_edge.edge.tflite.card import sha256
 from fer_edge.train.architectures import QUANTIZABLE
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.networks import open_network
-from fer_edge.train.weights import assemble, read_half
+from fer_edge.train.stored_classes import checked_classes
+from fer_edge.train.weights import StoredWeights, assemble, read_half
 
 TOLERANCE = 1e-3
 """By what share of the largest logit Keras 3 and tf_keras may differ with the same weights."""
@@ -29,7 +30,8 @@ class FloatNetwork:
     Attributes:
         architecture: The architecture's name, one of QUANTIZABLE.
         path: The file that it came from.
-        model: The functional tf_keras model, (N, S, S, 3) float32 in [-1, 1] to (N, 7) logits.
+        model: The functional tf_keras model, (N, S, S, 3) float32 in [-1, 1] to (N, C) logits.
+        classes: (C,) names of its classes, in the order of the logits.
         training: What the run's metrics.json says of its training; empty where there is none.
         sha256: The file's sha256.
     """
@@ -37,6 +39,7 @@ class FloatNetwork:
     architecture: str
     path: Path
     model: Any
+    classes: tuple[str, ...]
     training: dict[str, Any]
     sha256: str = ""
 
@@ -63,44 +66,49 @@ def open_float_network(name: str, runs: Path) -> FloatNetwork:
     path = spec.path
     if not path.is_file():
         raise ModelError(f"{path}: no such file; train the network first with 'fer-edge train'")
-    architecture, model = _from_keras(path) if spec.kind == "keras" else _from_arrays(path)
-    if architecture not in QUANTIZABLE:
+    stored, model = _from_keras(path) if spec.kind == "keras" else _from_arrays(path)
+    if stored.architecture not in QUANTIZABLE:
         expected = ", ".join(QUANTIZABLE)
-        raise ModelError(f"{path} is a {architecture}, which no device runs; expected one of {expected}")
-    return FloatNetwork(architecture, path, model, _training(path.parent / "metrics.json"), sha256(path))
+        raise ModelError(f"{path} is a {stored.architecture}, which no device runs; expected one of {expected}")
+    training = _training(path.parent / "metrics.json")
+    return FloatNetwork(stored.architecture, path, model, stored.classes, training, sha256(path))
 
 
-def _from_keras(path: Path) -> tuple[str, Any]:
+def _from_keras(path: Path) -> tuple[StoredWeights, Any]:
     """The network of a Keras 3 file, which tf_keras cannot read; it takes the weights in the same order.
 
     The architecture is the one defined in this version. Raises ModelError where the stored model computes something
     else with these weights.
     """
-    stored = open_network(path)
-    model = assemble(stored.name, stored.get_weights(), path, tf_keras, int(stored.input_shape[1]))
-    views = np.random.default_rng(0).uniform(-1, 1, (4, *stored.input_shape[1:])).astype(np.float32)
-    expected, logits = (np.asarray(each.predict(views, verbose=0)) for each in (stored, model))
+    network = open_network(path)
+    original = network.model
+    stored = StoredWeights(original.name, network.classes, original.get_weights())
+    model = assemble(stored, path, tf_keras, int(original.input_shape[1]))
+    views = np.random.default_rng(0).uniform(-1, 1, (4, *original.input_shape[1:])).astype(np.float32)
+    expected, logits = (np.asarray(each.predict(views, verbose=0)) for each in (original, model))
     if np.abs(expected - logits).max() > TOLERANCE * max(1.0, float(np.abs(expected).max())):
-        raise ModelError(f"{path} is a {stored.name} of another definition than this version's; train it again")
-    return stored.name, model
+        raise ModelError(f"{path} is a {original.name} of another definition than this version's; train it again")
+    return stored, model
 
 
-def _from_arrays(path: Path) -> tuple[str, Any]:
+def _from_arrays(path: Path) -> tuple[StoredWeights, Any]:
     """Weights alone, as save_half wrote them, or the best weights of a training checkpoint."""
-    checkpoint = _checkpoint(path)
-    architecture, weights = checkpoint if checkpoint else read_half(path)
-    return architecture, assemble(architecture, weights, path, tf_keras)
+    stored = _checkpoint(path) or read_half(path)
+    return stored, assemble(stored, path, tf_keras)
 
 
-def _checkpoint(path: Path) -> tuple[str, list[Any]] | None:
-    """Architecture and best weights of a training checkpoint; None where the file is none."""
+def _checkpoint(path: Path) -> StoredWeights | None:
+    """The best weights of a training checkpoint; None where the file is none."""
     arrays = read_arrays(path, "weights or a checkpoint that training wrote")
     try:
-        architecture = str(parse_json(arrays["about"].tobytes())["name"])
-    except (KeyError, TypeError, ValueError):
+        about = parse_json(arrays["about"].tobytes())
+        architecture, names = str(about["name"]), about.get("classes")
+        group = "best/" if "best/00000" in arrays else "weights/"
+        values = [arrays[key] for key in sorted(arrays) if key.startswith(group)]
+        classes = checked_classes(path, None if names is None else tuple(names), values[-1].size)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         return None  # read_half says what it is instead
-    group = "best/" if "best/00000" in arrays else "weights/"
-    return architecture, [arrays[key] for key in sorted(arrays) if key.startswith(group)]
+    return StoredWeights(architecture, classes, values)
 
 
 def _training(metrics: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from fer_edge.convert.float_network import FloatNetwork
 from fer_edge.convert.options import ConversionOptions, VerificationOptions
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.tflite.card import ModelCard, checked_card, write_card
+from fer_edge.train.data.class_order import dataset_in_class_order, named
 from fer_edge.train.data.splits import Dataset
 
 
@@ -35,7 +36,8 @@ def measure(
         The new card; nothing but `accuracy` differs from the old one.
 
     Raises:
-        ModelError: The file differs from its card, is of another network, or is outside the thresholds.
+        ModelError: The file differs from its card, is of another network or other classes, or is outside the
+            thresholds.
     """
     card = checked_card(model)
     if (card.architecture, card.quantization) != (network.architecture, "int8"):
@@ -43,6 +45,12 @@ def measure(
             f"{model} is {card.quantization} of {card.architecture}; expected int8 of {network.architecture}, "
             f"like {network.path}"
         )
+    if card.labels != network.classes:
+        raise ModelError(
+            f"{model} has the classes {named(card.labels)}; {network.path} has {named(network.classes)}; expected the "
+            "float network that it was made from"
+        )
+    dataset = dataset_in_class_order(dataset, card.labels, f"{model}")
     evaluator = open_evaluator(network, dataset, verification)
     faces = calibration_faces(dataset.split("train"), conversion)
     post_training = evaluator.post_training(as_exported(network, conversion).model, faces)

@@ -24,16 +24,14 @@ from ai_edge_litert import schema_py_generated as schema
 from fer_edge.edge.device.version import package_version
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.files.writing import write_bytes
-from fer_edge.edge.tflite.card import ModelCard, find_card, write_model
+from fer_edge.edge.tflite.card import checked_card, write_model
 from fer_edge.edge.tflite.labels import LABELS_FILE
-from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data.fer2013 import CLASSES
 
 BUFFER_NAME = b"TFLITE_METADATA"
-DESCRIPTION = (
-    "What expression a face shows: seven logits, whose softmax are the scores. How a face looks to people who labelled "
-    "pictures, not what a person feels; in the European Union not for work or education (Regulation (EU) 2024/1689, "
-    "Art. 5(1)(f))."
+LAW = (
+    "How a face looks to people who labelled pictures, not what a person feels; in the European Union not for work or "
+    "education (Regulation (EU) 2024/1689, Art. 5(1)(f))."
 )
 
 Table = Mapping[int, Any]
@@ -46,41 +44,39 @@ RGB, GRAYSCALE = np.int8(1), np.int8(2)
 
 
 def label_file(model: Path, out: Path) -> Path:
-    """Write a copy of a .tflite file with metadata and labels, and its card with the new sha256.
+    """Write a copy of a .tflite file with its card's classes and licence as metadata, and the card with the new sha256.
 
     Args:
-        model: The .tflite file of a classifier.
+        model: The .tflite file of a classifier, with its card beside it: without one nothing is known of it.
         out: The folder to write to; may be the file's own.
 
     Returns:
         The labelled file's path.
 
     Raises:
-        ModelError: The file is no classifier, carries other labels, or differs from its card.
+        ModelError: The file has no card or differs from it, is no classifier of the card's classes, or carries others.
     """
-    card = find_card(model)
-    TFLiteClassifier(model)
+    card = checked_card(model)
+    TFLiteClassifier(model, classes=card.labels)
     path = out / model.name
     content = model.read_bytes()
     try:
-        labelled = add_metadata(content, model.stem, card.licence if card else ModelCard.licence)
+        labelled = add_metadata(content, model.stem, card.labels, card.licence)
     except (ValueError, TypeError, IndexError, AttributeError, struct.error) as error:  # what a damaged table causes
         raise ModelError(f"{model} is no whole .tflite file: {shortened(error, 120)}") from None
-    if card is None:
-        write_bytes(path, labelled)
-        return path
     size = {"bytes": len(labelled)} if "bytes" in card.conversion else {}
     digest = hashlib.sha256(labelled).hexdigest()
     write_model(path, labelled, replace(card, sha256=digest, conversion=card.conversion | size))
     return path
 
 
-def add_metadata(content: bytes, name: str, licence: str = ModelCard.licence) -> bytes:
+def add_metadata(content: bytes, name: str, classes: Sequence[str], licence: str) -> bytes:
     """Put metadata and labels into a .tflite file, in place of any that it has.
 
     Args:
         content: The .tflite file.
         name: The model's name.
+        classes: (C,) names of its classes, in the order of its output.
         licence: Its licence.
 
     Returns:
@@ -88,10 +84,10 @@ def add_metadata(content: bytes, name: str, licence: str = ModelCard.licence) ->
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
-    subgraph = {2: [_image(graph.tensors[graph.inputs[0]])], 3: [_emotion()]}
-    root = {0: name, 1: DESCRIPTION, 2: package_version(), 3: [subgraph], 4: "fer-edge", 5: licence, 7: "1.0.0"}
+    subgraph = {2: [_image(graph.tensors[graph.inputs[0]])], 3: [_emotion(classes)]}
+    about = {0: name, 1: description(classes), 2: package_version(), 4: "fer-edge", 5: licence, 7: "1.0.0"}
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(_flatbuffer(root, b"M001"), np.uint8)
+    buffer.data = np.frombuffer(_flatbuffer(about | {3: [subgraph]}, b"M001"), np.uint8)
     entries = {bytes(entry.name): entry for entry in model.metadata or []}
     if BUFFER_NAME in entries:
         model.buffers[entries[BUFFER_NAME].buffer] = buffer
@@ -105,8 +101,16 @@ def add_metadata(content: bytes, name: str, licence: str = ModelCard.licence) ->
     file = io.BytesIO(builder.Output())
     with zipfile.ZipFile(file, "a") as archive:
         # ZipInfo is dated 1980: always the same bytes
-        archive.writestr(zipfile.ZipInfo(LABELS_FILE), "\n".join(EMOTIONS) + "\n")
+        archive.writestr(zipfile.ZipInfo(LABELS_FILE), "\n".join(classes) + "\n")
     return file.getvalue()
+
+
+def description(classes: Sequence[str]) -> str:
+    """What a classifier gives, in a sentence, and what it does not."""
+    if tuple(classes) == CLASSES:
+        return f"What expression a face shows: seven logits, whose softmax are the scores. {LAW}"
+    names = ", ".join(classes)
+    return f"Which class a face looks like, of {names}: {len(classes)} logits, whose softmax are the scores. {LAW}"
 
 
 def _image(image: Any) -> Table:
@@ -125,10 +129,10 @@ def _image(image: Any) -> Table:
     }
 
 
-def _emotion() -> Table:
+def _emotion(classes: Sequence[str]) -> Table:
     """The output's TensorMetadata table."""
     labels = {0: LABELS_FILE, 1: "The classes in the order of the output.", 2: TENSOR_AXIS_LABELS, 3: "en"}
-    return {0: "emotion", 1: f"One logit each for {', '.join(EMOTIONS)}; their softmax are the scores.", 6: [labels]}
+    return {0: "emotion", 1: f"One logit each for {', '.join(classes)}; their softmax are the scores.", 6: [labels]}
 
 
 def _flatbuffer(root: Table, identifier: bytes) -> bytes:

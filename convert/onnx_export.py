@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +29,6 @@ from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.preprocess import FACE_SIZE, network_input
 from fer_edge.edge.tflite.card import ModelCard, find_card, write_card
 from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter
-from fer_edge.edge.types import EMOTIONS
 
 IMAGE, LOGITS = "image", "logits"
 
@@ -68,25 +68,26 @@ def export_onnx(model: Path, faces: NDArray[np.uint8], out: Path) -> tuple[Path,
         ModelError: The file is no classifier, differs from its card, cannot be made ONNX, or answers differently.
     """
     card = find_card(model)
-    TFLiteClassifier(model)
-    content = onnx_bytes(model, card.licence if card else ModelCard.licence)
+    classifier = TFLiteClassifier(model, classes=card.labels if card else None)
+    content = onnx_bytes(model, classifier.classes, card.licence if card else ModelCard.licence)
     path = out / f"{model.stem}.onnx"
-    entry = {"file": path.name, **compare(content, model, faces)}
+    entry = {"file": path.name, **compare(content, classifier, faces)}
     write_bytes(path, content)
     if card and out.resolve() == model.parent.resolve():
         write_card(model, replace(card, conversion=card.conversion | {"onnx": entry}))
     return path, entry
 
 
-def onnx_bytes(model: Path, licence: str) -> bytes:
+def onnx_bytes(model: Path, classes: Sequence[str], licence: str) -> bytes:
     """Convert a .tflite file to ONNX.
 
     Args:
         model: The .tflite file.
+        classes: (C,) names of its classes, for the metadata.
         licence: The licence for the metadata.
 
     Returns:
-        The ONNX file: input `image`, (1, S, S, C) float32 in [-1, 1]; output `logits`, (1, 7) float32; labels, input
+        The ONNX file: input `image`, (1, S, S, C) float32 in [-1, 1]; output `logits`, (1, C) float32; labels, input
         range and licence in the metadata.
 
     Raises:
@@ -97,7 +98,7 @@ def onnx_bytes(model: Path, licence: str) -> bytes:
             proto, _ = tf2onnx.convert.from_tflite(str(model))
         interpreter = open_interpreter(model)
         _name_tensors(proto.graph, interpreter.inputs[0], interpreter.outputs[0])
-        onnx.helper.set_model_props(proto, _properties(interpreter.inputs[0], licence))
+        onnx.helper.set_model_props(proto, _properties(interpreter.inputs[0], classes, licence))
         onnx.checker.check_model(proto, full_check=True)
     except ModelError:
         raise
@@ -106,10 +107,10 @@ def onnx_bytes(model: Path, licence: str) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def _properties(image: Tensor, licence: str) -> dict[str, str]:
+def _properties(image: Tensor, classes: Sequence[str], licence: str) -> dict[str, str]:
     """The metadata; keys with a dot or `model_` are from ONNX's own documents (MetadataProps.md, IR.md)."""
     return {
-        "labels": ",".join(EMOTIONS),
+        "labels": ",".join(classes),
         "input": "one upright face, gray / 127.5 - 1" + (", the same in all channels" if image.shape[3] > 1 else ""),
         "input_range": "-1,1",
         "output": "logits; their softmax are the scores",
@@ -155,7 +156,7 @@ def onnx_logits(content: bytes, faces: NDArray[np.uint8]) -> NDArray[np.float32]
         faces: (N, 48, 48) uint8 gray faces.
 
     Returns:
-        (N, 7) float32 logits in EMOTIONS order.
+        (N, C) float32 logits.
 
     Raises:
         ModelError: onnxruntime cannot load the file.
@@ -171,12 +172,12 @@ def onnx_logits(content: bytes, faces: NDArray[np.uint8]) -> NDArray[np.float32]
     return np.asarray(logits, np.float32)
 
 
-def compare(content: bytes, model: Path, faces: NDArray[np.uint8]) -> dict[str, Any]:
+def compare(content: bytes, classifier: TFLiteClassifier, faces: NDArray[np.uint8]) -> dict[str, Any]:
     """Compare an ONNX file's answers with the .tflite file's.
 
     Args:
         content: The ONNX file.
-        model: The .tflite file that it was made from.
+        classifier: The .tflite file that it was made from.
         faces: (N, 48, 48) uint8 faces to compare on.
 
     Returns:
@@ -186,7 +187,7 @@ def compare(content: bytes, model: Path, faces: NDArray[np.uint8]) -> dict[str, 
     Raises:
         ModelError: The answers differ by more than FLOAT_TOLERANCE or INT8_TOLERANCE.
     """
-    classifier = TFLiteClassifier(model)
+    model = classifier.path
     expected, logits = classifier.logits(faces), onnx_logits(content, faces)
     agreement = float(np.mean(expected.argmax(axis=1) == logits.argmax(axis=1)))
     difference = float(np.abs(softmax(expected) - softmax(logits)).max())

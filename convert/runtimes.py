@@ -24,17 +24,18 @@ DEFAULT_TFLITE_PYTHON = Path(".venv-tflite/bin/python")
 _logger = logging.getLogger(__name__)
 
 
-def litert_logits(path: Path, faces: NDArray[np.uint8]) -> tuple[str, NDArray[np.float32]]:
+def litert_logits(path: Path, faces: NDArray[np.uint8], classes: tuple[str, ...]) -> tuple[str, NDArray[np.float32]]:
     """Run a .tflite file in the installed runtime, as the device does.
 
     Args:
         path: The .tflite file.
         faces: (N, 48, 48) uint8 gray faces.
+        classes: (C,) names of its classes, which the file may carry.
 
     Returns:
-        The runtime's name and version, and (N, 7) float32 logits.
+        The runtime's name and version, and (N, C) float32 logits.
     """
-    classifier = TFLiteClassifier(path, threads=1)
+    classifier = TFLiteClassifier(path, threads=1, classes=classes)
     return classifier.runtime, classifier.logits(faces)
 
 
@@ -84,7 +85,7 @@ def tflite_runtime_logits(python: Path, path: Path, faces: NDArray[np.uint8]) ->
         faces: (N, 48, 48) uint8 gray faces.
 
     Returns:
-        The runtime's name and version, and (N, 7) float32 logits.
+        The runtime's name and version, and (N, C) float32 logits.
 
     Raises:
         ModelError: The interpreter cannot be run, or tflite-runtime refuses the file.

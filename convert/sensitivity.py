@@ -105,7 +105,7 @@ def analyse_sensitivity(student: Any, faces: NDArray[np.uint8]) -> tuple[Sensiti
 def _sensitivity(
     student: Any, layer: str, tensor: str, exact: NDArray[np.float32], rounded: NDArray[np.float32]
 ) -> Sensitivity:
-    """Compare (N, 7) logits without and with rounding."""
+    """Compare (N, C) logits without and with rounding."""
     before, after = softmax(exact).astype(np.float64), softmax(rounded).astype(np.float64)
     divergence = float(np.mean(np.sum(before * (np.log(before + 1e-12) - np.log(after + 1e-12)), axis=1)))
     low, high = _range(student, layer, tensor)

@@ -13,7 +13,6 @@ from fer_edge.convert.options import VerificationOptions
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.tflite.interpreter import Interpreter, open_interpreter
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.duplicates import Overlap
 from fer_edge.train.data.splits import Split
 from fer_edge.train.evaluation.metrics import measure
@@ -72,7 +71,7 @@ def accuracy_figures(logits: NDArray[np.float32], split: Split, overlap: Overlap
     """A card's figures.
 
     Args:
-        logits: (N, 7) logits.
+        logits: (N, C) logits.
         split: The N faces with their labels.
         overlap: Its rows that are in the train split, or None where that is not known.
 
@@ -81,12 +80,14 @@ def accuracy_figures(logits: NDArray[np.float32], split: Split, overlap: Overlap
         metrics with 95 % intervals on all rows, on those not byte for byte in the train split, and on those whose
         photograph is not there.
     """
-    metrics, figures = measure(softmax(logits), split.labels), row_figures(softmax(logits), split.labels, overlap)
+    scores = softmax(logits)
+    metrics = measure(scores, split.labels, split.classes)
+    figures = row_figures(scores, split.labels, split.classes, overlap)
     return {
         "accuracy": round(metrics.accuracy, 5),
         "balanced_accuracy": round(metrics.balanced_accuracy, 5),
         "ece": round(metrics.ece, 5),
-        "recall": {name: round(float(recall), 4) for name, recall in zip(EMOTIONS, metrics.recall, strict=True)},
+        "recall": {name: round(float(recall), 4) for name, recall in zip(split.classes, metrics.recall, strict=True)},
         "rows": to_dicts(figures),
     }
 
@@ -97,8 +98,8 @@ def compare(
     """A card's figures of logits, compared with the float model's.
 
     Args:
-        logits: (N, 7) logits of the converted model.
-        reference: (N, 7) logits of the float model.
+        logits: (N, C) logits of the converted model.
+        reference: (N, C) logits of the float model.
         split: The N faces with their labels.
         overlap: Its rows that are in the train split, or None where that is not known.
 

@@ -17,6 +17,7 @@ from fer_edge.edge.files.documents import parse_json
 from fer_edge.edge.files.writing import atomic_path
 from fer_edge.train.backend import keras
 from fer_edge.train.data.arrays import read_arrays
+from fer_edge.train.data.class_order import named
 from fer_edge.train.data.splits import Split, fingerprint
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.training_run import TrainingRun
@@ -56,6 +57,7 @@ class RunIdentity:
 
     Attributes:
         name: The network.
+        classes: Names of the C classes, in the order of its outputs.
         recipe: All hyperparameters.
         weights: Initial weights.
         train: Fingerprint of the train split.
@@ -64,6 +66,7 @@ class RunIdentity:
     """
 
     name: str
+    classes: tuple[str, ...]
     recipe: Recipe
     weights: str
     train: str
@@ -78,10 +81,12 @@ def run_identity(run: TrainingRun, train: Split, val: Split, votes: NDArray[np.f
         run: Network, recipe and initial weights.
         train: The train split.
         val: The rows of the val split on which epochs are compared.
-        votes: (N, 7) shares of FER+'s votes, or None.
+        votes: (N, C) shares of FER+'s votes, or None.
     """
     digest = None if votes is None else hashlib.sha256(votes.tobytes()).hexdigest()
-    return RunIdentity(run.network, run.recipe, run.weights, fingerprint(train), fingerprint(val), digest)
+    return RunIdentity(
+        run.network, train.classes, run.recipe, run.weights, fingerprint(train), fingerprint(val), digest
+    )
 
 
 def write_checkpoint(
@@ -115,7 +120,7 @@ def read_checkpoint(path: Path, identity: RunIdentity) -> tuple[TrainingState, d
     """
     hint = "start again without --resume and with another --runs folder"
     arrays = read_arrays(path, f"a run's checkpoint; {hint}")
-    expected = asdict(identity)
+    expected = asdict(identity) | {"classes": list(identity.classes)}  # as JSON has them
     try:
         about = parse_json(arrays.pop("about").tobytes())
         state = TrainingState(**about["state"])
@@ -128,6 +133,7 @@ def read_checkpoint(path: Path, identity: RunIdentity) -> tuple[TrainingState, d
     if fields or others:
         differences = {
             "name": f"of {about.get('name')}",
+            "classes": f"for the classes {named(map(str, about.get('classes') or ['unknown']))}",
             "weights": f"from --weights {about.get('weights')}",
             "train": "on another train split",
             "val": "with other rows of the val split",

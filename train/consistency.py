@@ -39,7 +39,7 @@ def view_divergence(logits: Any) -> Any:
     """The Kullback-Leibler divergence of the prediction on each corrupted view from that on its clean view.
 
     Args:
-        logits: (2 N, 7) tensor of any Keras backend, the clean views first.
+        logits: (2 N, C) tensor of any Keras backend, the clean views first.
 
     Returns:
         (2 N,) tensor: 0 for the clean views, from which no gradient comes, and the divergences in nats.

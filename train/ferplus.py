@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError, shortened
-from fer_edge.edge.types import EMOTIONS
+from fer_edge.train.data.class_order import named
 from fer_edge.train.data.csv_rows import UNREADABLE, open_lines
+from fer_edge.train.data.fer2013 import CLASSES
+from fer_edge.train.data.splits import Split
 
 COLUMNS = {"anger": "angry", "disgust": "disgust", "fear": "fear", "happiness": "happy", "sadness": "sad",
            "surprise": "surprise", "neutral": "neutral"}  # fmt: skip
@@ -20,27 +22,33 @@ MAX_VOTES = 1000
 """Annotators of a face; FER+ has ten."""
 
 
-def read_votes(path: Path, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+def read_votes(path: Path, train: Split) -> NDArray[np.float32]:
     """Read the votes on the train split from FER+'s `fer2013new.csv`, row by row in the order of FER2013's CSV.
 
     Args:
         path: The CSV file.
-        labels: (N,) FER2013's labels of the train split.
+        train: The train split of FER2013, of N faces.
 
     Returns:
-        (N, 7) float32 shares of the votes, in EMOTIONS order. A face whose votes are all on contempt, unknown or 'not a
-        face' has its label instead.
+        (N, 7) float32 shares of the votes, in the order of the classes. A face whose votes are all on contempt, unknown
+        or 'not a face' has its label instead.
 
     Raises:
-        DataError: The file is no FER+ CSV, has a bad row, or its Training rows are not as many as the split's faces or
-            belong to other faces.
+        DataError: The data has other classes than FER2013; or the file is no FER+ CSV, has a bad row, or its Training
+            rows are not as many as the split's faces or belong to other faces.
     """
+    labels = train.labels
+    if train.classes != CLASSES:
+        raise DataError(
+            f"--ferplus: the data has the classes {named(train.classes)}; FER+'s votes are on {named(CLASSES)}, the "
+            "classes of FER2013's CSV: give that as --data"
+        )
     counts = _read_counts(path)
     if len(counts) != len(labels):
         raise DataError(
             f"{path} has {len(counts)} Training rows; expected {len(labels)}, one for each face of the train split"
         )
-    votes = np.array(counts, np.float32).reshape(-1, len(EMOTIONS))
+    votes = np.array(counts, np.float32).reshape(-1, len(CLASSES))
     without_votes = votes.sum(axis=1) == 0
     agrees = votes[np.arange(len(labels)), labels] > 0
     # in the CSV's order 84 % have a vote for their label, in a folder tree's 36 %
@@ -49,12 +57,12 @@ def read_votes(path: Path, labels: NDArray[np.int64]) -> NDArray[np.float32]:
             f"{path}: its votes belong to other rows, most faces have none for their label; expected the CSV's order: "
             "give the CSV as --data, not a folder tree"
         )
-    votes[without_votes] = np.eye(len(EMOTIONS), dtype=np.float32)[labels[without_votes]]
+    votes[without_votes] = np.eye(len(CLASSES), dtype=np.float32)[labels[without_votes]]
     return votes / votes.sum(axis=1, keepdims=True)
 
 
 def _read_counts(path: Path) -> list[list[int]]:
-    """The votes of each Training row, in EMOTIONS order."""
+    """The votes of each Training row, in the order of CLASSES."""
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise DataError(f"--ferplus {path} is no file; expected FER+'s fer2013new.csv")
     try:
@@ -63,7 +71,7 @@ def _read_counts(path: Path) -> list[list[int]]:
             missing = {"Usage", *COLUMNS} - set(reader.fieldnames or ())
             if missing:
                 raise DataError(f"{path} lacks the column {min(missing)}; expected FER+'s fer2013new.csv")
-            columns = sorted(COLUMNS, key=lambda column: EMOTIONS.index(COLUMNS[column]))
+            columns = sorted(COLUMNS, key=lambda column: CLASSES.index(COLUMNS[column]))
             return [
                 _votes(path, number, row, columns)
                 for number, row in enumerate(reader, start=2)

@@ -70,10 +70,10 @@ def fit(
             last += phase.epochs
             if trainer.state.epoch < last:
                 trainer.train_phase(phase, last)
-    network = architectures.build(run.network, keras)
+    network = architectures.build(run.network, keras, classes=len(data.classes))
     network.set_weights(trainer.best_weights())
     if run.recipe.initial_share:
-        _, initial = read_half(Path(run.weights))
+        initial = read_half(Path(run.weights)).values
         batches = batch_norm_batches(faces, trainer.full_size, run.recipe)
         average_with_initial(network, initial, run.recipe.initial_share, batches)
     return network, trainer.state
@@ -97,7 +97,7 @@ class _Trainer:
         self.full_size = architectures.size(run.network)
         self.state = TrainingState()
         keras.utils.set_random_seed(run.recipe.seed)
-        self.model = architectures.build(run.network, training_keras())
+        self.model = architectures.build(run.network, training_keras(), classes=len(val.classes))
         self.optimizer: Any = None
         self._best: list[NDArray[np.float32]] | None = None
         self._optimizer_values: list[NDArray[np.float32]] = []
@@ -115,7 +115,7 @@ class _Trainer:
             return
         if resume:
             _logger.info(f"no checkpoint in {self.run.folder}: starting from the beginning")
-        initialize(self.run.network, self.model, self.run.weights, keras, self.faces.faces)
+        initialize(self.run.network, self.model, self.run.weights, keras, self.faces.faces, self.val.classes)
 
     def train_phase(self, phase: Phase, last: int) -> None:
         """Train until `last` epochs are finished over all phases, or until the phase stops early."""
@@ -238,7 +238,7 @@ def _resized(model: Any, name: str, size: int) -> Any:
     """The same weights in the same network for another input size."""
     if int(model.input_shape[1]) == size:
         return model
-    other = architectures.build(name, training_keras(), size)
+    other = architectures.build(name, training_keras(), size, classes=int(model.output_shape[1]))
     other.set_weights(model.get_weights())
     return other
 

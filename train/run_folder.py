@@ -22,6 +22,7 @@ from fer_edge.train.evaluation import report
 from fer_edge.train.evaluation.metrics import Metrics, measure
 from fer_edge.train.evaluation.row_sets import row_figures, to_dicts
 from fer_edge.train.networks import predict_logits
+from fer_edge.train.stored_classes import write_classes
 from fer_edge.train.teachers import LOGITS_FILE, read_logits, write_logits
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.training_targets import SoftTargets
@@ -47,7 +48,7 @@ def _check_initial_share(run: TrainingRun) -> None:
     stored = None
     if run.weights.endswith(".npz"):
         check_weights(run.network, run.weights)
-        stored, _ = read_half(Path(run.weights))
+        stored = read_half(Path(run.weights)).architecture
     if stored != run.network:  # a pruned network may start from a larger one's
         raise DataError(
             f"--weights {run.weights}: initial_share {run.recipe.initial_share} of the recipe needs trained weights of "
@@ -102,19 +103,20 @@ def write_run(
         The metrics on the val split.
     """
     for target in (run.folder / "float.keras", run.folder / "float.h5"):
-        save_model(model, target)
-    save_half(model, run.folder / "float.npz")
+        save_model(model, target, dataset.classes)
+    save_half(model, run.folder / "float.npz", dataset.classes)
     val, history = dataset.split("val"), state.history
     probabilities = softmax(predict_logits(model, val.faces))
-    metrics = measure(probabilities, val.labels)
+    metrics = measure(probabilities, val.labels, val.classes)
     write_json(
         run.folder / "metrics.json",
         {
             "name": run.network,
             "parameters": int(model.count_params()),
+            "classes": list(dataset.classes),
             "split": "val",
             **metrics.to_dict(),
-            "rows": to_dicts(row_figures(probabilities, val.labels, rows_in_train(dataset, "val"))),
+            "rows": to_dicts(row_figures(probabilities, val.labels, val.classes, rows_in_train(dataset, "val"))),
             "training_accuracy_last_epoch": history[-1]["accuracy"] if history else None,
             "recipe": {**asdict(run.recipe), **soft_targets.sources},
             "weights": Path(run.weights).name,
@@ -133,10 +135,11 @@ def write_run(
     return metrics
 
 
-def save_model(model: Any, target: Path) -> None:
-    """Write the model in its suffix's format, completely or not at all; SinkError."""
+def save_model(model: Any, target: Path, classes: tuple[str, ...]) -> None:
+    """Write the model in its suffix's format with the names of its classes, completely or not at all; SinkError."""
     with atomic_path(target) as temporary:
         try:
             model.save(temporary)
+            write_classes(temporary, classes)
         except RuntimeError as error:  # h5py's for a full disk
             raise OSError(str(error).splitlines()[0][:160]) from None

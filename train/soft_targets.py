@@ -18,12 +18,12 @@ def read_soft_targets(train: Split, teachers: tuple[str, ...], ferplus: Path | N
         DataError: The votes or logits belong to other faces, or no teacher may be used for some faces.
         ModelError: A teacher is missing or cannot be loaded.
     """
-    votes = read_votes(ferplus, train.labels) if ferplus else None
+    votes = read_votes(ferplus, train) if ferplus else None
     name = ferplus.name if ferplus else None
     if not teachers:
         return SoftTargets(votes, None, name)
     if recipe.teacher_views == "augmented":
-        teacher, names = open_teachers(teachers, recipe.teacher_precision)
+        teacher, names = open_teachers(teachers, recipe.teacher_precision, train.classes)
         return SoftTargets(votes, teacher, name, tuple(names))
     logits, names = teacher_logits(teachers, train)
     return SoftTargets(votes, logits, name, tuple(names))

@@ -14,11 +14,12 @@ from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.files.documents import read_json
 from fer_edge.edge.files.writing import write_bytes
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.arrays import read_arrays
+from fer_edge.train.data.class_order import class_order, named
 from fer_edge.train.data.splits import Split, fingerprint
 from fer_edge.train.evaluation.predictions import collect_logits
 from fer_edge.train.networks import dtype_policy, open_logits, open_network
+from fer_edge.train.stored_classes import checked_classes
 from fer_edge.train.training_targets import Teacher, in_fold
 
 LOGITS_FILE = "teacher_logits.npz"
@@ -37,14 +38,15 @@ def teacher_logits(specs: Sequence[str], train: Split) -> tuple[NDArray[np.float
         train: The train split, of N faces.
 
     Returns:
-        (N, 7) float32 logits, and the teachers' names.
+        (N, C) float32 logits, and the teachers' names.
 
     Raises:
         DataError: Every teacher was trained on some of the faces, or a logits file belongs to other faces.
-        ModelError: A teacher is missing or cannot be loaded.
+        ModelError: A teacher is missing, cannot be loaded, or has other classes.
     """
     _check_existence(specs)
-    total, counts = np.zeros((len(train), len(EMOTIONS)), np.float32), np.zeros((len(train), 1), np.float32)
+    total = np.zeros((len(train), len(train.classes)), np.float32)
+    counts = np.zeros((len(train), 1), np.float32)
     names: list[str] = []
     for spec in specs:
         if Path(spec).suffix == ".npz" and (stored := read_logits(Path(spec), train)) is not None:
@@ -53,7 +55,8 @@ def teacher_logits(specs: Sequence[str], train: Split) -> tuple[NDArray[np.float
             names += stored_names
         else:
             _logger.info(f"teacher {spec}: logits of {len(train)} faces")
-            logits = collect_logits(open_logits(spec), train.faces, flip=True, label=f"teacher {spec}").mean(axis=0)
+            model = open_logits(spec, train.classes)
+            logits = collect_logits(model, train.faces, flip=True, label=f"teacher {spec}").mean(axis=0)
             usable = held_out_faces(Path(spec), len(train))
             names.append(_name(Path(spec)))
         total[usable] += logits[usable]
@@ -66,12 +69,13 @@ def teacher_logits(specs: Sequence[str], train: Split) -> tuple[NDArray[np.float
     return total / counts, names
 
 
-def open_teachers(specs: Sequence[str], precision: str) -> tuple[Teacher, list[str]]:
+def open_teachers(specs: Sequence[str], precision: str, classes: tuple[str, ...]) -> tuple[Teacher, list[str]]:
     """Teachers that run on every view that their student sees (Beyer et al. 2022, arXiv:2106.05237).
 
     Args:
         specs: Run folders, .keras or .npz files of float weights.
         precision: Keras policy in which networks of .npz files compute.
+        classes: (C,) names of the data's classes, in whose order the logits are.
 
     Returns:
         A function from views, which it resizes to each teacher's input, to the teachers' mean logits; and their names.
@@ -79,7 +83,7 @@ def open_teachers(specs: Sequence[str], precision: str) -> tuple[Teacher, list[s
     Raises:
         DataError: A run was trained without a fold. A view does not say which face it shows, so that the student would
             learn from a teacher that was trained on that face.
-        ModelError: A teacher is missing or cannot be loaded.
+        ModelError: A teacher is missing, cannot be loaded, or has other classes.
     """
     from fer_edge.train.backend import keras
 
@@ -93,12 +97,14 @@ def open_teachers(specs: Sequence[str], precision: str) -> tuple[Teacher, list[s
     with dtype_policy(precision):
         networks = [open_network(Path(spec)) for spec in specs]
 
+    orders = [class_order(network.classes, classes, spec) for network, spec in zip(networks, specs, strict=True)]
+
     def teacher(views: NDArray[np.float32]) -> NDArray[np.float32]:
-        total = np.zeros((len(views), len(EMOTIONS)), np.float32)
-        for network in networks:
-            size = network.input_shape[1:3]
+        total = np.zeros((len(views), len(classes)), np.float32)
+        for network, order in zip(networks, orders, strict=True):
+            size = network.model.input_shape[1:3]
             resized = views if views.shape[1:3] == size else keras.ops.image.resize(views, size)
-            total += keras.ops.convert_to_numpy(network.predict_on_batch(resized))
+            total += keras.ops.convert_to_numpy(network.model.predict_on_batch(resized))[:, order]
         return total / np.float32(len(networks))
 
     return teacher, [_name(Path(spec)) for spec in specs]
@@ -135,10 +141,14 @@ def _fold(spec: Path) -> tuple[int, int]:
 
 
 def write_logits(path: Path, logits: NDArray[np.float32], names: Sequence[str], train: Split) -> None:
-    """Write (N, 7) logits in half precision with the teachers' names and the split's fingerprint (.npz)."""
+    """Write (N, C) logits in half precision with the teachers' names, the split's fingerprint and classes (.npz)."""
     content = io.BytesIO()
     np.savez_compressed(
-        content, logits=logits.astype(np.float16), teachers=np.array(list(names)), data=np.array(fingerprint(train))
+        content,
+        logits=logits.astype(np.float16),
+        teachers=np.array(list(names)),
+        data=np.array(fingerprint(train)),
+        classes=np.array(train.classes),
     )
     write_bytes(path, content.getvalue())
 
@@ -147,7 +157,7 @@ def read_logits(path: Path, train: Split) -> tuple[NDArray[np.float32], list[str
     """Read what write_logits wrote; None for another kind of .npz.
 
     Returns:
-        (N, 7) float32 logits, and the teachers' names.
+        (N, C) float32 logits, and the teachers' names.
 
     Raises:
         DataError: It holds no logits, or those of other faces.
@@ -162,6 +172,12 @@ def read_logits(path: Path, train: Split) -> tuple[NDArray[np.float32], list[str
     if str(arrays["data"]) != fingerprint(train):
         raise DataError(f"{path} was made from another train split; make it again with --teacher and the models")
     logits = arrays["logits"].astype(np.float32)
-    if logits.shape != (len(train), len(EMOTIONS)) or not np.isfinite(logits).all():
+    stored = tuple(map(str, arrays["classes"].ravel())) if "classes" in arrays else None
+    classes = checked_classes(path, stored, logits.shape[-1] if logits.ndim else 0)
+    if classes != train.classes:
+        raise DataError(
+            f"{path} holds logits for the classes {named(classes)}; the data has {named(train.classes)}; make it again"
+        )
+    if logits.shape != (len(train), len(train.classes)) or not np.isfinite(logits).all():
         raise DataError(f"{path} holds logits that are no numbers or not one row per face; make it again")
     return logits, arrays["teachers"].tolist()

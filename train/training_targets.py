@@ -1,7 +1,7 @@
 """Training targets and the loss: smoothed labels, optionally with FER+'s votes, teachers' probabilities, consistency.
 
-The loss takes one row of targets per face, (15,): seven target probabilities, seven teacher probabilities at the
-distillation temperature, and the label. Mixup mixes rows like the pictures that they belong to.
+The loss takes one row of targets per face, (2C + 1,) for C classes: C target probabilities, C teacher probabilities at
+the distillation temperature, and the label. Mixup mixes rows like the pictures that they belong to.
 """
 
 from __future__ import annotations
@@ -15,16 +15,13 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.expression.scores import softmax
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.consistency import view_divergence
 from fer_edge.train.data.conflicts import resolve
 from fer_edge.train.data.splits import Split
 from fer_edge.train.recipes import Recipe
 
-CLASSES = len(EMOTIONS)
-
 Teacher = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(B, S, S, 3) views in [-1, 1] to the mean (B, 7) logits of one or several teachers."""
+"""(B, S, S, 3) views in [-1, 1] to the mean (B, C) logits of one or several teachers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +29,8 @@ class SoftTargets:
     """What is learned from the train split besides its labels.
 
     Attributes:
-        votes: (N, 7) shares of FER+'s votes, or None.
-        teacher: (N, 7) teachers' logits of the plain faces, or a teacher that runs on every augmented view, or None.
+        votes: (N, C) shares of FER+'s votes, or None.
+        teacher: (N, C) teachers' logits of the plain faces, or a teacher that runs on every augmented view, or None.
         ferplus: File name of the votes.
         teacher_names: Names of the teachers.
     """
@@ -56,7 +53,7 @@ class TrainingSet:
 
     Attributes:
         faces: (N, 48, 48) uint8.
-        targets: (N, 15) float32 rows.
+        targets: (N, 2C + 1) float32 rows.
         weights: (N,) float32 loss weights, mean 1.
         distillation: Whether the loss has a part for the teachers' probabilities.
         teacher: The teacher that runs on every augmented view and replaces the rows' teacher probabilities, or None.
@@ -74,7 +71,7 @@ class TrainingSet:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Augmented faces of one step. views: (B, S, S, 3) float32 in [-1, 1]. targets: (B, 15). weights: (B,)."""
+    """Augmented faces of one step. views: (B, S, S, 3) float32 in [-1, 1]. targets: (B, 2C + 1). weights: (B,)."""
 
     views: NDArray[np.float32]
     targets: NDArray[np.float32]
@@ -96,7 +93,7 @@ def training_set(train: Split, recipe: Recipe, soft_targets: SoftTargets) -> Tra
         )
     teacher = soft_targets.teacher
     logits = None if callable(teacher) else teacher
-    targets = target_rows(labels, recipe, soft_targets.votes, logits)
+    targets = target_rows(labels, len(train.classes), recipe, soft_targets.votes, logits)
     weights = class_weights(Split(train.faces, labels, train.classes).rows(kept), recipe.class_weights)[labels]
     return TrainingSet(
         train.faces[mask],
@@ -113,7 +110,7 @@ def in_fold(count: int, fold: int, folds: int) -> NDArray[np.bool_]:
 
 
 def class_weights(train: Split, kind: str) -> NDArray[np.float32]:
-    """(7,) loss weight of each class, with mean 1 over the pictures. kind: 'none', 'sqrt' or 'balanced'."""
+    """(C,) loss weight of each class, with mean 1 over the pictures. kind: 'none', 'sqrt' or 'balanced'."""
     counts, total = train.counts(), max(1, len(train))
     power = {"none": 0.0, "sqrt": -0.5, "balanced": -1.0}[kind]
     weight = (np.maximum(counts, 1) / total) ** power  # a class without pictures has a weight too
@@ -122,21 +119,22 @@ def class_weights(train: Split, kind: str) -> NDArray[np.float32]:
 
 def target_rows(
     labels: NDArray[np.int64],
+    classes: int,
     recipe: Recipe,
     votes: NDArray[np.float32] | None = None,
     teacher: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """(N,) labels to (N, 15) rows; votes: (N, 7) shares, teacher: (N, 7) logits."""
-    targets = np.eye(CLASSES, dtype=np.float32)[labels]
+    """(N,) labels to (N, 2C + 1) rows of so many classes; votes: (N, C) shares, teacher: (N, C) logits."""
+    targets = np.eye(classes, dtype=np.float32)[labels]
     if votes is not None:
         targets = (1 - recipe.votes_share) * targets + recipe.votes_share * votes
-    targets = (1 - recipe.label_smoothing) * targets + recipe.label_smoothing / CLASSES
+    targets = (1 - recipe.label_smoothing) * targets + recipe.label_smoothing / classes
     teacher_probabilities = targets if teacher is None else softmax(teacher / recipe.teacher_temperature)
     return np.concatenate([targets, teacher_probabilities, labels[:, None]], axis=1).astype(np.float32)
 
 
 def training_loss(recipe: Recipe, distillation: bool) -> Callable[[Any, Any], Any]:
-    """A Keras loss: (B, 15) rows and (B, 7) logits to a loss per view.
+    """A Keras loss: (B, 2C + 1) rows and (B, C) logits to a loss per view.
 
     It is that of labels and teachers and, with consistency, the weighted divergence of corrupted from clean views.
     """
@@ -151,7 +149,7 @@ def training_loss(recipe: Recipe, distillation: bool) -> Callable[[Any, Any], An
 
 
 def distillation_loss(recipe: Recipe, distillation: bool) -> Callable[[Any, Any], Any]:
-    """A Keras loss: (B, 15) rows and (B, 7) logits to a loss per face.
+    """A Keras loss: (B, 2C + 1) rows and (B, C) logits to a loss per face.
 
     It is the cross-entropy with the targets and, with distillation, the Kullback-Leibler divergence from the teachers
     at the temperature T, weighted by T² (Hinton et al. 2015, arXiv:1503.02531).
@@ -161,10 +159,11 @@ def distillation_loss(recipe: Recipe, distillation: bool) -> Callable[[Any, Any]
     temperature, share = recipe.teacher_temperature, recipe.teacher_share if distillation else 0.0
 
     def loss(y: Any, logits: Any) -> Any:
-        cross_entropy = -keras.ops.sum(y[:, :CLASSES] * keras.ops.log_softmax(logits), axis=1)
+        classes = int(logits.shape[1])
+        cross_entropy = -keras.ops.sum(y[:, :classes] * keras.ops.log_softmax(logits), axis=1)
         if not share:
             return cross_entropy
-        teacher = y[:, CLASSES : 2 * CLASSES]
+        teacher = y[:, classes : 2 * classes]
         gap = keras.ops.log(keras.ops.maximum(teacher, 1e-7)) - keras.ops.log_softmax(logits / temperature)
         divergence = keras.ops.sum(teacher * gap, axis=1)
         return (1 - share) * cross_entropy + share * temperature**2 * divergence
@@ -173,7 +172,7 @@ def distillation_loss(recipe: Recipe, distillation: bool) -> Callable[[Any, Any]
 
 
 def accuracy(y: Any, logits: Any) -> Any:
-    """(B, 15) rows and (B, 7) logits to 1 where the prediction is the label; of a mixed face, its larger part's."""
+    """(B, 2C + 1) rows and (B, C) logits to 1 where the prediction is the label; of a mixed face, its larger part's."""
     from fer_edge.train.backend import keras
 
     predicted = keras.ops.cast(keras.ops.argmax(logits, axis=1), y.dtype)
@@ -195,7 +194,8 @@ def mixup(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
 
 
 def with_teacher(batch: Batch, logits: NDArray[np.float32], temperature: float) -> Batch:
-    """The batch with the teachers' (B, 7) logits of its views as its teacher probabilities."""
+    """The batch with the teachers' (B, C) logits of its views as its teacher probabilities."""
     targets = batch.targets.copy()
-    targets[:, CLASSES : 2 * CLASSES] = softmax(logits / temperature)
+    classes = logits.shape[1]
+    targets[:, classes : 2 * classes] = softmax(logits / temperature)
     return Batch(batch.views, targets, batch.weights)

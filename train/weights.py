@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,27 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.train import architectures, keras_applications
 from fer_edge.train import face_recognizers as recognizer
 from fer_edge.train.data.arrays import read_arrays
+from fer_edge.train.data.class_order import named
 from fer_edge.train.pruning import prune
+from fer_edge.train.stored_classes import checked_classes
 
 PRUNING_FACES = 256
 """Faces that the blocks of a pruned network are fitted on."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredWeights:
+    """A network's weights as a file holds them.
+
+    Attributes:
+        architecture: The network's name.
+        classes: (C,) names of its classes, in the order of its outputs.
+        values: The weights in layer order, as float32.
+    """
+
+    architecture: str
+    classes: tuple[str, ...]
+    values: list[NDArray[np.float32]]
 
 
 def check_weights(name: str, weights: str) -> None:
@@ -43,7 +61,7 @@ def check_weights(name: str, weights: str) -> None:
     if weights != "imagenet" and not path.is_file():
         raise ModelError(f"--weights {weights}: no such file; {expected}")
     if path.suffix == ".npz":
-        stored, _ = read_half(path)
+        stored = read_half(path).architecture
         if stored not in (name, larger):
             either = f"{name} or {larger}" if larger else name
             raise ModelError(f"--weights {weights} holds the weights of {stored}; expected those of {either}")
@@ -55,7 +73,9 @@ def check_weights(name: str, weights: str) -> None:
         raise ModelError(f"--weights {weights} does not fit {name}; {expected}")
 
 
-def initialize(name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uint8]) -> None:
+def initialize(
+    name: str, model: Any, weights: str, keras: Any, faces: NDArray[np.uint8], classes: tuple[str, ...]
+) -> None:
     """Set a new network's weights.
 
     Args:
@@ -66,23 +86,24 @@ def initialize(name: str, model: Any, weights: str, keras: Any, faces: NDArray[n
             pruned from a larger one takes the larger one's weights, or its own.
         keras: The Keras module of the model.
         faces: (N, 48, 48) uint8, to which a face recognizer's statistics are adapted, or pruned blocks are fitted.
+        classes: (C,) names of the model's classes.
 
     Raises:
-        ModelError: The weights do not fit.
+        ModelError: The weights do not fit, or are for other classes.
     """
     check_weights(name, weights)
     if weights == "none":
         return
     larger = _pruned_from(name)
-    if larger and not (weights.endswith(".npz") and read_half(Path(weights))[0] == name):
+    if larger and not (weights.endswith(".npz") and read_half(Path(weights)).architecture == name):
         side = int(model.input_shape[1])
-        original = architectures.build(larger, keras, side)
-        initialize(larger, original, weights, keras, faces)
+        original = architectures.build(larger, keras, side, classes=len(classes))
+        initialize(larger, original, weights, keras, faces, classes)
         sample = faces[np.random.default_rng(1).permutation(len(faces))[:PRUNING_FACES]]
         prune(model, original, network_input(sample, side))
         return
     if weights.endswith(".npz"):
-        load_half(model, Path(weights))
+        load_half(model, Path(weights), classes)
         return
     if recognizer.fits(name, weights):
         recognizer.initialize(name, model, Path(weights), faces, keras)
@@ -95,13 +116,22 @@ def _pruned_from(name: str) -> str | None:
     return getattr(architectures.architecture(name), "PRUNED_FROM", None)
 
 
-def save_half(model: Any, path: Path) -> None:
-    """Write a Keras model's weights in half precision, in layer order, with the network's name (.npz); SinkError."""
+def save_half(model: Any, path: Path, classes: tuple[str, ...]) -> None:
+    """Write a Keras model's weights in half precision, in layer order (.npz).
+
+    Args:
+        model: The model, whose name is that of the network.
+        path: The file.
+        classes: (C,) names of its classes.
+
+    Raises:
+        SinkError: The file cannot be written.
+    """
     arrays: dict[str, Any] = {
         f"{index:04d}": _to_half(np.asarray(value)) for index, value in enumerate(model.get_weights())
     }
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, architecture=np.array(model.name), **arrays)
+        np.savez_compressed(temporary, architecture=np.array(model.name), classes=np.array(classes), **arrays)
 
 
 def _to_half(value: NDArray[Any]) -> NDArray[Any]:
@@ -111,21 +141,25 @@ def _to_half(value: NDArray[Any]) -> NDArray[Any]:
     return half if value.ndim > 1 or bool(np.all(fits)) else value
 
 
-def load_half(model: Any, path: Path) -> None:
+def load_half(model: Any, path: Path, classes: tuple[str, ...]) -> None:
     """Load what save_half wrote into the same network, of any input size, in Keras 3 or tf_keras; ModelError."""
-    name, values = read_half(path)
+    stored = read_half(path)
+    if stored.classes != classes:
+        raise ModelError(
+            f"{path} holds weights for the classes {named(stored.classes)}; the data has {named(classes)}; expected "
+            "the same in the same order"
+        )
     expected = [tuple(value.shape) for value in model.get_weights()]
-    if [value.shape for value in values] != expected:
-        raise ModelError(f"{path} holds the weights of {name}; expected those of {model.name}")
-    model.set_weights(values)
+    if [value.shape for value in stored.values] != expected:
+        raise ModelError(f"{path} holds the weights of {stored.architecture}; expected those of {model.name}")
+    model.set_weights(stored.values)
 
 
-def assemble(name: str, values: list[NDArray[np.float32]], path: Path, keras: Any, side: int | None = None) -> Any:
+def assemble(stored: StoredWeights, path: Path, keras: Any, side: int | None = None) -> Any:
     """Build a network with weights.
 
     Args:
-        name: The network.
-        values: The weights in layer order, as `read_half` returns them.
+        stored: The network's name, classes and weights.
         path: Where they were read from, for the error message.
         keras: The Keras module to build with, Keras 3 or tf_keras.
         side: Side of the input in pixels; the network's own where None.
@@ -133,18 +167,17 @@ def assemble(name: str, values: list[NDArray[np.float32]], path: Path, keras: An
     Raises:
         ModelError: The weights are not this network's.
     """
-    model = architectures.build(name, keras, side)
-    if [value.shape for value in values] != [tuple(value.shape) for value in model.get_weights()]:
-        raise ModelError(f"{path} does not hold the weights of {name}; expected what 'fer-edge train' leaves")
-    model.set_weights(values)
+    model = architectures.build(stored.architecture, keras, side, classes=len(stored.classes))
+    if [value.shape for value in stored.values] != [tuple(value.shape) for value in model.get_weights()]:
+        raise ModelError(
+            f"{path} does not hold the weights of {stored.architecture}; expected what 'fer-edge train' leaves"
+        )
+    model.set_weights(stored.values)
     return model
 
 
-def read_half(path: Path) -> tuple[str, list[NDArray[np.float32]]]:
-    """Read what save_half wrote.
-
-    Returns:
-        The network's name, and its weights in layer order as float32.
+def read_half(path: Path) -> StoredWeights:
+    """Read what save_half wrote; weights of before it stored classes are for FER2013's seven, as the shipped ones are.
 
     Raises:
         ModelError: The file is missing, damaged, or something else.
@@ -152,11 +185,12 @@ def read_half(path: Path) -> tuple[str, list[NDArray[np.float32]]]:
     expected = "a .npz that training wrote"
     arrays = read_arrays(path, expected)
     names = sorted(name for name in arrays if name.isdigit())
-    if "architecture" not in arrays or any(arrays[name].dtype.kind != "f" for name in names):
+    if "architecture" not in arrays or not names or any(arrays[name].dtype.kind != "f" for name in names):
         raise ModelError(f"{path} holds no network's weights; expected {expected}")
     values = [arrays[name].astype(np.float32) for name in names]
     check_finite(values, path)
-    return str(arrays["architecture"]), values
+    classes = tuple(map(str, arrays["classes"].ravel())) if "classes" in arrays else None
+    return StoredWeights(str(arrays["architecture"]), checked_classes(path, classes, values[-1].size), values)
 
 
 def check_finite(values: Iterable[NDArray[Any]], path: Path) -> None:

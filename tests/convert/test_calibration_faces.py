@@ -9,7 +9,7 @@ from fer_edge.convert.calibration_faces import calibration_faces, sample_faces
 from fer_edge.convert.options import ConversionOptions
 from fer_edge.train.data.splits import Split
 
-TRAIN = Split(np.random.default_rng(1).integers(0, 256, (300, 48, 48), np.uint8), np.arange(300) % 7)
+TRAIN = Split(np.random.default_rng(1).integers(0, 256, (300, 48, 48), np.uint8), np.arange(300) % 7, tuple("abcdefg"))
 
 
 @pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 0.35, 0.65), (1.0, 0.95, 1.0)])

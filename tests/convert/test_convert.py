@@ -16,6 +16,7 @@ import tensorflow as tf
 import tf_keras
 from click.testing import CliRunner
 from networks import coarse_faces, tiny_network, tiny_resnet, unsettle
+from predictions import CLASSES
 
 from fer_edge.convert import conversion, evaluator, student, verify
 from fer_edge.convert.checkpoint import Checkpoint
@@ -39,7 +40,6 @@ from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.tflite.card import ModelCard, checked_card, sha256, write_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import read_labels
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train import architectures
 from fer_edge.train.architectures.layers import head
 from fer_edge.train.architectures.mobilenet_v2 import backbone
@@ -87,7 +87,7 @@ def _data(model, count=24):
     """A data set that the float model classifies without an error, so that drop and agreement are the same."""
     faces = coarse_faces(count)
     labels = predict_logits(model, faces).argmax(axis=1).astype(np.int64)
-    return Dataset(Path("synthetic"), {"train": Split(faces, labels), "val": Split(faces, labels)})
+    return Dataset(Path("synthetic"), {"train": Split(faces, labels, CLASSES), "val": Split(faces, labels, CLASSES)})
 
 
 # --- the int8 file ---------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def test_convolution_weights_have_a_scale_per_channel(int8_file):
 
 def test_the_file_gives_what_the_fake_quantized_model_gives(fake, int8_file):
     """Each layer may round a half the other way: one step per layer, which the few layers after it pass on."""
-    classifier = TFLiteClassifier(int8_file, xnnpack=False)
+    classifier = TFLiteClassifier(int8_file, classes=CLASSES, xnnpack=False)
     steps = np.abs(classifier.logits(coarse_faces()) - predict_logits(fake, coarse_faces())) / classifier.output_step
     assert steps.mean() < 1 and steps.max() <= 4
 
@@ -130,10 +130,10 @@ def test_attention_is_int8_throughout(tmp_path):
     }  # fmt: skip
     expected = predict_logits(fake_quantized, faces)
     for xnnpack in (True, False):
-        classifier = TFLiteClassifier(path, xnnpack=xnnpack)
+        classifier = TFLiteClassifier(path, classes=CLASSES, xnnpack=xnnpack)
         steps = np.abs(classifier.logits(faces) - expected) / classifier.output_step
         assert steps.mean() < 1 and steps.max() <= 4
-    found = onnx_logits(onnx_bytes(path, "none"), faces)
+    found = onnx_logits(onnx_bytes(path, CLASSES, "none"), faces)
     assert np.abs(found - expected).max() <= 4 * classifier.output_step
 
 
@@ -144,7 +144,7 @@ def test_post_training_quantization_is_int8_throughout(tiny, tmp_path):
 
 
 def test_the_float_export_equals_keras(tiny, float_file):
-    logits = TFLiteClassifier(float_file).logits(coarse_faces())
+    logits = TFLiteClassifier(float_file, classes=CLASSES).logits(coarse_faces())
     np.testing.assert_allclose(logits, predict_logits(tiny, coarse_faces()), atol=1e-4)
 
 
@@ -170,7 +170,7 @@ def test_a_float_island_is_refused(tiny, tmp_path):
 
 
 def test_low_agreement_and_a_large_drop_are_refused():
-    split = Split(coarse_faces(4), np.array([0, 1, 2, 3]))
+    split = Split(coarse_faces(4), np.array([0, 1, 2, 3]), CLASSES)
     reference = np.eye(7, dtype=np.float32)[:4]
     figures = verify.compare(np.eye(7, dtype=np.float32)[[0, 1, 2, 6]], reference, split)
     assert (figures["accuracy"], figures["drop_points"], figures["agreement"]) == (0.75, 25.0, 0.75)
@@ -190,14 +190,14 @@ IMPOSSIBLE = VerificationOptions(1.01, 100.0)
 
 
 def test_convert_writes_a_model_with_a_matching_card(tiny, tmp_path):
-    network = FloatNetwork("tiny", tmp_path / "run" / "float.npz", tiny_network(), {"recipe": "none"})
+    network = FloatNetwork("tiny", tmp_path / "run" / "float.npz", tiny_network(), CLASSES, {"recipe": "none"})
     out = tmp_path / "models"
     conversion = ConversionOptions(out, calibration_samples=16)
     tuning = TuningOptions(epochs=1, batch_size=8, steps_per_epoch=2)
     ((path, card),) = convert(network, _data(tiny), conversion, tuning, LENIENT)
     assert sorted(file.name for file in out.iterdir()) == ["tiny_int8.json", "tiny_int8.tflite"]
     assert checked_card(path) == card
-    assert read_labels(path) == EMOTIONS
+    assert read_labels(path) == CLASSES
     (figures,) = (value for key, value in card.accuracy["runtimes"].items() if key.startswith("LiteRT"))
     assert figures["agreement"] > 0.5
     assert card.accuracy["runtimes"]["tflite-runtime"] == "not run"
@@ -225,7 +225,7 @@ def test_a_fine_tuning_whose_loss_is_no_number_writes_nothing(tiny, fake, tmp_pa
 
 
 def test_an_onnx_file_of_the_previous_model_is_reported(tiny, tmp_path, messages):
-    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), CLASSES, {})
     (tmp_path / "tiny_float32.onnx").write_bytes(b"old")
     convert(network, _data(tiny), ConversionOptions(tmp_path, float32=True), TuningOptions(), LENIENT)
     assert "fer-edge models onnx" in messages[-1]
@@ -234,9 +234,9 @@ def test_an_onnx_file_of_the_previous_model_is_reported(tiny, tmp_path, messages
 def test_a_file_is_measured_again_against_its_network(tiny, int8_file, tmp_path):
     path = tmp_path / int8_file.name
     path.write_bytes(int8_file.read_bytes())
-    card = ModelCard("tiny_int8", "tiny", sha256(path), colour="gray", date="2020-02-02")
+    card = ModelCard("tiny_int8", "tiny", sha256(path), CLASSES, colour="gray", date="2020-02-02")
     write_card(path, card)
-    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), CLASSES, {})
     conversion = ConversionOptions(calibration_samples=16)
     measured = measure(path, network, _data(tiny), conversion, VerificationOptions(0.5, 50.0))
     assert replace(measured, accuracy={}) == card and checked_card(path) == measured
@@ -288,8 +288,8 @@ def test_nothing_is_fitted_to_the_split_that_verifies_it(tiny, tmp_path, monkeyp
     monkeypatch.setattr(conversion, "finetune", finetune)
     monkeypatch.setattr(conversion, "export_post_training", export)
     monkeypatch.setattr(evaluator, "export_post_training", export_for_comparison)
-    dark, light = (Split(np.full((6, 48, 48), shade, np.uint8), np.arange(6)) for shade in (10, 200))
-    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    dark, light = (Split(np.full((6, 48, 48), shade, np.uint8), np.arange(6), CLASSES) for shade in (10, 200))
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), CLASSES, {})
     dataset = Dataset(Path("synthetic"), {"train": dark, "val": light})
     options = ConversionOptions(tmp_path / "out", ptq=kind == "ptq", calibration_samples=4, corruption=0)
     with pytest.raises(Enough):
@@ -301,17 +301,18 @@ def test_nothing_is_fitted_to_the_split_that_verifies_it(tiny, tmp_path, monkeyp
 
 
 def test_int8_stays_int8_in_onnx(int8_file):
-    proto = onnx.load_from_string(onnx_bytes(int8_file, "none"))
+    proto = onnx.load_from_string(onnx_bytes(int8_file, CLASSES, "none"))
     weights = [each for each in proto.graph.initializer if len(each.dims) > 1]
     assert weights and all(each.data_type == onnx.TensorProto.INT8 for each in weights)
     assert {node.op_type for node in proto.graph.node} >= {"QuantizeLinear", "DequantizeLinear", "Conv"}
-    classifier, found = TFLiteClassifier(int8_file), onnx_logits(proto.SerializeToString(), coarse_faces())
+    classifier = TFLiteClassifier(int8_file, classes=CLASSES)
+    found = onnx_logits(proto.SerializeToString(), coarse_faces())
     steps = np.abs(found - classifier.logits(coarse_faces())) / classifier.output_step
     assert steps.mean() < 1 and steps.max() <= 4
 
 
 def test_convert_writes_nothing_where_verification_fails(tiny, tmp_path):
-    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), CLASSES, {})
     out = tmp_path / "models"
     with pytest.raises(ModelError, match="agrees with the float model"):
         convert(network, _data(tiny), ConversionOptions(out, ptq=True), TuningOptions(), IMPOSSIBLE)
@@ -324,7 +325,7 @@ def test_only_integer_models_must_run_in_an_older_runtime(tiny, tmp_path):
     lines = ["#!/bin/sh", 'case "$2" in import\\ numpy*) exit 0;; esac', 'echo "Registration failed." >&2', "exit 1"]
     python.write_text("\n".join(lines))
     python.chmod(0o755)
-    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), CLASSES, {})
     verification = with_tflite_python(replace(LENIENT, tflite_runtime_python=python))
     data, tuning = _data(tiny), TuningOptions()
     ((path, card),) = convert(network, data, ConversionOptions(tmp_path / "a", dynamic=True), tuning, verification)
@@ -337,8 +338,8 @@ def test_only_integer_models_must_run_in_an_older_runtime(tiny, tmp_path):
 def test_a_run_is_found_by_name_folder_and_file(tmp_path):
     run = tmp_path / "mobilenet_v2"
     run.mkdir()
-    model = architectures.build("mobilenet_v2", tf_keras)
-    save_half(model, run / "float.npz")
+    model = architectures.build("mobilenet_v2", tf_keras, classes=7)
+    save_half(model, run / "float.npz", CLASSES)
     for name in ("mobilenet_v2", str(run), str(run / "float.npz")):
         network = open_float_network(name, tmp_path)
         assert network.architecture == "mobilenet_v2"
@@ -349,7 +350,7 @@ def test_a_run_is_found_by_name_folder_and_file(tmp_path):
 def test_a_network_of_another_definition_is_refused(tmp_path, stride):
     """Its weights have the shapes of this version's, and another meaning."""
     inputs = keras.layers.Input((64, 64, 3))
-    defined = keras.Model(inputs, head(keras, backbone(keras, inputs, output_stride=stride)), name="mobilenet_v2")
+    defined = keras.Model(inputs, head(keras, backbone(keras, inputs, output_stride=stride), 7), name="mobilenet_v2")
     unsettle(defined).save(tmp_path / "float.keras")
     if stride == 32:
         assert open_float_network(str(tmp_path), tmp_path).architecture == "mobilenet_v2"
@@ -378,7 +379,7 @@ def test_a_mistake_is_reported_in_one_line(name, expected, tmp_path):
 
 def test_sensitivity_names_the_layer_that_hurts() -> None:
     """A range that cuts an output to a sliver hurts more than any other, and all quantizers are switched on again."""
-    model = decompose(unsettle(architectures.build("mobilenet_v2", tf_keras, SIZE)))
+    model = decompose(unsettle(architectures.build("mobilenet_v2", tf_keras, SIZE, classes=7)))
     faces = np.random.default_rng(4).integers(0, 256, (8, 48, 48), np.uint8)
     ranges = calibrate(model, faces)
     victim = "head_pool"  # all that the logits know comes through it
@@ -392,21 +393,21 @@ def test_sensitivity_names_the_layer_that_hurts() -> None:
 
 
 def test_the_sensitivity_report_lies_in_the_folder_of_the_network(tiny, tmp_path) -> None:
-    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), CLASSES, {})
     options = ConversionOptions(calibration_samples=8)
     path, table = report_sensitivity(network, _data(tiny).split("train"), options)
     rows = list(csv.DictReader(path.open()))
     assert path == tmp_path / "float_sensitivity.csv" and rows[0]["layer"] in table and "(all)" in table
-    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), {})
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), CLASSES, {})
     with pytest.raises(ModelError, match=r"float_finetuned\.npz: no such file"):
         report_sensitivity(network, _data(tiny).split("train"), options, finetuned=True)
 
 
 def test_the_commands_pass_their_options_on(tmp_path, synthetic_csv, monkeypatch) -> None:
     calls = {}
-    network = FloatNetwork("mobilenet_v2", tmp_path / "float.npz", None, {})
+    network = FloatNetwork("mobilenet_v2", tmp_path / "float.npz", None, CLASSES, {})
     figures = {"accuracy": 0.5, "agreement": 0.9}
-    card = ModelCard("a", "mobilenet_v2", "0", accuracy={"float": figures, "runtimes": {"LiteRT": figures}})
+    card = ModelCard("a", "mobilenet_v2", "0", CLASSES, accuracy={"float": figures, "runtimes": {"LiteRT": figures}})
     monkeypatch.setattr("fer_edge.convert.float_network.open_float_network", lambda name, runs: network)
 
     def report(*values, finetuned):

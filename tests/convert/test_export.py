@@ -20,6 +20,7 @@ from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from predictions import CLASSES
 
 from fer_edge.convert.dynamic_shape import allow_any_shape
 from fer_edge.convert.metadata import add_metadata, label_file
@@ -30,7 +31,6 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.tflite.card import card_path, checked_card
 from fer_edge.edge.tflite.labels import read_labels
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.models import FOLDER
 
 pytestmark = pytest.mark.tensorflow
@@ -58,16 +58,21 @@ def with_labels(model: Path, text: str, method: int = zipfile.ZIP_STORED) -> Pat
 
 def test_a_labelled_file_is_a_zip_archive_with_the_same_answers(model_copy: Path) -> None:
     plain = model_copy.read_bytes()
-    before = TFLiteClassifier(model_copy).logits(synthetic_faces(8))
+    before = TFLiteClassifier(model_copy, classes=CLASSES).logits(synthetic_faces(8))
     assert read_labels(model_copy) is None
     label_file(model_copy, model_copy.parent)
     with zipfile.ZipFile(model_copy) as archive:
-        assert archive.read("labels.txt").decode().split() == list(EMOTIONS)
+        assert archive.read("labels.txt").decode().split() == list(CLASSES)
         assert archive.testzip() is None
-    assert read_labels(model_copy) == EMOTIONS
-    assert checked_card(model_copy).labels == EMOTIONS
-    assert np.array_equal(TFLiteClassifier(model_copy).logits(synthetic_faces(8)), before)
-    assert model_copy.read_bytes() == add_metadata(model_copy.read_bytes(), "tiny") == add_metadata(plain, "tiny")
+    assert read_labels(model_copy) == CLASSES
+    assert checked_card(model_copy).labels == CLASSES
+    assert np.array_equal(TFLiteClassifier(model_copy, classes=CLASSES).logits(synthetic_faces(8)), before)
+    licence = checked_card(model_copy).licence
+    assert (
+        model_copy.read_bytes()
+        == add_metadata(model_copy.read_bytes(), "tiny", CLASSES, licence)
+        == add_metadata(plain, "tiny", CLASSES, licence)
+    )
 
 
 def test_the_other_runtime_loads_a_labelled_file_too(tiny: Path, model_copy: Path, tflite_python: Path) -> None:
@@ -103,7 +108,7 @@ def text(table: Any, slot: int) -> str:
 
 def test_the_metadata_follows_the_schema(tiny: Path) -> None:
     """Read by field numbers of metadata_schema.fbs; tflite-support 0.4.4 reads the same."""
-    model = schema.ModelT.InitFromPackedBuf(add_metadata(tiny.read_bytes(), "quarters", "some licence"), 0)
+    model = schema.ModelT.InitFromPackedBuf(add_metadata(tiny.read_bytes(), "quarters", CLASSES, "some licence"), 0)
     (entry,) = (each for each in model.metadata if each.name == b"TFLITE_METADATA")
     content = bytes(model.buffers[entry.buffer].data)
     assert content[4:8] == b"M001"
@@ -121,10 +126,10 @@ def test_the_metadata_follows_the_schema(tiny: Path) -> None:
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_other_labels_are_refused(tiny: Path, tmp_path: Path, method: int) -> None:
     ours, others = (Path(shutil.copy(tiny, tmp_path / name)) for name in ("ours.tflite", "others.tflite"))
-    TFLiteClassifier(with_labels(ours, "\n".join(EMOTIONS), method))
-    assert read_labels(ours) == EMOTIONS
-    with pytest.raises(ModelError, match=r"carries the labels happy, sad; expected angry, disgust"):
-        TFLiteClassifier(with_labels(others, "happy\nsad\n", method))
+    TFLiteClassifier(with_labels(ours, "\n".join(CLASSES), method))
+    assert read_labels(ours) == CLASSES
+    with pytest.raises(ModelError, match="carries the labels happy, sad; its card names angry, disgust"):
+        TFLiteClassifier(with_labels(others, "happy\nsad\n", method), classes=CLASSES)
 
 
 @settings(deadline=None, max_examples=60)
@@ -134,7 +139,7 @@ def test_a_damaged_archive_is_one_line(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged.tflite"
     path.unlink(missing_ok=True)
-    content = bytearray(with_labels(path, "\n".join(EMOTIONS), zipfile.ZIP_DEFLATED).read_bytes())
+    content = bytearray(with_labels(path, "\n".join(CLASSES), zipfile.ZIP_DEFLATED).read_bytes())
     for place, value in changes:
         content[-1 - place] = value
     path.write_bytes(content[lost:])
@@ -148,7 +153,7 @@ def test_the_command_labels_a_file_and_its_card_fits(model_copy: Path) -> None:
     assert done.exit_code == 0, done.output
     assert checked_card(model_copy).sha256 != old
     shown = json.loads(CliRunner().invoke(main, ["models", "show", str(model_copy)]).stdout)
-    assert shown["labels_inside"] == list(EMOTIONS)
+    assert shown["labels_inside"] == list(CLASSES)
 
 
 # --- ONNX ------------------------------------------------------------------------------------------------------
@@ -171,7 +176,7 @@ def test_onnx_needs_no_data_set(onnx_file: Path) -> None:
 
     proto = onnx.load(onnx_file)
     properties = {each.key: each.value for each in proto.metadata_props}
-    assert properties["labels"].split(",") == list(EMOTIONS)
+    assert properties["labels"].split(",") == list(CLASSES)
     assert properties["input_range"] == "-1,1" and "Apache-2.0" in properties["model_license"]
     assert [each.name for each in (*proto.graph.input, *proto.graph.output)] == ["image", "logits"]
     entry = checked_card(onnx_file.with_suffix(".tflite")).conversion["onnx"]
@@ -185,8 +190,8 @@ def test_the_example_in_the_docs_runs(onnx_file: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "face.png"), synthetic_faces(1)[0])
     done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    scores = TFLiteClassifier(onnx_file.with_suffix(".tflite")).logits(synthetic_faces(1))[0]
-    assert done.stdout.split()[0] == EMOTIONS[scores.argmax()]
+    scores = TFLiteClassifier(onnx_file.with_suffix(".tflite"), classes=CLASSES).logits(synthetic_faces(1))[0]
+    assert done.stdout.split()[0] == CLASSES[scores.argmax()]
 
 
 def test_an_onnx_file_with_other_answers_is_not_written(model_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,9 +215,9 @@ def test_a_failed_onnx_conversion_is_one_line(model_copy: Path) -> None:
     builder = flatbuffers.Builder(1024)
     builder.Finish(graph.Pack(builder), b"TFL3")
     model_copy.write_bytes(builder.Output())
-    TFLiteClassifier(model_copy)
+    TFLiteClassifier(model_copy, classes=CLASSES)
     with pytest.raises(ModelError, match=r"tf2onnx cannot convert .*; no ONNX file was written"):
-        onnx_export.onnx_bytes(model_copy, "none")
+        onnx_export.onnx_bytes(model_copy, CLASSES, "none")
 
 
 def test_a_tflite_file_is_no_float_network(model_copy: Path) -> None:

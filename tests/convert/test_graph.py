@@ -33,7 +33,7 @@ def seeded() -> None:
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_equalizing_and_decomposing_keep_the_function(name):
-    model = unsettle(architectures.build(name, tf_keras, SIZE))
+    model = unsettle(architectures.build(name, tf_keras, SIZE, classes=7))
     before = predict_logits(model, coarse_faces(4))
     tolerance = 1e-4 * max(1.0, float(np.abs(before).max()))
     assert equalize(model) == sum(layer.__class__.__name__ == "BatchNormalization" for layer in model.layers)
@@ -76,7 +76,7 @@ def test_a_dead_channel_is_left_alone():
 def test_equalizing_takes_keras_3_too():
     import keras
 
-    model = unsettle(architectures.build("mobilenet_v2", keras, SIZE))
+    model = unsettle(architectures.build("mobilenet_v2", keras, SIZE, classes=7))
     before = predict_logits(model, coarse_faces(4))
     assert equalize(model) == 52
     np.testing.assert_allclose(predict_logits(model, coarse_faces(4)), before, atol=1e-4)
@@ -88,7 +88,7 @@ def test_equalizing_takes_keras_3_too():
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_the_folded_input_is_the_same_function_borders_too(name):
     """Compared with exact bilinear upscaling, not with OpenCV's, which rounds to whole gray levels."""
-    model = unsettle(architectures.build(name, tf_keras))
+    model = unsettle(architectures.build(name, tf_keras, classes=7))
     faces = np.random.default_rng(5).integers(0, 256, (3, 48, 48), np.uint8)
     upscaled = tf_keras.layers.UpSampling2D(2, interpolation="bilinear")(normalize(faces))
     stem = next(layer for layer in model.layers if layer.__class__.__name__ == "BatchNormalization").name

@@ -54,7 +54,7 @@ def tiny_network(size=INPUT_SIZE):
     x = layers.DepthwiseConv2D(3, strides=2, use_bias=False, name="strided")(x)
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
     x = squeeze_excite(tf_keras, x, 4, "relu", "b_", opened=True)
-    return unsettle(tf_keras.Model(inputs, head(tf_keras, x), name="tiny"))
+    return unsettle(tf_keras.Model(inputs, head(tf_keras, x, 7), name="tiny"))
 
 
 def tiny_resnet(size=32):
@@ -66,4 +66,4 @@ def tiny_resnet(size=32):
     x = layers.ReLU()(layers.BatchNormalization()(x))
     x = layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))
     x = bottleneck(tf_keras, x, 4, 1, True, "block_")
-    return unsettle(tf_keras.Model(inputs, head(tf_keras, x), name="tiny_resnet"))
+    return unsettle(tf_keras.Model(inputs, head(tf_keras, x, 7), name="tiny_resnet"))

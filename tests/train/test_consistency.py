@@ -34,7 +34,7 @@ def test_the_first_half_of_the_views_is_clean_and_the_second_corrupted() -> None
 def test_an_epoch_has_every_face_in_both_views() -> None:
     labels = np.arange(20) % 7
     weights = np.arange(20, dtype=np.float32)  # a face is known by its weight
-    training_set = TrainingSet(random_faces(20), target_rows(labels, PAIRED), weights, False)
+    training_set = TrainingSet(random_faces(20), target_rows(labels, 7, PAIRED), weights, False)
     batches = list(augmented_batches(training_set, 48, PAIRED, 0))
     assert len(batches) == steps_per_epoch(training_set, PAIRED) == 5
     assert all(np.array_equal(batch.weights[:4], batch.weights[4:]) for batch in batches)
@@ -47,7 +47,7 @@ def test_the_divergence_is_that_of_the_corrupted_from_the_clean_view() -> None:
     clean, corrupted = softmax(logits[:3]), softmax(logits[3:])
     expected = np.sum(clean * np.log(clean / corrupted), axis=1)
     assert np.allclose(view_divergence(logits), [0, 0, 0, *expected], rtol=1e-4)
-    rows = target_rows(np.arange(6), PAIRED)
+    rows = target_rows(np.arange(6), 7, PAIRED)
     difference = training_loss(PAIRED, False)(rows, logits) - distillation_loss(PAIRED, False)(rows, logits)
     assert np.allclose(difference, [0, 0, 0, *(2 * expected)], rtol=1e-3)
 
@@ -67,7 +67,7 @@ def test_the_clean_view_learns_nothing_from_the_divergence() -> None:
 
 def test_training_brings_the_corrupted_views_to_the_prediction_on_the_clean_ones() -> None:
     """A linear network on one batch: the weight of the divergence decides how far the two predictions differ."""
-    training_set = TrainingSet(random_faces(8), target_rows(np.arange(8) % 7, PAIRED), np.ones(8, np.float32), False)
+    training_set = TrainingSet(random_faces(8), target_rows(np.arange(8) % 7, 7, PAIRED), np.ones(8, np.float32), False)
     divergences = []
     for weight in (0.01, 10.0):
         recipe = replace(PAIRED, consistency=weight, batch_size=16)

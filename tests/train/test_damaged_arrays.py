@@ -19,12 +19,13 @@ from fer_edge.train.weights import read_half, save_half
 
 pytestmark = pytest.mark.tensorflow
 
-FACES = Split(np.zeros((4, 48, 48), np.uint8), np.arange(4))
+NAMES = ("a", "b", "c")
+FACES = Split(np.zeros((4, 48, 48), np.uint8), np.arange(4) % 3, NAMES)
 
 
 @pytest.fixture
 def network() -> keras.Model:
-    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(300)], name="small")
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(400), keras.layers.Dense(3)], name="small")
 
 
 def cut(content: bytes) -> bytes:
@@ -58,8 +59,8 @@ def empty(content: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [cut, flipped, encrypted, another_kind, empty, None])
 def test_arrays_are_one_line(tmp_path: Path, network: keras.Model, damage: Callable[[bytes], bytes] | None) -> None:
     weights, logits = tmp_path / "float.npz", tmp_path / "teacher_logits.npz"
-    save_half(network, weights)
-    write_logits(logits, np.random.default_rng(0).normal(size=(4, 7)).astype(np.float32), ["a"], FACES)
+    save_half(network, weights, NAMES)
+    write_logits(logits, np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32), ["a"], FACES)
     for path in (weights, logits):
         path.write_bytes(damage(path.read_bytes())) if damage else path.unlink()
     for read in (

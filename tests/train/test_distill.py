@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from predictions import CLASSES
 from training import SHORT, write_ferplus
 
 from fer_edge.edge.cli import main
@@ -32,7 +33,7 @@ def test_loss_is_the_cross_entropy_and_the_divergence_from_the_teacher() -> None
     logits, teacher = rng.normal(size=(2, 5, 7)).astype(np.float32)
     labels = rng.integers(0, 7, 5)
     plain = replace(Recipe(), label_smoothing=0.1, teacher_share=0.6, teacher_temperature=3.0)
-    rows = target_rows(labels, plain, teacher=teacher)
+    rows = target_rows(labels, 7, plain, teacher=teacher)
     smooth = 0.9 * np.eye(7)[labels] + 0.1 / 7
     own = -np.sum(smooth * np.log(softmax(logits)), axis=1)
     soft = np.sum(softmax(teacher / 3) * np.log(softmax(teacher / 3) / softmax(logits / 3)), axis=1)
@@ -43,7 +44,7 @@ def test_loss_is_the_cross_entropy_and_the_divergence_from_the_teacher() -> None
 
 def test_mixup_keeps_the_sums_and_the_larger_parts_label() -> None:
     rng = np.random.default_rng(1)
-    rows = target_rows(rng.integers(0, 7, 8), Recipe())
+    rows = target_rows(rng.integers(0, 7, 8), 7, Recipe())
     batch = Batch(rng.uniform(-1, 1, (8, 4, 4, 3)).astype(np.float32), rows, np.ones(8, np.float32))
     mixture = mixup(batch, 0.4, rng)
     assert np.allclose(mixture.targets[:, :7].sum(axis=1), 1) and np.array_equal(mixture.targets[:, -1], rows[:, -1])
@@ -100,11 +101,11 @@ def test_a_student_learns_from_a_teacher_and_votes(finished_run: Path, synthetic
 
 
 def test_teachers_can_run_on_every_view(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:
-    teacher, names = open_teachers([str(finished_run), str(finished_run / "float.npz")], "float32")
+    teacher, names = open_teachers([str(finished_run), str(finished_run / "float.npz")], "float32", CLASSES)
     assert names == ["mobilenet_v2", "mobilenet_v2"]
     faces = load(synthetic_csv).split("train").faces[:3]
     assert np.allclose(
-        teacher(network_input(faces)), open_logits(str(finished_run))(faces), atol=1e-2
+        teacher(network_input(faces)), open_logits(str(finished_run), CLASSES)(faces), atol=1e-2
     )  # half precision
     larger = keras.ops.image.resize(network_input(faces), (128, 128))
     assert np.abs(teacher(np.asarray(larger)) - teacher(network_input(faces))).max() < 0.5
@@ -121,7 +122,7 @@ def test_teachers_can_run_on_every_view(finished_run: Path, synthetic_csv: Path,
 
 def test_a_teachers_logits_of_a_view_replace_those_in_the_rows() -> None:
     rng = np.random.default_rng(4)
-    rows = target_rows(rng.integers(0, 7, 5), Recipe())
+    rows = target_rows(rng.integers(0, 7, 5), 7, Recipe())
     batch = Batch(np.zeros((5, 4, 4, 3), np.float32), rows, np.ones(5, np.float32))
     logits = rng.normal(size=(5, 7)).astype(np.float32)
     changed = with_teacher(batch, logits, 2.0).targets

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from predictions import CLASSES
 from training import SHORT, command
 
 from fer_edge.edge.errors import DataError, ModelError
@@ -68,8 +69,8 @@ def test_weights_that_are_no_numbers_are_refused(finished_run: Path, tmp_path: P
         with pytest.raises(ModelError, match="no numbers"):
             read(tmp_path / "float.npz")
     network = open_network(finished_run)
-    network.set_weights([np.full_like(each, np.nan) for each in network.get_weights()])
-    network.save(tmp_path / "float.keras")
+    network.model.set_weights([np.full_like(each, np.nan) for each in network.model.get_weights()])
+    network.model.save(tmp_path / "float.keras")
     with pytest.raises(ModelError, match="no numbers"):
         open_network(tmp_path / "float.keras")
 
@@ -82,7 +83,7 @@ def test_a_class_without_pictures_fits_to_numbers(present: list[int]) -> None:
     labels = rng.choice(present, 60)
     logits = np.full((2, 60, 7), -400.0, np.float32)
     logits[:, np.arange(60), labels] = 400
-    train = Split(np.zeros((60, 48, 48), np.uint8), labels.astype(np.int64))
+    train = Split(np.zeros((60, 48, 48), np.uint8), labels.astype(np.int64), CLASSES)
     for kind in ("none", "sqrt", "balanced"):
         weights = training_set(train, replace(Recipe(), class_weights=kind), SoftTargets()).weights
         assert np.isfinite(weights).all() and weights.mean() == pytest.approx(1)

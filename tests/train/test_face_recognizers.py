@@ -73,14 +73,14 @@ def write(folder: Path, arrays: dict[str, NDArray[Any]], model: bool) -> Path:
 
 @pytest.mark.parametrize("name", ["mobilenet", "face_resnet"])
 def test_a_recognizer_computes_the_same_function(name: str, tmp_path: Path) -> None:
-    model = architectures.build(name, keras, SIDE)
+    model = architectures.build(name, keras, SIDE, classes=2)
     layers = [each for each in model.layers if "conv" in type(each).__name__.lower()]
     kernels = [each.get_weights()[0] for each in layers]
     path = write(tmp_path, faceres(kernels) if name == "mobilenet" else dlib(kernels), model=name == "mobilenet")
     arrays, views = read(path), network_input(FACES[:4], SIDE)
     answers = []
     for faces in (FACES[:20], FACES[20:]):  # on whichever faces the statistics are measured
-        initialize(name, model, str(path), keras, faces)
+        initialize(name, model, str(path), keras, faces, ("a", "b"))
         inner = keras.Model(model.input, [layers[0].output, model.get_layer("head_pool").output])
         answers.append([np.asarray(each) for each in inner(views)])
         answers[-1][0] = np.asarray(model.get_layer("conv1_bn" if name == "mobilenet" else "stem_bn")(answers[-1][0]))
@@ -102,7 +102,7 @@ def test_a_recognizer_computes_the_same_function(name: str, tmp_path: Path) -> N
 
 def test_facenet_computes_the_same_function(tmp_path: Path) -> None:
     name, side, faces = "inception_resnet_v1", 75, np.repeat(FACES[:1], 2, axis=0)  # one picture's statistics
-    model = architectures.build(name, keras, side)
+    model = architectures.build(name, keras, side, classes=2)
     for layer in model.layers:
         if "BatchNorm" in layer.name:
             layer.set_weights([RNG.uniform(0.2, 1, value.shape) for value in layer.get_weights()])
@@ -113,20 +113,20 @@ def test_facenet_computes_the_same_function(tmp_path: Path) -> None:
     path = tmp_path / "facenet.h5"
     model.save(path)
     model.set_weights([np.zeros_like(value) for value in model.get_weights()])
-    initialize(name, model, str(path), keras, faces)
+    initialize(name, model, str(path), keras, faces, ("a", "b"))
     assert np.allclose(deep(views), theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max())
 
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).save(path)
     with pytest.raises(ModelError, match="holds 0 of the"):
-        initialize(name, model, str(path), keras, faces)
+        initialize(name, model, str(path), keras, faces, ("a", "b"))
 
 
 def test_other_files_and_networks_are_one_line(tmp_path: Path) -> None:
-    model = architectures.build("face_resnet", keras, SIDE)
+    model = architectures.build("face_resnet", keras, SIDE, classes=2)
     damaged, strange = tmp_path / "damaged.json", tmp_path / "strange.json"
     damaged.write_text('[{"paths": ["missing.bin"], "weights": []}]')
     strange.write_text('{"weightsManifest": []}')
     for name, path in (("face_resnet", damaged), ("face_resnet", strange), ("vgg", strange)):
         with pytest.raises(ModelError) as caught:
-            initialize(name, model, str(path), keras, FACES)
+            initialize(name, model, str(path), keras, FACES, ("a", "b"))
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)

@@ -36,7 +36,7 @@ QUICK = replace(Recipe(), batch_size=28, warmup_size=SIZE, warmup_epochs=0, top_
 Weights = dict[str, list[np.ndarray]]
 
 
-def build(keras: Any, size: int) -> Any:
+def build(keras: Any, size: int, classes: int) -> Any:
     """A network of two convolutions that takes any size."""
     layers = keras.layers
     x = inputs = layers.Input((size, size, 3), name="image")
@@ -44,7 +44,7 @@ def build(keras: Any, size: int) -> Any:
         x = layers.Conv2D(6, 3, strides=2, name=name)(x)
         x = layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_bn")(x))
     x = layers.Dropout(0.3, name="head_dropout")(layers.GlobalAveragePooling2D(name="head_pool")(x))
-    return keras.Model(inputs, layers.Dense(7, name="head_logits")(x), name="small")
+    return keras.Model(inputs, layers.Dense(classes, name="head_logits")(x), name="small")
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +148,7 @@ def test_each_phase_trains_its_layers_and_the_best_epoch_is_selected(
     with_weights = [layer.name for layer in model.layers if layer.weights]
     top = {layer.name for layer in architectures.top_layers("small", model)} & set(with_weights)
     keras.utils.set_random_seed(recipe.seed)
-    fresh = architectures.build("small", loop.training_keras())
+    fresh = architectures.build("small", loop.training_keras(), classes=7)
     first = {layer.name: layer.get_weights() for layer in fresh.layers}
     assert moved(first, epochs[0]) == {name for name in with_weights if name.startswith("head_")}
     assert moved(epochs[0], epochs[1]) == top != set(with_weights)
@@ -262,7 +262,7 @@ def test_initial_weights_keep_their_share(data: Dataset, tmp_path: Path) -> None
     """Kernels lie between those of the start and of the end; batch norm's statistics are those of the average."""
     first, _ = fit(data, replace(QUICK, full_epochs=1), tmp_path / "first")
     start = tmp_path / "start.npz"
-    save_half(first, start)
+    save_half(first, start, data.classes)
     recipe = replace(QUICK, full_epochs=1, full_rate=1e-2, corruption=0.5, keep="loss")
     shares = {0.0: [], 0.25: [], 1.0: []}
     for share in shares:

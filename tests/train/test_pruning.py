@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from networks import coarse_faces, unsettle
 from numpy.typing import NDArray
+from predictions import CLASSES
 
 from fer_edge.edge.preprocess import network_input
 from fer_edge.models import FOLDER
@@ -41,7 +42,7 @@ def values(network: Any, layer: str, pictures: NDArray[np.float32]) -> NDArray[n
 
 def test_with_all_channels_a_network_is_unchanged() -> None:
     keras.utils.set_random_seed(2)
-    original = unsettle(architectures.build("mobilenet_v2", keras, SIDE))
+    original = unsettle(architectures.build("mobilenet_v2", keras, SIDE, classes=7))
     faces = np.random.default_rng(3).integers(0, 256, (96, 48, 48), np.uint8)
     pictures = network_input(faces, SIDE)
     whole = blocks(16, with_block_2=True)
@@ -51,7 +52,7 @@ def test_with_all_channels_a_network_is_unchanged() -> None:
 
 
 def test_projections_make_up_for_a_block_and_directions_that_are_left_out() -> None:
-    original = assemble(*read_half(ORIGINAL), ORIGINAL, keras, SIDE)
+    original = assemble(read_half(ORIGINAL), ORIGINAL, keras, SIDE)
     pictures = network_input(coarse_faces(96), SIDE)
     pruned = blocks(8, with_block_2=False)
     prune(pruned, original, pictures[:64])
@@ -63,13 +64,13 @@ def test_projections_make_up_for_a_block_and_directions_that_are_left_out() -> N
 
 def test_the_small_network_starts_from_the_large_one_or_from_its_own_weights(tmp_path: Path) -> None:
     faces = coarse_faces(24)
-    small, same = (architectures.build("mobilenet_v2_small", keras, SIDE) for _ in range(2))
+    small, same = (architectures.build("mobilenet_v2_small", keras, SIDE, classes=7) for _ in range(2))
     before = small.get_layer("head_logits").get_weights()
-    initialize("mobilenet_v2_small", small, str(ORIGINAL), keras, faces)
+    initialize("mobilenet_v2_small", small, str(ORIGINAL), keras, faces, CLASSES)
     assert all(map(np.array_equal, small.get_layer("head_logits").get_weights(), before))
-    large = assemble(*read_half(ORIGINAL), ORIGINAL, keras, SIDE)
+    large = assemble(read_half(ORIGINAL), ORIGINAL, keras, SIDE)
     one, other = (values(net, "Conv1", network_input(faces, SIDE)) for net in (small, large))
     assert all(any(np.array_equal(one[..., a], other[..., b]) for b in range(32)) for a in range(16))
-    save_half(small, tmp_path / "small.npz")
-    initialize("mobilenet_v2_small", same, str(tmp_path / "small.npz"), keras, faces)
+    save_half(small, tmp_path / "small.npz", CLASSES)
+    initialize("mobilenet_v2_small", same, str(tmp_path / "small.npz"), keras, faces, CLASSES)
     assert np.allclose(small(network_input(faces, SIDE)), same(network_input(faces, SIDE)), atol=0.05)

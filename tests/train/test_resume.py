@@ -27,8 +27,9 @@ from fer_edge.train.weights import check_weights
 
 pytestmark = pytest.mark.tensorflow
 
-FACES = Split(np.zeros((2, 48, 48), np.uint8), np.arange(2))
-OTHERS = Split(np.ones((2, 48, 48), np.uint8), np.arange(2))
+NAMES = ("a", "b")
+FACES = Split(np.zeros((2, 48, 48), np.uint8), np.arange(2), NAMES)
+OTHERS = Split(np.ones((2, 48, 48), np.uint8), np.arange(2), NAMES)
 DATA = Dataset(Path("a.csv"), {"train": FACES, "val": FACES})
 RECIPE = Recipe()
 VOTES = np.full((2, 7), 1 / 7, np.float32)

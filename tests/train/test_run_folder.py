@@ -29,7 +29,7 @@ def full_disk() -> Iterator[None]:
 def test_a_full_disk_is_one_line(full_disk: None, tmp_path: Path, suffix: str) -> None:
     model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(200)])
     with pytest.raises(SinkError, match="cannot be written") as caught:
-        save_model(model, tmp_path / f"float.{suffix}")
+        save_model(model, tmp_path / f"float.{suffix}", ("a", "b"))
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
 
 

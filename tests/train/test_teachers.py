@@ -19,12 +19,13 @@ from fer_edge.train.weights import save_half
 
 pytestmark = pytest.mark.tensorflow
 
-FACES = Split(np.zeros((10, 48, 48), np.uint8), np.arange(10) % 7)
+NAMES = tuple("abcdefg")
+FACES = Split(np.zeros((10, 48, 48), np.uint8), np.arange(10) % 7, NAMES)
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    save_half(architectures.build("vgg", keras), tmp_path / "float.npz")
+    save_half(architectures.build("vgg", keras, classes=7), tmp_path / "float.npz", NAMES)
     (tmp_path / "recipe.json").write_text(json.dumps({"folds": 2, "fold": 1}))
     return tmp_path
 
@@ -38,7 +39,7 @@ def test_a_teacher_of_one_fold_alone_is_refused(run: Path) -> None:
     with pytest.raises(DataError, match="trained on 5 of the faces"):
         teacher_logits([str(run / "float.npz")], FACES)
     with pytest.raises(DataError, match="augmented views"):
-        open_teachers([str(run / "float.npz")], "float32")
+        open_teachers([str(run / "float.npz")], "float32", NAMES)
 
 
 def test_each_face_has_the_logits_of_the_run_that_was_not_trained_on_it(
@@ -48,6 +49,8 @@ def test_each_face_has_the_logits_of_the_run_that_was_not_trained_on_it(
         (tmp_path / str(fold)).mkdir()
         (tmp_path / str(fold) / "recipe.json").write_text(json.dumps({"folds": 2, "fold": fold}))
     values = {str(tmp_path / str(fold)): np.float32(fold) for fold in (0, 1)}
-    monkeypatch.setattr(teacher, "open_logits", lambda spec: lambda faces: np.full((len(faces), 7), values[spec]))
+    monkeypatch.setattr(
+        teacher, "open_logits", lambda spec, classes: lambda faces: np.full((len(faces), 7), values[spec])
+    )
     logits, _ = teacher_logits(list(values), FACES)
     assert np.array_equal(logits[:, 0] == 1, in_fold(10, 1, 2)) and set(logits.ravel()) == {0, 1}

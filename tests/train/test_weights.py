@@ -16,6 +16,7 @@ from fer_edge.train.weights import initialize, save_half
 
 pytestmark = pytest.mark.tensorflow
 
+NAMES = ("a", "b")
 FACES = np.random.default_rng(4).integers(0, 256, (8, 48, 48), np.uint8)
 
 
@@ -42,8 +43,8 @@ def test_weights_of_keras_applications_are_loaded_exactly(name: str, tmp_path: P
             layer.set_weights([rng.uniform(*span, w.shape) for span, w in zip(spans, layer.get_weights(), strict=True)])
     path = tmp_path / "backbone.weights.h5"
     reference.save_weights(path)
-    model = architectures.build(name, keras)
-    initialize(name, model, str(path), keras, FACES)
+    model = architectures.build(name, keras, classes=2)
+    initialize(name, model, str(path), keras, FACES, NAMES)
     inputs = network_input(np.random.default_rng(2).integers(0, 256, (2, 48, 48), np.uint8))
     raw = (inputs + 1) * 127.5 if name == "efficientnet_b0" else inputs
     changed = ("rescaling", "normalization", "stem_conv", "stem_bn") if name == "efficientnet_b0" else ()
@@ -75,8 +76,8 @@ def test_resnet_keeps_the_function_of_keras_applications(monkeypatch: pytest.Mon
             vectors = [rng.uniform(0.2, 0.8, w.shape) if w.ndim == 1 else w for w in layer.get_weights()]
             layer.set_weights(vectors)
     monkeypatch.setattr(keras_applications, "_reference", lambda *_: reference)
-    model = architectures.build("resnet50_cbam", keras)
-    initialize("resnet50_cbam", model, "imagenet", keras, FACES)
+    model = architectures.build("resnet50_cbam", keras, classes=2)
+    initialize("resnet50_cbam", model, "imagenet", keras, FACES, NAMES)
     gates = [layer for layer in model.layers if layer.name.endswith(("channel_expand", "spatial_mean_conv"))]
     assert len(gates) == 32
     for gate in gates:
@@ -100,13 +101,13 @@ def test_resnet_keeps_the_function_of_keras_applications(monkeypatch: pytest.Mon
 
 
 def test_weights_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
-    model = architectures.build("mobilenet_v2", keras, 32)
-    small = architectures.build("mobilenet_v2_small", keras, 32)
-    save_half(architectures.build("se_mobilenet_v2", keras, 32), tmp_path / "other.npz")
+    model = architectures.build("mobilenet_v2", keras, 32, classes=2)
+    small = architectures.build("mobilenet_v2_small", keras, 32, classes=2)
+    save_half(architectures.build("se_mobilenet_v2", keras, 32, classes=2), tmp_path / "other.npz", NAMES)
     (tmp_path / "damaged.weights.h5").write_bytes(b"nothing")
     for weights in ("missing.weights.h5", str(tmp_path / "other.npz"), str(tmp_path / "damaged.weights.h5")):
         with pytest.raises(FerEdgeError) as caught:
-            initialize("mobilenet_v2", model, weights, keras, FACES)
+            initialize("mobilenet_v2", model, weights, keras, FACES, NAMES)
         assert "\n" not in str(caught.value)
     with pytest.raises(ModelError, match=r"of se_mobilenet_v2; expected those of mobilenet_v2_small or mobilenet_v2$"):
-        initialize("mobilenet_v2_small", small, str(tmp_path / "other.npz"), keras, FACES)
+        initialize("mobilenet_v2_small", small, str(tmp_path / "other.npz"), keras, FACES, NAMES)

@@ -1,7 +1,7 @@
 """The four networks for devices, a larger one and the teachers, one file each, built from the same few layers.
 
-Every module defines `build(keras, size) -> Model`: a flat functional graph from pictures (N, size, size, 3) in [-1, 1]
-to logits (N, 7), built with the Keras module that it is given (Keras 3 on any backend, or tf_keras for
+Every module defines `build(keras, size, classes) -> Model`: a flat functional graph from pictures (N, size, size, 3) in
+[-1, 1] to logits (N, classes), built with the Keras module that it is given (Keras 3 on any backend, or tf_keras for
 quantization-aware training). The network takes the same weights at any size and in either Keras. NAME is its name, SIZE
 the side of its input, TOP_FROM the first layer of the top blocks, SIZES its smallest and largest side where it does not
 take every size, PRUNED_FROM the larger network from whose weights it starts by pruning.
@@ -57,16 +57,17 @@ def size(name: str) -> int:
     return int(architecture(name).SIZE)
 
 
-def build(name: str, keras: Any, side: int | None = None) -> Any:
+def build(name: str, keras: Any, side: int | None = None, *, classes: int) -> Any:
     """Build a network with random weights.
 
     Args:
         name: A key of ARCHITECTURES.
         keras: The Keras module to build with, Keras 3 or tf_keras.
         side: Side of the input in pixels; the network's own where None.
+        classes: Number of classes, which is that of the outputs.
 
     Returns:
-        A Keras model from pictures (N, side, side, 3) in [-1, 1] to logits (N, 7).
+        A Keras model from pictures (N, side, side, 3) in [-1, 1] to logits (N, classes).
 
     Raises:
         ModelError: The name is unknown, or the network does not take this size.
@@ -76,7 +77,7 @@ def build(name: str, keras: Any, side: int | None = None) -> Any:
     if not smallest <= side <= largest:
         limits = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
         raise ModelError(f"{name} takes pictures of {limits} px; given {side}")
-    return module.build(keras, side)
+    return module.build(keras, side, classes)
 
 
 def top_layers(name: str, model: Any) -> list[Any]:

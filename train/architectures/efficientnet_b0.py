@@ -33,8 +33,8 @@ SURVIVAL_DROP = 0.2
 """Probability of dropping the last block's residual branch (stochastic depth); it grows linearly up to there."""
 
 
-def build(keras: Any, size: int) -> Any:
-    """EfficientNet-B0 with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+def build(keras: Any, size: int, classes: int) -> Any:
+    """EfficientNet-B0 with the shared head: (N, size, size, 3) in [-1, 1] to (N, C) logits."""
     layers = keras.layers
     inputs = keras.layers.Input((size, size, 3), name="image")
     x = pad_for_stride(keras, inputs, 3, "stem_conv_pad")
@@ -49,7 +49,7 @@ def build(keras: Any, size: int) -> Any:
             index += 1
     x = layers.Conv2D(1280, 1, padding="same", use_bias=False, name="top_conv")(x)
     x = _normalize(keras, x, "top_bn", "top_activation")
-    return keras.Model(inputs, head(keras, x), name=NAME)
+    return keras.Model(inputs, head(keras, x, classes), name=NAME)
 
 
 # eight parameters: what varies between the blocks of the paper's table

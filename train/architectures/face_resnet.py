@@ -18,8 +18,8 @@ TOP_FROM = "stage2_block1_conv1"
 STAGES = ((32, (0, 0, 0)), (64, (1, 0, 0, 0)), (128, (1, 0, 0)), (256, (1, 0, 0, 1)))
 
 
-def build(keras: Any, size: int) -> Any:
-    """dlib's ResNet with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+def build(keras: Any, size: int, classes: int) -> Any:
+    """dlib's ResNet with the shared head: (N, size, size, 3) in [-1, 1] to (N, C) logits."""
     layers = keras.layers
     inputs = layers.Input((size, size, 3), name="image")
     x = layers.Conv2D(32, 7, strides=2, padding="same", use_bias=False, name="stem_conv")(inputs)
@@ -28,7 +28,7 @@ def build(keras: Any, size: int) -> Any:
     for stage, (channels, halves) in enumerate(STAGES, start=1):
         for block, halved in enumerate(halves, start=1):
             x = _block(keras, x, channels, 1 + halved, f"stage{stage}_block{block}_")
-    return keras.Model(inputs, head(keras, x), name=NAME)
+    return keras.Model(inputs, head(keras, x, classes), name=NAME)
 
 
 def _block(keras: Any, x: Any, channels: int, stride: int, prefix: str) -> Any:

@@ -40,8 +40,8 @@ MIXED_6A = ((384,), (192, 192, 256))
 MIXED_7A = ((256, 384), (256, 256), (256, 256, 256))
 
 
-def build(keras: Any, size: int) -> Any:
-    """FaceNet's network with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits; size from 75."""
+def build(keras: Any, size: int, classes: int) -> Any:
+    """FaceNet's network with the shared head: (N, size, size, 3) in [-1, 1] to (N, C) logits; size from 75."""
     inputs = keras.layers.Input((size, size, 3), name="image")
     x = inputs
     for name, filters, kernel, stride, padding in STEM:
@@ -58,7 +58,7 @@ def build(keras: Any, size: int) -> Any:
     for index in range(1, 6):
         x = _residual(keras, x, f"Block8_{index}", BLOCK8, 0.2)
     x = _residual(keras, x, "Block8_6", BLOCK8, 1.0, last=True)
-    return keras.Model(inputs, head(keras, x), name=NAME)
+    return keras.Model(inputs, head(keras, x, classes), name=NAME)
 
 
 def _convolution(

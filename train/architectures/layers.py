@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_edge.edge.types import EMOTIONS
-
 
 def pad_for_stride(keras: Any, x: Any, kernel: int, name: str) -> Any:
     """Zero padding for a stride-2 'valid' convolution, as Keras Applications pads (one less on the top left)."""
@@ -47,10 +45,10 @@ def opened_gate(keras: Any) -> dict[str, Any]:
     }
 
 
-def head(keras: Any, x: Any) -> Any:
-    """(N, H, W, C) to (N, 7) logits: global average, Dense 512 with ReLU, Dropout 0.5, Dense 7."""
+def head(keras: Any, x: Any, classes: int) -> Any:
+    """(N, H, W, F) to (N, C) logits of so many classes: global average, Dense 512 with ReLU, Dropout 0.5, Dense C."""
     layers = keras.layers
     x = layers.GlobalAveragePooling2D(name="head_pool")(x)
     x = layers.Dense(512, activation="relu", name="head_dense")(x)
     x = layers.Dropout(0.5, name="head_dropout")(x)
-    return layers.Dense(len(EMOTIONS), dtype="float32", name="head_logits")(x)
+    return layers.Dense(classes, dtype="float32", name="head_logits")(x)

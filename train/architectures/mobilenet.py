@@ -18,8 +18,8 @@ TOP_FROM = "conv_dw_4"
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
 
 
-def build(keras: Any, size: int) -> Any:
-    """MobileNet with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+def build(keras: Any, size: int, classes: int) -> Any:
+    """MobileNet with the shared head: (N, size, size, 3) in [-1, 1] to (N, C) logits."""
     layers = keras.layers
     inputs = layers.Input((size, size, 3), name="image")
     x = pad_for_stride(keras, inputs, 3, "conv1_pad")
@@ -34,7 +34,7 @@ def build(keras: Any, size: int) -> Any:
         x = _normalize(keras, x, name)
         x = layers.Conv2D(channels, 1, padding="same", use_bias=False, name=f"conv_pw_{index}")(x)
         x = _normalize(keras, x, f"conv_pw_{index}")
-    return keras.Model(inputs, head(keras, x), name=NAME)
+    return keras.Model(inputs, head(keras, x, classes), name=NAME)
 
 
 def _normalize(keras: Any, x: Any, name: str) -> Any:

@@ -19,10 +19,10 @@ TOP_FROM = "block_3_expand"
 STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 
 
-def build(keras: Any, size: int) -> Any:
-    """MobileNetV2 with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+def build(keras: Any, size: int, classes: int) -> Any:
+    """MobileNetV2 with the shared head: (N, size, size, 3) in [-1, 1] to (N, C) logits."""
     inputs = keras.layers.Input((size, size, 3), name="image")
-    return keras.Model(inputs, head(keras, backbone(keras, inputs)), name=NAME)
+    return keras.Model(inputs, head(keras, backbone(keras, inputs), classes), name=NAME)
 
 
 def backbone(keras: Any, x: Any, attend: Callable[[Any, str], Any] | None = None, output_stride: int = 32) -> Any:

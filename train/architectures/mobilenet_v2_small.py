@@ -42,8 +42,8 @@ FEATURES = 256
 """Channels before the global average."""
 
 
-def build(keras: Any, size: int) -> Any:
-    """The small MobileNetV2 with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+def build(keras: Any, size: int, classes: int) -> Any:
+    """The small MobileNetV2 with the shared head: (N, size, size, 3) in [-1, 1] to (N, C) logits."""
     layers = keras.layers
     inputs = layers.Input((size, size, 3), name="image")
     x = layers.Conv2D(STEM, 3, strides=2, padding="same", use_bias=False, name="Conv1")(inputs)
@@ -52,4 +52,4 @@ def build(keras: Any, size: int) -> Any:
         x = inverted_residual(keras, x, index, channels, stride, expanded)
     x = layers.Conv2D(FEATURES, 1, use_bias=False, name="head_features")(x)
     x = normalize(keras, x, "head_features_bn", "head_features_relu")
-    return keras.Model(inputs, head(keras, x), name=NAME)
+    return keras.Model(inputs, head(keras, x, classes), name=NAME)

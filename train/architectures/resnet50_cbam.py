@@ -22,8 +22,8 @@ REDUCTION = 16
 """Channels of a block divided by those between the two layers of its channel attention."""
 
 
-def build(keras: Any, size: int) -> Any:
-    """ResNet-50 with CBAM and the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+def build(keras: Any, size: int, classes: int) -> Any:
+    """ResNet-50 with CBAM and the shared head: (N, size, size, 3) in [-1, 1] to (N, C) logits."""
     layers = keras.layers
     inputs = layers.Input((size, size, 3), name="image")
     x = layers.ZeroPadding2D(3, name="conv1_pad")(inputs)
@@ -35,7 +35,7 @@ def build(keras: Any, size: int) -> Any:
     for stage, (channels, blocks, stride) in enumerate(STAGES, start=2):
         for block in range(1, blocks + 1):
             x = bottleneck(keras, x, channels, stride if block == 1 else 1, block == 1, f"conv{stage}_block{block}_")
-    return keras.Model(inputs, head(keras, x), name=NAME)
+    return keras.Model(inputs, head(keras, x, classes), name=NAME)
 
 
 # six parameters: what varies between the blocks of the paper's table

@@ -24,13 +24,13 @@ SIZE = INPUT_SIZE
 PLACEMENT = "output"
 
 
-def build(keras: Any, size: int) -> Any:
-    """SE-MobileNetV2 with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+def build(keras: Any, size: int, classes: int) -> Any:
+    """SE-MobileNetV2 with the shared head: (N, size, size, 3) in [-1, 1] to (N, C) logits."""
     inputs = keras.layers.Input((size, size, 3), name="image")
     x = backbone(keras, inputs, _gate(keras, 4) if PLACEMENT == "blocks" else None, output_stride=16)
     if PLACEMENT == "output":
         x = _gate(keras, 16)(x, "out_")
-    return keras.Model(inputs, head(keras, x), name=NAME)
+    return keras.Model(inputs, head(keras, x, classes), name=NAME)
 
 
 def _gate(keras: Any, ratio: int) -> Any:

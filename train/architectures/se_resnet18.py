@@ -18,14 +18,14 @@ TOP_FROM = "stage3_1_conv1"
 STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))  # channels, stride of the first of two blocks
 
 
-def build(keras: Any, size: int) -> Any:
-    """SE-ResNet-18 with the shared head: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+def build(keras: Any, size: int, classes: int) -> Any:
+    """SE-ResNet-18 with the shared head: (N, size, size, 3) in [-1, 1] to (N, C) logits."""
     inputs = keras.layers.Input((size, size, 3), name="image")
     x = _convolve(keras, inputs, 64, 3, 1, "stem", relu=True)
     for stage, (channels, stride) in enumerate(STAGES, start=1):
         for block in (1, 2):
             x = _block(keras, x, channels, stride if block == 1 else 1, f"stage{stage}_{block}_")
-    return keras.Model(inputs, head(keras, x), name=NAME)
+    return keras.Model(inputs, head(keras, x, classes), name=NAME)
 
 
 def _block(keras: Any, x: Any, channels: int, stride: int, prefix: str) -> Any:

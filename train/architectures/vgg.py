@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from fer_edge.edge.preprocess import FACE_SIZE
-from fer_edge.edge.types import EMOTIONS
 
 NAME = "vgg"
 SIZE = FACE_SIZE
@@ -19,8 +18,8 @@ TOP_FROM = "stage3_conv1"
 STAGES = (64, 128, 256, 512)
 
 
-def build(keras: Any, size: int) -> Any:
-    """VGG with two dense layers of 1024: (N, size, size, 3) in [-1, 1] to (N, 7) logits."""
+def build(keras: Any, size: int, classes: int) -> Any:
+    """VGG with two dense layers of 1024: (N, size, size, 3) in [-1, 1] to (N, C) logits."""
     layers = keras.layers
     inputs = x = layers.Input((size, size, 3), name="image")
     for stage, channels in enumerate(STAGES, start=1):
@@ -34,4 +33,4 @@ def build(keras: Any, size: int) -> Any:
     for index in (1, 2):
         x = layers.Dropout(0.5, name=f"head_dropout{index}")(x)
         x = layers.Dense(1024, activation="relu", name=f"head_dense{index}")(x)
-    return keras.Model(inputs, layers.Dense(len(EMOTIONS), dtype="float32", name="head_logits")(x), name=NAME)
+    return keras.Model(inputs, layers.Dense(classes, dtype="float32", name="head_logits")(x), name=NAME)

@@ -62,9 +62,9 @@ def evaluate(
         _logger.info(
             f"{data_options.data} has no train split: which rows have a photograph in the training data is unknown"
         )
+    opened = [open_logits(spec, split.classes, pipeline_options.threads) for spec in models]
     views = []
-    for spec in models:
-        logits = open_logits(spec, pipeline_options.threads)
+    for spec, logits in zip(models, opened, strict=True):
         views.append(collect_logits(logits, split.faces, flip=flip, label=_stem(spec)))
         report.add(spec, fuse_views(views[-1:], [1.0], temperature(spec)))
     if len(models) > 1:
@@ -112,14 +112,15 @@ class _Report:
     overlap: Overlap | None
 
     def add(self, label: str, scores: NDArray[np.float32]) -> None:
-        """Print the metrics of (N, 7) probabilities, and draw them where plots are wanted."""
-        metrics, figures = measure(scores, self.split.labels), row_figures(scores, self.split.labels, self.overlap)
+        """Print the metrics of (N, C) probabilities, and draw them where plots are wanted."""
+        labels, classes = self.split.labels, self.split.classes
+        metrics, figures = measure(scores, labels, classes), row_figures(scores, labels, classes, self.overlap)
         flip = ", with flip" if self.options.tta == "flip" else ""
         if self.options.plots:
             stem = _stem(label).replace(" ", "-")
             title = f"{stem}, {self.split_name} split{flip}"
             plot_confusion(self.options.plots / f"{stem}-confusion.png", metrics, title)
-            plot_reliability(self.options.plots / f"{stem}-reliability.png", scores, self.split.labels, title)
+            plot_reliability(self.options.plots / f"{stem}-reliability.png", scores, labels, title)
         if self.options.json:
             about = {"model": label, "split": self.split_name, "tta": self.options.tta, "pictures": len(self.split)}
             click.echo(json.dumps({**about, **metrics.to_dict(), "rows": to_dicts(figures)}))
@@ -127,7 +128,7 @@ class _Report:
         click.echo(f"\n{label}: {self.split_name} split, {len(self.split)} pictures{flip}")
         click.echo(metrics_table(metrics))
         click.echo(row_table(figures))
-        click.echo(confusion_table(metrics.confusion))
+        click.echo(confusion_table(metrics))
 
 
 def _stem(spec: str) -> str:

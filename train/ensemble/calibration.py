@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.expression.scores import fuse
-from fer_edge.edge.types import EMOTIONS
 
 MAX_FITTED_OFFSET = 20.0
 """Class offsets, in logits, that a fit may give; a class that no model ever predicts would get any."""
 
 WeightsFit = Callable[[NDArray[np.float32], NDArray[np.int64]], tuple[float, ...]]
-"""(M, N, 7) logits and (N,) labels to the members' (M,) weights, which sum to 1."""
+"""(M, N, C) logits and (N,) labels to the members' (M,) weights, which sum to 1."""
 
 
 def equal_weights(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, ...]:
@@ -28,7 +27,7 @@ def fit_weights(logits: NDArray[np.float32], labels: NDArray[np.int64], step: fl
     The likelihood is smooth where the accuracy is not, so that less is fitted to the split's noise.
 
     Args:
-        logits: (M, N, 7) logits of the members.
+        logits: (M, N, C) logits of the members.
         labels: (N,) true classes.
         step: Step of the grid of weights that is searched beside equal weights. No weight is 0: with early exit, every
             member runs on some faces.
@@ -59,10 +58,10 @@ def fit_temperature(
     """The temperature that minimizes the negative log-likelihood, by a golden-section search between 0.2 and 5.
 
     Args:
-        logits: (M, N, 7) logits of the members.
+        logits: (M, N, C) logits of the members.
         labels: (N,) true classes.
         weights: (M,) weights of the members.
-        offsets: (7,) class offsets, or one for all.
+        offsets: (C,) class offsets, or one for all.
 
     Returns:
         The loss there, and the temperature.
@@ -91,15 +90,15 @@ def fit_prior(
     al. 2020, arXiv:1901.06852).
 
     Args:
-        logits: (M, N, 7) logits of the members.
+        logits: (M, N, C) logits of the members.
         labels: (N,) true classes.
         weights: (M,) weights of the members.
 
     Returns:
-        The temperature, and (7,) offsets with mean 0.
+        The temperature, and (C,) offsets with mean 0.
     """
-    frequencies, weighted = _frequencies(labels), np.asarray(weights, np.float32)
-    offsets = np.zeros(len(EMOTIONS))
+    frequencies, weighted = _frequencies(labels, logits.shape[2]), np.asarray(weights, np.float32)
+    offsets = np.zeros(logits.shape[2])
     for _ in range(5):
         _, temperature = fit_temperature(logits, labels, weighted, offsets)
         for _ in range(10):
@@ -109,17 +108,17 @@ def fit_prior(
     return fit_temperature(logits, labels, weighted, offsets)[1], tuple(round(float(value), 5) for value in offsets)
 
 
-def _frequencies(labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(7,) relative frequency of each class; a class that does not occur is counted once."""
-    counts = np.maximum(np.bincount(labels, minlength=len(EMOTIONS)), 1)
+def _frequencies(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """(C,) relative frequency of each class; a class that does not occur is counted once."""
+    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
     return np.asarray(counts / counts.sum(), np.float64)
 
 
 def rare_class_offsets(counts: NDArray[np.int64], strength: float) -> tuple[float, ...]:
-    """(7,) offsets, with mean 0, that weight each class by its frequency to the power of -strength.
+    """(C,) offsets, with mean 0, that weight each class by its frequency to the power of -strength.
 
     Args:
-        counts: (7,) pictures per class.
+        counts: (C,) pictures per class.
         strength: 0 for no effect, 1 for the inverse of the frequency.
     """
     logs = -strength * np.log(np.maximum(counts, 1))

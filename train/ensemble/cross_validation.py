@@ -25,7 +25,7 @@ class Fold:
         held_out: (N,) bool mask of the fold's faces.
         weights: (M,) weights of the members.
         temperature: Of the ensemble.
-        prior: (7,) class offsets.
+        prior: (C,) class offsets.
     """
 
     held_out: NDArray[np.bool_]
@@ -47,7 +47,7 @@ def fit_folds(
     """An ensemble for each fold, fitted on all other folds.
 
     Args:
-        logits: (M, N, 7) logits of the members.
+        logits: (M, N, C) logits of the members.
         labels: (N,) true classes.
         weights_fit: How the members' weights are fitted.
         count: Number of folds.
@@ -63,9 +63,9 @@ def fit_folds(
 def held_out_scores(
     logits: NDArray[np.float32], folds: Sequence[Fold], balance: Sequence[float] = (0.0,)
 ) -> NDArray[np.float32]:
-    """(M, N, 7) logits to (N, 7) probabilities, each face's by the ensemble fitted without its fold.
+    """(M, N, C) logits to (N, C) probabilities, each face's by the ensemble fitted without its fold.
 
-    balance: (7,) offsets in favour of rare classes, added to the fitted ones.
+    balance: (C,) offsets in favour of rare classes, added to the fitted ones.
     """
     scores = np.empty(logits.shape[1:], np.float32)
     for fold in folds:
@@ -79,12 +79,13 @@ class CrossValidation:
     """Metrics of an ensemble and of its early exit on held-out folds, partition by partition.
 
     Attributes:
-        logits: (M, N, 7) logits of the members in the order in which they run.
+        logits: (M, N, C) logits of the members in the order in which they run.
         labels: (N,) true classes.
+        classes: (C,) names of the classes.
         times: (M,) time of each member, in any unit.
         weights_fit: How the members' weights are fitted.
         max_drop: Accuracy, 0..1, that early exit may lose.
-        balance: (7,) offsets in favour of rare classes.
+        balance: (C,) offsets in favour of rare classes.
         ensemble: Metrics of the ensemble, one for each partition.
         early_exit: Metrics with early exit, one for each partition.
         models_per_face: Mean invocations with early exit, one for each partition.
@@ -92,6 +93,7 @@ class CrossValidation:
 
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
+    classes: tuple[str, ...]
     times: Sequence[float]
     weights_fit: WeightsFit
     max_drop: float
@@ -103,13 +105,13 @@ class CrossValidation:
     def add_partition(self, seed: int) -> None:
         """Fit and measure with another random partition into folds."""
         folds = fit_folds(self.logits, self.labels, self.weights_fit, seed=seed)
-        self.ensemble.append(measure(held_out_scores(self.logits, folds, self.balance), self.labels))
+        self.ensemble.append(measure(held_out_scores(self.logits, folds, self.balance), self.labels, self.classes))
         scores, invocations = self.held_out_early_exit(folds)
-        self.early_exit.append(measure(scores, self.labels))
+        self.early_exit.append(measure(scores, self.labels, self.classes))
         self.models_per_face.append(float(invocations.mean()))
 
     def held_out_early_exit(self, folds: Sequence[Fold]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """(N, 7) probabilities and (N,) models per face, each face's by an early exit fitted without its fold."""
+        """(N, C) probabilities and (N,) models per face, each face's by an early exit fitted without its fold."""
         scores, invocations = np.empty(self.logits.shape[1:], np.float32), np.empty(len(self.labels), np.int64)
         for fold in folds:
             held_out, fitted = fold.held_out, ~fold.held_out

@@ -38,13 +38,13 @@ def fit_cascade(
     that was lucky there would be trusted with everything.
 
     Args:
-        logits: (M, N, 7) logits of the members in the order in which they run.
+        logits: (M, N, C) logits of the members in the order in which they run.
         labels: (N,) true classes.
         weights: (M,) weights of the members.
         times: (M,) time of each member, in any unit.
         max_drop: Accuracy, 0..1, that the default operating point may lose.
-        prior: (7,) class offsets, as `fit_prior` gives them. Temperatures and expected loss take these alone.
-        balance: (7,) offsets in favour of rare classes, which shift answers but make them no truer.
+        prior: (C,) class offsets, as `fit_prior` gives them. Temperatures and expected loss take these alone.
+        balance: (C,) offsets in favour of rare classes, which shift answers but make them no truer.
     """
     members, weighted = len(logits), np.asarray(weights, np.float32)
     shares = [weighted[:count] / weighted[:count].sum() for count in range(1, members + 1)]

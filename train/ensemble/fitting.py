@@ -19,12 +19,12 @@ class EnsembleFit:
 
     Attributes:
         order: (M,) indices of the members in the order in which early exit is cheapest; all else is in this order.
-        logits: (M, N, 7) logits that it was fitted on.
+        logits: (M, N, C) logits that it was fitted on.
         times: (M,) time of each member, in the unit given.
         weights: (M,) weights, which sum to 1.
         temperature: Of the ensemble.
         alone: (M,) temperatures of the members by themselves.
-        offsets: (7,) class offsets.
+        offsets: (C,) class offsets.
         cascade: Temperatures and operating points of early exit.
     """
 
@@ -49,12 +49,12 @@ def fit_ensemble(
     """Fit weights, temperatures, class offsets and early exit.
 
     Args:
-        logits: (M, N, 7) logits of the members.
+        logits: (M, N, C) logits of the members.
         labels: (N,) true classes.
         times: (M,) time of each member, in any unit.
         weights_fit: How the weights are fitted.
         max_drop: Accuracy, 0..1, that early exit may lose.
-        balance: (7,) offsets in favour of rare classes.
+        balance: (C,) offsets in favour of rare classes.
     """
     weights = weights_fit(logits, labels)
     temperature, prior = fit_prior(logits, labels, weights)

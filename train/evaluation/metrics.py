@@ -7,25 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.types import EMOTIONS
-
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """Metrics of a classifier on a labelled split; fractions are 0..1, classes in EMOTIONS order.
+    """Metrics of a classifier on a labelled split; fractions are 0..1.
 
     Attributes:
+        classes: (C,) names of the classes.
         accuracy: Share of correct predictions.
         balanced_accuracy: Mean recall of the classes.
         ece: Expected calibration error.
         nll: Mean negative log-likelihood of the labels, nats, which temperatures are fitted on.
-        precision: (7,) by class.
-        recall: (7,) by class.
-        f1: (7,) by class.
-        support: (7,) pictures of each class.
-        confusion: (7, 7) counts; rows are true classes, columns predicted ones.
+        precision: (C,) by class.
+        recall: (C,) by class.
+        f1: (C,) by class.
+        support: (C,) pictures of each class.
+        confusion: (C, C) counts; rows are true classes, columns predicted ones.
     """
 
+    classes: tuple[str, ...]
     accuracy: float
     balanced_accuracy: float
     ece: float
@@ -45,7 +45,7 @@ class Metrics:
                 "f1": round(float(self.f1[i]), 4),
                 "support": int(self.support[i]),
             }
-            for i, name in enumerate(EMOTIONS)
+            for i, name in enumerate(self.classes)
         }
         return {
             "accuracy": round(self.accuracy, 5),
@@ -57,22 +57,23 @@ class Metrics:
         }
 
 
-def measure(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Metrics:
+def measure(probabilities: NDArray[np.floating], labels: NDArray[np.integer], classes: tuple[str, ...]) -> Metrics:
     """Measure predictions against labels. A class without pictures counts in no mean.
 
     Args:
-        probabilities: (N, 7).
+        probabilities: (N, C).
         labels: (N,) true classes.
+        classes: (C,) names of the classes.
     """
     predicted = probabilities.argmax(axis=1)
-    classes = len(EMOTIONS)
-    confusion = np.zeros((classes, classes), np.int64)
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
     support, correct, predictions = confusion.sum(axis=1), confusion.diagonal(), confusion.sum(axis=0)
     recall = correct / np.maximum(support, 1)
     precision = correct / np.maximum(predictions, 1)
     f1 = 2 * correct / np.maximum(support + predictions, 1)
     return Metrics(
+        classes=classes,
         accuracy=float(np.mean(predicted == labels)),
         balanced_accuracy=float(recall[support > 0].mean()),
         ece=calibration_error(probabilities, labels),
@@ -96,7 +97,7 @@ def reliability(
     """The reliability diagram's points (Guo et al. 2017, arXiv:1706.04599).
 
     Args:
-        probabilities: (N, 7).
+        probabilities: (N, C).
         labels: (N,) true classes.
         bins: Number of bins of equal width; empty ones are left out.
 
@@ -118,6 +119,6 @@ def confidence_bins(confidence: NDArray[np.floating], bins: int = 15) -> NDArray
 
 
 def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = 15) -> float:
-    """Expected calibration error (ECE), 0..1, of (N, 7) probabilities, with bins of equal width (Guo et al. 2017)."""
+    """Expected calibration error (ECE), 0..1, of (N, C) probabilities, with bins of equal width (Guo et al. 2017)."""
     confidence, accuracy, share = reliability(probabilities, labels, bins)
     return float(np.sum(np.abs(accuracy - confidence) * share))

@@ -17,7 +17,7 @@ BATCH = 256
 """Faces per call of a model, which is a step of the progress bar."""
 
 LogitsFunction = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""(N, 48, 48) uint8 faces to (N, 7) float32 logits."""
+"""(N, 48, 48) uint8 faces to (N, C) float32 logits."""
 
 
 def collect_logits(
@@ -32,7 +32,7 @@ def collect_logits(
         label: What stands in front of the progress bar.
 
     Returns:
-        (V, N, 7) float32 logits of V views: the faces as they are and, with flip, mirrored.
+        (V, N, C) float32 logits of V views: the faces as they are and, with flip, mirrored.
 
     Raises:
         ModelError: A logit is no number.
@@ -55,16 +55,16 @@ def fuse_views(
     """Probabilities of an ensemble from its members' logits.
 
     Args:
-        views: (V, N, 7) logits of each of M members.
+        views: (V, N, C) logits of each of M members.
         weights: (M,) weights of the members, with sum 1; the views of a member count equally.
         temperature: What the logits are divided by.
-        offsets: (7,) class offsets, or one for all.
+        offsets: (C,) class offsets, or one for all.
 
     Returns:
-        (N, 7) float32.
+        (N, C) float32.
     """
     count = views[0].shape[0]
-    logits = np.concatenate(views)  # (M * V, N, 7)
+    logits = np.concatenate(views)  # (M * V, N, C)
     return fuse(logits, np.repeat(np.asarray(weights, np.float32), count) / count, temperature, offsets)
 
 
@@ -77,13 +77,13 @@ def early_exit(
     """Predictions of an ensemble with early exit at its default operating point, from its members' logits.
 
     Args:
-        views: (V, N, 7) logits of each of M members in the order in which they run; only the first view is used.
+        views: (V, N, C) logits of each of M members in the order in which they run; only the first view is used.
         weights: (M,) weights of the members.
-        offsets: (7,) class offsets, or one for all.
+        offsets: (C,) class offsets, or one for all.
         cascade: Temperatures and thresholds.
 
     Returns:
-        (N, 7) float32 probabilities and (N,) int64 models per face.
+        (N, C) float32 probabilities and (N,) int64 models per face.
     """
     return run_cascade(
         lambda member, faces: views[member][0, faces],

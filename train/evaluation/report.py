@@ -10,18 +10,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.errors import shortened
 from fer_edge.edge.files.writing import write_bytes
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.evaluation.figures import figure, png, tidy
 from fer_edge.train.evaluation.metrics import Metrics, calibration_error, reliability
+
+WIDEST_TABLE = 160
+"""Characters of a line up to which a confusion matrix is printed as a table."""
+
+CONFUSIONS = 20
+"""The most frequent confusions that are listed where there are too many classes for a table."""
+
+LONGEST_NAME = 24
+"""Characters of a class's name in a figure."""
 
 
 def metrics_table(metrics: Metrics) -> str:
     """Precision, recall, F1 and pictures by class as text; the last line has the metrics of all classes."""
-    lines = [f"{'class':10} precision  recall      F1  pictures"]
-    for index, name in enumerate(EMOTIONS):
+    width = max(10, *map(len, metrics.classes))
+    lines = [f"{'class':{width}} precision  recall      F1  pictures"]
+    for index, name in enumerate(metrics.classes):
         lines.append(
-            f"{name:10} {metrics.precision[index]:9.3f} {metrics.recall[index]:7.3f} "
+            f"{name:{width}} {metrics.precision[index]:9.3f} {metrics.recall[index]:7.3f} "
             f"{metrics.f1[index]:7.3f} {metrics.support[index]:9d}"
         )
     lines.append(
@@ -31,13 +41,40 @@ def metrics_table(metrics: Metrics) -> str:
     return "\n".join(lines)
 
 
-def confusion_table(confusion: NDArray[np.int64]) -> str:
-    """The (7, 7) confusion matrix as text: rows are true classes, columns predicted ones."""
-    width = max(len(name) for name in EMOTIONS) + 1
-    lines = [" " * width + "".join(f"{name:>9}" for name in EMOTIONS) + "   (predicted)"]
-    for name, row in zip(EMOTIONS, confusion, strict=True):
-        lines.append(f"{name:{width}}" + "".join(f"{int(count):9d}" for count in row))
+def confusion_table(metrics: Metrics) -> str:
+    """The confusion matrix as text: rows are true classes, columns predicted ones.
+
+    The columns have the names of the classes; where that would be too wide, the rows are numbered and the columns have
+    their numbers; where that is too wide too, it is a list of the most frequent confusions.
+    """
+    rows, columns = list(metrics.classes), list(metrics.classes)
+    if _table_width(metrics, rows, columns) > WIDEST_TABLE:
+        columns = [str(index) for index in range(1, len(rows) + 1)]
+        rows = [f"{number:>{len(columns[-1])}} {name}" for number, name in zip(columns, rows, strict=True)]
+    if _table_width(metrics, rows, columns) > WIDEST_TABLE:
+        return _confusions(metrics)
+    width, cell = max(map(len, rows)) + 1, _cell_width(metrics, columns)
+    lines = [" " * width + "".join(f"{name:>{cell}}" for name in columns) + "   (predicted)"]
+    for name, counts in zip(rows, metrics.confusion, strict=True):
+        lines.append(f"{name:{width}}" + "".join(f"{int(count):{cell}d}" for count in counts))
     return "\n".join(lines)
+
+
+def _table_width(metrics: Metrics, rows: Sequence[str], columns: Sequence[str]) -> int:
+    return max(map(len, rows)) + 1 + len(columns) * _cell_width(metrics, columns)
+
+
+def _cell_width(metrics: Metrics, columns: Sequence[str]) -> int:
+    return max(len(str(metrics.confusion.max())), *map(len, columns)) + 1
+
+
+def _confusions(metrics: Metrics) -> str:
+    """The most frequent confusions, one a line."""
+    wrong = metrics.confusion * (1 - np.eye(len(metrics.classes), dtype=np.int64))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
+    pairs = [divmod(int(index), len(metrics.classes)) for index in order if wrong.flat[index]]
+    lines = [f"{wrong[true, seen]:6d}  {metrics.classes[true]} as {metrics.classes[seen]}" for true, seen in pairs]
+    return "\n".join(["the most frequent confusions:", *(lines or ["     0"])])
 
 
 def write_history(path: Path, history: Sequence[dict[str, float | str]]) -> None:
@@ -76,12 +113,15 @@ def plot_history(path: Path, history: Sequence[dict[str, float | str]], title: s
 
 def plot_confusion(path: Path, metrics: Metrics, title: str) -> None:
     """Plot the confusion matrix with rows normalized to recall, and with counts (.png)."""
-    canvas = figure(6.4, 5.8)
+    count = len(metrics.classes)
+    numbered = count <= 20  # in more cells than these, numbers are too small to be read
+    growth = (0.75 if numbered else 0.2) * max(0, count - 7)
+    canvas = figure(6.4 + growth, 5.8 + growth)
     axis = canvas.subplots()
     share = metrics.confusion / np.maximum(metrics.support[:, None], 1)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for row in range(len(EMOTIONS)):
-        for column in range(len(EMOTIONS)):
+    for row in range(count) if numbered else ():
+        for column in range(count):
             axis.text(
                 column,
                 row,
@@ -91,8 +131,10 @@ def plot_confusion(path: Path, metrics: Metrics, title: str) -> None:
                 fontsize=8,
                 color="white" if share[row, column] > 0.55 else "black",
             )
-    axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
-    axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+    names = [shortened(name, LONGEST_NAME) for name in metrics.classes]
+    small = {} if numbered else {"fontsize": 7}
+    axis.set_xticks(range(count), names, rotation=40 if numbered else 90, ha="right" if numbered else "center", **small)
+    axis.set_yticks(range(count), names, **small)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(f"{title}: accuracy {100 * metrics.accuracy:.2f} %")

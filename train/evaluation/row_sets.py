@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.edge.types import EMOTIONS
 from fer_edge.train.data.duplicates import Overlap
 from fer_edge.train.evaluation.metrics import confidence_bins, measure, negative_log_likelihoods
 
@@ -62,19 +61,24 @@ def row_masks(count: int, overlap: Overlap | None) -> dict[str, NDArray[np.bool_
 
 
 def row_figures(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer], overlap: Overlap | None
+    probabilities: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    classes: tuple[str, ...],
+    overlap: Overlap | None,
 ) -> dict[str, RowFigures]:
     """Measure predictions on each set of rows.
 
     Args:
-        probabilities: (N, 7).
+        probabilities: (N, C).
         labels: (N,) true classes.
+        classes: (C,) names of the classes.
         overlap: The rows that are in the train split, or None where that is not known.
 
     Returns:
         The figures by ALL, NOT_EXACT and CLEAN; ALL alone where the overlap is not known.
     """
-    return {name: _figures(probabilities[mask], labels[mask]) for name, mask in row_masks(len(labels), overlap).items()}
+    masks = row_masks(len(labels), overlap)
+    return {name: _figures(probabilities[mask], labels[mask], classes) for name, mask in masks.items()}
 
 
 def to_dicts(figures: Mapping[str, RowFigures]) -> dict[str, dict[str, Any]]:
@@ -97,9 +101,9 @@ def _cell(figures: RowFigures, metric: str, scale: int, digits: int) -> str:
     return f"{scale * figures.values[metric]:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})".ljust(24)
 
 
-def _figures(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> RowFigures:
-    metrics = measure(probabilities, labels)
-    support = dict(zip(EMOTIONS, map(int, metrics.support), strict=True))
+def _figures(probabilities: NDArray[np.floating], labels: NDArray[np.integer], classes: tuple[str, ...]) -> RowFigures:
+    metrics = measure(probabilities, labels, classes)
+    support = dict(zip(classes, map(int, metrics.support), strict=True))
     values = {name: float(getattr(metrics, name)) for name in METRICS}
     return RowFigures(support, values, metric_intervals(probabilities, labels))
 
@@ -114,14 +118,14 @@ def metric_intervals(
     reaches at least to the error itself.
 
     Args:
-        probabilities: (N, 7).
+        probabilities: (N, C).
         labels: (N,) true classes.
 
     Returns:
         Lower and upper end of each.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    classes = np.eye(len(EMOTIONS))[labels]  # (N, 7)
+    classes = np.eye(probabilities.shape[1])[labels]  # (N, C)
     bins = np.eye(_BINS)[confidence_bins(confidence, _BINS)]  # (N, 15)
     parts = (
         classes,
@@ -148,7 +152,8 @@ def metric_intervals(
         "nll": losses[:, 0] / count,
     }
     intervals = {name: np.percentile(values, (2.5, 97.5)) for name, values in resampled.items()}
-    ece = float(np.abs(rows[:, 14:29].sum(axis=0)).sum() / count)
+    first = 2 * classes.shape[1]
+    ece = float(np.abs(rows[:, first : first + _BINS].sum(axis=0)).sum() / count)
     low, high = 2 * ece - intervals["ece"][::-1]
     intervals["ece"] = np.array([max(low, 0), max(high, ece)])
     return {name: (float(low), float(high)) for name, (low, high) in intervals.items()}

@@ -14,15 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from predictions import CLASSES
 from training import csv_row, write_ferplus
 
 from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.csv_rows import FREE_BYTES, MAX_LINE
 from fer_edge.train.data.loading import load
+from fer_edge.train.data.splits import Split
 from fer_edge.train.ferplus import read_votes
 
 FACE = np.arange(48 * 48).reshape(48, 48) % 256
+ONE = Split(FACE[None].astype(np.uint8), np.array([3]), CLASSES)
 PIXELS = " ".join(map(str, FACE.ravel()))
 ROW = csv_row(3, FACE, "Training")
 
@@ -165,7 +168,7 @@ def test_what_is_no_file_costs_one_line(tmp_path: Path, mistake: Callable[..., s
         path.symlink_to(kind)
     assert str(path) in mistake("data", "info", path)
     with pytest.raises(DataError, match=str(path)):
-        read_votes(path, np.zeros(1, np.int64))
+        read_votes(path, ONE)
     with pytest.raises(ModelError, match=str(path)):
         read_arrays(path, "an array")
 
@@ -230,7 +233,7 @@ def test_arrays_that_unpack_to_much_are_refused(tmp_path: Path, little_memory: N
 def test_impossible_votes_cost_one_short_line(tmp_path: Path, votes: str) -> None:
     path = write_ferplus(tmp_path / "fer2013new.csv", ",".join([votes, *["0"] * 9]))
     with pytest.raises(DataError, match="row 2: a vote is not") as caught:
-        read_votes(path, np.zeros(1, np.int64))
+        read_votes(path, ONE)
     assert len(str(caught.value)) < 400
 
 
@@ -238,13 +241,13 @@ def test_impossible_votes_cost_one_short_line(tmp_path: Path, votes: str) -> Non
 def test_votes_are_read_with_a_byte_order_mark_and_quotes(tmp_path: Path) -> None:
     path = write_ferplus(tmp_path / "fer2013new.csv", "0,10,0,0,0,0,0,0,0,0")
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"a.png", b'"a, b.png"').replace(b"\n", b"\r\n"))
-    assert read_votes(path, np.array([3])).tolist() == [[0, 0, 0, 1, 0, 0, 0]]
+    assert read_votes(path, ONE).tolist() == [[0, 0, 0, 1, 0, 0, 0]]
     path.write_bytes(b"x" * (MAX_LINE + 1))
     with pytest.raises(DataError, match="longer than"):
-        read_votes(path, np.array([3]))
+        read_votes(path, ONE)
     path.write_bytes("Usage,neutral".encode("utf-16"))
     with pytest.raises(DataError, match=r"cannot be read|lacks the column"):
-        read_votes(path, np.array([3]))
+        read_votes(path, ONE)
 
 
 def test_row_numbers_are_those_of_the_file(tmp_path: Path) -> None:

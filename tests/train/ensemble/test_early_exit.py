@@ -67,7 +67,7 @@ def test_a_held_out_face_is_classified_without_its_label() -> None:
     other = np.where(here, (labels + 1) % 7, labels)
     times = (1.0, 1.1, 2.0)
     (scores, invocations), (again, invocations_again) = (
-        CrossValidation(logits, each, times, equal_weights, MAX_DROP, (0.0,)).held_out_early_exit(
+        CrossValidation(logits, each, tuple("abcdefg"), times, equal_weights, MAX_DROP, (0.0,)).held_out_early_exit(
             fit_folds(logits, each, equal_weights)
         )
         for each in (labels, other)

@@ -10,13 +10,15 @@ from sklearn import metrics as sklearn
 
 from fer_edge.train.evaluation.metrics import calibration_error, measure
 
+NAMES = tuple("abcdefg")
+
 
 @given(st.integers(0, 2**32 - 1), st.integers(7, 200))
 @settings(max_examples=30)
 def test_against_scikit_learn(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     scores, labels = rng.dirichlet(np.ones(7), count), np.concatenate([np.arange(7), rng.integers(0, 7, count - 7)])
-    ours, predicted = measure(scores, labels), scores.argmax(axis=1)
+    ours, predicted = measure(scores, labels, NAMES), scores.argmax(axis=1)
     assert np.array_equal(ours.confusion, sklearn.confusion_matrix(labels, predicted, labels=range(7)))
     assert ours.balanced_accuracy == pytest.approx(sklearn.balanced_accuracy_score(labels, predicted))
     precision, recall, f1, support = sklearn.precision_recall_fscore_support(
@@ -34,4 +36,4 @@ def test_calibration_error_by_hand() -> None:
 
 def test_absent_class_counts_in_no_mean() -> None:
     scores = np.eye(7)[[3, 3, 4]]
-    assert measure(scores, np.array([3, 3, 4])).balanced_accuracy == 1.0
+    assert measure(scores, np.array([3, 3, 4]), NAMES).balanced_accuracy == 1.0

@@ -11,6 +11,8 @@ from fer_edge.train.evaluation import row_sets
 from fer_edge.train.evaluation.metrics import measure
 from fer_edge.train.evaluation.row_sets import ALL, CLEAN, METRICS, NOT_EXACT, metric_intervals, row_figures
 
+NAMES = tuple("abcdefg")
+
 
 def predictions(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Calibrated (N, 7) probabilities, and labels drawn from them."""
@@ -22,21 +24,21 @@ def predictions(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_each_set_of_rows_is_measured_by_itself() -> None:
     scores, labels = predictions(60)
     exact, near = np.arange(60) < 10, (np.arange(60) >= 10) & (np.arange(60) < 25)
-    figures = row_figures(scores, labels, Overlap(exact, near))
+    figures = row_figures(scores, labels, NAMES, Overlap(exact, near))
     assert [each.pictures for each in figures.values()] == [60, 50, 35]
     for name, start in ((ALL, 0), (NOT_EXACT, 10), (CLEAN, 25)):
-        metrics = measure(scores[start:], labels[start:])
+        metrics = measure(scores[start:], labels[start:], NAMES)
         assert figures[name].values == {metric: getattr(metrics, metric) for metric in METRICS}
         assert list(figures[name].support.values()) == metrics.support.tolist()
     assert figures[ALL].values["nll"] == pytest.approx(log_loss(labels, scores, labels=range(7)))
-    assert list(row_figures(scores, labels, None)) == [ALL]
-    assert list(row_figures(scores, labels, Overlap(np.ones(60, bool), np.zeros(60, bool)))) == [ALL]
+    assert list(row_figures(scores, labels, NAMES, None)) == [ALL]
+    assert list(row_figures(scores, labels, NAMES, Overlap(np.ones(60, bool), np.zeros(60, bool)))) == [ALL]
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     scores, labels = predictions(12_000, seed=1)
     scores = scores**2 / (scores**2).sum(axis=1, keepdims=True)  # too confident
-    truth = measure(scores, labels)
+    truth = measure(scores, labels, NAMES)
     inside = dict.fromkeys(METRICS, 0)
     for start in range(0, 12_000, 300):
         rows = slice(start, start + 300)
