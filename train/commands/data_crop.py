@@ -31,7 +31,7 @@ from fer_edge.train.data.face_crops import (
     PhotoOptions,
     load_photograph,
 )
-from fer_edge.train.data.photo_tree import Photograph, PhotoTree, check_class, find_photographs, listed
+from fer_edge.train.data.photo_tree import Photograph, PhotoTree, check_class, check_layout, find_photographs, listed
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +59,11 @@ def crop(  # one parameter per options dataclass, and per argument
 ) -> None:
     """Crop the faces of the photographs in PHOTOS, and write them to the same class folders in FACES.
 
-    PHOTOS holds class folders (CLASS/*.jpg), or train, val and test folders with class folders, with sub-folders or
-    without. Faces are found, turned upright and cropped as by 'fer-edge run', and stored as gray PNG files of 48 pixels
-    that are named after the photographs. A face narrower than --min-face, or than half of --size, is left out.
-    FACES/left-out.csv lists the photographs without a crop and why, and FACES/contact-CLASS.jpg shows all crops of a
-    class: look through it, and delete the crops that are wrong.
+    PHOTOS holds class folders (CLASS/*.jpg), or train, val and test folders with class folders; a class folder may have
+    sub-folders, whose names then begin the names of the crops. Faces are found, turned upright and cropped as by
+    'fer-edge run', and stored as gray PNG files of 48 pixels that are named after the photographs. A face narrower than
+    --min-face, or than half of --size, is left out. FACES/left-out.csv lists the photographs without a crop and why,
+    and FACES/contact-CLASS.jpg shows all crops of a class: look through it, and delete the crops that are wrong.
 
     The same command goes on where it was interrupted, and crops the photographs that were added since; crops that you
     have deleted stay deleted. Nothing leaves this computer.
@@ -74,6 +74,7 @@ def crop(  # one parameter per options dataclass, and per argument
         check_class(class_name)
     tree = find_photographs(photos, class_name)
     _refuse_nested(photos, folder)
+    check_layout(folder, {each.folder for each in tree.photographs})
     with CropJournal(folder, _settings(photo_options, crop_options, pipeline_options)) as journal:
         _crop(journal, tree.photographs, photo_options, crop_options, pipeline_options, source_options.max_pixels)
         for each in tree.left_out:

@@ -234,7 +234,7 @@ class PhotoCropper:
 
         Where another photograph has the name, or a file that no run of ours wrote: NAME_2, and so on.
         """
-        stem, number = clean_stem(photograph.path.stem), 1
+        stem, number = clean_stem(photograph.name), 1
         while True:
             base = stem if number == 1 else f"{stem}_{number}"
             names = [f"{base}-{face}.png" if numbered else f"{base}.png" for face in range(1, count + 1)]

@@ -12,6 +12,7 @@ from fer_edge.edge.errors import DataError, printable, shortened
 from fer_edge.edge.files.paths import file_identity
 from fer_edge.edge.sources.picture_files import SUFFIXES, begins_as_picture
 from fer_edge.edge.types import classes_problem
+from fer_edge.train.data.class_folders import SYSTEM_FOLDERS
 from fer_edge.train.data.splits import SPLIT_NAMES
 
 HIDDEN, NO_PICTURE, OUTSIDE, UNLISTED = "hidden", "no picture", "outside class folders", "folder cannot be listed"
@@ -33,11 +34,14 @@ class Photograph:
 
     Attributes:
         path: Where it is.
-        folder: Its folder in a tree of class folders, such as awake or train/awake.
+        folder: Its class folder in a data set, such as awake or train/awake.
+        name: Its name without suffix, after the names of the sub-folders of the class folder that it lies in: anna_01
+            of awake/anna/01.jpg.
     """
 
     path: Path
     folder: Path
+    name: str
 
 
 @dataclass(frozen=True)
@@ -91,14 +95,15 @@ def find_photographs(root: Path, class_name: str | None = None) -> PhotoTree:
         if reason:
             tree.left_out.append(LeftOut(path, reason, detail))
         elif class_name is not None and folder == Path():
-            tree.photographs.append(Photograph(path, Path(class_name)))
+            tree.photographs.append(Photograph(path, Path(class_name), path.stem))
         elif class_name is not None:
             raise DataError(
                 f"{root} has pictures in sub-folders ({shortened(printable(folder))}); with --class it must be a flat "
                 "folder of one class: give each sub-folder by itself, or leave --class out if they are the classes"
             )
-        elif _is_class_folder(folder):
-            tree.photographs.append(Photograph(path, folder))
+        elif len(folder.parts) >= (depth := _depth(folder)):
+            name = "_".join((*folder.parts[depth:], path.stem))
+            tree.photographs.append(Photograph(path, Path(*folder.parts[:depth]), name))
         else:
             loose += 1
             tree.left_out.append(LeftOut(path, OUTSIDE))
@@ -129,10 +134,32 @@ def listed(reasons: Iterable[str]) -> str:
     return ", ".join(f"{reason} ({count})" for reason, count in Counter(reasons).most_common())
 
 
-def _is_class_folder(folder: Path) -> bool:
-    """Whether a folder, relative to the root, is or is in a class folder: more than the root, or a split's."""
-    parts = folder.parts
-    return len(parts) > (1 if parts and parts[0].lower() in SPLIT_NAMES else 0)
+def check_layout(root: Path, folders: Iterable[Path]) -> None:
+    """Check that a data set has its classes either in split folders or at the root, as the others are not read.
+
+    Args:
+        root: Its folder, which need not exist.
+        folders: Class folders that are added, such as awake or val/awake.
+
+    Raises:
+        DataError: It would have both.
+    """
+    tops = {folder.parts[0] for folder in folders}
+    if root.is_dir():
+        tops |= {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    splits = sorted(name for name in tops if name.lower() in SPLIT_NAMES)
+    classes = sorted(tops - set(splits))
+    if splits and classes:
+        raise DataError(
+            f"{root} would have the splits {shortened(printable(', '.join(splits)))} beside the classes "
+            f"{shortened(printable(', '.join(classes)))}, of which only the splits are read; put all classes into "
+            "split folders, such as train"
+        )
+
+
+def _depth(folder: Path) -> int:
+    """The number of parts of a class folder's path, relative to the root: two where the first is a split's."""
+    return 2 if folder.parts and folder.parts[0].lower() in SPLIT_NAMES else 1
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str, str]]:
@@ -151,7 +178,7 @@ def _files(root: Path) -> Iterator[tuple[Path, str, str]]:
             continue
         for path in (folder / name for name in names):
             suffix = path.suffix.lower()
-            if path.name.startswith("."):
+            if path.name.startswith(".") or path.name.lower() in SYSTEM_FOLDERS:
                 yield path, HIDDEN, ""
             elif os.path.isdir(path):
                 if (identity := file_identity(path)) not in met:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +177,17 @@ def test_flat_folders_of_one_class_each(photos: Path, tmp_path: Path) -> None:
     assert "--class" in error_of(crop(photos / "train", faces, "--class", "awake"))
 
 
+def test_what_is_cropped_is_what_training_reads(photos: Path, tmp_path: Path) -> None:
+    write(photos / "train" / "awake" / "anna" / "day 1" / "01.jpg", jpeg(photograph((210, 170, 130), seed=4)))
+    assert crop(photos, tmp_path / "faces").exit_code == 0
+    assert "train/awake/anna_day 1_01.png" in crops(tmp_path / "faces")
+    dataset = load(tmp_path / "faces")
+    assert dataset.classes == ("awake", "drowsy")
+    assert dataset.splits["train"].counts().tolist() == [4, 1]
+    write(tmp_path / "more" / "sleepy" / "a.jpg", jpeg(photograph((210, 170, 130), seed=4)))
+    assert "train" in error_of(crop(tmp_path / "more", tmp_path / "faces"))  # its crops would not be read
+
+
 # running again
 
 
@@ -320,21 +330,21 @@ def test_a_damaged_journal_is_one_error(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_contact_sheets_show_every_crop(photos: Path, tmp_path: Path) -> None:
-    faces, many = tmp_path / "faces", tmp_path / "photos" / "many-2"
+    faces, root = tmp_path / "faces", tmp_path / "many"
     picture = cv2.imread(str(photos / "train" / "awake" / "one.jpg"))[100:240, 130:270]
     for index in range(90):
-        write(many / "many" / f"{index}.png", cv2.imencode(".png", picture - index)[1].tobytes())
-    shutil.rmtree(photos / "train")
-    assert crop(photos, faces, "--no-crop").exit_code == 0
-    pages = sorted(path.name for path in faces.glob("contact-*.jpg"))
-    assert pages == ["contact-many-2-many-2.jpg", "contact-many-2-many.jpg"]
-    heights = [cv2.imread(str(faces / page)).shape[0] for page in pages]
-    assert heights[0] < heights[1]  # ten pictures on the second page, eighty on the first
-    for path in list((faces / "many-2" / "many").iterdir())[:30]:
+        name = "many-2/a" if index == 0 else f"many/{index}"
+        write(root / f"{name}.png", cv2.imencode(".png", picture - index)[1].tobytes())
+    assert crop(root, faces, "--no-crop").exit_code == 0
+    pages = {path.name: cv2.imread(str(path)).shape for path in faces.glob("contact-*.jpg")}
+    assert pages.keys() == {"contact-many.jpg", "contact-many-2.jpg", "contact-many-2-2.jpg"}
+    assert len({width for _, width, _ in pages.values()}) == 1
+    assert pages["contact-many.jpg"][0] > pages["contact-many-2.jpg"][0]  # eight rows, and the ninth
+    for path in list((faces / "many").iterdir())[:30]:
         path.unlink()
     own = write(faces / "contact-mine.jpg", b"mine")
-    assert crop(photos, faces, "--no-crop").exit_code == 0
-    assert {path.name for path in faces.glob("contact-*.jpg")} == {own.name, pages[1]}
+    assert crop(root, faces, "--no-crop").exit_code == 0
+    assert {path.name for path in faces.glob("contact-*.jpg")} == {own.name, "contact-many.jpg", "contact-many-2.jpg"}
     assert own.read_bytes() == b"mine"
 
 
