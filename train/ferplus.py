@@ -46,7 +46,8 @@ def read_votes(path: Path, train: Split) -> NDArray[np.float32]:
     counts = _read_counts(path)
     if len(counts) != len(labels):
         raise DataError(
-            f"{path} has {len(counts)} Training rows; expected {len(labels)}, one for each face of the train split"
+            f"{path} has {len(counts)} Training rows; expected {len(labels)}, one for each face of the train split, "
+            "which --val-share and --drop-duplicates make smaller"
         )
     votes = np.array(counts, np.float32).reshape(-1, len(CLASSES))
     without_votes = votes.sum(axis=1) == 0

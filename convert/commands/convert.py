@@ -8,7 +8,7 @@ from fer_edge.convert.commands.output import accuracy_line, start_tensorflow
 from fer_edge.convert.options import ConversionOptions, TuningOptions, VerificationOptions
 from fer_edge.edge.config.click_options import SectionedCommand, options_from
 from fer_edge.edge.errors import ModelError
-from fer_edge.train.data.options import HOW, DataOptions
+from fer_edge.train.data.options import TRAINED, DataOptions
 from fer_edge.train.options import TrainingOptions
 
 
@@ -19,7 +19,7 @@ def complete_name(context: click.Context, parameter: click.Parameter, incomplete
 
 @click.command(cls=SectionedCommand)
 @click.argument("name", metavar="NAME|PATH", shell_complete=complete_name)
-@options_from(DataOptions, "Input", only=("data", *HOW))
+@options_from(DataOptions, "Input", only=("data", *TRAINED))
 @options_from(TrainingOptions, "Input", only=("runs",))
 @options_from(ConversionOptions, "Export and calibration")
 @options_from(TuningOptions, "Fine-tuning")

@@ -13,7 +13,7 @@ from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.train.data.class_folders import write_folders
 from fer_edge.train.data.clean_rows import write_list
 from fer_edge.train.data.duplicate_counts import count_duplicates, duplicates_table
-from fer_edge.train.data.options import HOW, DataOptions
+from fer_edge.train.data.options import HOW, TRAINED, DataOptions
 from fer_edge.train.data.remarks import absent_classes
 from fer_edge.train.data.splits import SPLITS
 
@@ -30,9 +30,10 @@ def data() -> None:
 
 @data.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@options_from(DataOptions, only=HOW)
+@options_from(DataOptions, only=TRAINED)
+@click.option("--no-duplicates", is_flag=True, help="Skip the search for pictures that are there more than once.")
 @json_option("Print one JSON object instead of a table.")
-def info(path: Path, data_options: DataOptions, as_json: bool) -> None:
+def info(path: Path, data_options: DataOptions, no_duplicates: bool, as_json: bool) -> None:
     """Count the pictures per class and split of PATH, and those that it holds more than once.
 
     Two pictures show one photograph where they are equal byte for byte, or cropped, scaled or mirrored otherwise.
@@ -42,13 +43,14 @@ def info(path: Path, data_options: DataOptions, as_json: bool) -> None:
     """
     dataset = data_options.load(path)
     counts = {name: split.counts() for name, split in dataset.splits.items()}
-    duplicates = count_duplicates(dataset)
+    duplicates = {} if no_duplicates else count_duplicates(dataset)
     if as_json:
         splits = {
             name: {"total": int(row.sum()), **dict(zip(dataset.classes, map(int, row), strict=True))}
             for name, row in counts.items()
         }
-        others = {"duplicates": duplicates, "skipped": dataset.skipped, "left_out": dataset.left_out}
+        others = {"duplicates": duplicates, "dropped": dataset.dropped}
+        others |= {"skipped": dataset.skipped, "left_out": dataset.left_out}
         sizes = {"tiny": dataset.tiny, "large": dataset.large, "absent_classes": absent_classes(dataset)}
         head = {"path": str(path), "classes": dataset.classes, "splits": splits}
         click.echo(json_text({**head, **others, **sizes}))
@@ -58,7 +60,8 @@ def info(path: Path, data_options: DataOptions, as_json: bool) -> None:
     for index, class_name in enumerate(dataset.classes):
         click.echo(f"{class_name:{width}}" + "".join(f"{row[index]:9d}" for row in counts.values()))
     click.echo(f"{'total':{width}}" + "".join(f"{row.sum():9d}" for row in counts.values()))
-    click.echo("\n".join(["", *duplicates_table(duplicates), ""]))
+    if not no_duplicates:
+        click.echo("\n".join(["", *duplicates_table(duplicates), ""]))
     absent = [name for name in SPLITS if name not in counts]
     if absent:
         click.echo(f"absent: {', '.join(absent)}")

@@ -10,7 +10,8 @@ import click
 from fer_edge.edge.config.click_options import SectionedCommand, options_from
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.train.architectures import ARCHITECTURES
-from fer_edge.train.data.options import HOW, DataOptions
+from fer_edge.train.data.duplicate_counts import duplicate_remarks
+from fer_edge.train.data.options import TRAINED, DataOptions
 from fer_edge.train.data.splits import Dataset
 from fer_edge.train.evaluation.report import metrics_table
 from fer_edge.train.options import TrainingOptions
@@ -30,7 +31,7 @@ UNSET = dict.fromkeys(each.name for each in fields(Recipe))
 @click.argument("name", type=click.Choice([*ARCHITECTURES, "all"]), metavar="NAME")
 # before the Recipe's options: both have to do with a parameter `recipe`, a name here, the dataclass there
 @options_from(TrainingOptions, "Run")
-@options_from(DataOptions, "Data", only=("data", *HOW))
+@options_from(DataOptions, "Data", only=("data", *TRAINED))
 @options_from(Recipe, "Recipe", defaults=UNSET)
 def train(name: str, data_options: DataOptions, training_options: TrainingOptions, recipe: Recipe) -> None:
     """Train the network NAME on the train split and select its best epoch on the val split: on those of its
@@ -53,6 +54,8 @@ def train(name: str, data_options: DataOptions, training_options: TrainingOption
         if run.folder.is_dir():
             lock_run(run).close()
     dataset = data_options.load()
+    for remark in duplicate_remarks(dataset):
+        _logger.info(f"{remark} (`fer-edge data info` counts near-duplicates)")
     for split in ("train", "val"):
         dataset.split(split)
     soft_targets = read_soft_targets(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,17 +44,29 @@ class Overlap:
 
 def overlap(split: Split, reference: Split) -> Overlap:
     """Find the rows of a split whose photograph is in a reference split, which takes seconds and is cached."""
-    known = set(_digests(reference.faces))
-    exact = np.array([digest in known for digest in _digests(split.faces)], bool)
+    known = set(digests(reference.faces))
+    exact = np.array([digest in known for digest in digests(split.faces)], bool)
     near = np.zeros(len(split), bool)
     near[_pairs(split.faces, reference.faces)[:, 0]] = True
     return Overlap(exact, near & ~exact)
 
 
+def shared_rows(split: Split, reference: Split) -> NDArray[np.bool_]:
+    """(N,) bool, the rows of a split whose photograph is in a reference split, looked for from either one."""
+    shared = ~overlap(split, reference).clean
+    shared[_pairs(reference.faces, split.faces)[:, 1]] = True
+    return shared
+
+
 def exact_groups(split: Split) -> NDArray[np.int64]:
     """(N,) int64 index of the first row with the same bytes as each row."""
+    return equal_groups(digests(split.faces))
+
+
+def equal_groups(values: Sequence[bytes]) -> NDArray[np.int64]:
+    """(N,) int64 index of the first value that is equal to each one."""
     first: dict[bytes, int] = {}
-    return np.array([first.setdefault(digest, row) for row, digest in enumerate(_digests(split.faces))], np.int64)
+    return np.array([first.setdefault(value, row) for row, value in enumerate(values)], np.int64)
 
 
 def photograph_groups(split: Split) -> NDArray[np.int64]:
@@ -61,8 +74,13 @@ def photograph_groups(split: Split) -> NDArray[np.int64]:
 
     Finding them takes half a minute for 30,000 rows and is cached.
     """
-    groups = exact_groups(split)
-    for row, other in _pairs(split.faces):
+    return joined(exact_groups(split), _pairs(split.faces))
+
+
+def joined(groups: NDArray[np.int64], pairs: Iterable[Sequence[int]] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) int64 index of the first row of each row's group, where the groups of each pair of rows become one."""
+    groups = groups.copy()
+    for row, other in pairs:
         one, another = _first(groups, row), _first(groups, other)
         groups[max(one, another)] = min(one, another)
     return np.array([_first(groups, row) for row in range(len(groups))], np.int64)
@@ -81,7 +99,8 @@ def _first(groups: NDArray[np.int64], row: int) -> int:
     return row
 
 
-def _digests(faces: NDArray[np.uint8]) -> list[bytes]:
+def digests(faces: NDArray[np.uint8]) -> list[bytes]:
+    """The sha256 of each face's pixels."""
     return [hashlib.sha256(face.tobytes()).digest() for face in faces]
 
 

@@ -8,17 +8,26 @@ from pathlib import Path
 import numpy as np
 
 from fer_edge.edge.errors import DataError
+from fer_edge.train.data import repeated_rows
 from fer_edge.train.data.class_folders import list_folders
 from fer_edge.train.data.class_names import SEVEN, class_indices, described_classes, parse_classes, resolve_classes
 from fer_edge.train.data.labelled_csv import read_csv
 from fer_edge.train.data.listing import Listing, read_listing
 from fer_edge.train.data.remarks import remarks
 from fer_edge.train.data.splits import Dataset, Split
+from fer_edge.train.data.val_share import take_val
 
 _logger = logging.getLogger(__name__)
 
 
-def load(path: Path | str, *, skip_bad: bool = False, classes: str | None = None) -> Dataset:
+def load(
+    path: Path | str,
+    *,
+    skip_bad: bool = False,
+    classes: str | None = None,
+    val_share: float | None = None,
+    drop_duplicates: bool = False,
+) -> Dataset:
     """Load a labelled data set.
 
     What was left out, skipped or looks wrong is logged.
@@ -30,6 +39,10 @@ def load(path: Path | str, *, skip_bad: bool = False, classes: str | None = None
         skip_bad: Whether bad rows and pictures are skipped, and their number logged, instead of raising.
         classes: The classes in their order, or their names by label, see
             `fer_edge.train.data.class_names.parse_classes`; the labels sorted by name where None.
+        val_share: Share of the train split's pictures that become the val split, see
+            `fer_edge.train.data.val_share.take_val`; None where there is a val split or none is needed.
+        drop_duplicates: Whether train loses what it holds again or another split holds too, see
+            `fer_edge.train.data.repeated_rows.drop_duplicates`.
 
     Returns:
         The splits that there are, as (N, 48, 48) uint8 faces, mapped from the cache, and (N,) int64 labels with the
@@ -62,14 +75,20 @@ def load(path: Path | str, *, skip_bad: bool = False, classes: str | None = None
         {name: Split(part.faces, indices[part.codes], naming.classes) for name, part in read.splits.items()},
         read.counts.get("skipped", 0),
         dict(listing.left_out) if listing else {},
-        read.counts.get("tiny", 0),
-        read.counts.get("large", 0),
-        {name: [listing.paths[row] for row in part.rows] for name, part in read.splits.items()} if listing else {},
+        tiny=read.counts.get("tiny", 0),
+        large=read.counts.get("large", 0),
+        files={name: [listing.paths[row] for row in part.rows] for name, part in read.splits.items()}
+        if listing
+        else {},
     )
     if not dataset.splits:
         raise DataError(f"{path}: none of its {dataset.skipped} pictures can be decoded")
     if naming is not SEVEN or any(label not in naming.classes for label in read.labels):
         _logger.info(f"{path}: {described_classes(read.labels, naming)}")
+    if val_share is not None:
+        dataset = take_val(dataset, val_share)
+    if drop_duplicates:
+        dataset = repeated_rows.drop_duplicates(dataset)
     for remark in remarks(dataset):
         _logger.warning(f"{path}: {remark}")
     return dataset

@@ -67,6 +67,7 @@ class Dataset:
         left_out: Numbers of files and folders that a tree holds besides its pictures, by their kind in words.
         tiny: Number of pictures whose shorter side has less than TINY pixels.
         large: Number of pictures that may show more than a face, see `fer_edge.train.data.listing.size_counts`.
+        dropped: Numbers of rows that `fer_edge.train.data.repeated_rows.drop_duplicates` left out of train.
         files: The pictures' paths below the source's folder, by split, where the data set is of picture files.
     """
 
@@ -76,12 +77,17 @@ class Dataset:
     left_out: Mapping[str, int] = field(default_factory=dict)
     tiny: int = 0
     large: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
     files: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """(C,) names of the classes, the same in all splits."""
         return next(iter(self.splits.values())).classes
+
+    def train_files(self, mask: NDArray[np.bool_]) -> list[str]:
+        """The paths of the train split's pictures of a (N,) mask; none where the data set has no picture files."""
+        return [path for path, chosen in zip(self.files["train"], mask, strict=True) if chosen] if self.files else []
 
     def split(self, name: str) -> Split:
         """The split of that name; DataError where the data set has none."""

@@ -19,6 +19,7 @@ from fer_edge.edge.errors import DataError
 from fer_edge.train.data import clean_rows as rows
 from fer_edge.train.data import duplicates, photographs
 from fer_edge.train.data.conflicts import resolve
+from fer_edge.train.data.duplicate_counts import duplicate_remarks
 from fer_edge.train.data.duplicates import constant, exact_groups, overlap, photograph_groups
 from fer_edge.train.data.fer2013 import CLASSES
 from fer_edge.train.data.loading import load
@@ -166,7 +167,19 @@ def test_info_counts_duplicates(table: Path) -> None:
     assert list(counted["train"]["photograph"].values()) == [1, 2, 1, 2]
     assert counted["val"]["in_train"] == {"exact": 0, "photograph": 1}
     text = CliRunner().invoke(main, ["data", "info", str(table)]).stdout
-    assert [line.split()[-2:] for line in text.splitlines() if "in train" in line] == [["–", "0"], ["–", "1"]]
+    assert [line.split()[-3:] for line in text.splitlines() if "in train" in line] == [["–", "0", "–"], ["–", "1", "–"]]
+    quick = CliRunner().invoke(main, ["data", "info", str(table), "--no-duplicates"])
+    assert quick.exit_code == 0 and "photograph" not in quick.stdout
+
+
+def test_remarks_on_what_is_equal_or_empty(others: Pictures) -> None:
+    flat = np.full((1, 48, 48), 9, np.uint8)
+    train = Split(np.concatenate([others[:2], others[:1], flat]), np.array([0, 1, 2, 3]), CLASSES)
+    val = Split(np.concatenate([others[1:2], others[3:4]]), np.array([1, 1]), CLASSES)
+    lines = duplicate_remarks(Dataset(Path("a"), {"train": train, "val": val}))
+    assert [line.split()[0] for line in lines] == ["4", "1", "1"]
+    assert "4 rows are 2 pictures" in lines[0] and "1 of them with several labels" in lines[0]
+    assert duplicate_remarks(Dataset(Path("a"), {"test": Split(others[:3], np.arange(3), CLASSES)})) == []
 
 
 def test_a_list_stands_in_for_the_train_split(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
