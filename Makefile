@@ -6,6 +6,7 @@
 # make test-faults  the faults of docs/reliability.md with many cases each, and their results into that page; half an hour
 # make fuzz         every reader on 200,000 changed copies of real inputs; a quarter of an hour; FUZZ='--cases 1000 csv'
 # make lint         ruff, mypy and codespell
+# make test-mlflow  train --track mlflow with real MLflow, in an environment of its own; some minutes
 # make test-device  V4L2 cameras, unplugging and reconnecting, libcamera, GStreamer and the systemd service, in two
 #                   virtual machines; a quarter of an hour
 # make test-arm     results compared with this computer's, tests and, on Debian 12, instructions compared with those
@@ -22,6 +23,7 @@ VENV_FAST ?= .venv-fast
 VENV_LOWEST ?= .venv-lowest
 VENV_TFLITE ?= .venv-tflite
 VENV_AUDIT ?= .venv-audit
+VENV_MLFLOW ?= .venv-mlflow
 PIP = -m pip install --quiet --disable-pip-version-check
 PYTEST ?=
 WEB ?= 8080
@@ -37,7 +39,7 @@ FAST = not slow and not tensorflow and not browser and not system
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo page test test-fast test-lowest test-faults fuzz test-device test-arm arm-instructions lint mypy wheel audit clean
+.PHONY: demo page test test-fast test-lowest test-faults fuzz test-mlflow test-device test-arm arm-instructions lint mypy wheel audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -67,6 +69,9 @@ test-faults: $(VENV_TEST)/ready
 
 fuzz: $(VENV_TEST)/ready
 	$(VENV_TEST)/bin/python tests/fuzz/fuzz.py $(FUZZ)
+
+test-mlflow: $(VENV_MLFLOW)/ready
+	TF_CPP_MIN_LOG_LEVEL=2 $(VENV_MLFLOW)/bin/python -m pytest tests/train/check_mlflow.py $(PYTEST)
 
 test-device: $(VENV)/ready
 	status=0; tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py || status=1; \
@@ -132,6 +137,13 @@ $(VENV_TFLITE)/ready: setup.cfg
 	@$(VENV_TFLITE)/bin/python $(PIP) --no-deps -e .
 	@touch $@
 
+# MLflow brings seventy packages, some in versions that are not the tests' own
+$(VENV_MLFLOW)/ready: setup.cfg
+	@echo "making $(VENV_MLFLOW): TensorFlow and MLflow, some minutes"
+	@$(PYTHON) -m venv --clear $(VENV_MLFLOW)
+	@$(VENV_MLFLOW)/bin/python $(PIP) -e '.[train,mlflow,dev]'
+	@touch $@
+
 $(VENV_AUDIT)/ready:
 	@echo "making $(VENV_AUDIT): pip-audit, bandit and cyclonedx-bom, a minute"
 	@$(PYTHON) -m venv --clear $(VENV_AUDIT)
@@ -139,5 +151,5 @@ $(VENV_AUDIT)/ready:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_TEST) $(VENV_FAST) $(VENV_LOWEST) $(VENV_TFLITE) $(VENV_AUDIT) .cache build dist fer_edge.egg-info demo-output
+	rm -rf $(VENV) $(VENV_TEST) $(VENV_FAST) $(VENV_LOWEST) $(VENV_TFLITE) $(VENV_AUDIT) $(VENV_MLFLOW) .cache build dist fer_edge.egg-info demo-output
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -66,6 +66,8 @@ _EXTRAS = {
     "tensorflow": ("TensorFlow", "train"),
     "matplotlib": ("matplotlib", "plots"),
     "h5py": ("h5py", "train"),
+    "tensorboard": ("TensorBoard", "tensorboard"),
+    "mlflow": ("MLflow", "mlflow"),
     "tf_keras": ("tf_keras", "convert"),
     "paho": ("paho-mqtt", "mqtt"),
     "tensorflow_model_optimization": ("tensorflow-model-optimization", "convert"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,12 @@ _logger = logging.getLogger(__name__)
 
 
 def fit(
-    run: TrainingRun, data: Dataset, soft_targets: SoftTargets | None = None, *, resume: bool = False
+    run: TrainingRun,
+    data: Dataset,
+    soft_targets: SoftTargets | None = None,
+    *,
+    resume: bool = False,
+    callbacks: Sequence[Any] = (),
 ) -> tuple[Any, TrainingState]:
     """Train a network, and leave a checkpoint in the run folder after every epoch.
 
@@ -49,6 +55,10 @@ def fit(
         soft_targets: What is learned besides the labels.
         resume: Whether to continue from the checkpoint, where there is one, with the same history as an uninterrupted
             run.
+        callbacks: Keras callbacks, driven as by Keras' own fit: at the beginning and end of the training, of each
+            epoch and of each batch. Epochs count over all phases; a phase of another input size comes with a new
+            model (`set_model`). `model.stop_training` ends the training. The learning rate is the recipe's: what a
+            callback sets is overwritten at the next step.
 
     Returns:
         The Keras model with its best weights, at full size, and where the run ended. Without an epoch at full size the
@@ -63,13 +73,14 @@ def fit(
     faces, val = training_set(data.split("train"), run.recipe, soft_targets), clean_split(data, "val")
     identity = run_identity(run, data.split("train"), val, soft_targets.votes)
     with dtype_policy(run.recipe.precision):
-        trainer = _Trainer(run, faces, val, identity)
+        trainer = _Trainer(run, faces, val, identity, callbacks)
         trainer.start(resume)
         last = 0
         for phase in run.recipe.phases(trainer.full_size):
             last += phase.epochs
             if trainer.state.epoch < last:
                 trainer.train_phase(phase, last)
+        trainer.end()
     network = architectures.build(run.network, keras, classes=len(data.classes))
     network.set_weights(trainer.best_weights())
     if run.recipe.initial_share:
@@ -91,7 +102,9 @@ def validate(model: Any, val: Split) -> dict[str, float]:
 class _Trainer:
     """The network of a run while it trains: model, optimizer, state and best weights."""
 
-    def __init__(self, run: TrainingRun, faces: TrainingSet, val: Split, identity: RunIdentity) -> None:
+    def __init__(
+        self, run: TrainingRun, faces: TrainingSet, val: Split, identity: RunIdentity, callbacks: Sequence[Any]
+    ) -> None:
         self.run, self.faces, self.val, self.identity = run, faces, val, identity
         self.checkpoint = run.folder / CHECKPOINT
         self.full_size = architectures.size(run.network)
@@ -101,6 +114,9 @@ class _Trainer:
         self.optimizer: Any = None
         self._best: list[NDArray[np.float32]] | None = None
         self._optimizer_values: list[NDArray[np.float32]] = []
+        epochs, steps = sum(phase.epochs for phase in run.recipe.phases()), steps_per_epoch(faces, run.recipe)
+        self._callbacks = keras.callbacks.CallbackList([*callbacks], epochs=epochs, steps=steps, verbose=0)
+        self._watched: Any = None
 
     def start(self, resume: bool) -> None:
         """Read the checkpoint, or set the initial weights."""
@@ -131,7 +147,9 @@ class _Trainer:
                 raise self._damaged("the optimizer")
             for variable, value in zip(self.optimizer.variables, self._optimizer_values, strict=True):
                 variable.assign(value)
+        self._begin()
         while state.epoch < last:
+            self._callbacks.on_epoch_begin(state.epoch)
             self._train_epoch(phase)
             _logger.info(_epoch_line(state.history[-1], recipe))
             if state.epochs_without_gain >= recipe.stop_patience:
@@ -140,7 +158,32 @@ class _Trainer:
                     f"{state.epochs_without_gain} epochs"
                 )
                 state.epoch = last
-            write_checkpoint(self.checkpoint, self.identity, state, self.model, self.optimizer, self._best)
+            self._write_checkpoint()
+            row = state.history[-1]
+            logs = {key: float(row[key]) for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
+            self._callbacks.on_epoch_end(int(row["epoch"]) - 1, {**logs, "learning_rate": float(row["rate"])})
+            if self.model.stop_training:
+                _logger.info("a callback has stopped the training")
+                state.epoch = self._callbacks.params["epochs"]
+                self._write_checkpoint()
+
+    def end(self) -> None:
+        """Tell the callbacks that no epoch follows."""
+        self._begin()  # where none was left to train
+        self._callbacks.on_train_end()
+
+    def _begin(self) -> None:
+        """Show the callbacks the model where it is a new one; with the first, the training begins."""
+        if self._watched is self.model:
+            return
+        self.model.stop_training = False
+        self._callbacks.set_model(self.model)
+        if self._watched is None:
+            self._callbacks.on_train_begin()
+        self._watched = self.model
+
+    def _write_checkpoint(self) -> None:
+        write_checkpoint(self.checkpoint, self.identity, self.state, self.model, self.optimizer, self._best)
 
     def _damaged(self, part: str) -> ModelError:
         return ModelError(
@@ -191,6 +234,8 @@ class _Trainer:
                 if self.faces.teacher:
                     batch = with_teacher(batch, self.faces.teacher(batch.views), recipe.teacher_temperature)
                 self.optimizer.learning_rate = learning_rate(recipe, phase, state, steps)
+                if self._callbacks.callbacks:
+                    self._callbacks.on_train_batch_begin(count - 1)
                 result = self.model.train_on_batch(
                     batch.views, batch.targets, sample_weight=batch.weights, return_dict=True
                 )
@@ -201,6 +246,8 @@ class _Trainer:
                     raise _diverged(phase, epoch + 1, f"step {count} of {steps}: the loss is {step_loss}")
                 loss += (step_loss - loss) / count
                 accuracy += (float(result["accuracy"]) - accuracy) / count
+                if self._callbacks.callbacks:
+                    self._callbacks.on_train_batch_end(count - 1, {"loss": step_loss, "accuracy": accuracy})
                 bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
                 bar.update()
         return {"loss": round(loss, 5), "accuracy": round(accuracy, 5)}

@@ -21,6 +21,8 @@ class TrainingOptions:
         ferplus: FER+'s CSV of annotators' votes.
         runs: Folder with a run folder for each network.
         resume: Whether to continue from the run folder's checkpoint.
+        track: Experiment trackers that the run is handed on to.
+        callback: A Python file with a function `callbacks(run)` that returns Keras callbacks.
     """
 
     recipe: str = option(
@@ -51,6 +53,19 @@ class TrainingOptions:
     )
     runs: Path = option(Path("runs"), "Folder that holds the run folders.", metavar="FOLDER")
     resume: bool = option(False, "Continue from the last checkpoint of the run folder.")
+    track: tuple[str, ...] = option(
+        (),
+        "Write figures, recipe and pictures for TensorBoard (into the run folder) or MLflow (MLFLOW_TRACKING_URI) too. "
+        "Repeatable.",
+        choices=("tensorboard", "mlflow"),
+        example=["tensorboard"],
+    )
+    callback: Path | None = option(
+        None,
+        "Python file whose function callbacks(run) returns Keras callbacks; it is run.",
+        metavar="FILE.py",
+        example="callbacks.py",
+    )
 
     def initial_weights(self, network: str) -> str:
         """The initial weights of one network."""

@@ -20,6 +20,8 @@ from fer_edge.train.recipes import Recipe
 from fer_edge.train.soft_targets import read_soft_targets
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.training_targets import SoftTargets
+from fer_edge.train.user_callbacks import CALLBACKS, own_callbacks
+from fer_edge.train.user_modules import load_module
 
 _logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ def train(name: str, data_options: DataOptions, training_options: TrainingOption
     from fer_edge.train.backend import keras  # noqa: F401  (what is missing is reported now, in one line)
     from fer_edge.train.run_folder import check_run, lock_run
 
+    _check_options(training_options)
     for run in runs:  # what would stop the last of them is reported before the hours of the first
         check_run(run, training_options.resume)
         if run.folder.is_dir():
@@ -62,7 +65,16 @@ def train(name: str, data_options: DataOptions, training_options: TrainingOption
         dataset.split("train"), training_options.teacher, training_options.ferplus, runs[0].recipe
     )
     for run in runs:
-        _train(run, dataset, soft_targets, training_options.resume)
+        _train(run, dataset, soft_targets, training_options)
+
+
+def _check_options(options: TrainingOptions) -> None:
+    """ImportError or ConfigError where a tracker is not installed, or the file of callbacks cannot be run."""
+    from fer_edge.train.tracking import check_trackers
+
+    check_trackers(options.track)
+    if options.callback:
+        load_module(options.callback, CALLBACKS, "--callback")
 
 
 def _run(network: str, options: TrainingOptions, recipe: Recipe) -> TrainingRun:
@@ -76,15 +88,20 @@ def _run(network: str, options: TrainingOptions, recipe: Recipe) -> TrainingRun:
     )
 
 
-def _train(run: TrainingRun, dataset: Dataset, soft_targets: SoftTargets, resume: bool) -> None:
+def _train(run: TrainingRun, dataset: Dataset, soft_targets: SoftTargets, options: TrainingOptions) -> None:
     """Train a network, or resume its training, and write its run folder."""
     from fer_edge.train.loop import fit
     from fer_edge.train.run_folder import lock_run, prepare_folder, write_run
+    from fer_edge.train.tracking import trackers
 
     _logger.info(f"{run.network}: recipe {run.recipe.name}, weights {run.weights}, run folder {run.folder}")
-    with lock_run(run):
-        prepare_folder(run, soft_targets, dataset.split("train"), resume)
-        model, state = fit(run, dataset, soft_targets, resume=resume)
+    about = {"classes": list(dataset.classes), **soft_targets.sources}
+    with lock_run(run), trackers(options.track, run, about) as tracked:
+        prepare_folder(run, soft_targets, dataset.split("train"), options.resume)
+        with own_callbacks(options.callback, run) as own:
+            model, state = fit(run, dataset, soft_targets, resume=options.resume, callbacks=[*tracked, *own])
         metrics = write_run(run, model, state, soft_targets, dataset)
+        for tracker in tracked:
+            tracker.finish()
     click.echo(metrics_table(metrics))
     click.echo(f"{run.network}: see {run.folder}/metrics.json, training_curves.png, confusion_matrix.png")
