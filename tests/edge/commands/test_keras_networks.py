@@ -160,7 +160,7 @@ def test_run_scores_every_face_with_the_network(network: Path, classes: tuple[st
 def test_other_commands_take_the_network(network: Path, synthetic_csv: Path, tmp_path: Path) -> None:
     out = ["--out", tmp_path / "result.json"]
     fer_edge("models", "verify", network)
-    fer_edge("bench", "latency", network, "--runs", "3", *out)
-    fer_edge("bench", "batching", network, "--faces", "2", "--runs", "4", *out)
+    fer_edge("bench", "latency", network, "--runs", "10", *out)
+    fer_edge("bench", "batching", network, "--faces", "2", "--runs", "10", *out)
     fer_edge("bench", "robustness", network, "--data", synthetic_csv, "--limit", "8", *out)
     fer_edge("evaluate", network, "--data", synthetic_csv)
