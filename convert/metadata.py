@@ -98,9 +98,10 @@ def add_metadata(content: bytes, name: str, classes: Sequence[str], licence: str
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     subgraph = {2: [_image(graph.tensors[graph.inputs[0]])], 3: [_emotion(classes)]}
-    about = {0: name, 1: description(classes), 2: package_version(), 4: "fer-edge", 5: licence, 7: "1.0.0"}
+    author, version = "fer-edge", "1.0.0"
+    root = {0: name, 1: description(classes), 2: package_version(), 3: [subgraph], 4: author, 5: licence, 7: version}
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(_flatbuffer(about | {3: [subgraph]}, b"M001"), np.uint8)
+    buffer.data = np.frombuffer(_flatbuffer(root, b"M001"), np.uint8)
     entries = {bytes(entry.name): entry for entry in model.metadata or []}
     if BUFFER_NAME in entries:
         model.buffers[entries[BUFFER_NAME].buffer] = buffer

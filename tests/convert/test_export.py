@@ -77,6 +77,13 @@ def test_a_labelled_file_is_a_zip_archive_with_the_same_answers(model_copy: Path
     )
 
 
+def test_a_shipped_file_labelled_again_is_the_same_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_edge.convert.metadata.package_version", lambda: "0.1.0")  # the one that wrote it
+    model = FOLDER / "mobilenet_v2_small_int8.tflite"
+    card, content = checked_card(model), model.read_bytes()
+    assert add_metadata(content, card.name, card.labels, card.licence) == content
+
+
 def test_the_other_runtime_loads_a_labelled_file_too(tiny: Path, model_copy: Path, tflite_python: Path) -> None:
     label_file(model_copy, model_copy.parent)
     one, other = (tflite_runtime_logits(tflite_python, path, synthetic_faces(4))[1] for path in (tiny, model_copy))
