@@ -124,7 +124,7 @@ class Evaluator:
     def _checked(self, path: Path, runtime: str, logits: NDArray[np.float32]) -> dict[str, Any]:
         """A runtime's figures by its name. Raises ModelError where they are outside the thresholds."""
         figures = self._compare(runtime, logits)
-        verify.check_answers(path, runtime, figures, self.options)
+        verify.check_answers(path, runtime, figures, len(self.split), self.options)
         return {runtime: figures}
 
     def _compare(self, runtime: str, logits: NDArray[np.float32]) -> dict[str, Any]:

@@ -119,5 +119,4 @@ def _training(metrics: Path) -> dict[str, Any]:
         return {}
     if not isinstance(stored, dict):
         return {}
-    keys = ("recipe", "weights", "data", "data_name", "licence", "keras", "backend", "date")
-    return {key: stored[key] for key in keys if key in stored}
+    return {key: stored[key] for key in ("recipe", "weights", "data", "keras", "backend", "date") if key in stored}

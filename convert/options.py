@@ -85,7 +85,11 @@ class VerificationOptions:
     min_agreement: float = option(
         0.85, "Minimum top-1 agreement with the float model, 0 to 1.", metavar="SHARE", minimum=0, maximum=1
     )
-    max_drop: float = option(1.0, "Maximum accuracy drop on the val split, percentage points.", metavar="POINTS")
+    max_drop: float = option(
+        1.0,
+        "Maximum accuracy drop on the val split, percentage points; of few pictures two standard errors, if more.",
+        metavar="POINTS",
+    )
     tflite_runtime_python: Path | None = option(
         None,
         "Python interpreter with tflite-runtime and numpy < 2, to verify in that runtime too.",

@@ -28,12 +28,14 @@ from fer_edge.train.checkpoint import (
 )
 from fer_edge.train.data.clean_rows import clean_split
 from fer_edge.train.data.splits import Dataset, Split
+from fer_edge.train.frozen_features import FrozenFeatures, split_network
 from fer_edge.train.fused_batch_norm import training_keras
-from fer_edge.train.networks import dtype_policy, predict_logits
+from fer_edge.train.networks import dtype_policy
 from fer_edge.train.optimization import compile_model, learning_rate, update_plateau
 from fer_edge.train.recipes import Phase, Recipe
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.training_targets import SoftTargets, TrainingSet, training_set, with_teacher
+from fer_edge.train.validation import validate
 from fer_edge.train.weights import initialize, read_half
 
 _logger = logging.getLogger(__name__)
@@ -90,15 +92,6 @@ def fit(
     return network, trainer.state
 
 
-def validate(model: Any, val: Split) -> dict[str, float]:
-    """Cross-entropy and accuracy on the val split."""
-    logits = predict_logits(model, val.faces)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_sums = np.log(np.exp(shifted).sum(axis=1))
-    loss = float(np.mean(log_sums - shifted[np.arange(len(val)), val.labels]))
-    return {"val_loss": round(loss, 5), "val_accuracy": round(float(np.mean(logits.argmax(1) == val.labels)), 5)}
-
-
 class _Trainer:
     """The network of a run while it trains: model, optimizer, state and best weights."""
 
@@ -112,6 +105,7 @@ class _Trainer:
         keras.utils.set_random_seed(run.recipe.seed)
         self.model = architectures.build(run.network, training_keras(), classes=len(val.classes))
         self.optimizer: Any = None
+        self._frozen: FrozenFeatures | None = None
         self._best: list[NDArray[np.float32]] | None = None
         self._optimizer_values: list[NDArray[np.float32]] = []
         epochs, steps = sum(phase.epochs for phase in run.recipe.phases()), steps_per_epoch(faces, run.recipe)
@@ -135,12 +129,24 @@ class _Trainer:
 
     def train_phase(self, phase: Phase, last: int) -> None:
         """Train until `last` epochs are finished over all phases, or until the phase stops early."""
+        self.model = _resized(self.model, self.run.network, phase.size)
+        trained = _set_trainable(self.run.network, self.model, phase, self.run.recipe)
+        if not self.run.recipe.frozen_views or phase.name not in ("warmup", "top"):
+            self._train_phase(phase, last)
+            return
+        if self._best is not None and self.state.epoch == last - phase.epochs:
+            self.model.set_weights(self._best)  # minutes, not epochs, are short here: each phase begins from the best
+        network = split_network(self.model, trained)
+        with FrozenFeatures(network, self.faces, self.val, self.run) as self._frozen:
+            self._train_phase(phase, last)
+        self._frozen = None
+
+    def _train_phase(self, phase: Phase, last: int) -> None:
         state, recipe, first = self.state, self.run.recipe, last - phase.epochs
         if state.epoch == first:
             state.best_loss, state.epochs_without_gain, state.rate_scale = float("inf"), 0, 1.0
-        self.model = _resized(self.model, self.run.network, phase.size)
-        _set_trainable(self.run.network, self.model, phase)
-        self.optimizer = compile_model(self.model, recipe, phase, self.faces.distillation)
+        trained = self._frozen.above if self._frozen else self.model
+        self.optimizer = compile_model(trained, recipe, phase, self.faces.distillation)
         if state.epoch > first and self._optimizer_values:  # resumed within the phase
             shapes = [tuple(variable.shape) for variable in self.optimizer.variables]
             if [value.shape for value in self._optimizer_values] != shapes:
@@ -201,7 +207,7 @@ class _Trainer:
         losses = self._run_steps(phase)
         batches = plain_batches(self.faces, phase.size, recipe)
         with final_weights(self.model, self.optimizer, batches, recipe.batch_norm):
-            row = validate(self.model, self.val)
+            row = self._frozen.validate() if self._frozen else validate(self.model, self.val)
             if not math.isfinite(row["val_loss"]):
                 raise _diverged(phase, state.epoch + 1, f"the validation loss is {row['val_loss']}")
             full = phase.size == self.full_size
@@ -227,18 +233,18 @@ class _Trainer:
         """The steps of an epoch; returns the mean loss and accuracy on the augmented batches."""
         state, recipe, epoch = self.state, self.run.recipe, self.state.epoch
         _seed_dropout(self.model, recipe.seed, epoch)
-        steps = steps_per_epoch(self.faces, recipe)
+        frozen, model = self._frozen, self._frozen.above if self._frozen else self.model
+        steps = frozen.steps if frozen else steps_per_epoch(self.faces, recipe)
+        batches = frozen.batches(epoch) if frozen else augmented_batches(self.faces, phase.size, recipe, epoch)
         loss = accuracy = 0.0
         with progress_bar(f"epoch {epoch + 1} ({phase.name})", steps) as bar:
-            for count, batch in enumerate(augmented_batches(self.faces, phase.size, recipe, epoch), start=1):
+            for count, batch in enumerate(batches, start=1):
                 if self.faces.teacher:
                     batch = with_teacher(batch, self.faces.teacher(batch.views), recipe.teacher_temperature)
                 self.optimizer.learning_rate = learning_rate(recipe, phase, state, steps)
                 if self._callbacks.callbacks:
                     self._callbacks.on_train_batch_begin(count - 1)
-                result = self.model.train_on_batch(
-                    batch.views, batch.targets, sample_weight=batch.weights, return_dict=True
-                )
+                result = model.train_on_batch(batch.views, batch.targets, sample_weight=batch.weights, return_dict=True)
                 if phase.name != "warmup":
                     state.step += 1
                 step_loss = float(result["loss"])
@@ -268,17 +274,23 @@ def _seed_dropout(model: Any, seed: int, epoch: int) -> None:
         layer.seed_generator.state.assign(np.array([1000 * seed + index, epoch << 20], np.uint32))
 
 
-def _set_trainable(name: str, model: Any, phase: Phase) -> None:
-    """Freeze all layers but those that the phase trains."""
-    layers = {
+def _set_trainable(name: str, model: Any, phase: Phase, recipe: Recipe) -> list[Any]:
+    """Freeze all layers but those that the phase trains, which are returned.
+
+    On frozen features batch norm keeps its statistics and factors: few pictures give none better.
+    """
+    layers: list[Any] = {
         "warmup": lambda: architectures.head_layers(model),
         "small": lambda: model.layers,
-        "top": lambda: architectures.top_layers(name, model),
+        "top": lambda: (architectures.last_layers if recipe.frozen_views else architectures.top_layers)(name, model),
         "full": lambda: model.layers,
     }[phase.name]()
     names = {layer.name for layer in layers}
+    frozen_norms = recipe.frozen_views > 0 and phase.name == "top"
     for layer in model.layers:
-        layer.trainable = layer.name in names
+        norm = frozen_norms and isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = layer.name in names and not norm
+    return layers
 
 
 def _resized(model: Any, name: str, size: int) -> Any:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.types import option
+from fer_edge.models import FOLDER
 from fer_edge.train.recipes import RECIPES
+
+SHIPPED_WEIGHTS = "fer2013"
+"""The value of --weights that stands for the float weights of the shipped models."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,7 @@ class TrainingOptions:
 
     Attributes:
         recipe: The recipe whose fields are the defaults: its name, or a TOML file.
-        weights: Initial weights: 'imagenet', 'none' or a file; `{name}` in it stands for the network's name.
+        weights: Initial weights: 'imagenet', 'fer2013', 'none' or a file; `{name}` in it stands for the network's name.
         teacher: Models whose logits the network learns from (distillation).
         ferplus: FER+'s CSV of annotators' votes.
         runs: Folder with a run folder for each network.
@@ -25,16 +30,17 @@ class TrainingOptions:
         callback: A Python file with a function `callbacks(run)` that returns Keras callbacks.
     """
 
-    recipe: str = option(
-        "best",
+    recipe: str | None = option(
+        None,
         f"Recipe that the fields below start from: {', '.join(RECIPES)}, or a .toml file with fields of your own.",
         metavar="NAME|FILE",
+        show_default="best; transfer with --weights fer2013",
         example="recipe.toml",
     )
     weights: str | None = option(
         None,
-        "Initial weights: imagenet, none, or a .weights.h5, .npz or face recognizer's file ({name} in it stands for "
-        "NAME).",
+        "Initial weights: imagenet; fer2013, those of the shipped model; none; or a .weights.h5, .npz or face "
+        "recognizer's file ({name} in it stands for NAME).",
         metavar="WEIGHTS",
         show_default="imagenet; none for a teacher",
         example="models/float/{name}.npz",
@@ -67,6 +73,20 @@ class TrainingOptions:
         example="callbacks.py",
     )
 
+    @property
+    def chosen_recipe(self) -> str:
+        """The recipe whose fields are the defaults, where none was named."""
+        return self.recipe or ("transfer" if self.weights == SHIPPED_WEIGHTS else "best")
+
     def initial_weights(self, network: str) -> str:
-        """The initial weights of one network."""
+        """The initial weights of one network; ModelError where the shipped ones are not there."""
+        if self.weights == SHIPPED_WEIGHTS:
+            path = FOLDER / "float" / f"{network}.npz"
+            if not path.is_file():
+                shipped = ", ".join(sorted(each.stem for each in path.parent.glob("*.npz") if each.stem in MODEL_NAMES))
+                raise ModelError(
+                    f"--weights {SHIPPED_WEIGHTS}: there are none of {network} in {path.parent}; expected "
+                    f"{f'one of {shipped}' if shipped else 'a clone of the repository, whose models/float has them'}"
+                )
+            return str(path)
         return (self.weights or ("imagenet" if network in MODEL_NAMES else "none")).replace("{name}", network)

@@ -63,6 +63,14 @@ class Recipe:
     small_size: int = _field(72, "Input size of small pictures, pixels.", 32, 512, metavar="PIXELS")
     top_epochs: int = _field(6, "Epochs of the top blocks, at full size.", 0, metavar="EPOCHS")
     top_rate: float = _field(8e-4, "Learning rate of the top blocks.", 0, metavar="RATE")
+    frozen_views: int = _field(
+        0,
+        "Augmented views of each picture, at most, whose frozen features are computed once; the warm-up and the last "
+        "of the top blocks then train on these, an epoch being all views. 0 augments and computes in every step.",
+        0,
+        1000,
+        metavar="VIEWS",
+    )
     full_epochs: int = _field(2, "Epochs of all layers, at full size.", 0, metavar="EPOCHS")
     full_rate: float = _field(8e-4, "Learning rate of all layers, at full size.", 0, metavar="RATE")
     schedule: str = _field(
@@ -179,9 +187,9 @@ class Recipe:
     fold: int = _field(0, "Index of the held-out fold, from 0.", 0, metavar="INDEX")
 
     def phases(self, full_size: int = INPUT_SIZE) -> tuple[Phase, ...]:
-        """The phases in order, without those of no epochs; top and full train at the network's own size."""
+        """The phases in order, without those of no epochs; at the network's own size but for warm-up and small."""
         every = (
-            Phase("warmup", self.warmup_epochs, self.warmup_rate, self.warmup_size),
+            Phase("warmup", self.warmup_epochs, self.warmup_rate, full_size if self.frozen_views else self.warmup_size),
             Phase("small", self.small_epochs, self.small_rate, self.small_size),
             Phase("top", self.top_epochs, self.top_rate, full_size),
             Phase("full", self.full_epochs, self.full_rate, full_size),
@@ -221,6 +229,19 @@ RECIPES = {
         ema=0.999,
         plateau_patience=40,
         stop_patience=40,
+    ),
+    # a few pictures of other classes, from weights that know faces (--weights fer2013): minutes on a laptop's CPU
+    "transfer": Recipe(
+        name="transfer",
+        warmup_epochs=20,
+        warmup_size=INPUT_SIZE,
+        top_epochs=12,
+        top_rate=1e-4,
+        full_epochs=0,
+        frozen_views=8,
+        schedule="constant",
+        stop_patience=5,
+        keep="loss",
     ),
     # a second run from the weights of a first one (--weights models/float/NAME.npz): all layers, one more cosine
     "continue": Recipe(name="continue", seed=2, warmup_epochs=0, top_epochs=0, full_epochs=6, full_rate=6e-4),
@@ -289,6 +310,8 @@ def make_recipe(name: str, network: str, /, **overrides: object) -> Recipe:
         )
     if recipe.consistency:
         _check_consistency(recipe)
+    if recipe.frozen_views:
+        _check_frozen_views(recipe)
     if not recipe.phases():
         raise DataError("the recipe has no epochs; expected at least one phase with epochs")
     return recipe
@@ -310,6 +333,16 @@ def _check_consistency(recipe: Recipe) -> None:
         raise DataError(
             f"recipe field mixup is {recipe.mixup}; expected 0 with consistency, whose two views show the same face"
         )
+
+
+def _check_frozen_views(recipe: Recipe) -> None:
+    """DataError where a field is at odds with features that are computed once."""
+    for field in ("consistency", "mixup", "ema"):
+        if getattr(recipe, field):
+            raise DataError(f"recipe field {field} is {getattr(recipe, field)}; expected 0 with frozen_views")
+    for field, expected in (("batch_norm", "moving"), ("teacher_views", "plain")):
+        if getattr(recipe, field) != expected:
+            raise DataError(f"recipe field {field} is {getattr(recipe, field)}; expected {expected} with frozen_views")
 
 
 def _check_value(recipe: Recipe, field: str, info: OptionInfo) -> None:

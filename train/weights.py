@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.class_order import named
 from fer_edge.train.pruning import prune
 from fer_edge.train.stored_classes import checked_classes
+
+_logger = logging.getLogger(__name__)
 
 PRUNING_FACES = 256
 """Faces that the blocks of a pruned network are fitted on."""
@@ -89,7 +92,7 @@ def initialize(
         classes: (C,) names of the model's classes.
 
     Raises:
-        ModelError: The weights do not fit, or are for other classes.
+        ModelError: The weights do not fit.
     """
     check_weights(name, weights)
     if weights == "none":
@@ -142,17 +145,22 @@ def _to_half(value: NDArray[Any]) -> NDArray[Any]:
 
 
 def load_half(model: Any, path: Path, classes: tuple[str, ...]) -> None:
-    """Load what save_half wrote into the same network, of any input size, in Keras 3 or tf_keras; ModelError."""
+    """Load what save_half wrote into the same network, of any input size, in Keras 3 or tf_keras; ModelError.
+
+    For other classes the last layer, which is logged, stays as it is; for the same ones in another order it is brought
+    into that.
+    """
     stored = read_half(path)
-    if stored.classes != classes:
-        raise ModelError(
-            f"{path} holds weights for the classes {named(stored.classes)}; the data has {named(classes)}; expected "
-            "the same in the same order"
-        )
-    expected = [tuple(value.shape) for value in model.get_weights()]
-    if [value.shape for value in stored.values] != expected:
+    values, current = stored.values, model.get_weights()
+    if set(stored.classes) != set(classes):
+        _logger.info(f"{path.name} knows {named(stored.classes)}; the last layer begins anew for {named(classes)}")
+        values = [*values[:-2], *current[-2:]]
+    elif stored.classes != classes:
+        order = [stored.classes.index(name) for name in classes]
+        values = [*values[:-2], *(value[..., order] for value in values[-2:])]
+    if [value.shape for value in values] != [tuple(value.shape) for value in current]:
         raise ModelError(f"{path} holds the weights of {stored.architecture}; expected those of {model.name}")
-    model.set_weights(stored.values)
+    model.set_weights(values)
 
 
 def assemble(stored: StoredWeights, path: Path, keras: Any, side: int | None = None) -> Any:

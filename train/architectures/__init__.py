@@ -3,8 +3,9 @@
 Every module defines `build(keras, size, classes) -> Model`: a flat functional graph from pictures (N, size, size, 3) in
 [-1, 1] to logits (N, classes), built with the Keras module that it is given (Keras 3 on any backend, or tf_keras for
 quantization-aware training). The network takes the same weights at any size and in either Keras. NAME is its name, SIZE
-the side of its input, TOP_FROM the first layer of the top blocks, SIZES its smallest and largest side where it does not
-take every size, PRUNED_FROM the larger network from whose weights it starts by pruning.
+the side of its input, TOP_FROM the first layer of the top blocks, LAST_FROM that of the last few of them, SIZES its
+smallest and largest side where it does not take every size, PRUNED_FROM the larger network from whose weights it starts
+by pruning.
 """
 
 from __future__ import annotations
@@ -82,8 +83,18 @@ def build(name: str, keras: Any, side: int | None = None, *, classes: int) -> An
 
 def top_layers(name: str, model: Any) -> list[Any]:
     """The layers of the top blocks and the head, which the phase 'top' trains."""
+    return _layers_from(model, architecture(name).TOP_FROM)
+
+
+def last_layers(name: str, model: Any) -> list[Any]:
+    """The layers of the last blocks and the head, which the phase 'top' trains on frozen features."""
+    module = architecture(name)
+    return _layers_from(model, getattr(module, "LAST_FROM", module.TOP_FROM))
+
+
+def _layers_from(model: Any, first: str) -> list[Any]:
     names = [layer.name for layer in model.layers]
-    return list(model.layers[names.index(architecture(name).TOP_FROM) :])
+    return list(model.layers[names.index(first) :])
 
 
 def head_layers(model: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from fer_edge.train.architectures.layers import head, pad_for_stride, squeeze_ex
 NAME = "efficientnet_b0"
 SIZE = INPUT_SIZE
 TOP_FROM = "block3a_expand_conv"
+LAST_FROM = "block6a_expand_conv"
 
 # (kernel, blocks, output channels, expansion, stride of the first block): table 1 of the paper, but for the stride of
 # stage 6, which is 2 there

@@ -14,6 +14,7 @@ from fer_edge.train.architectures.layers import head, pad_for_stride
 NAME = "mobilenet_v2"
 SIZE = INPUT_SIZE
 TOP_FROM = "block_3_expand"
+LAST_FROM = "block_13_expand"
 
 # (output channels, blocks, stride of the first block); the expansion is 6 but for the first block: table 2 of the paper
 STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))

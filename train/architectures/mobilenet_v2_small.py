@@ -18,6 +18,7 @@ from fer_edge.train.architectures.mobilenet_v2 import inverted_residual, normali
 NAME = "mobilenet_v2_small"
 SIZE = INPUT_SIZE
 TOP_FROM = "block_3_expand"
+LAST_FROM = "block_11_expand"
 PRUNED_FROM = "mobilenet_v2"
 
 STEM = 16

@@ -14,6 +14,7 @@ from fer_edge.train.architectures.layers import head, opened_gate
 NAME = "resnet50_cbam"
 SIZE = 64
 TOP_FROM = "conv4_block1_1_conv"
+LAST_FROM = "conv5_block1_1_conv"
 
 # (channels of the 3x3 convolutions, blocks, stride of the first block): table 1 of the ResNet paper
 STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))

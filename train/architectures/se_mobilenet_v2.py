@@ -21,6 +21,7 @@ from fer_edge.train.architectures.mobilenet_v2 import backbone
 
 NAME = "se_mobilenet_v2"
 SIZE = INPUT_SIZE
+LAST_FROM = "block_13_expand"
 PLACEMENT = "output"
 
 
