@@ -116,13 +116,13 @@ def test_any_name_has_a_source(name: str) -> None:
 
 
 def test_refused(tmp_path: Path, mistake: Callable[..., str]) -> None:
+    assert "--val-share" in mistake("data", "info", tmp_path, "--val-share", 1)
     write_pictures(tmp_path / "split", "train/a/x.png", "train/b/y.png", "valid/a/z.png")
     with pytest.raises(DataError, match="has a val split of 1"):
         load(tmp_path / "split", val_share=0.15)
     write_pictures(tmp_path / "few", "a/x.png", "b/y.png")
     with pytest.raises(DataError, match="can be held out"):
         load(tmp_path / "few", val_share=0.15)
-    assert "--val-share" in mistake("data", "info", tmp_path / "few", "--val-share", 1)
 
 
 def test_duplicates_are_dropped_from_train_alone(tmp_path: Path, messages: list[str]) -> None:
