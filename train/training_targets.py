@@ -96,7 +96,7 @@ def training_set(train: Split, recipe: Recipe, soft_targets: SoftTargets) -> Tra
     targets = target_rows(labels, len(train.classes), recipe, soft_targets.votes, logits)
     weights = class_weights(Split(train.faces, labels, train.classes).rows(kept), recipe.class_weights)[labels]
     return TrainingSet(
-        train.faces[mask],
+        train.rows(mask).faces,
         targets[mask],
         weights[mask],
         teacher is not None,

@@ -21,6 +21,10 @@ from fer_edge.train.data.splits import Split
 _VERSION = f"1 {SAME_PHOTOGRAPH}"
 """What pairs were found with; pairs of another version are found again."""
 
+MOST_COMPARED = 8_000_000_000
+"""Comparisons, of each picture with each, up to which the same photographs are searched: 89,000 pictures, for some
+minutes, or 89,000 with as many others, for a quarter of an hour."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -43,7 +47,10 @@ class Overlap:
 
 
 def overlap(split: Split, reference: Split) -> Overlap:
-    """Find the rows of a split whose photograph is in a reference split, which takes seconds and is cached."""
+    """Find the rows of a split whose photograph is in a reference split, which takes seconds and is cached.
+
+    Beyond MOST_COMPARED, only rows that are there byte for byte are found.
+    """
     known = set(digests(reference.faces))
     exact = np.array([digest in known for digest in digests(split.faces)], bool)
     near = np.zeros(len(split), bool)
@@ -72,7 +79,7 @@ def equal_groups(values: Sequence[bytes]) -> NDArray[np.int64]:
 def photograph_groups(split: Split) -> NDArray[np.int64]:
     """(N,) int64 index of the first row with the same photograph as each row, over any number of rows between.
 
-    Finding them takes half a minute for 30,000 rows and is cached.
+    Finding them takes half a minute for 30,000 rows and is cached; of more than 89,000, only equal ones are found.
     """
     return joined(exact_groups(split), _pairs(split.faces))
 
@@ -105,7 +112,7 @@ def digests(faces: NDArray[np.uint8]) -> list[bytes]:
 
 
 def _pairs(faces: NDArray[np.uint8], others: NDArray[np.uint8] | None = None) -> NDArray[np.int64]:
-    """`same_photographs`, from the user's cache folder where it was found before."""
+    """`same_photographs`, from the user's cache folder where it was found before; none of too many pictures."""
     cache = _cache_file(faces, others)
     if cache:
         try:
@@ -114,6 +121,10 @@ def _pairs(faces: NDArray[np.uint8], others: NDArray[np.uint8] | None = None) ->
                 return pairs
         except (ModelError, KeyError):
             pass  # found again
+    if len(faces) * len(faces if others is None else others) > MOST_COMPARED:
+        what = f"{len(faces)} pictures" if others is None else f"{len(faces)} and {len(others)} pictures"
+        _logger.warning(f"{what} are too many to search for the same photographs; only equal pictures are found")
+        return np.empty((0, 2), np.int64)
     pairs = same_photographs(faces, others)
     if cache:
         try:

@@ -100,7 +100,7 @@ def same_photographs(
 
     Not every pair is found: of many copies of a picture, some; but a picture with a copy is in a pair, and the copies
     among one set of pictures hang together. The time grows with N times M, or the square of N; besides the pictures it
-    takes some kilobytes of memory for each.
+    takes a kilobyte of memory for each.
 
     Args:
         faces: (N, 48, 48) uint8 gray.
@@ -145,9 +145,12 @@ def _neighbours(queries: NDArray[np.float32], columns: NDArray[np.float32], coun
 
 def _descriptors(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(N, 256) float32 standardized 16 x 16 means, whose products are correlations; 0 where there is no contrast."""
-    step = FACE_SIZE // _SIDE
-    means = faces.reshape(-1, _SIDE, step, _SIDE, step).mean(axis=(2, 4), dtype=np.float32).reshape(-1, _SIDE**2)
-    return _standardized(means, LEAST_CONTRAST * _SIDE)
+    step, descriptors = FACE_SIZE // _SIDE, np.empty((len(faces), _SIDE**2), np.float32)
+    for start in range(0, len(faces), _QUERIES):  # all at once would take the memory of several descriptors
+        some = faces[start : start + _QUERIES]
+        means = some.reshape(-1, _SIDE, step, _SIDE, step).mean(axis=(2, 4), dtype=np.float32)
+        descriptors[start : start + _QUERIES] = _standardized(means.reshape(-1, _SIDE**2), LEAST_CONTRAST * _SIDE)
+    return descriptors
 
 
 def _standardized(values: NDArray[np.float32], least: float) -> NDArray[np.float32]:

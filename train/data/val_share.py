@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError, printable, shortened
-from fer_edge.train.data.duplicates import digests, exact_groups, joined, photograph_groups
+from fer_edge.train.data.duplicates import digests, joined, photograph_groups
 from fer_edge.train.data.splits import Dataset, Split
 
 SEED = b"fer-edge val"
@@ -24,10 +24,6 @@ change little."""
 
 MOST_OF_A_CLASS = 0.5
 """Share of a class's pictures with one name beyond which the name numbers the class's pictures: IMG_0001, IMG_0002."""
-
-MOST_COMPARED = 100_000
-"""Pictures up to which near-duplicates are searched, which takes some minutes here, and four times as long for twice as
-many."""
 
 _NUMBER = re.compile(r"[\s._-]*\(?\d+\)?$")
 
@@ -122,13 +118,10 @@ def _names(train: Split, files: Sequence[str]) -> list[str]:
 
 def _members(train: Split, names: Sequence[str]) -> list[NDArray[np.int64]]:
     """The rows of each source."""
-    if len(train) <= MOST_COMPARED:
-        groups = photograph_groups(train)
-    else:
-        _logger.warning(f"{len(train)} pictures are too many to search for near-duplicates; equal ones stay together")
-        groups = exact_groups(train)
     first: dict[str, int] = {}
-    groups = joined(groups, ((row, first.setdefault(name, row)) for row, name in enumerate(names) if name))
+    groups = joined(
+        photograph_groups(train), ((row, first.setdefault(name, row)) for row, name in enumerate(names) if name)
+    )
     order = np.argsort(groups, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
 
