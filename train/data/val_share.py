@@ -119,9 +119,8 @@ def _names(train: Split, files: Sequence[str]) -> list[str]:
 def _members(train: Split, names: Sequence[str]) -> list[NDArray[np.int64]]:
     """The rows of each source."""
     first: dict[str, int] = {}
-    groups = joined(
-        photograph_groups(train), ((row, first.setdefault(name, row)) for row, name in enumerate(names) if name)
-    )
+    pairs = ((row, first.setdefault(name, row)) for row, name in enumerate(names) if name)
+    groups = joined(photograph_groups(train), pairs)
     order = np.argsort(groups, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
 
