@@ -13,7 +13,6 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import click
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,12 +22,12 @@ from fer_edge.benchmarks.results_io.record import RecordedCommand, default_model
 from fer_edge.benchmarks.timing import ROUNDS, SEED, calls_in_round, summary, timed
 from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.classifier import open_member
+from fer_edge.edge.expression.classifier import TFLiteClassifier, open_member
 from fer_edge.edge.expression.ensemble import Ensemble, member_files, open_classifier
-from fer_edge.edge.preprocess import FACE_SIZE, prepare
+from fer_edge.edge.preprocess import FACE_SIZE
 from fer_edge.edge.terminal import track
 from fer_edge.edge.tflite.interpreter import open_interpreter, runtime
-from fer_edge.edge.tflite.quantize import dequantize, gray_table
+from fer_edge.edge.tflite.quantize import dequantize
 from fer_edge.edge.types import MAX_THREADS
 from fer_edge.train.evaluation.intervals import ratio_interval
 
@@ -132,8 +131,7 @@ def methods(spec: str, faces: int, threads: int) -> Iterator[Method]:
     if len(members) > 1:
         yield Method(PARALLEL_MEMBERS, threads, open_classifier(spec, threads))
     try:
-        classes, paths = len(single.classes), member_files(spec)
-        batches = {each: [_batch_network(path, faces, each, classes) for path in paths] for each in (1, threads)}
+        batches = {each: [_batch_network(member, faces, each) for member in members] for each in (1, threads)}
     except ModelError:
         return
     for number, networks in batches.items():
@@ -144,17 +142,15 @@ def _fused(ensemble: Ensemble, networks: list[Network]) -> Network:
     return lambda crops: ensemble.fuse(np.stack([network(crops) for network in networks]))
 
 
-def _batch_network(path: Path, faces: int, threads: int, classes: int) -> Network:
-    """A network that maps (faces, 48, 48) crops to logits in one invocation; ModelError where it cannot."""
-    shape = open_interpreter(path).inputs[0].shape
-    interpreter = open_interpreter(path, threads, shape=(faces, *shape[1:]))
-    tensor, output = interpreter.inputs[0], interpreter.outputs[0]
-    if output.shape != (faces, classes):
-        raise ModelError(f"{path} maps {faces} faces to {output.shape}; expected {(faces, classes)}")
-    table = gray_table(tensor)
+def _batch_network(member: TFLiteClassifier, faces: int, threads: int) -> Network:
+    """A member that maps (faces, 48, 48) crops to logits in one invocation; ModelError where it cannot."""
+    interpreter = open_interpreter(member.path, threads, shape=(faces, *member.input.shape[1:]))
+    output, expected = interpreter.outputs[0], (faces, *member.output.shape[1:])
+    if output.shape != expected:
+        raise ModelError(f"{member.path} maps {faces} faces to {output.shape}; expected {expected}")
 
     def logits(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        pictures = np.stack([cv2.LUT(prepare(crop, shape[1]), table) for crop in crops])
-        return dequantize(interpreter.run(pictures[..., None])[0], output)
+        values = np.concatenate([member.model_input.values(crops, index) for index in range(len(crops))])
+        return member.logits_from(dequantize(interpreter.run(values)[0].reshape(faces, -1), output))
 
     return logits

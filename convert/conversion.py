@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.convert.calibration_faces import calibration_faces
+from fer_edge.convert.card_texts import CardTexts, card_texts
 from fer_edge.convert.checkpoint import Checkpoint
 from fer_edge.convert.evaluator import PACKAGES, Evaluator, open_evaluator
 from fer_edge.convert.finetune import finetune
@@ -25,9 +26,10 @@ from fer_edge.convert.tflite_export import export_float, export_int8, export_pos
 from fer_edge.edge.device.host_info import package_versions
 from fer_edge.edge.device.version import git_revision
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.tflite.card import ModelCard, card_path, read_card, write_model
+from fer_edge.edge.tflite.card import UNKNOWN, ModelCard, card_path, read_card, write_model
 from fer_edge.train.data.class_order import dataset_in_class_order, named
-from fer_edge.train.data.splits import Dataset, fingerprint
+from fer_edge.train.data.splits import Dataset
+from fer_edge.train.origin import UNSAID, OriginOptions, fingerprints
 
 _logger = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ class _Job:
     conversion: ConversionOptions
     tuning: TuningOptions
     evaluator: Evaluator
+    fingerprints: dict[str, str]
+    texts: CardTexts
 
     @property
     def calibration(self) -> NDArray[np.uint8]:
@@ -63,6 +67,7 @@ def convert(
     conversion: ConversionOptions,
     tuning: TuningOptions,
     verification: VerificationOptions,
+    origin: OriginOptions = UNSAID,
 ) -> list[tuple[Path, ModelCard]]:
     """Convert a float network: quantize, export, verify and write a file for each kind that is chosen.
 
@@ -72,6 +77,7 @@ def convert(
         conversion: The kinds of files, the folder for them, and how quantization is prepared.
         tuning: How the int8 network is fine-tuned.
         verification: What a file must show before it is written.
+        origin: What the user says of data and licence.
 
     Returns:
         The files with their cards.
@@ -83,9 +89,12 @@ def convert(
     """
     for kind in conversion.kinds:
         _check_path(conversion.out / f"{network.architecture}_{kind}.tflite", network)
+    splits = {name: split for name, split in dataset.splits.items() if name != "test"}
+    sha256s = fingerprints(splits)
+    texts = card_texts(network.classes, network.training, sha256s, origin)
     dataset = dataset_in_class_order(dataset, network.classes, f"{network.path}")
     evaluator = open_evaluator(network, dataset, verification)
-    job = _Job(as_exported(network, conversion), dataset, conversion, tuning, evaluator)
+    job = _Job(as_exported(network, conversion), dataset, conversion, tuning, evaluator, sha256s, texts)
     return [_convert_kind(job, kind) for kind in conversion.kinds]
 
 
@@ -118,7 +127,7 @@ def _convert_kind(job: _Job, kind: str) -> tuple[Path, ModelCard]:
     """Export, verify and write one file."""
     name = f"{job.network.architecture}_{kind}"
     export = _export(job, kind)
-    content = add_metadata(export.content, name, job.network.classes, ModelCard.licence)
+    content = add_metadata(export.content, name, job.network.classes, job.texts.licence)
     accuracy, operators = job.evaluator.accuracy(name, kind, content, export.post_training)
     path = job.conversion.out / f"{name}.tflite"
     card = ModelCard(
@@ -131,7 +140,10 @@ def _convert_kind(job: _Job, kind: str) -> tuple[Path, ModelCard]:
         accuracy=accuracy,
         training=_training_record(job),
         conversion=_conversion_record(job, kind, operators, len(content), export.history),
-        git_revision=git_revision() or "unknown",
+        licence=job.texts.licence,
+        intended_use=job.texts.intended_use,
+        limits=job.texts.limits,
+        git_revision=git_revision() or UNKNOWN,
         date=time.strftime("%Y-%m-%d"),
     )
     write_model(path, content, card)
@@ -168,8 +180,8 @@ def _quantize(job: _Job, faces: NDArray[np.uint8]) -> tuple[bytes, list[dict[str
 
 def _training_record(job: _Job) -> dict[str, Any]:
     """The card's entry `training`: how the float network was trained, and on which data the conversion ran."""
-    splits = {name: split for name, split in job.dataset.splits.items() if name != "test"}
-    return job.network.training | {"fingerprints": {name: fingerprint(split) for name, split in splits.items()}}
+    about = {key: value for key, value in job.network.training.items() if key != "licence"}  # has a field of its own
+    return about | {"data_name": job.texts.data_name, "fingerprints": job.fingerprints}
 
 
 def _conversion_record(

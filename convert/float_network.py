@@ -119,4 +119,5 @@ def _training(metrics: Path) -> dict[str, Any]:
         return {}
     if not isinstance(stored, dict):
         return {}
-    return {key: stored[key] for key in ("recipe", "weights", "data", "keras", "backend", "date") if key in stored}
+    keys = ("recipe", "weights", "data", "data_name", "licence", "keras", "backend", "date")
+    return {key: stored[key] for key in keys if key in stored}

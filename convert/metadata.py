@@ -24,7 +24,7 @@ from ai_edge_litert import schema_py_generated as schema
 from fer_edge.edge.device.version import package_version
 from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.tflite.card import checked_card, write_model
+from fer_edge.edge.tflite.card import UNKNOWN, ModelCard, checked_card, write_model
 from fer_edge.edge.tflite.labels import LABELS_FILE
 from fer_edge.train.data.fer2013 import CLASSES
 
@@ -54,9 +54,10 @@ def label_file(model: Path, out: Path) -> Path:
         The labelled file's path.
 
     Raises:
-        ModelError: The file has no card or differs from it, is no classifier of the card's classes, or carries others.
+        ModelError: The file has no card or differs from it, is of another maker, is no classifier of the card's
+            classes, or carries others.
     """
-    card = checked_card(model)
+    card = own_card(model)
     TFLiteClassifier(model, classes=card.labels)
     path = out / model.name
     content = model.read_bytes()
@@ -68,6 +69,18 @@ def label_file(model: Path, out: Path) -> Path:
     digest = hashlib.sha256(labelled).hexdigest()
     write_model(path, labelled, replace(card, sha256=digest, conversion=card.conversion | size))
     return path
+
+
+def own_card(model: Path) -> ModelCard:
+    """The card of a .tflite file that takes what `fer-edge convert`'s take; ModelError where it is another's.
+
+    What this package writes into a file is true of its own: a gray face as gray / 127.5 - 1, and logits.
+    """
+    card = checked_card(model)
+    takes = (card.colour.startswith("gray"), card.pixel_range, card.output, card.crop_margin)
+    if card.architecture == UNKNOWN or takes != (True, (-1.0, 1.0), "logits", None):
+        raise ModelError(f"{model} is of another maker, by its card; expected a file that 'fer-edge convert' wrote")
+    return card
 
 
 def add_metadata(content: bytes, name: str, classes: Sequence[str], licence: str) -> bytes:

@@ -22,12 +22,13 @@ import onnxruntime
 import tf2onnx.convert
 from numpy.typing import NDArray
 
+from fer_edge.convert.metadata import own_card
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.preprocess import FACE_SIZE, network_input
-from fer_edge.edge.tflite.card import ModelCard, find_card, write_card
+from fer_edge.edge.tflite.card import UNKNOWN, card_path, write_card
 from fer_edge.edge.tflite.interpreter import Tensor, open_interpreter
 
 IMAGE, LOGITS = "image", "logits"
@@ -67,9 +68,9 @@ def export_onnx(model: Path, faces: NDArray[np.uint8], out: Path) -> tuple[Path,
     Raises:
         ModelError: The file is no classifier, differs from its card, cannot be made ONNX, or answers differently.
     """
-    card = find_card(model)
+    card = own_card(model) if card_path(model).exists() else None
     classifier = TFLiteClassifier(model, classes=card.labels if card else None)
-    content = onnx_bytes(model, classifier.classes, card.licence if card else ModelCard.licence)
+    content = onnx_bytes(model, classifier.classes, card.licence if card else UNKNOWN)
     path = out / f"{model.stem}.onnx"
     entry = {"file": path.name, **compare(content, classifier, faces)}
     write_bytes(path, content)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.arguments import as_text, expect
-from fer_edge.edge.expression.classifier import Classifier, Crops, TakesOwnCrops
+from fer_edge.edge.expression.classifier import Classifier, Crops, takes_own_crops
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.expression.scores import discount
 from fer_edge.edge.faces.crop import crops_on_demand, face_crop
@@ -205,7 +205,7 @@ class Pipeline:
             return []
         with self._timed("crop"):
             crops: Crops = np.stack([face_crop(frame, face) for face in faces])  # (N, 48, 48)
-            if isinstance(self.classifier, TakesOwnCrops) and self.classifier.takes_own_crops:
+            if takes_own_crops(self.classifier):
                 crops = crops_on_demand(frame, faces, crops)
         with self._timed("classify"):
             known = self._scores(faces, crops, frame.time)  # (N, C)

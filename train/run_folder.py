@@ -14,14 +14,16 @@ from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.files.documents import read_json, write_json
 from fer_edge.edge.files.writing import atomic_path, make_folder
 from fer_edge.edge.sinks.locks import FolderLock
+from fer_edge.edge.tflite.card import UNKNOWN
 from fer_edge.train.backend import keras
 from fer_edge.train.checkpoint import CHECKPOINT, TrainingState
 from fer_edge.train.data.clean_rows import rows_in_train
-from fer_edge.train.data.splits import Dataset, Split, fingerprint
+from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.evaluation import report
 from fer_edge.train.evaluation.metrics import Metrics, measure
 from fer_edge.train.evaluation.row_sets import row_figures, to_dicts
 from fer_edge.train.networks import predict_logits
+from fer_edge.train.origin import fingerprints, known_name
 from fer_edge.train.stored_classes import write_classes
 from fer_edge.train.teachers import LOGITS_FILE, read_logits, write_logits
 from fer_edge.train.training_run import TrainingRun
@@ -106,7 +108,7 @@ def write_run(
         save_model(model, target, dataset.classes)
     save_half(model, run.folder / "float.npz", dataset.classes)
     val, history = dataset.split("val"), state.history
-    probabilities = softmax(predict_logits(model, val.faces))
+    probabilities, sha256s = softmax(predict_logits(model, val.faces)), fingerprints(dataset.splits)
     metrics = measure(probabilities, val.labels, val.classes)
     write_json(
         run.folder / "metrics.json",
@@ -120,9 +122,9 @@ def write_run(
             "training_accuracy_last_epoch": history[-1]["accuracy"] if history else None,
             "recipe": {**asdict(run.recipe), **soft_targets.sources},
             "weights": Path(run.weights).name,
-            "data": {
-                name: {"pictures": len(split), "sha256": fingerprint(split)} for name, split in dataset.splits.items()
-            },
+            "data": {name: {"pictures": len(split), "sha256": sha256s[name]} for name, split in dataset.splits.items()},
+            "data_name": run.origin.data_name or known_name(sha256s) or UNKNOWN,
+            **({"licence": run.origin.license} if run.origin.license else {}),
             "keras": keras.__version__,
             "backend": keras.backend.backend(),
             "seconds": round(sum(float(row["seconds"]) for row in history), 1),

@@ -10,6 +10,7 @@ from fer_edge.edge.config.click_options import SectionedCommand, options_from
 from fer_edge.edge.errors import ModelError
 from fer_edge.train.data.options import TRAINED, DataOptions
 from fer_edge.train.options import TrainingOptions
+from fer_edge.train.origin import OriginOptions
 
 
 def complete_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -21,6 +22,7 @@ def complete_name(context: click.Context, parameter: click.Parameter, incomplete
 @click.argument("name", metavar="NAME|PATH", shell_complete=complete_name)
 @options_from(DataOptions, "Input", only=("data", *TRAINED))
 @options_from(TrainingOptions, "Input", only=("runs",))
+@options_from(OriginOptions, "Input")
 @options_from(ConversionOptions, "Export and calibration")
 @options_from(TuningOptions, "Fine-tuning")
 @options_from(VerificationOptions, "Verification")
@@ -28,6 +30,7 @@ def convert(
     name: str,
     data_options: DataOptions,
     training_options: TrainingOptions,
+    origin_options: OriginOptions,
     conversion_options: ConversionOptions,
     tuning_options: TuningOptions,
     verification_options: VerificationOptions,
@@ -52,5 +55,6 @@ def convert(
     verification = with_tflite_python(verification_options)
     dataset = data_options.load()
     network = open_float_network(name, training_options.runs)
-    for path, card in convert_network(network, dataset, conversion_options, tuning_options, verification):
+    written = convert_network(network, dataset, conversion_options, tuning_options, verification, origin_options)
+    for path, card in written:
         click.echo(accuracy_line(path, card))

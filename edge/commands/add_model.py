@@ -28,12 +28,10 @@ from fer_edge.edge.expression.pixel_range import PixelRange, format_range, parse
 from fer_edge.edge.faces.crop import MARGIN
 from fer_edge.edge.tflite.card import (
     COLOURS,
-    LAW,
     MAX_MARGIN,
     MIN_MARGIN,
     OUTPUTS,
     UNKNOWN,
-    UNMEASURED,
     ModelCard,
     card_path,
     sha256,
@@ -144,7 +142,6 @@ def _describe(file: Path, network: Interpreter, options: NetworkOptions) -> tupl
         training={"data": UNKNOWN},
         conversion={"from": UNKNOWN, "bytes": file.stat().st_size},
         licence=options.license or metadata.licence or UNKNOWN,
-        limits=f"What it was trained on, and how good it is on other pictures, is unknown. {UNMEASURED} {LAW}",
         date=time.strftime("%Y-%m-%d"),
         crop_margin=options.crop_margin,
     )

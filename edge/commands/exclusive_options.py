@@ -8,6 +8,7 @@ import click
 
 from fer_edge.edge.config.file import overruled
 from fer_edge.edge.pipeline import PipelineOptions
+from fer_edge.edge.sources.options import SourceOptions
 
 
 def overruled_option(first: str, second: str, why: str) -> str:
@@ -28,6 +29,24 @@ def overruled_option(first: str, second: str, why: str) -> str:
     if lost is None:
         raise click.UsageError(why)
     return lost
+
+
+def one_source(options: SourceOptions) -> SourceOptions:
+    """Decide between --camera and --source.
+
+    Args:
+        options: The command's options.
+
+    Returns:
+        The options with one of the two at most.
+
+    Raises:
+        click.UsageError: Both have the same origin.
+    """
+    if options.camera is None or options.source is None:
+        return options
+    lost = overruled_option("camera", "source", "--camera and --source exclude each other")
+    return replace(options, camera=None) if lost == "camera" else replace(options, source=None)
 
 
 def one_acceleration(options: PipelineOptions) -> PipelineOptions:

@@ -24,7 +24,10 @@ from fer_edge.edge.tflite.network import Network, open_network
 from fer_edge.edge.types import Acceleration
 
 CONVERT_COMMANDS = {
-    "export": ("fer_edge.convert.commands.export:export", "Write a model as a folder for a model hub."),
+    "export": (
+        "fer_edge.convert.commands.export:export",
+        "Write a model as a folder for a model hub, or its float network for Keras.",
+    ),
     "label": ("fer_edge.convert.commands.models:label", "Write labels and description into .tflite files."),
     "measure": (
         "fer_edge.convert.commands.models:measure",

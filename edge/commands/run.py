@@ -13,7 +13,7 @@ import click
 import cv2
 import numpy as np
 
-from fer_edge.edge.commands.exclusive_options import one_acceleration, overruled_option
+from fer_edge.edge.commands.exclusive_options import one_acceleration, one_source, overruled_option
 from fer_edge.edge.commands.limits import LimitOptions, limited_frames, page_stays, stop_after
 from fer_edge.edge.commands.outputs import Outputs, RunModel, refuse_shared_paths
 from fer_edge.edge.commands.prefetch import Prefetch
@@ -127,9 +127,6 @@ def _resolve(
 
     Raises UsageError where both come from the same origin.
     """
-    if source.camera is not None and source.source is not None:
-        lost = overruled_option("camera", "source", "--camera and --source exclude each other")
-        source = replace(source, camera=None) if lost == "camera" else replace(source, source=None)
     if output.jsonl == "-" and output.csv == "-":
         lost = overruled_option("jsonl", "csv", "--jsonl - and --csv - both use stdout; give one of them a PATH")
         output = replace(output, jsonl=None) if lost == "jsonl" else replace(output, csv=None)
@@ -144,7 +141,7 @@ def _resolve(
         lost = overruled_option("latency_budget", "early_exit", why)
         no_budget = lost == "latency_budget"
         pipeline = replace(pipeline, latency_budget=None) if no_budget else replace(pipeline, early_exit=True)
-    return source, one_acceleration(pipeline), output
+    return one_source(source), one_acceleration(pipeline), output
 
 
 def throttle(pipeline: Pipeline, level: int, now: BoardCondition) -> None:

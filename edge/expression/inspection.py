@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.model_input import SUM_TOLERANCE
-from fer_edge.edge.preprocess import FACE_SIZE
+from fer_edge.edge.preprocess import FACE_SIZE, FaceCrops, as_format, to_gray
 from fer_edge.edge.tflite.interpreter import Interpreter, Tensor
 from fer_edge.edge.tflite.metadata import GRAYSCALE, RGB, FileMetadata
-from fer_edge.edge.types import Point
 
 RANGES: dict[str, tuple[float, float]] = {"-1..1": (-1.0, 1.0), "0..1": (0.0, 1.0), "0..255": (0.0, 255.0)}
 """Pixel ranges that networks usually take, as a user writes them."""
@@ -168,22 +167,26 @@ def _is_stored(network: Interpreter, index: int) -> bool:
     return index not in written and index not in {each.index for each in network.inputs}
 
 
-def sample_faces() -> NDArray[np.uint8]:
-    """Drawn faces, light and dark, with different mouths, and pictures without one: (N, 48, 48) uint8 gray."""
+def sample_faces() -> FaceCrops:
+    """Drawn faces, light and dark, with different mouths, and pictures without one, all in colour."""
     rng = np.random.default_rng(0)
-    shape = (FACE_SIZE, FACE_SIZE)
+    shape = (FACE_SIZE, FACE_SIZE, 3)
     drawn = [_drawn_face(skin, mouth) for skin in (90, 140, 200) for mouth in (-8.0, 0.0, 8.0)]
-    ramp = np.tile(np.linspace(0, 255, FACE_SIZE), (FACE_SIZE, 1)).astype(np.uint8)
     noise = [rng.integers(0, 256, shape, np.uint8) for _ in range(3)]
-    return np.stack([*drawn, ramp, ramp.T, *noise, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)])
+    ramp = np.linspace(0, 255, FACE_SIZE)[:, None, None] * np.array([1.0, 0.6, 0.3])  # blue grows most
+    plain = [np.full(shape, colour, np.uint8) for colour in ((0, 0, 0), (255, 255, 255), (40, 160, 60))]
+    pictures = [*drawn, *noise, np.broadcast_to(ramp, shape).astype(np.uint8), *plain]
+    gray = np.stack([to_gray(picture) for picture in pictures])
+    return FaceCrops(gray, lambda index, form: as_format(pictures[index], form))
 
 
 def _drawn_face(skin: int, bend: float) -> NDArray[np.uint8]:
-    """A face of a gray value, with a mouth whose corners are so many pixels higher than its middle."""
-    picture = np.full((FACE_SIZE, FACE_SIZE), 255 - skin, np.uint8)
-    cv2.ellipse(picture, (24, 25), (17, 22), 0, 0, 360, skin, -1)
+    """A face whose red has this value, with a mouth whose corners are so many pixels higher than its middle: BGR."""
+    tint, dark = (skin * 3 // 5, skin * 4 // 5, skin), (skin // 3,) * 3
+    picture = np.full((FACE_SIZE, FACE_SIZE, 3), 255 - skin, np.uint8)
+    cv2.ellipse(picture, (24, 25), (17, 22), 0, 0, 360, tint, -1)
     for x in (17, 31):
-        cv2.ellipse(picture, (x, 19), (4, 2), 0, 0, 360, skin // 3, -1)
-    corners: list[Point] = [(16, 36 - bend / 2), (24, 36 + bend / 2), (32, 36 - bend / 2)]
-    cv2.polylines(picture, [np.array(corners, np.int32)], False, skin // 3, 2)
+        cv2.ellipse(picture, (x, 19), (4, 2), 0, 0, 360, dark, -1)
+    mouth = np.array([(16, 36 - bend / 2), (24, 36 + bend / 2), (32, 36 - bend / 2)], np.int32)
+    cv2.polylines(picture, [mouth], False, dark, 2)
     return picture

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_edge.edge.device.environment import QT, set_environment_defaults
 from fer_edge.edge.errors import SinkError
@@ -17,6 +19,12 @@ from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.types import Frame, Prediction
 
 TITLE = "fer-edge (q or Esc quits)"
+
+ESCAPE = 27
+"""The code of the Esc key."""
+
+MAX_KEYS = 50
+"""Keys that are taken after one picture: a key that is held repeats itself some 30 times a second."""
 
 PROBE_TIMEOUT = 20
 """Seconds; a cold import of OpenCV from a slow SD card takes some."""
@@ -42,6 +50,57 @@ def window_problem() -> str | None:
     return f"the display {os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')} cannot be used"
 
 
+class PictureWindow:
+    """A window that shows pictures; q, Esc or closing it raises OutputClosed.
+
+    Raises:
+        SinkError: No window can be opened.
+    """
+
+    def __init__(self, title: str, otherwise: str) -> None:
+        """Open the window.
+
+        Args:
+            title: Its title.
+            otherwise: What to use where there is no display, for the error.
+        """
+        if problem := window_problem():
+            raise SinkError(f"no window can be opened: {problem}; use {otherwise}")
+        set_environment_defaults(QT)
+        self._title, self._has_size = title, False
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+
+    def show(self, picture: NDArray[np.uint8]) -> list[int]:
+        """Show a picture.
+
+        Args:
+            picture: (H, W, 3) BGR or (H, W) gray uint8.
+
+        Returns:
+            The codes of the keys that were pressed, or repeated themselves, since the last picture.
+
+        Raises:
+            OutputClosed: q or Esc was pressed, or the window was closed.
+        """
+        if not self._has_size:
+            cv2.resizeWindow(self._title, picture.shape[1], picture.shape[0])
+            self._has_size = True
+        cv2.imshow(self._title, picture)
+        keys: list[int] = []
+        while len(keys) < MAX_KEYS and (key := cv2.waitKey(1)) >= 0:
+            keys.append(key & 0xFF)
+        if {ord("q"), ESCAPE} & set(keys):
+            raise OutputClosed("q or Esc was pressed")
+        if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+            raise OutputClosed("the window was closed")
+        return keys
+
+    def close(self) -> None:
+        """Close the window."""
+        with suppress(cv2.error):  # already closed by the user
+            cv2.destroyWindow(self._title)
+
+
 class WindowSink:
     """Shows every annotated frame in a window; q, Esc or closing the window raises OutputClosed.
 
@@ -50,23 +109,10 @@ class WindowSink:
     """
 
     def __init__(self) -> None:
-        if problem := window_problem():
-            raise SinkError(f"no window can be opened: {problem}; use --show text, --jsonl or --save-video")
-        set_environment_defaults(QT)
-        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-        self._has_size = False
+        self._window = PictureWindow(TITLE, "--show text, --jsonl or --save-video")
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
-        picture = annotate(frame, predictions)
-        if not self._has_size:
-            cv2.resizeWindow(TITLE, picture.shape[1], picture.shape[0])
-            self._has_size = True
-        cv2.imshow(TITLE, picture)
-        if cv2.waitKey(1) & 0xFF in (ord("q"), 27):
-            raise OutputClosed("q or Esc was pressed")
-        if cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
-            raise OutputClosed("the window was closed")
+        self._window.show(annotate(frame, predictions))
 
     def close(self) -> None:
-        with suppress(cv2.error):  # already closed by the user
-            cv2.destroyWindow(TITLE)
+        self._window.close()

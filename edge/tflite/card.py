@@ -14,6 +14,9 @@ from fer_edge.edge.files.writing import atomic_path
 from fer_edge.edge.tflite.mapped_file import check_model
 from fer_edge.edge.types import classes_problem
 
+UNKNOWN = "unknown"
+"""What a card says where nobody has said it."""
+
 INTENDED_USE = (
     "A rough reading of the expression shown on a face that looks at the camera, for makers, teaching and research. "
     "An expression is not a feeling. Not for decisions about people."
@@ -26,13 +29,7 @@ LAW = (
     "safety reasons: Regulation (EU) 2024/1689, Art. 5(1)(f)."
 )
 
-LIMITS = (
-    "Fitted on FER2013, whose labels are noisy and which holds little disgust; occlusion, profiles, blur and darkness "
-    f"make it worse. {UNMEASURED} {LAW}"
-)
-
-UNKNOWN = "unknown"
-"""What a card says where nobody has said it."""
+LIMITS = f"What it was trained on, and how good it is on other pictures, is unknown. {UNMEASURED} {LAW}"
 
 
 @dataclass(frozen=True)
@@ -70,10 +67,10 @@ class ModelCard:
     accuracy: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     conversion: dict[str, Any] = field(default_factory=dict)
-    licence: str = "Apache-2.0 (model file); fitted on FER2013, which is for research"
+    licence: str = UNKNOWN
     intended_use: str = INTENDED_USE
     limits: str = LIMITS
-    git_revision: str = "unknown"
+    git_revision: str = UNKNOWN
     date: str = ""
     output: str = "logits"
     crop_margin: float | None = None
@@ -210,21 +207,6 @@ def checked_card(model: Path) -> ModelCard:
             "fetch or convert it again"
         )
     return card
-
-
-def find_card(model: Path) -> ModelCard | None:
-    """The checked card of a model that may have none.
-
-    Args:
-        model: The .tflite file.
-
-    Returns:
-        The card, or None where there is no file beside the model.
-
-    Raises:
-        ModelError: The card is malformed, or describes another file.
-    """
-    return checked_card(model) if card_path(model).exists() else None
 
 
 def write_card(model: Path, card: ModelCard) -> Path:

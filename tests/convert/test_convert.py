@@ -37,7 +37,7 @@ from fer_edge.convert.tflite_export import export_float, export_int8, export_pos
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError, TrainingError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.tflite.card import ModelCard, checked_card, sha256, write_card
+from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card, sha256, write_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import read_labels
 from fer_edge.train import architectures
@@ -45,6 +45,7 @@ from fer_edge.train.architectures.layers import head
 from fer_edge.train.architectures.mobilenet_v2 import backbone
 from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.networks import predict_logits
+from fer_edge.train.origin import OriginOptions
 from fer_edge.train.weights import save_half
 
 pytestmark = pytest.mark.tensorflow
@@ -220,6 +221,25 @@ def test_convert_writes_a_model_with_a_matching_card(tiny, tmp_path):
     assert card.conversion["resumed"] is False
     assert card.conversion["tuning"]["steps_per_epoch"] == 2
     assert card.conversion["thresholds"] == {"min_agreement": 0.0, "max_drop": 100.0}
+
+
+def test_a_model_of_other_classes_has_them_in_card_and_file_and_no_word_of_fer2013(tiny, tmp_path, messages):
+    names = tuple("abcdefg")
+    network = FloatNetwork("tiny", tmp_path / "float.npz", tiny_network(), names, {})
+    data = _data(tiny)
+    shuffled = {
+        name: Split(each.faces, 6 - each.labels, names[::-1]) for name, each in data.splits.items()
+    }  # the same names for the same faces
+    options = ConversionOptions(tmp_path / "out", float32=True)
+    said = OriginOptions(data_name="letters", license="CC0-1.0")
+    ((path, card),) = convert(network, replace(data, splits=shuffled), options, TuningOptions(), LENIENT, said)
+    assert card.labels == read_labels(path) == names and checked_card(path) == card
+    assert card.accuracy["float"]["accuracy"] == 1 and "another order" in " ".join(messages)
+    assert (card.licence, card.training["data_name"]) == ("CC0-1.0", "letters")
+    assert "FER2013" not in card_path(path).read_text() and b"FER2013" not in path.read_bytes()
+    with pytest.raises(ModelError, match="expected the same names"):
+        convert(network, data, replace(options, out=tmp_path / "other"), TuningOptions(), LENIENT)
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.faults

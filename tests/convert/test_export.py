@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from fer_edge.convert.runtimes import tflite_runtime_logits
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.classifier import TFLiteClassifier
-from fer_edge.edge.tflite.card import card_path, checked_card
+from fer_edge.edge.tflite.card import card_path, checked_card, write_card
 from fer_edge.edge.tflite.labels import read_labels
 from fer_edge.models import FOLDER
 
@@ -163,6 +165,32 @@ def test_the_command_labels_a_file_and_its_card_fits(model_copy: Path) -> None:
     assert shown["labels_inside"] == list(CLASSES)
 
 
+def test_a_file_that_is_not_ours_gets_no_labels(model_copy: Path, mistake: Callable[..., str]) -> None:
+    """Neither our order nor our licence nor our input is written into it."""
+    before, card = model_copy.read_bytes(), checked_card(model_copy)
+    for changes in (
+        {"pixel_range": (0.0, 255.0)},
+        {"output": "softmax"},
+        {"architecture": "unknown"},
+        {"colour": "rgb", "crop_margin": 1.2},
+    ):
+        write_card(model_copy, replace(card, **changes))
+        assert "another maker" in mistake("models", "label", model_copy)
+    write_card(model_copy, replace(card, labels=card.labels[:3]))
+    assert "7 outputs" in mistake("models", "label", model_copy)
+    card_path(model_copy).unlink()
+    assert "no card" in mistake("models", "label", model_copy)
+    assert model_copy.read_bytes() == before
+
+
+def test_the_classes_and_the_licence_are_the_cards(model_copy: Path) -> None:
+    card = replace(checked_card(model_copy), labels=tuple("abcdefg"), licence="CC0-1.0")
+    write_card(model_copy, card)
+    label_file(model_copy, model_copy.parent)
+    assert read_labels(model_copy) == checked_card(model_copy).labels == card.labels
+    assert b"CC0-1.0" in model_copy.read_bytes() and b"disgust" not in model_copy.read_bytes()
+
+
 # --- ONNX ------------------------------------------------------------------------------------------------------
 
 
@@ -184,7 +212,7 @@ def test_onnx_needs_no_data_set(onnx_file: Path) -> None:
     proto = onnx.load(onnx_file)
     properties = {each.key: each.value for each in proto.metadata_props}
     assert properties["labels"].split(",") == list(CLASSES)
-    assert properties["input_range"] == "-1,1" and "Apache-2.0" in properties["model_license"]
+    assert properties["input_range"] == "-1,1" and properties["model_license"] == "unknown"
     assert [each.name for each in (*proto.graph.input, *proto.graph.output)] == ["image", "logits"]
     entry = checked_card(onnx_file.with_suffix(".tflite")).conversion["onnx"]
     assert (entry["file"], entry["bytes"]) == (onnx_file.name, onnx_file.stat().st_size)

@@ -101,13 +101,13 @@ def test_evaluate_reads_run_folders_and_ensembles(finished_run: Path, synthetic_
     assert {path.name for path in plots.iterdir()} >= {"ensemble-confusion.png", "ensemble-reliability.png"}
 
 
-@pytest.mark.parametrize("shapes", [((48, 48, 1), 0), ((48,), 7)])
+@pytest.mark.parametrize("shapes", [((48, 48, 3), 10), ((48,), 7)])
 def test_a_network_of_other_shapes_is_one_line(shapes: tuple[tuple[int, ...], int], tmp_path: Path) -> None:
     pictures, classes = shapes
     inputs = keras.layers.Input(pictures)
     model = keras.Model(inputs, keras.layers.Dense(classes)(keras.layers.Flatten()(inputs)), name="mobilenet_v2")
     model.save(tmp_path / "other.keras")
-    with pytest.raises(ModelError, match=r"expected pictures .* to logits \(None, 7\)"):
+    with pytest.raises(ModelError, match=r"expected (pictures .* to logits \(None, C\)|what training writes)"):
         open_network(tmp_path / "other.keras")
 
 

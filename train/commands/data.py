@@ -22,6 +22,7 @@ from fer_edge.train.data.splits import SPLITS
     cls=LazyGroup,
     lazy={
         "crop": ("fer_edge.train.commands.data_crop:crop", "Crop the faces of photographs in class folders."),
+        "record": ("fer_edge.train.commands.data_record:record", "Record faces of one class from a camera."),
     },
 )
 def data() -> None:

@@ -153,7 +153,6 @@ def _report(journal: CropJournal, photos: Path, tree: PhotoTree, is_cropping: bo
     met = {photo_key(each.path) for each in (*tree.photographs, *tree.left_out)}
     reasons = listed(journal.entries[key].reason for key in sorted(met) if journal.entries[key].reason)
     if not any(entry.files for entry in entries.values()):
-        journal.discard()
         advice = "; --min-face finds smaller ones, and --no-crop takes pictures that are faces already"
         raise DataError(f"{photos}: no crop of {len(entries)} photographs: {reasons}{advice if is_cropping else ''}")
     _print_counts(journal, entries)

@@ -15,6 +15,7 @@ from fer_edge.train.data.options import TRAINED, DataOptions
 from fer_edge.train.data.splits import Dataset
 from fer_edge.train.evaluation.report import metrics_table
 from fer_edge.train.options import TrainingOptions
+from fer_edge.train.origin import OriginOptions
 from fer_edge.train.recipe_files import open_recipe
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.soft_targets import read_soft_targets
@@ -34,8 +35,15 @@ UNSET = dict.fromkeys(each.name for each in fields(Recipe))
 # before the Recipe's options: both have to do with a parameter `recipe`, a name here, the dataclass there
 @options_from(TrainingOptions, "Run")
 @options_from(DataOptions, "Data", only=("data", *TRAINED))
+@options_from(OriginOptions, "Data")
 @options_from(Recipe, "Recipe", defaults=UNSET)
-def train(name: str, data_options: DataOptions, training_options: TrainingOptions, recipe: Recipe) -> None:
+def train(
+    name: str,
+    data_options: DataOptions,
+    training_options: TrainingOptions,
+    origin_options: OriginOptions,
+    recipe: Recipe,
+) -> None:
     """Train the network NAME on the train split and select its best epoch on the val split: on those of its
     rows whose photograph is not in the train split.
 
@@ -47,7 +55,9 @@ def train(name: str, data_options: DataOptions, training_options: TrainingOption
     the recipe's fields are those of 'best'; other recipes, and 'best' for some networks, differ. A recipe of your own
     is a TOML file: base = "best", then fields such as full_epochs = 10.
     """
-    runs = [_run(each, training_options, recipe) for each in (MODEL_NAMES if name == "all" else (name,))]
+    runs = [
+        _run(each, training_options, recipe, origin_options) for each in (MODEL_NAMES if name == "all" else (name,))
+    ]
     from fer_edge.train.backend import keras  # noqa: F401  (what is missing is reported now, in one line)
     from fer_edge.train.run_folder import check_run, lock_run
 
@@ -77,7 +87,7 @@ def _check_options(options: TrainingOptions) -> None:
         load_module(options.callback, CALLBACKS, "--callback")
 
 
-def _run(network: str, options: TrainingOptions, recipe: Recipe) -> TrainingRun:
+def _run(network: str, options: TrainingOptions, recipe: Recipe, origin: OriginOptions) -> TrainingRun:
     """The run of a network; fields of the recipe that are None are those of the named recipe."""
     changes = {key: value for key, value in vars(recipe).items() if key != "name" and value is not None}
     return TrainingRun(
@@ -85,6 +95,7 @@ def _run(network: str, options: TrainingOptions, recipe: Recipe) -> TrainingRun:
         open_recipe(options.chosen_recipe, network, **changes),
         options.initial_weights(network),
         options.runs / network,
+        origin,
     )
 
 

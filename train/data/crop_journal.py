@@ -6,6 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +55,7 @@ class CropEntry:
 
 
 class CropJournal:
-    """The journal of a folder of crops, locked for this process; `with` closes it.
+    """The journal of a folder of crops, locked for this process; closing it removes it where there are no crops.
 
     Attributes:
         folder: FACES.
@@ -116,8 +117,8 @@ class CropJournal:
                     self._remember(_entry(record))
             except (ValueError, TypeError):
                 raise DataError(f"{self._path}:{number} is no line of this list; give another folder") from None
-        for key in settings.keys() & known.keys():
-            if settings[key] != known[key]:
+        for key in settings:
+            if settings[key] != known.get(key, settings[key]):
                 raise DataError(
                     f"{self.folder} holds crops made with {_words(key, known[key])}, not {_words(key, settings[key])}; "
                     "give the same options, or another folder"
@@ -162,19 +163,17 @@ class CropJournal:
         write_bytes(self.folder / LEFT_OUT_NAME, text.getvalue().encode(), private=True)
         return self.folder / LEFT_OUT_NAME
 
-    def discard(self) -> None:
-        """Remove a journal that was begun by this process, and the folder if it was new and is empty."""
-        if self._is_new:
-            self._path.unlink(missing_ok=True)
-            if self._is_new_folder and not os.listdir(self.folder):
-                self.folder.rmdir()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with suppress(OSError):  # the folder was removed meanwhile
+            if self._is_new and os.listdir(self.folder) == [NAME]:  # nothing was made
+                self._path.unlink()
+                if self._is_new_folder:
+                    self.folder.rmdir()
         self._file.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError, shortened
+from fer_edge.edge.expression.model_input import Crops
+from fer_edge.edge.preprocess import FaceCrops, as_format
+from fer_edge.edge.sources.pictures import load_picture
+from fer_edge.edge.terminal import track
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Split
-from fer_edge.train.evaluation.predictions import LogitsFunction, collect_logits
 
 MAX_PICTURES = 1000
 """Pictures that are classified: a large network takes 20 ms each, and the standard error is 1.6 points then."""
@@ -35,13 +39,23 @@ class Pictures:
         source: The data set's name.
         name: The name of its split.
         split: The faces, with labels that are indices of the network's classes in the order that the user gave.
+        files: (N,) the pictures' files, where the data set is of picture files.
         described: What they are, in words.
     """
 
     source: str
     name: str
     split: Split
+    files: Sequence[Path]
     described: str
+
+    def crops(self, index: int) -> FaceCrops:
+        """The crops of one face: of the whole picture in its file, in colour, or else of its (48, 48) gray pixels."""
+        gray = self.split.faces[index : index + 1]
+        if not self.files:
+            return FaceCrops(gray)
+        path = self.files[index]
+        return FaceCrops(gray, lambda _, form: as_format(load_picture(path, pipes=False).pixels, form))
 
 
 @dataclass(frozen=True)
@@ -82,19 +96,18 @@ def load_pictures(path: Path, classes: tuple[str, ...]) -> Pictures:
         )
     if not len(part):
         raise DataError(f"{path}: its split '{name}' is empty; expected labelled pictures")
-    rows = np.zeros(len(part), bool)
-    rows[np.random.default_rng(0).permutation(len(part))[:MAX_PICTURES]] = True
-    part = part.rows(rows)
+    rows = np.sort(np.random.default_rng(0).permutation(len(part))[:MAX_PICTURES])
     index = np.array([classes.index(each) for each in part.classes])
-    described = f"{len(part)} gray 48-px pictures of {path.name} ({name})"
-    return Pictures(path.name, name, Split(part.faces, index[part.labels], classes), described)
+    files = [path / dataset.files[name][row] for row in rows] if dataset.files else []
+    described = f"{len(rows)} {'pictures' if files else 'gray 48-px pictures'} of {path.name} ({name})"
+    return Pictures(path.name, name, Split(part.faces[rows], index[part.labels[rows]], classes), files, described)
 
 
-def measure(logits: LogitsFunction, pictures: Pictures) -> OrderMeasured:
+def measure(logits: Callable[[Crops], NDArray[np.float32]], pictures: Pictures) -> OrderMeasured:
     """Measure a network, and look for an order of its classes that fits its outputs better.
 
     Args:
-        logits: The network.
+        logits: The network: N faces to (N, C) logits.
         pictures: Labelled faces.
 
     Returns:
@@ -102,9 +115,11 @@ def measure(logits: LogitsFunction, pictures: Pictures) -> OrderMeasured:
 
     Raises:
         ModelError: A logit is no number.
+        SourceError: A picture cannot be read.
     """
     classes, labels = pictures.split.classes, pictures.split.labels
-    predicted = collect_logits(logits, pictures.split.faces, label="measuring")[0].argmax(axis=1)
+    indices = track(range(len(labels)), "measuring", len(labels))
+    predicted = np.array([logits(pictures.crops(index))[0].argmax() for index in indices])
     accuracy = float(np.mean(predicted == labels))
     if len(classes) > MAX_CLASSES:
         return OrderMeasured(accuracy)

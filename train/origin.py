@@ -1,0 +1,56 @@
+"""What a network was trained on, and under which licence it is: what the user said, or what the data shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fer_edge.edge.types import option
+from fer_edge.train.data.splits import Split, fingerprint
+
+FER2013 = "FER2013"
+
+FER2013_SPLITS = {
+    "train": "2a42688fbce71d5e579479a9c28c18d133039012a5b3598b14c8a19c603e8468",
+    "val": "b2063b833c53fa4ed62b115283171a3b7a0212637a3c2ca89726fef16a1c3696",
+}
+"""Fingerprints of the official CSV's Training and PublicTest, by which FER2013 is known whatever its file is called."""
+
+
+@dataclass(frozen=True)
+class OriginOptions:
+    """What only the user can know about data and model.
+
+    Attributes:
+        data_name: The name of the data set; None where nobody says it.
+        license: The licence of the model file, in words; None where nobody says it.
+    """
+
+    data_name: str | None = option(
+        None,
+        "Name of the data set, for the model's card.",
+        metavar="NAME",
+        show_default="FER2013 for its official CSV, else unknown",
+        example="drowsiness at our gate, 2026",
+    )
+    license: str | None = option(
+        None,
+        "Licence of the model, for its card.",
+        metavar="TEXT",
+        show_default="unknown, but for FER2013",
+        example="CC-BY-4.0",
+    )
+
+
+UNSAID = OriginOptions()
+"""Where the user says nothing."""
+
+
+def known_name(fingerprints: Mapping[str, str]) -> str | None:
+    """FER2013 where it is the data set with these sha256 by split; None where the data is not known."""
+    return FER2013 if fingerprints.get("train") == FER2013_SPLITS["train"] else None
+
+
+def fingerprints(splits: Mapping[str, Split]) -> dict[str, str]:
+    """The sha256 of each split, by name."""
+    return {name: fingerprint(split) for name, split in splits.items()}
