@@ -135,6 +135,7 @@ def test_a_live_source_is_recorded_for_some_seconds(lively: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_ctrl_c_keeps_what_was_recorded(lively: Path, tmp_path: Path) -> None:
     words = ("--class", "awake", "--source", lively, "--loop", "--yes", "--seconds", "60", "--countdown", "0")
     with default_signal_handlers():
