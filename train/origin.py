@@ -10,11 +10,14 @@ from fer_edge.train.data.splits import Split, fingerprint
 
 FER2013 = "FER2013"
 
-FER2013_SPLITS = {
-    "train": "2a42688fbce71d5e579479a9c28c18d133039012a5b3598b14c8a19c603e8468",
-    "val": "b2063b833c53fa4ed62b115283171a3b7a0212637a3c2ca89726fef16a1c3696",
+FER2013_TRAINING = "2a42688fbce71d5e579479a9c28c18d133039012a5b3598b14c8a19c603e8468"
+
+_KNOWN = {
+    FER2013_TRAINING: FER2013,
+    "e7552f8617c801aa80e8e3e444452daae4b6e87f3ff13d5f1f46743c9c61ec8d": "FER2013 with FER+'s labels",
 }
-"""Fingerprints of the official CSV's Training and PublicTest, by which FER2013 is known whatever its file is called."""
+"""Data sets by the fingerprint of their train split, whatever their files are called: the official CSV's Training rows,
+and those of them that `--ferplus-labels` keeps."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ UNSAID = OriginOptions()
 
 
 def known_name(fingerprints: Mapping[str, str]) -> str | None:
-    """FER2013 where it is the data set with these sha256 by split; None where the data is not known."""
-    return FER2013 if fingerprints.get("train") == FER2013_SPLITS["train"] else None
+    """The name of the data set with these sha256 by split; None where it is not known."""
+    return _KNOWN.get(fingerprints.get("train", ""))
 
 
 def fingerprints(splits: Mapping[str, Split]) -> dict[str, str]:

@@ -167,7 +167,9 @@ class Recipe:
         choices=RESOLUTIONS,
     )
     # what is learned besides the label
-    votes_share: float = _field(0.3, "Share of FER+'s votes in the target, with --ferplus.", 0, 1, metavar="SHARE")
+    votes_share: float = _field(
+        0.3, "Share of FER+'s votes in the target, with --ferplus or --ferplus-labels.", 0, 1, metavar="SHARE"
+    )
     teacher_share: float = _field(0.7, "Weight of the distillation loss, with --teacher.", 0, 1, metavar="WEIGHT")
     teacher_temperature: float = _field(
         2.0, "Distillation temperature, of teachers and student.", 0.01, 100, metavar="T"

@@ -10,7 +10,7 @@ from predictions import CLASSES
 from fer_edge.convert.card_texts import card_texts
 from fer_edge.edge.expression.model_spec import shipped_models
 from fer_edge.edge.tflite.card import read_card
-from fer_edge.train.origin import FER2013_SPLITS, OriginOptions
+from fer_edge.train.origin import FER2013_TRAINING, OriginOptions
 
 OTHER = {"train": "1" * 64, "val": "2" * 64}
 NAMES = ("awake", "drowsy")
@@ -25,7 +25,7 @@ def record(sha256: str, **more: str) -> dict[str, object]:
 @pytest.mark.parametrize("recorded", [True, False])
 def test_a_conversion_on_fer2013_gives_the_shipped_texts(model, recorded: bool) -> None:
     card = read_card(model.path)
-    texts = card_texts(CLASSES, card.training if recorded else {}, FER2013_SPLITS, OriginOptions())
+    texts = card_texts(CLASSES, card.training if recorded else {}, {"train": FER2013_TRAINING}, OriginOptions())
     assert (texts.licence, texts.intended_use, texts.limits) == (card.licence, card.intended_use, card.limits)
     assert texts.data_name == "FER2013"
 
@@ -49,7 +49,7 @@ def test_what_the_user_says_stands() -> None:
 
 
 def test_both_data_sets_are_named_where_they_differ() -> None:
-    trained_on_fer2013 = record(FER2013_SPLITS["train"])
+    trained_on_fer2013 = record(FER2013_TRAINING)
     texts = card_texts(CLASSES, trained_on_fer2013, OTHER, OriginOptions())
     assert (texts.data_name, texts.licence) == ("FER2013 and unknown data", "unknown")
     texts = card_texts(CLASSES, trained_on_fer2013, OTHER, OriginOptions(data_name="our gate"))

@@ -96,18 +96,14 @@ def fit_command(
 
 
 def _classes(members: Sequence[TFLiteClassifier]) -> tuple[str, ...]:
-    """The classes of all members, in the first one's order, into which the others are put.
-
-    ModelError where their names differ.
-    """
+    """The classes of all members; ModelError where they differ, in order too: a member's scores are added by number."""
     first = members[0]
     for each in members[1:]:
-        if sorted(each.classes) != sorted(first.classes):
+        if each.classes != first.classes:
             raise ModelError(
                 f"{each.path} has the classes {named(each.classes)}; {first.path} has {named(first.classes)}; expected "
-                "the same in all MODELS"
+                "the same in the same order in all MODELS"
             )
-        each.put_in_order(first.classes)
     return first.classes
 
 

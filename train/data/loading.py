@@ -11,6 +11,7 @@ from fer_edge.edge.errors import DataError
 from fer_edge.train.data import repeated_rows
 from fer_edge.train.data.class_folders import list_folders
 from fer_edge.train.data.class_names import SEVEN, class_indices, described_classes, parse_classes, resolve_classes
+from fer_edge.train.data.ferplus import label_by_votes
 from fer_edge.train.data.labelled_csv import read_csv
 from fer_edge.train.data.listing import Listing, read_listing
 from fer_edge.train.data.remarks import remarks
@@ -25,6 +26,7 @@ def load(
     *,
     skip_bad: bool = False,
     classes: str | None = None,
+    ferplus: Path | None = None,
     val_share: float | None = None,
     drop_duplicates: bool = False,
 ) -> Dataset:
@@ -39,6 +41,8 @@ def load(
         skip_bad: Whether bad rows and pictures are skipped, and their number logged, instead of raising.
         classes: The classes in their order, or their names by label, see
             `fer_edge.train.data.class_names.parse_classes`; the labels sorted by name where None.
+        ferplus: FER+'s CSV, whose votes label FER2013's rows, see `fer_edge.train.data.ferplus.label_by_votes`; None
+            for their own labels.
         val_share: Share of the train split's pictures that become the val split, see
             `fer_edge.train.data.val_share.take_val`; None where there is a val split or none is needed.
         drop_duplicates: Whether train loses what it holds again or another split holds too, see
@@ -85,6 +89,8 @@ def load(
         raise DataError(f"{path}: none of its {dataset.skipped} pictures can be decoded")
     if naming is not SEVEN or any(label not in naming.classes for label in read.labels):
         _logger.info(f"{path}: {described_classes(read.labels, naming)}")
+    if ferplus is not None:
+        dataset = label_by_votes(dataset, ferplus)
     if val_share is not None:
         dataset = take_val(dataset, val_share)
     if drop_duplicates:

@@ -9,7 +9,7 @@ from fer_edge.edge.types import option
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import SPLITS, Dataset, Split
 
-HOW = ("classes", "val_share", "skip_bad")
+HOW = ("classes", "ferplus_labels", "val_share", "skip_bad")
 """The fields that say how a data set is read."""
 
 TRAINED = (*HOW, "drop_duplicates")
@@ -23,6 +23,7 @@ class DataOptions:
     Attributes:
         data: FER2013's CSV or the root of a class-folder tree.
         classes: The classes in their order, or their names by label; the labels sorted by name where None.
+        ferplus_labels: FER+'s CSV, whose votes label FER2013's rows; None for their own labels.
         skip_bad: Whether unreadable rows and pictures are left out instead of raising.
         val_share: Share of train that becomes val; None where there is a val split.
         drop_duplicates: Whether train loses what it holds again or another split holds too.
@@ -38,6 +39,12 @@ class DataOptions:
         metavar="NAMES",
         show_default="the labels sorted by name; FER2013's seven if all of them are there",
         example="drowsy,awake",
+    )
+    ferplus_labels: Path | None = option(
+        None,
+        "Label FER2013's rows by the annotators' votes of FER+ (its fer2013new.csv): eight classes, with contempt.",
+        metavar="CSV",
+        example="fer2013new.csv",
     )
     skip_bad: bool = option(False, "Skip unreadable rows and pictures, and report how many.")
     val_share: float | None = option(
@@ -61,6 +68,7 @@ class DataOptions:
             path or self.data,
             skip_bad=self.skip_bad,
             classes=self.classes,
+            ferplus=self.ferplus_labels,
             val_share=self.val_share,
             drop_duplicates=self.drop_duplicates,
         )
@@ -68,6 +76,7 @@ class DataOptions:
     def words(self) -> list[str]:
         """The fields that say how the data set is read, as words of a command line."""
         words = [] if self.classes is None else ["--classes", self.classes]
+        words += [] if self.ferplus_labels is None else ["--ferplus-labels", str(self.ferplus_labels)]
         words += [] if self.val_share is None else ["--val-share", str(self.val_share)]
         words += ["--drop-duplicates"] if self.drop_duplicates else []
         return words + (["--skip-bad"] if self.skip_bad else [])

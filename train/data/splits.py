@@ -38,18 +38,21 @@ class Split:
         faces: (N, 48, 48) uint8 gray.
         labels: (N,) int64, the indices of their classes.
         classes: (C,) names of the data set's classes; not every one need have a picture here.
+        votes: (N, C) float32 shares of annotators' votes for each class, where the labels come from votes; else None.
     """
 
     faces: NDArray[np.uint8]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
+    votes: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def rows(self, mask: NDArray[np.bool_]) -> Split:
         """The rows of a (N,) mask; large ones go to a file as `mapped_rows` says, where the faces are in one."""
-        return Split(mapped_rows(self.faces, mask), self.labels[mask], self.classes)
+        votes = None if self.votes is None else self.votes[mask]
+        return Split(mapped_rows(self.faces, mask), self.labels[mask], self.classes, votes)
 
     def counts(self) -> NDArray[np.int64]:
         """(C,) int64 pictures per class."""

@@ -20,9 +20,9 @@ from training import csv_row, write_ferplus
 from fer_edge.edge.errors import DataError, ModelError
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.csv_rows import FREE_BYTES, MAX_LINE
+from fer_edge.train.data.ferplus import read_votes
 from fer_edge.train.data.loading import load
 from fer_edge.train.data.splits import Split
-from fer_edge.train.ferplus import read_votes
 
 FACE = np.arange(48 * 48).reshape(48, 48) % 256
 ONE = Split(FACE[None].astype(np.uint8), np.array([3]), CLASSES)
