@@ -126,6 +126,8 @@ def methods(spec: str, faces: int, threads: int) -> Iterator[Method]:
     single = open_classifier(spec, 1)
     yield Method(ONE_BY_ONE, 1, single)
     members = [open_member(path, threads)[0] for path in member_files(spec)]
+    for member in members:
+        member.put_in_order(single.classes)
     offsets = single.offsets.tolist()
     yield Method(ONE_BY_ONE, threads, Ensemble(members, single.weights.tolist(), single.temperature, offsets))
     if len(members) > 1:

@@ -91,8 +91,8 @@ def _line(name: str, figures: dict[str, Any]) -> str:
 
 def _measure(specs: tuple[str, ...], part: Split, workers: int, environments: Path | None) -> list[dict[str, Any]]:
     """A row per model, that of the baseline first where its environments' folder is given."""
-    rows, variants = open_variants(specs)
-    networks = [open_networks(variants) for _ in range(workers)]
+    rows, variants = open_variants(specs, part.classes)
+    networks = [open_networks(variants, part.classes) for _ in range(workers)]
     with ExitStack() as closing:
         if environments is not None:
             peer, key = closing.enter_context(open_peer_scores(BASELINE, environments, part.classes)), Path(BASELINE)

@@ -22,13 +22,14 @@ from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import open_classifier, read_cascade
 from fer_edge.edge.terminal import track
+from fer_edge.train.data.class_order import class_order
 
 Faces = NDArray[np.uint8]
 Change = Callable[[Faces, int], Faces]
 """(N, 48, 48) faces and the number of the first to the changed faces."""
 
 Network = Callable[[Faces], NDArray[np.float32]]
-"""(N, 48, 48) faces to (N, 7) logits, or whatever its variants fuse."""
+"""(N, 48, 48) faces to (N, C) logits, or whatever its variants fuse."""
 
 BLOCK = 64
 """Faces that a thread takes at a time."""
@@ -50,7 +51,7 @@ class Variant(NamedTuple):
     Attributes:
         figures: Where its figures go: its row of the result, or the part of the row for early exit.
         members: Its networks, by the keys of `open_networks`.
-        fuse: The networks' (M, N, 7) logits to (N, 7) scores.
+        fuse: The networks' (M, N, C) logits to (N, C) scores.
     """
 
     figures: dict[str, Any]
@@ -58,21 +59,24 @@ class Variant(NamedTuple):
     fuse: Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-def open_variants(specs: Sequence[str]) -> tuple[list[dict[str, Any]], list[Variant]]:
+def open_variants(specs: Sequence[str], classes: tuple[str, ...]) -> tuple[list[dict[str, Any]], list[Variant]]:
     """Open models; an ensemble that can exit early is a second variant with early exit.
 
     Args:
         specs: Names or files of models.
+        classes: (C,) the classes of the data, in whose order the scores come.
 
     Returns:
         A row with the identity of each model, "early_exit" in the rows that have it, and the variants that fill them.
 
     Raises:
-        ModelError: A file is missing or altered.
+        ModelError: A file is missing or altered, or a model has other classes.
     """
     rows, variants = [identity(spec) for spec in specs], []
     for spec, row in zip(specs, rows, strict=True):
         classifier = open_classifier(spec)
+        class_order(classifier.classes, classes, spec)  # tells of another order
+        classifier.put_in_order(classes)
         members = tuple(member.path for member in classifier.members)
         variants.append(Variant(row, members, classifier.fuse))
         if cascade := read_cascade(spec):
@@ -82,10 +86,25 @@ def open_variants(specs: Sequence[str]) -> tuple[list[dict[str, Any]], list[Vari
     return rows, variants
 
 
-def open_networks(variants: Sequence[Variant]) -> dict[Path, Network]:
-    """Open the networks of the variants, each once, with one thread; ModelError where a file is missing or altered."""
-    paths = dict.fromkeys(path for variant in variants for path in variant.members)
-    return {path: open_member(path)[0].logits for path in paths}
+def open_networks(variants: Sequence[Variant], classes: tuple[str, ...]) -> dict[Path, Network]:
+    """Open the networks of the variants.
+
+    Args:
+        variants: The models, as `open_variants` has opened them.
+        classes: (C,) the same classes.
+
+    Returns:
+        By file, each network once, with one thread.
+
+    Raises:
+        ModelError: A file is missing or altered.
+    """
+    networks = {}
+    for path in dict.fromkeys(path for variant in variants for path in variant.members):
+        member, _ = open_member(path)
+        member.put_in_order(classes)
+        networks[path] = member.logits
+    return networks
 
 
 def unchanged(faces: Faces, first: int) -> Faces:
@@ -110,7 +129,7 @@ def scores(
         label: Of the progress bar.
 
     Yields:
-        For each change in turn, the (N, 7) scores of each variant.
+        For each change in turn, the (N, C) scores of each variant.
 
     Raises:
         ModelError: A network gives no numbers.

@@ -78,8 +78,8 @@ def _text(figure: dict[str, Any]) -> str:
 
 def _measure(specs: tuple[str, ...], part: Split, workers: int) -> list[dict[str, Any]]:
     """A row per model with its figures, and with those of early exit."""
-    rows, variants = open_variants(specs)
-    networks = [open_networks(variants) for _ in range(workers)]
+    rows, variants = open_variants(specs, part.classes)
+    networks = [open_networks(variants, part.classes) for _ in range(workers)]
     changes: list[Change] = [unchanged, *(partial(view, name) for name in VIEWS)]
     first, *others = scores(variants, networks, part.faces, changes, "views")
     for index, variant in enumerate(variants):

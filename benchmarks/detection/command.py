@@ -31,6 +31,7 @@ from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.sources.pictures import read_picture
 from fer_edge.edge.tflite.interpreter import runtime
 from fer_edge.edge.types import option
+from fer_edge.train.data.class_order import class_order
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.scenes import portrait_patch
 
@@ -114,6 +115,9 @@ def detection(
     classifiers = {spec: open_classifier(spec, threads) for spec in models}
     unit = open_classifier(UNIT, threads).members[0]
     split, described = load_split(data_options, None)
+    for spec, classifier in classifiers.items():
+        class_order(classifier.classes, split.classes, spec)  # tells of another order
+        classifier.put_in_order(split.classes)
     pictures = photographs(scene_options.wheels) if scene_options.wheels else {}
     backgrounds = [pictures[name] for name in BACKGROUNDS if name in pictures]
     portrait = portrait_patch(read_picture(PORTRAIT))

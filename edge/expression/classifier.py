@@ -99,6 +99,8 @@ class TFLiteClassifier:
         self.model_input = ModelInput(self.input, card)
         self.timings: list[float] | None = None
         self._outputs = "logits" if card is None else card.output
+        self._file_classes = self.classes
+        self._order: list[int] | None = None
 
     @property
     def name(self) -> str:
@@ -124,6 +126,17 @@ class TFLiteClassifier:
     def takes_own_crops(self) -> bool:
         """Whether it takes another crop than the gray one of 48 px."""
         return self.model_input.form is not None
+
+    def put_in_order(self, classes: tuple[str, ...]) -> None:
+        """Give the logits in another order of the classes from now on; ModelError where the names differ."""
+        if sorted(classes) != sorted(self.classes):
+            raise ModelError(
+                f"{self.path} has the classes {shortened(', '.join(self.classes))}; expected "
+                f"{shortened(', '.join(classes))}, in any order"
+            )
+        in_file = self._file_classes
+        self._order = None if classes == in_file else [in_file.index(name) for name in classes]
+        self.classes = classes
 
     def logits(self, crops: Crops) -> NDArray[np.float32]:
         """Classify faces one by one.
@@ -156,9 +169,10 @@ class TFLiteClassifier:
         if not self.output.scale and not np.isfinite(outputs).all():  # integers are always numbers
             raise ModelError(f"{self.path} gives no numbers for a face; it may be damaged: fetch or convert it again")
         try:
-            return as_logits(outputs, self.output, self._outputs)
+            logits = as_logits(outputs, self.output, self._outputs)
         except ModelError as error:
             raise ModelError(f"{self.path}: {error}; write its card again: fer-edge models add") from None
+        return logits if self._order is None else logits[:, self._order]
 
 
 def open_member(

@@ -71,6 +71,13 @@ class Ensemble:
         self._own_group, *self._other_groups = groups or [range(len(members))]
         self._pool = self._workers(len(self._other_groups)) if self._other_groups else None
 
+    def put_in_order(self, classes: tuple[str, ...]) -> None:
+        """Give the scores in another order of the classes from now on; ModelError where the names differ."""
+        for member in self.members:
+            member.put_in_order(classes)
+        self.offsets = self.offsets[[self.classes.index(name) for name in classes]]
+        self.classes = classes
+
     @staticmethod
     def _workers(count: int) -> Executor:
         from concurrent.futures import ThreadPoolExecutor  # here: every start would wait for it
@@ -230,10 +237,14 @@ def _open_ensemble(path: Path, threads: int, max_groups: int, acceleration: Acce
         group_threads = threads // len(groups) + (index < threads % len(groups))
         members |= {member: open_member(paths[member], group_threads, acceleration)[0] for member in group}
     in_order = [members[member] for member in range(len(paths))]
-    classes = in_order[0].classes
-    if classes != (config.classes or classes) or len(classes) != len(config.offsets):
-        named = shortened(", ".join(config.classes)) if config.classes else f"{len(config.offsets)} offsets"
-        raise ModelError(f"{paths[0]} has the classes {shortened(', '.join(classes))}; {path} has {named}")
+    classes = config.classes or in_order[0].classes
+    for member in in_order:
+        if sorted(member.classes) != sorted(classes) or len(classes) != len(config.offsets):
+            named = shortened(", ".join(config.classes)) if config.classes else f"{len(config.offsets)} offsets"
+            raise ModelError(
+                f"{member.path} has the classes {shortened(', '.join(member.classes))}; {path} has {named}"
+            )
+        member.put_in_order(classes)
     return Ensemble(in_order, config.weights, config.temperature, config.offsets, groups)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from predictions import CLASSES
 from random_faces import random_faces
 
 from fer_edge.benchmarks.fixtures.clips import PORTRAIT
@@ -54,8 +55,8 @@ def test_an_error_of_one_thread_ends_all() -> None:
 
 def test_models_that_share_a_network_run_it_once() -> None:
     (file,) = member_files("mobilenet_v2")
-    _, variants = open_variants(["mobilenet_v2", str(file)])
-    networks = open_networks(variants)
+    _, variants = open_variants(["mobilenet_v2", str(file)], CLASSES)
+    networks = open_networks(variants, CLASSES)
     assert len(variants) == 2 and list(networks) == [file]
     faces = random_faces(3)
     (both,) = scores(variants, [networks], faces, [unchanged], "test")

@@ -22,7 +22,7 @@ from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.train.data.contact_sheets import PREFIX, write_contact_sheets
-from fer_edge.train.data.crop_journal import NAME, CropEntry, CropJournal, left_out_entry, photo_key
+from fer_edge.train.data.crop_journal import JOURNAL, CropEntry, CropJournal, left_out_entry, photo_key
 from fer_edge.train.data.face_crops import (
     SIMILAR,
     UNREADABLE,
@@ -150,7 +150,7 @@ def _report(journal: CropJournal, photos: Path, tree: PhotoTree, is_cropping: bo
     Raises DataError where there is no crop at all.
     """
     entries = {each: journal.entries[photo_key(each.path)] for each in tree.photographs}
-    met = {photo_key(each.path) for each in (*tree.photographs, *tree.left_out)}
+    met = {photo_key(each.path) for each in tree.photographs} | {photo_key(each.path) for each in tree.left_out}
     reasons = listed(journal.entries[key].reason for key in sorted(met) if journal.entries[key].reason)
     if not any(entry.files for entry in entries.values()):
         advice = "; --min-face finds smaller ones, and --no-crop takes pictures that are faces already"
@@ -185,4 +185,4 @@ def _print_counts(journal: CropJournal, entries: Mapping[Photograph, CropEntry])
         if not crops[folder]:
             log.warning("%s: no crop", folder)
     if deleted:
-        log.info("%d crops were deleted since they were made, and stay so; %s lists them", deleted, NAME)
+        log.info("%d crops were deleted since they were made, and stay so; %s lists them", deleted, JOURNAL)

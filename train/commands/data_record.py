@@ -101,7 +101,7 @@ def record(  # one parameter per options dataclass, and per argument
         raise SinkError(f"no window can be opened: {problem}; use --seconds N to record without one")
     _ask_for_consent(folder / target, record_options.yes)
     with GracefulShutdown() as shutdown, ExitStack() as stack:
-        settings = {"crop": True, "size": crop_options.size, "colour": crop_options.colour}
+        settings: dict[str, object] = {"crop": True, "size": crop_options.size, "colour": crop_options.colour}
         settings |= {"crop_margin": crop_options.crop_margin, "detector": pipeline_options.detector}
         stack.enter_context(CropJournal(folder, settings))
         source = stack.enter_context(open_source(source_options))

@@ -96,14 +96,18 @@ def fit_command(
 
 
 def _classes(members: Sequence[TFLiteClassifier]) -> tuple[str, ...]:
-    """The classes of all members; ModelError where they differ, in order too: a member's scores are added by number."""
+    """The classes of all members, in the first one's order, into which the others are put.
+
+    ModelError where their names differ.
+    """
     first = members[0]
     for each in members[1:]:
-        if each.classes != first.classes:
+        if sorted(each.classes) != sorted(first.classes):
             raise ModelError(
                 f"{each.path} has the classes {named(each.classes)}; {first.path} has {named(first.classes)}; expected "
-                "the same in the same order in all MODELS"
+                "the same in all MODELS"
             )
+        each.put_in_order(first.classes)
     return first.classes
 
 

@@ -13,7 +13,9 @@ from fer_edge.edge.preprocess import to_bgr
 from fer_edge.edge.sinks.window import PictureWindow
 from fer_edge.edge.types import Face, Frame
 
-TITLE = "fer-edge: hold the space key to record, q or Esc ends"
+TITLE = "fer-edge data record"
+
+HELP = "hold the space key to record; q or Esc ends"
 
 SPACE = 32
 """The code of the space key."""
@@ -25,7 +27,7 @@ A window is told of keys that are pressed, not of those that are released. X11 r
 after 0.5 s or less, and then some 25 times a second.
 """
 
-RECORDING, WAITING, INK, PAPER = (80, 200, 80), (200, 200, 200), (255, 255, 255), (40, 40, 40)
+RECORDING, WAITING, INK, PAPER = (60, 150, 60), (200, 200, 200), (255, 255, 255), (40, 40, 40)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -95,6 +97,8 @@ def drawn(frame: Frame, faces: Sequence[Face], text: str, is_recording: bool) ->
         cv2.rectangle(canvas, *corners, colour, line, cv2.LINE_AA)
     scale = height / 720
     bar = round(40 * scale) + 8
-    canvas[:bar] = RECORDING if is_recording else PAPER
-    cv2.putText(canvas, text, (bar // 3, bar - bar // 3), FONT, scale, INK, max(1, line // 2), cv2.LINE_AA)
+    for rows, words in ((slice(0, bar), text), (slice(height - bar, height), HELP)):
+        canvas[rows] = RECORDING if is_recording else PAPER
+        base = rows.start + bar - bar // 3
+        cv2.putText(canvas, words, (bar // 3, base), FONT, scale, INK, max(1, line // 2), cv2.LINE_AA)
     return canvas

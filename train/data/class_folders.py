@@ -15,6 +15,8 @@ from fer_edge.edge.errors import DataError, SinkError, printable, shortened
 from fer_edge.edge.sources.picture_files import SUFFIXES, begins_as_picture
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.train.data.class_names import clean
+from fer_edge.train.data.contact_sheets import is_contact_sheet
+from fer_edge.train.data.crop_journal import JOURNAL, LEFT_OUT
 from fer_edge.train.data.listing import Listing
 from fer_edge.train.data.splits import SPLIT_NAMES, Dataset
 
@@ -129,8 +131,14 @@ def _deeper(folders: Sequence[Path]) -> str:
 def _sub_folders(folder: Path, left_out: Counter[str]) -> list[Path]:
     """The folders in one that has no pictures of its own; its files are counted."""
     folders, files = _list(folder, left_out)
-    left_out.update({OUTSIDE: len(files)} if files else {})
+    others = sum(not _describes_crops(path) for path in files)
+    left_out.update({OUTSIDE: others} if others else {})
     return folders
+
+
+def _describes_crops(path: Path) -> bool:
+    """Whether a file is one that 'data crop' and 'data record' write beside class folders."""
+    return path.name in (JOURNAL, LEFT_OUT) or is_contact_sheet(path)
 
 
 def _list(folder: Path, left_out: Counter[str]) -> tuple[list[Path], list[Path]]:

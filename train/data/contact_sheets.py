@@ -71,7 +71,7 @@ def write_contact_sheets(root: Path) -> list[Path]:
                 written.append(place)
                 bar.update()
     for path in root.glob(f"{PREFIX}*.jpg"):
-        if path not in written and _is_ours(path):
+        if path not in written and is_contact_sheet(path):
             path.unlink()
     return written
 
@@ -147,7 +147,7 @@ def _free(root: Path, name: str, page: int, written: Sequence[Path]) -> Path:
     number = page
     while True:
         place = root / f"{PREFIX}{name}{'' if number == 1 else f'-{number}'}.jpg"
-        if place not in written and (not place.exists() or _is_ours(place)):
+        if place not in written and (not place.exists() or is_contact_sheet(place)):
             return place
         number += 1
 
@@ -157,9 +157,9 @@ def _marked(jpeg: bytes) -> bytes:
     return jpeg[:2] + b"\xff\xfe" + (len(MARK) + 2).to_bytes(2) + MARK + jpeg[2:]
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a file is a page that this module wrote."""
-    if not path.is_file():
+def is_contact_sheet(path: Path) -> bool:
+    """Whether a file is a page that `write_contact_sheets` wrote."""
+    if not (path.name.startswith(PREFIX) and path.is_file()):
         return False
     try:
         with path.open("rb") as file:

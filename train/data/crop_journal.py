@@ -17,7 +17,7 @@ from fer_edge.edge.files.documents import json_text, parse_json
 from fer_edge.edge.files.writing import PART, make_folder, write_bytes
 from fer_edge.edge.sinks.line_file import ForeignFile, LineFile
 
-NAME, LEFT_OUT_NAME = "crops.jsonl", "left-out.csv"
+JOURNAL, LEFT_OUT = "crops.jsonl", "left-out.csv"
 
 START = b'{"settings": '
 """How the journal begins."""
@@ -73,7 +73,7 @@ class CropJournal:
             DataError: The folder holds crops that were made otherwise, or something else than crops.
             SinkError: It cannot be written, or another process writes to it.
         """
-        self.folder, self._path = folder, folder / NAME
+        self.folder, self._path = folder, folder / JOURNAL
         self.entries: dict[str, CropEntry] = {}
         self._taken: dict[tuple[str, str], str] = {}  # photographs by folder and crop's name
         self._same: dict[tuple[str, str], CropEntry] = {}  # by folder and content
@@ -160,8 +160,8 @@ class CropJournal:
         text = io.StringIO()
         rows = [(each.photo, each.reason, each.detail) for each in entries]
         csv.writer(text, lineterminator="\n").writerows([("photo", "reason", "detail"), *rows])
-        write_bytes(self.folder / LEFT_OUT_NAME, text.getvalue().encode(), private=True)
-        return self.folder / LEFT_OUT_NAME
+        write_bytes(self.folder / LEFT_OUT, text.getvalue().encode(), private=True)
+        return self.folder / LEFT_OUT
 
     def __enter__(self) -> Self:
         return self
@@ -170,7 +170,7 @@ class CropJournal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with suppress(OSError):  # the folder was removed meanwhile
-            if self._is_new and os.listdir(self.folder) == [NAME]:  # nothing was made
+            if self._is_new and os.listdir(self.folder) == [JOURNAL]:  # nothing was made
                 self._path.unlink()
                 if self._is_new_folder:
                     self.folder.rmdir()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from photos import photograph
+from running import ENVIRONMENT
 from waiting import LIMIT, default_signal_handlers, until
 
 from fer_edge.edge.cli import main
@@ -135,6 +139,7 @@ def test_a_live_source_is_recorded_for_some_seconds(lively: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_ctrl_c_keeps_what_was_recorded(lively: Path, tmp_path: Path) -> None:
     words = ("--class", "awake", "--source", lively, "--loop", "--yes", "--seconds", "60", "--countdown", "0")
     with default_signal_handlers():
@@ -221,13 +226,66 @@ def test_the_space_key_records(lively: Path, tmp_path: Path, monkeypatch: pytest
     assert (1 <= len(pictures(tmp_path)) <= 5) if presses else not (tmp_path / "faces").exists()
 
 
+class Keyboard:
+    """The keyboard of an X server, with the pointer over the windows that shall have the keys (XTEST)."""
+
+    def __init__(self, display: str) -> None:
+        self._x, self._test = ctypes.CDLL("libX11.so.6"), ctypes.CDLL("libXtst.so.6")
+        self._x.XOpenDisplay.restype = ctypes.c_void_p
+        self._display = ctypes.c_void_p(self._x.XOpenDisplay(display.encode()))
+        self._test.XTestFakeMotionEvent(self._display, -1, 100, 100, ctypes.c_ulong(0))
+        self._x.XFlush(self._display)
+
+    def set(self, key: str, is_down: bool) -> None:
+        code = self._x.XKeysymToKeycode(self._display, ctypes.c_ulong(ord(key)))  # of ASCII, both are the same
+        self._test.XTestFakeKeyEvent(self._display, code, int(is_down), ctypes.c_ulong(0))
+        self._x.XFlush(self._display)
+
+
+def is_missing(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("Xvfb") is None or is_missing("libXtst.so.6"), reason="needs Xvfb and libXtst")
+def test_the_space_key_of_a_real_keyboard_records(lively: Path, tmp_path: Path) -> None:
+    read, write = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write)], pass_fds=(write,), stderr=subprocess.DEVNULL)
+    os.close(write)
+    words = ("--class", "awake", "--source", lively, "--loop", "--yes", "--every", "0.05")
+    try:
+        with os.fdopen(read) as answer:
+            display = f":{answer.readline().strip()}"
+        keyboard = Keyboard(display)
+        environment = {**ENVIRONMENT, "DISPLAY": display}
+        with subprocess.Popen(
+            [*RECORD, tmp_path / "faces", *words], env=environment, stderr=subprocess.PIPE, text=True
+        ) as process:
+            until(lambda: "source: " in process.stderr.readline())
+            for key, is_over in ((" ", lambda: pictures(tmp_path)), ("q", lambda: process.poll() is not None)):
+                while not is_over():  # the window opens some time
+                    keyboard.set(key, True)
+                    time.sleep(1)
+                    keyboard.set(key, False)
+                    assert process.poll() in (None, 0)
+            assert process.returncode == 0
+    finally:
+        server.terminate()
+        server.wait(LIMIT)
+    assert 1 <= len(pictures(tmp_path)) <= 30
+
+
 def test_a_key_is_held_until_it_repeats_itself_no_more() -> None:
     key = HeldKey()
     assert not key.is_held(0.0)
     key.press(10.0)
     assert key.is_held(10.0 + 0.9 * FIRST) and not key.is_held(10.0 + 1.1 * FIRST)
-    for time in (10.5, 10.54, 10.58):
-        key.press(time)
+    for now in (10.5, 10.54, 10.58):
+        key.press(now)
     assert key.is_held(10.58 + 0.9 * REPEAT) and not key.is_held(10.58 + 1.1 * REPEAT)
 
 
