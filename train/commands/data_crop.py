@@ -22,7 +22,7 @@ from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.train.data.contact_sheets import PREFIX, write_contact_sheets
-from fer_edge.train.data.crop_journal import JOURNAL, CropEntry, CropJournal, left_out_entry, photo_key
+from fer_edge.train.data.crop_journal import JOURNAL, CropEntry, CropJournal, left_out_entry, printable_path
 from fer_edge.train.data.face_crops import (
     SIMILAR,
     UNREADABLE,
@@ -32,6 +32,7 @@ from fer_edge.train.data.face_crops import (
     load_photograph,
 )
 from fer_edge.train.data.photo_tree import Photograph, PhotoTree, check_class, check_layout, find_photographs, listed
+from fer_edge.train.data.splits import SPLITS
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.argument("folder", metavar="FACES", type=click.Path(path_type=Path))
 @click.option("--class", "class_name", metavar="NAME", cls=Option, help="Class of all pictures of a flat folder.")
+@click.option("--split", type=click.Choice(SPLITS), cls=Option, help="Split of all pictures, where no folder says so.")
 @options_from(PhotoOptions)
 @options_from(CropOptions)
 @options_from(PipelineOptions, only=("detector", "min_face", "threads", "delegate", "accelerator"))
@@ -51,6 +53,7 @@ def crop(  # one parameter per options dataclass, and per argument
     photos: Path,
     folder: Path,
     class_name: str | None,
+    split: str | None,
     photo_options: PhotoOptions,
     crop_options: CropOptions,
     pipeline_options: PipelineOptions,
@@ -72,14 +75,14 @@ def crop(  # one parameter per options dataclass, and per argument
     pipeline_options = one_acceleration(pipeline_options)
     if class_name is not None:
         check_class(class_name)
-    tree = find_photographs(photos, class_name)
+    tree = find_photographs(photos, class_name, split)
     _refuse_nested(photos, folder)
     check_layout(folder, {each.folder for each in tree.photographs})
     with CropJournal(folder, _settings(photo_options, crop_options, pipeline_options)) as journal:
         _crop(journal, tree.photographs, photo_options, crop_options, pipeline_options, source_options.max_pixels)
         for each in tree.left_out:
             entry = left_out_entry(each.path, each.reason, each.detail)
-            if journal.entries.get(entry.photo) != entry:
+            if journal.entries.get(entry.key) != entry:
                 journal.add(entry)
         _report(journal, photos, tree, photo_options.crop, contact_sheets)
 
@@ -111,7 +114,7 @@ def _crop(
     max_pixels: int,
 ) -> None:
     """Crop the photographs that no run before has cropped, while a thread reads the next ones."""
-    pending = [each for each in photographs if _is_pending(journal.entry_of(each.path))]
+    pending = [each for each in photographs if _is_pending(journal.entry_of(each.path, each.folder))]
     if len(pending) < len(photographs):
         log.info("%d of %d photographs were cropped before", len(photographs) - len(pending), len(photographs))
     if not pending:
@@ -149,15 +152,18 @@ def _report(journal: CropJournal, photos: Path, tree: PhotoTree, is_cropping: bo
 
     Raises DataError where there is no crop at all.
     """
-    entries = {each: journal.entries[photo_key(each.path)] for each in tree.photographs}
-    met = {photo_key(each.path) for each in tree.photographs} | {photo_key(each.path) for each in tree.left_out}
-    reasons = listed(journal.entries[key].reason for key in sorted(met) if journal.entries[key].reason)
+    entries = {each: journal.entries[(printable(each.folder), printable_path(each.path))] for each in tree.photographs}
+    met = [*entries.values(), *(left_out_entry(each.path, each.reason, each.detail) for each in tree.left_out)]
+    reasons = listed(sorted(entry.reason for entry in met if entry.reason))
     if not any(entry.files for entry in entries.values()):
         advice = "; --min-face finds smaller ones, and --no-crop takes pictures that are faces already"
         raise DataError(f"{photos}: no crop of {len(entries)} photographs: {reasons}{advice if is_cropping else ''}")
     _print_counts(journal, entries)
-    elsewhere = [each for each in journal.entries.values() if not each.photo.startswith(f"{photo_key(photos)}/")]
-    rows = [*(journal.entries[key] for key in met), *elsewhere]
+    root, folders = f"{printable_path(photos)}/", {entry.folder for entry in met}
+    others = [
+        each for each in journal.entries.values() if each.folder not in folders or not each.photo.startswith(root)
+    ]
+    rows = [*met, *others]
     listing = journal.write_left_out(sorted((each for each in rows if each.reason), key=lambda each: each.photo))
     if reasons:
         click.echo(f"left out: {reasons}; see {printable(listing)}")

@@ -49,6 +49,11 @@ class CropEntry:
     reason: str = ""
     detail: str = ""
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The folder and the photograph: one may be in two classes, by mistake or not."""
+        return self.folder, self.photo
+
     def is_of(self, status: os.stat_result) -> bool:
         """Whether the photograph has not been changed since."""
         return (self.bytes, self.time) == (status.st_size, _seconds(status))
@@ -59,7 +64,7 @@ class CropJournal:
 
     Attributes:
         folder: FACES.
-        entries: The last entry of each photograph, by its path.
+        entries: The last entry of each photograph in each folder, by `CropEntry.key`.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -74,7 +79,7 @@ class CropJournal:
             SinkError: It cannot be written, or another process writes to it.
         """
         self.folder, self._path = folder, folder / JOURNAL
-        self.entries: dict[str, CropEntry] = {}
+        self.entries: dict[tuple[str, str], CropEntry] = {}
         self._taken: dict[tuple[str, str], str] = {}  # photographs by folder and crop's name
         self._same: dict[tuple[str, str], CropEntry] = {}  # by folder and content
         self._is_new_folder = not os.path.lexists(folder)
@@ -125,9 +130,9 @@ class CropJournal:
                 )
         return known
 
-    def entry_of(self, photo: Path) -> CropEntry | None:
-        """What was made of a photograph; None where it is new or was changed since."""
-        entry = self.entries.get(photo_key(photo))
+    def entry_of(self, photo: Path, folder: Path) -> CropEntry | None:
+        """What was made of a photograph in a folder; None where it is new or was changed since."""
+        entry = self.entries.get((printable(folder), printable_path(photo)))
         try:
             return entry if entry is not None and entry.is_of(photo.stat()) else None
         except OSError:
@@ -150,7 +155,7 @@ class CropJournal:
         self._remember(entry)
 
     def _remember(self, entry: CropEntry) -> None:
-        self.entries[entry.photo] = entry
+        self.entries[entry.key] = entry
         self._taken |= {(entry.folder, name.casefold()): entry.photo for name in entry.files}
         if entry.sha256 and entry.files:
             self._same.setdefault((entry.folder, entry.sha256), entry)
@@ -180,15 +185,15 @@ class CropJournal:
 def new_entry(photo: Path, folder: Path, sha256: str, **extra: Any) -> CropEntry:
     """An entry of a photograph as it is now; OSError where it is there no more."""
     status = photo.stat()
-    return CropEntry(photo_key(photo), status.st_size, _seconds(status), sha256, printable(folder), **extra)
+    return CropEntry(printable_path(photo), status.st_size, _seconds(status), sha256, printable(folder), **extra)
 
 
 def left_out_entry(path: Path, reason: str, detail: str) -> CropEntry:
     """An entry of a file or folder that is no photograph of a class."""
-    return CropEntry(photo_key(path), 0, 0.0, "", "", reason=reason, detail=detail)
+    return CropEntry(printable_path(path), 0, 0.0, "", "", reason=reason, detail=detail)
 
 
-def photo_key(photo: Path) -> str:
+def printable_path(photo: Path) -> str:
     """A photograph's path as in `CropEntry.photo`."""
     return printable(photo.absolute())
 

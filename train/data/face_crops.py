@@ -185,7 +185,7 @@ class PhotoCropper:
             SinkError: A file cannot be written.
         """
         entry = new_entry(photograph.path, photograph.folder, loaded.sha256)
-        before, same = self._journal.entries.get(entry.photo), None
+        before, same = self._journal.entries.get(entry.key), None
         if loaded.sha256:
             same = self._journal.same_as(photograph.folder, loaded.sha256)
         if isinstance(loaded.picture, SourceError):

@@ -72,13 +72,14 @@ class PhotoTree:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def find_photographs(root: Path, class_name: str | None = None) -> PhotoTree:
+def find_photographs(root: Path, class_name: str | None = None, split: str | None = None) -> PhotoTree:
     """Find the photographs below a folder.
 
     Args:
         root: Holds class folders, or split folders with class folders, which may have sub-folders of their own.
         class_name: The class of all pictures in `root`, which has no sub-folders with pictures then; None where its
             folders are the classes.
+        split: The split that all of them belong to; None where the folders say so, or nobody does.
 
     Returns:
         The photographs, at least one, and what is left out.
@@ -89,21 +90,23 @@ def find_photographs(root: Path, class_name: str | None = None) -> PhotoTree:
     if not root.is_dir():
         what = "is a file" if root.exists() else "no such folder"
         raise DataError(f"{root}: {what}; expected a folder of class folders with pictures (CLASS/*.jpg)")
-    tree, loose = PhotoTree(), 0
+    tree, loose, top = PhotoTree(), 0, Path(split or "")
     for path, reason, detail in _files(root):
         folder = path.parent.relative_to(root)
         if reason:
             tree.left_out.append(LeftOut(path, reason, detail))
         elif class_name is not None and folder == Path():
-            tree.photographs.append(Photograph(path, Path(class_name), path.stem))
+            tree.photographs.append(Photograph(path, top / class_name, path.stem))
         elif class_name is not None:
             raise DataError(
                 f"{root} has pictures in sub-folders ({shortened(printable(folder))}); with --class it must be a flat "
                 "folder of one class: give each sub-folder by itself, or leave --class out if they are the classes"
             )
         elif len(folder.parts) >= (depth := _depth(folder)):
+            if split is not None and depth > 1:
+                raise DataError(f"{root} has the split {shortened(printable(folder.parts[0]))}; leave --split out")
             name = "_".join((*folder.parts[depth:], path.stem))
-            tree.photographs.append(Photograph(path, Path(*folder.parts[:depth]), name))
+            tree.photographs.append(Photograph(path, top.joinpath(*folder.parts[:depth]), name))
         else:
             loose += 1
             tree.left_out.append(LeftOut(path, OUTSIDE))

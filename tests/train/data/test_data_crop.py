@@ -189,6 +189,13 @@ def test_what_is_cropped_is_what_training_reads(photos: Path, tmp_path: Path) ->
     assert "train" in error_of(crop(tmp_path / "more", tmp_path / "faces"))  # its crops would not be read
 
 
+def test_pictures_without_a_split_may_be_given_one(photos: Path, tmp_path: Path) -> None:
+    for words in (["train", "--split", "train"], ["train/drowsy", "--class", "drowsy", "--split", "val"]):
+        assert crop(photos / words[0], tmp_path / "faces", *words[1:]).exit_code == 0
+    assert crops(tmp_path / "faces")[-2:] == ["train/drowsy/one.png", "val/drowsy/one.png"]
+    assert "--split" in error_of(crop(photos, tmp_path / "faces", "--split", "val"))
+
+
 # running again
 
 
