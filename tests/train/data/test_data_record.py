@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from fake_picamera2 import install_fake_picamera2
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -136,6 +137,15 @@ def test_a_live_source_is_recorded_for_some_seconds(lively: Path, tmp_path: Path
     assert result.exit_code == 0, result.output
     assert "begins in 1 s" in result.stderr
     assert 1 <= len(pictures(tmp_path / "faces")) <= 6
+
+
+def test_a_camera_module_is_opened_as_run_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = install_fake_picamera2(monkeypatch)
+    words = ("--class", "awake", "--camera", "picamera2", "--yes", "--seconds", "0.5", "--countdown", "0")
+    result = record(tmp_path / "faces", *words)
+    assert result.exit_code == 2 and re.search(r"no face was recorded: .*[1-9] no face", result.stderr)
+    until(lambda: not camera.open_cameras)
+    assert not (tmp_path / "faces").exists()
 
 
 @pytest.mark.slow
