@@ -52,14 +52,15 @@ def card_texts(
 
 
 def _data_name(training: Mapping[str, Any], fingerprints: Mapping[str, str], said: OriginOptions) -> str:
-    """The data sets that the model was fitted on: the run's, and the conversion's where that is another."""
+    """The data sets that the model was fitted on: its initial weights', the run's and the conversion's."""
     trained_on = _run_fingerprints(training)
     names = [said.data_name or known_name(fingerprints) or UNKNOWN]
     if trained_on.get("train") == fingerprints.get("train"):
         names = [said.data_name or training.get("data_name") or names[0]]
     elif training:
         names = [training.get("data_name") or known_name(trained_on) or UNKNOWN, *names]
-    different = list(dict.fromkeys(map(str, names)))
+    first = [training["weights_data"]] if "weights_data" in training else []
+    different = list(dict.fromkeys(map(str, [*first, *names])))
     if len(different) == 1:
         return different[0]
     return " and ".join("unknown data" if name == UNKNOWN else name for name in different)

@@ -119,5 +119,5 @@ def _training(metrics: Path) -> dict[str, Any]:
         return {}
     if not isinstance(stored, dict):
         return {}
-    keys = ("recipe", "weights", "data", "data_name", "licence", "keras", "backend", "date")
+    keys = ("recipe", "weights", "data", "data_name", "weights_data", "licence", "keras", "backend", "date")
     return {key: stored[key] for key in keys if key in stored}

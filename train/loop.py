@@ -26,6 +26,7 @@ from fer_edge.train.checkpoint import (
     run_identity,
     write_checkpoint,
 )
+from fer_edge.train.data.class_order import named
 from fer_edge.train.data.clean_rows import clean_split
 from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.frozen_features import FrozenFeatures, split_network
@@ -73,6 +74,7 @@ def fit(
     """
     soft_targets = soft_targets or SoftTargets()
     faces, val = training_set(data.split("train"), run.recipe, soft_targets), clean_split(data, "val")
+    _check_initial_share(run, data.classes)
     identity = run_identity(run, data.split("train"), val, soft_targets.votes)
     with dtype_policy(run.recipe.precision):
         trainer = _Trainer(run, faces, val, identity, callbacks)
@@ -90,6 +92,15 @@ def fit(
         batches = batch_norm_batches(faces, trainer.full_size, run.recipe)
         average_with_initial(network, initial, run.recipe.initial_share, batches)
     return network, trainer.state
+
+
+def _check_initial_share(run: TrainingRun, classes: tuple[str, ...]) -> None:
+    """ModelError where the trained weights could not be averaged with the initial ones: they are for other classes."""
+    if run.recipe.initial_share and (stored := read_half(Path(run.weights)).classes) != classes:
+        raise ModelError(
+            f"{run.weights} has the classes {named(stored)}; the data has {named(classes)}; initial_share "
+            f"{run.recipe.initial_share} of the recipe needs the same in the same order: pass --initial-share 0"
+        )
 
 
 class _Trainer:

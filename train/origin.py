@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from fer_edge.edge.files.documents import read_json
+from fer_edge.edge.tflite.card import UNKNOWN
 from fer_edge.edge.types import option
+from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.splits import Split, fingerprint
 
 FER2013 = "FER2013"
@@ -52,6 +56,22 @@ UNSAID = OriginOptions()
 def known_name(fingerprints: Mapping[str, str]) -> str | None:
     """The name of the data set with these sha256 by split; None where it is not known."""
     return _KNOWN.get(fingerprints.get("train", ""))
+
+
+def weights_data(weights: str) -> str | None:
+    """The data set that initial weights were fitted on, as far as it is known; None for ImageNet's and for no weights.
+
+    Args:
+        weights: 'imagenet', 'none' or a file. Weights beside a metrics.json have its data set; those that name no
+            classes are from before classes were stored, as the shipped ones, and have FER2013.
+    """
+    path = Path(weights)
+    if path.suffix != ".npz":
+        return None
+    try:
+        return str(read_json(path.with_name("metrics.json"))["data_name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return UNKNOWN if "classes" in read_arrays(path, "weights that training wrote") else FER2013
 
 
 def fingerprints(splits: Mapping[str, Split]) -> dict[str, str]:

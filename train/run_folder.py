@@ -23,7 +23,7 @@ from fer_edge.train.evaluation import report
 from fer_edge.train.evaluation.metrics import Metrics, measure
 from fer_edge.train.evaluation.row_sets import row_figures, to_dicts
 from fer_edge.train.networks import predict_logits
-from fer_edge.train.origin import fingerprints, known_name
+from fer_edge.train.origin import fingerprints, known_name, weights_data
 from fer_edge.train.stored_classes import write_classes
 from fer_edge.train.teachers import LOGITS_FILE, read_logits, write_logits
 from fer_edge.train.training_run import TrainingRun
@@ -124,6 +124,7 @@ def write_run(
             "weights": Path(run.weights).name,
             "data": {name: {"pictures": len(split), "sha256": sha256s[name]} for name, split in dataset.splits.items()},
             "data_name": run.origin.data_name or known_name(sha256s) or UNKNOWN,
+            **({"weights_data": data} if (data := weights_data(run.weights)) else {}),
             **({"licence": run.origin.license} if run.origin.license else {}),
             "keras": keras.__version__,
             "backend": keras.backend.backend(),

@@ -54,3 +54,13 @@ def test_both_data_sets_are_named_where_they_differ() -> None:
     assert (texts.data_name, texts.licence) == ("FER2013 and unknown data", "unknown")
     texts = card_texts(CLASSES, trained_on_fer2013, OTHER, OriginOptions(data_name="our gate"))
     assert texts.data_name == "FER2013 and our gate" and "FER2013 and our gate" in texts.limits
+
+
+def test_initial_weights_of_another_data_set_are_named_too() -> None:
+    """A head of one's own on the shipped weights: they know FER2013's faces."""
+    training = record(OTHER["train"], data_name="our gate", weights_data="FER2013")
+    texts = card_texts(NAMES, training, OTHER, OriginOptions())
+    assert (texts.data_name, texts.licence) == ("FER2013 and our gate", "unknown")
+    training, data = record(FER2013_TRAINING, weights_data="FER2013"), {"train": FER2013_TRAINING}
+    shipped = card_texts(CLASSES, training, data, OriginOptions())
+    assert shipped.data_name == "FER2013" and shipped.limits.startswith("Fitted on FER2013, ")

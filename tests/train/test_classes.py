@@ -17,16 +17,28 @@ from training import SHORT
 from fer_edge.convert.float_network import open_float_network
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError, ModelError
+from fer_edge.edge.files.documents import write_json
+from fer_edge.models import FOLDER
 from fer_edge.train import architectures
 from fer_edge.train.data.class_order import class_order, in_class_order
-from fer_edge.train.data.splits import Split
+from fer_edge.train.data.splits import Dataset, Split
+from fer_edge.train.loop import fit
 from fer_edge.train.networks import open_logits, open_network
-from fer_edge.train.recipes import Recipe
+from fer_edge.train.origin import weights_data
+from fer_edge.train.recipes import Recipe, make_recipe
 from fer_edge.train.run_folder import save_model
 from fer_edge.train.stored_classes import checked_classes, read_classes
 from fer_edge.train.teachers import read_logits, write_logits
-from fer_edge.train.training_targets import SoftTargets, class_weights, distillation_loss, training_set, with_teacher
-from fer_edge.train.weights import initialize, read_half, save_half
+from fer_edge.train.training_run import TrainingRun
+from fer_edge.train.training_targets import (
+    Batch,
+    SoftTargets,
+    class_weights,
+    distillation_loss,
+    training_set,
+    with_teacher,
+)
+from fer_edge.train.weights import read_half, save_half
 
 pytestmark = pytest.mark.tensorflow
 
@@ -131,8 +143,6 @@ def test_loss_and_targets_have_the_number_of_the_data(tmp_path: Path) -> None:
     logits = 9 * np.eye(3, dtype=np.float32)
     right, wrong = (distillation_loss(Recipe(), True)(ready.targets[:3], each) for each in (logits, logits[[1, 2, 0]]))
     assert np.all(np.asarray(right) < np.asarray(wrong))
-    from fer_edge.train.training_targets import Batch
-
     batch = Batch(np.zeros((3, 4, 4, 3), np.float32), ready.targets[:3], ready.weights[:3])
     assert np.allclose(with_teacher(batch, logits, 1.0).targets[:, 3:6].argmax(axis=1), [0, 1, 2])
 
@@ -157,9 +167,20 @@ def test_teachers_logits_of_other_classes_are_refused(tmp_path: Path) -> None:
         read_logits(tmp_path / "logits.npz", replace(part, classes=("a", "b", "c")))
 
 
-def test_initial_weights_of_other_classes_are_refused(tmp_path: Path) -> None:
+def test_initial_weights_are_not_averaged_over_other_classes(tmp_path: Path) -> None:
     model = architectures.build("mobilenet_v2_small", keras, 32, classes=3)
     save_half(model, tmp_path / "float.npz", NAMES)
-    initialize("mobilenet_v2_small", model, str(tmp_path / "float.npz"), keras, faces(6).faces, NAMES)
-    with pytest.raises(ModelError, match="awake, drowsy, yawning; the data has a, b, c"):
-        initialize("mobilenet_v2_small", model, str(tmp_path / "float.npz"), keras, faces(6).faces, ("a", "b", "c"))
+    recipe = make_recipe("robust", "mobilenet_v2_small", initial_share=0.5)
+    data = Dataset(tmp_path, dict.fromkeys(("train", "val"), faces(12, ("a", "b", "c"))))
+    with pytest.raises(ModelError, match=r"the data has a, b, c; .*--initial-share 0"):
+        fit(TrainingRun("mobilenet_v2_small", recipe, str(tmp_path / "float.npz"), tmp_path / "run"), data)
+
+
+def test_where_initial_weights_come_from(tmp_path: Path) -> None:
+    """From the run beside them; shipped ones and those of before name no classes."""
+    save_half(network(), tmp_path / "float.npz", NAMES)
+    assert weights_data(str(tmp_path / "float.npz")) == "unknown"
+    write_json(tmp_path / "metrics.json", {"data_name": "our gate"})
+    assert weights_data(str(tmp_path / "float.npz")) == "our gate"
+    assert weights_data(str(FOLDER / "float" / "mobilenet_v2_small.npz")) == "FER2013"
+    assert weights_data("imagenet") is weights_data("none") is None
