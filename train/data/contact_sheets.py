@@ -128,6 +128,9 @@ def caption(name: str) -> list[str]:
     text = plain.encode("ascii", "replace").decode()
     lengths = range(len(text), 0, -1)
     first = next((text[:length] for length in lengths if _width(text[:length]) <= PICTURE), text[:1])
+    cut = 1 + max(first.rfind(each) for each in "_-. ")
+    if cut > len(first) // 2 and _width(text[cut:]) <= PICTURE and first != text:
+        first = text[:cut]
     rest = text[len(first) :]
     if _width(rest) > PICTURE:
         rest = next(f"...{rest[-length:]}" for length in lengths if _width(f"...{rest[-length:]}") <= PICTURE)
