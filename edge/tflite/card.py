@@ -110,7 +110,10 @@ def read_card(model: Path) -> ModelCard:
     try:
         stored = read_json(path)
     except FileNotFoundError:
-        raise ModelError(f"{model} has no card; expected {path} beside it, as 'fer-edge convert' writes it") from None
+        raise ModelError(
+            f"{model} has no card; expected {path} beside it, as 'fer-edge convert' writes it; for a network of your "
+            "own, 'fer-edge models add' does"
+        ) from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read as a model card: {error}") from None
     field_names = {item.name for item in fields(ModelCard)}

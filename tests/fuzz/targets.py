@@ -37,6 +37,7 @@ from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.tflite.card import card_path, read_card
 from fer_edge.edge.tflite.labels import read_labels
+from fer_edge.edge.tflite.metadata import read_metadata
 from fer_edge.edge.web.listen_address import parse_listen_address
 from fer_edge.models import FOLDER
 from fer_edge.train.data.loading import load
@@ -205,7 +206,10 @@ def _read_tree(data: bytes, folder: Path) -> None:
 
 
 def _cards() -> list[bytes]:
-    return [path.read_bytes() for path in (*FOLDER.glob("*_int8.json"), FOLDER / "face" / "faces.json")]
+    shipped = [path.read_bytes() for path in (*FOLDER.glob("*_int8.json"), FOLDER / "face" / "faces.json")]
+    own = {"name": "a", "architecture": "unknown", "sha256": "0", "labels": ["a", "b"], "colour": "rgb"}
+    ranges = {"pixel_range": [[-1, 1], [0, 1], [0, 255]], "output": "softmax", "crop_margin": 1.07}
+    return [*shipped, json.dumps(own | ranges).encode()]
 
 
 def _read_card(data: bytes, folder: Path) -> None:
@@ -256,6 +260,20 @@ def _read_changed_model(data: bytes, folder: Path) -> None:
     card = json.loads((FOLDER / "mobilenet_v2_int8.json").read_bytes())
     card_path(path).write_text(json.dumps({**card, "sha256": hashlib.sha256(model).hexdigest()}))
     open_member(path)
+
+
+def _metadata_pieces() -> list[bytes]:
+    """The pieces of the shipped model that hold tables: its own at both ends, and the metadata's."""
+    start = _models()[0].rindex(b"M001") - 4
+    return [*_model_pieces()[::5], bytes([255]) + _models()[0][start:][:PIECE]]
+
+
+def _read_metadata(data: bytes, folder: Path) -> None:
+    """The shipped model with the case's piece in it; what begins with 255 lies over the metadata."""
+    model = bytearray(_models()[0])
+    start = model.rindex(b"M001") - 4 if data[:1] == b"\xff" else _offset(data[0] if data else 0)
+    model[start : start + PIECE] = data[1 : PIECE + 1].ljust(min(PIECE, len(model) - start), b"\0")
+    read_metadata(_file(folder, "case.tflite", bytes(model)))
 
 
 def _tomls() -> list[bytes]:
@@ -373,6 +391,7 @@ TARGETS: dict[str, Target] = {
     "ensembles": Target(lambda: [(FOLDER / "ensemble.json").read_bytes()], _read_ensemble, 250),
     "results": Target(lambda: [RESULT.read_bytes()], _read_result, 50),
     "labels": Target(_label_archives, lambda data, folder: read_labels(_file(folder, "a.tflite", data)), 250),
+    "metadata": Target(_metadata_pieces, _read_metadata, 40),
     "models": Target(_model_pieces, _read_changed_model, 2),
     "toml": Target(_tomls, _read_toml, 150),
     "addresses": Target(_addresses, _read_address, 250),

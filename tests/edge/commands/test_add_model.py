@@ -17,6 +17,7 @@ from dense_networks import dense_network, plain_answers, stripes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_edge.convert.metadata import add_metadata
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ConfigError
 from fer_edge.edge.expression.pixel_range import format_range, parse_range
@@ -67,6 +68,15 @@ def test_teachable_machines_numbers_are_no_part_of_the_names(tmp_path: Path) -> 
     (tmp_path / "labels.txt").write_text("0 Class 1\r\n1 2 tired\r\n")
     assert "those of Teachable Machine" in add(path)
     assert (read_card(path).labels, read_card(path).pixel_range) == (("Class 1", "2 tired"), (-1, 1))
+
+
+def test_labels_and_range_may_be_inside_the_file(tmp_path: Path, mistake: Mistake) -> None:
+    path = tmp_path / "own.tflite"
+    path.write_bytes(add_metadata(dense_network(stripes(3, (48, 40, 3))), "own", CLASSES, "CC0-1.0"))
+    lines = add(path).splitlines()
+    assert "range: -1..1 (the file's metadata)" in lines and "classes: asleep, awake, away (the file itself)" in lines
+    assert read_card(path).licence == "CC0-1.0"
+    assert "leave --labels out" in mistake("models", "add", path, "--labels", "a,b,c", "--force")
 
 
 def test_what_a_user_says_goes_into_the_card(colour: Path) -> None:

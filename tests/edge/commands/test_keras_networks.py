@@ -24,7 +24,13 @@ from fer_edge.train.data.splits import Split
 pytestmark = pytest.mark.tensorflow
 
 CLASSES = 7
-SHAPES = {"mobilenet": (96, 96, 3), "float": (224, 224, 3), "edge_impulse": (96, 96, 1), "oblong": (64, 48, 3)}
+SHAPES = {
+    "mobilenet": (96, 96, 3),
+    "float": (224, 224, 3),
+    "edge_impulse": (96, 96, 1),
+    "oblong": (64, 48, 3),
+    "rescaling": (64, 64, 3),
+}
 
 
 def keras_network(name: str) -> Any:
@@ -34,7 +40,9 @@ def keras_network(name: str) -> Any:
     if name == "mobilenet":
         return tf_keras.applications.MobileNetV2(shape, alpha=0.35, weights=None, classes=CLASSES)
     x = inputs = layers.Input(shape)
-    x = layers.Conv2D(8, 5, strides=4, activation="relu")(x)
+    if name == "rescaling":
+        x = layers.Rescaling(1 / 127.5, offset=-1)(x)
+    x = layers.Conv2D(8, 5, strides=max(2, shape[0] // 24), padding="same", activation="relu")(x)
     x = layers.Conv2D(16, 3, strides=2, activation="relu")(x)
     x = layers.Flatten()(layers.AveragePooling2D(3)(x))
     return tf_keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(x))
@@ -56,7 +64,7 @@ def fit(name: str, network: Any, part: Split) -> None:
 
 
 def converted(name: str, part: Split) -> bytes:
-    """The file as its maker's tools convert it, with uint8, float32, int8 and float32 for inputs and outputs."""
+    """The file as its maker's tools convert it: two in integers, the oblong one with weights in float16."""
     network = keras_network(name)
     fit(name, network, part)
     converter = tf.lite.TFLiteConverter.from_keras_model(network)
@@ -71,6 +79,9 @@ def converted(name: str, part: Split) -> bytes:
         converter.representative_dataset = samples
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = integers
+    if name == "oblong":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
     return bytes(converter.convert())
 
 
@@ -88,8 +99,10 @@ def pixels_of(name: str, faces: np.ndarray) -> np.ndarray:
 
 
 def reals_of(name: str, faces: np.ndarray) -> np.ndarray:
-    """What the network was trained on: pixels from 0 to 1 in Edge Impulse, from -1 to 1 in Keras."""
+    """What the network was trained on: pixels from 0 to 1 in Edge Impulse, from -1 to 1 in Keras, or as they are."""
     pixels = pixels_of(name, faces).astype(np.float32)
+    if name == "rescaling":
+        return pixels
     return pixels / 255 if name == "edge_impulse" else pixels / 127.5 - 1
 
 
@@ -125,10 +138,12 @@ def fer_edge(*words: object) -> str:
 
 def test_cards_say_what_the_files_show(network: Path, classes: tuple[str, ...]) -> None:
     card = read_card(network)
-    integer = network.stem in ("mobilenet", "edge_impulse")
-    assert (card.output, card.labels, card.quantization) == ("softmax", classes, "int8" if integer else "float32")
+    ranges = {"edge_impulse": (0, 1), "rescaling": (0, 255)}
+    kinds = {"mobilenet": "int8", "edge_impulse": "int8", "oblong": "float16 weights"}
+    assert (card.output, card.labels) == ("softmax", classes)
+    assert card.quantization == kinds.get(network.stem, "float32")
     assert card.colour == ("gray" if network.stem == "edge_impulse" else "rgb")
-    assert card.pixel_range == ((0, 1) if network.stem == "edge_impulse" else (-1, 1))
+    assert card.pixel_range == ranges.get(network.stem, (-1, 1))
 
 
 def test_accuracy_is_that_of_a_plain_interpreter(network: Path, synthetic_csv: Path, tmp_path: Path) -> None:
