@@ -45,6 +45,10 @@ def identity(
     return run_identity(TrainingRun(network, recipe, weights, Path()), data.split("train"), data.split("val"), votes)
 
 
+def renamed(data: Dataset, classes: tuple[str, ...]) -> Dataset:
+    return replace(data, splits={name: replace(each, classes=classes) for name, each in data.splits.items()})
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
@@ -69,6 +73,7 @@ def rewritten(path: Path, about: Any) -> Path:
         (identity(data=replace(DATA, splits={"train": OTHERS, "val": FACES})), "train"),
         (identity(data=replace(DATA, splits={"train": FACES, "val": OTHERS})), "val"),
         (identity(votes=None), "votes"),
+        (identity(data=renamed(DATA, ("b", "a"))), "a run for the classes a, b"),
     ],
 )
 def test_a_checkpoint_fits_only_the_same_run(checkpoint: Path, other: RunIdentity, difference: str) -> None:

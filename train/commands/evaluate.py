@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.ensemble_config import EnsembleConfig, read_ensemble
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
 from fer_edge.edge.pipeline import PipelineOptions
+from fer_edge.train.data.class_order import class_order
 from fer_edge.train.data.clean_rows import rows_in_train
 from fer_edge.train.data.duplicates import Overlap
 from fer_edge.train.data.options import DataOptions
@@ -27,6 +28,7 @@ from fer_edge.train.evaluation.predictions import collect_logits, early_exit, fu
 from fer_edge.train.evaluation.report import confusion_table, metrics_table, plot_confusion, plot_reliability
 from fer_edge.train.evaluation.row_sets import row_figures, row_table, to_dicts
 from fer_edge.train.networks import open_logits, temperature
+from fer_edge.train.stored_classes import checked_classes
 
 _logger = logging.getLogger(__name__)
 
@@ -62,6 +64,8 @@ def evaluate(
         _logger.info(
             f"{data_options.data} has no train split: which rows have a photograph in the training data is unknown"
         )
+    if config:
+        config = _in_class_order(config, split.classes, evaluation_options.ensemble)
     opened = [open_logits(spec, split.classes, pipeline_options.threads) for spec in models]
     views = []
     for spec, logits in zip(models, opened, strict=True):
@@ -100,6 +104,16 @@ def _in_order(models: tuple[str, ...], config: EnsembleConfig | None) -> tuple[s
     if config is None or set(names) != set(config.members):
         return models
     return tuple(names[member] for member in config.members)
+
+
+def _in_class_order(config: EnsembleConfig, classes: tuple[str, ...], path: Path | None) -> EnsembleConfig:
+    """The ensemble with its offsets in the order of the data's classes; ModelError where the names differ.
+
+    A file from before classes were stored has FER2013's.
+    """
+    stored = checked_classes(path or Path(), config.classes, len(config.offsets))
+    order = class_order(stored, classes, f"{path}")
+    return replace(config, classes=classes, offsets=tuple(config.offsets[index] for index in order))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.ensemble import open_classifier
 from fer_edge.edge.expression.ensemble_config import read_ensemble
+from fer_edge.models import FOLDER
 from fer_edge.train.data.loading import load
 
 
@@ -57,3 +58,14 @@ def test_benches_match_classes_by_name(own: Path, synthetic_csv: Path, tmp_path:
         fer_edge("bench", bench, own, "--data", synthetic_csv, "--limit", "21", "--out", out)
         (row,) = json.loads(out.read_text())["rows"]
         assert (row["accuracy"]["share"] if bench == "stability" else row["accuracy"]) == 1.0
+
+
+def test_evaluate_matches_the_ensembles_offsets_by_name(synthetic_csv: Path) -> None:
+    """Offsets far from each other would go to other classes otherwise."""
+    words = ["mobilenet_v2", "efficientnet_b0", "se_mobilenet_v2", "--ensemble", FOLDER / "ensemble.json"]
+    words += ["--data", synthetic_csv, "--json", "--early-exit"]
+    figures = []
+    for classes in (load(synthetic_csv).classes, tuple(sorted(load(synthetic_csv).classes))):
+        lines = fer_edge("evaluate", *words, "--classes", ",".join(classes)).splitlines()
+        figures.append([(each["accuracy"], each["nll"], each["balanced_accuracy"]) for each in map(json.loads, lines)])
+    assert np.allclose(*figures, atol=1e-5) and len(figures[0]) == 5
