@@ -133,6 +133,8 @@ def allowed_drop(agreement: float, pictures: int, options: VerificationOptions) 
         pictures: Number of pictures.
         options: The thresholds.
     """
+    if options.max_drop < 0:  # it must be better than the float model
+        return options.max_drop
     return max(options.max_drop, 200 * math.sqrt((1 - agreement) / pictures))
 
 

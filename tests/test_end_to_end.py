@@ -23,6 +23,7 @@ def test_csv_to_prediction(finished_run: Path, synthetic_csv: Path, tmp_path: Pa
     anything = ["--min-agreement", 0, "--max-drop", 100]
     done = subprocess.run(command("convert", finished_run, *words, *anything), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert not [line for line in done.stderr.splitlines() if line.startswith("INFO:")], "lines are logged twice"
     model = tmp_path / "mobilenet_v2_int8.tflite"
     card = checked_card(model)
     assert card.quantization == "int8"

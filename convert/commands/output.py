@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from fer_edge.edge.device.environment import TENSORFLOW, set_environment_defaults
@@ -17,6 +18,8 @@ def start_tensorflow() -> None:
         ConfigError: As `fer_edge.train.backend.check_backend`.
     """
     set_environment_defaults(TENSORFLOW)
+    # TensorFlow's converter logs without a logger, which gives the root one a handler: every line would come twice
+    logging.getLogger().addHandler(logging.NullHandler())
     from fer_edge.train.backend import keras  # noqa: F401
 
 
