@@ -136,18 +136,18 @@ def _described(model: _Table) -> FileMetadata:
     if not entries:
         return FileMetadata()
     metadata = _root(buffers[entries[0].number(1, "<I")].content(0))
-    labels_file, means, deviations, colour_space = None, (), (), 0
-    for subgraph in metadata.tables(3):
-        for image in subgraph.tables(2):
-            colour_space = _colour_space(image)
-            means, deviations = _normalization(image)
-            break
-        for output in subgraph.tables(3):
-            files = [each.text(0) for each in output.tables(6) if each.number(2, "<b") == _TENSOR_AXIS_LABELS]
-            labels_file = files[0] if files else None
-            break
-        break
-    return FileMetadata(means, deviations, colour_space, labels_file, " ".join(metadata.text(5).split()))
+    image, output = _first(metadata, 2), _first(metadata, 3)
+    means, deviations = _normalization(image) if image else ((), ())
+    files = [each.text(0) for each in output.tables(6) if each.number(2, "<b") == _TENSOR_AXIS_LABELS] if output else []
+    colour_space = _colour_space(image) if image else 0
+    licence = " ".join(metadata.text(5).split())
+    return FileMetadata(means, deviations, colour_space, files[0] if files else None, licence)
+
+
+def _first(metadata: _Table, number: int) -> _Table | None:
+    """The metadata of the first tensor in a list of the first graph's; None where there is none."""
+    graph = next(metadata.tables(3), None)
+    return None if graph is None else next(graph.tables(number), None)
 
 
 def _colour_space(image: _Table) -> int:
