@@ -19,13 +19,14 @@ from fer_edge.convert.evaluator import PACKAGES, Evaluator, open_evaluator
 from fer_edge.convert.finetune import finetune
 from fer_edge.convert.float_network import FloatNetwork
 from fer_edge.convert.fold import fold_input
+from fer_edge.convert.graph import decompose
 from fer_edge.convert.metadata import add_metadata
 from fer_edge.convert.options import ConversionOptions, TuningOptions, VerificationOptions
 from fer_edge.convert.student import prepare_student
 from fer_edge.convert.tflite_export import export_float, export_int8, export_post_training
 from fer_edge.edge.device.host_info import package_versions
 from fer_edge.edge.device.version import git_revision
-from fer_edge.edge.errors import ModelError
+from fer_edge.edge.errors import ModelError, shortened
 from fer_edge.edge.tflite.card import UNKNOWN, ModelCard, card_path, read_card, write_model
 from fer_edge.train.data.class_order import dataset_in_class_order, named
 from fer_edge.train.data.splits import Dataset
@@ -54,11 +55,21 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Export:
-    """A .tflite file before verification, fine-tuning's rows per epoch, and post-training quantization's figures."""
+    """A .tflite file before verification, and how it was made.
+
+    Attributes:
+        content: The file.
+        kind: Of the file: that which was asked for, or `ptq` where `int8` cannot be.
+        history: Fine-tuning's rows per epoch.
+        post_training: Post-training quantization's figures, for comparison.
+        refusal: Why the network cannot be fine-tuned; empty where it was, or was not to be.
+    """
 
     content: bytes
+    kind: str
     history: list[dict[str, float]] = field(default_factory=list)
     post_training: dict[str, Any] | None = None
+    refusal: str = ""
 
 
 def convert(
@@ -120,13 +131,22 @@ def as_exported(network: FloatNetwork, conversion: ConversionOptions) -> FloatNe
     Raises:
         ModelError: The network's first layers do not allow it.
     """
-    return replace(network, model=fold_input(network.model)) if conversion.fold else network
+    if not conversion.fold or network.refusal or network.model.input_shape[3] == 1:
+        return network
+    try:
+        return replace(network, model=fold_input(network.model))
+    except ModelError as error:
+        if not network.own:
+            raise
+        _logger.info(f"grayscale is not folded in: {str(error).removesuffix('; try --no-fold')}")
+        return network
 
 
 def _convert_kind(job: _Job, kind: str) -> tuple[Path, ModelCard]:
     """Export, verify and write one file."""
-    name = f"{job.network.architecture}_{kind}"
     export = _export(job, kind)
+    kind = export.kind
+    name = f"{job.network.architecture}_{kind}"
     content = add_metadata(export.content, name, job.network.classes, job.texts.licence)
     accuracy, operators = job.evaluator.accuracy(name, kind, content, export.post_training)
     path = job.conversion.out / f"{name}.tflite"
@@ -135,11 +155,11 @@ def _convert_kind(job: _Job, kind: str) -> tuple[Path, ModelCard]:
         architecture=job.network.architecture,
         sha256=hashlib.sha256(content).hexdigest(),
         labels=job.network.classes,
-        colour="gray" if job.conversion.fold else "gray replicated to RGB",
+        colour="gray" if job.network.model.input_shape[3] == 1 else "gray replicated to RGB",
         quantization=kind,
         accuracy=accuracy,
         training=_training_record(job),
-        conversion=_conversion_record(job, kind, operators, len(content), export.history),
+        conversion=_conversion_record(job, export, operators, len(content)),
         licence=job.texts.licence,
         intended_use=job.texts.intended_use,
         limits=job.texts.limits,
@@ -157,25 +177,47 @@ def _convert_kind(job: _Job, kind: str) -> tuple[Path, ModelCard]:
 def _export(job: _Job, kind: str) -> _Export:
     """Make the file of one kind."""
     faces, model = job.calibration, job.network.model
+    refusal = ""
     if kind == "int8":
-        post_training = job.evaluator.post_training(model, faces)
-        content, history = _quantize(job, faces)
-        return _Export(content, history, post_training)
+        try:
+            return _quantize(job, faces)
+        except _NotTrainable as error:
+            kind, refusal = "ptq", str(error)
+            _logger.warning(f"no quantization-aware fine-tuning: {refusal}; quantizing after training instead (PTQ)")
     if kind == "ptq":
         _logger.info(f"calibrating on {len(faces)} faces")
-        return _Export(export_post_training(model, faces))
-    return _Export(export_float(model, kind))
+        return _Export(export_post_training(model, faces), kind, refusal=refusal)
+    return _Export(export_float(model, kind), kind)
 
 
-def _quantize(job: _Job, faces: NDArray[np.uint8]) -> tuple[bytes, list[dict[str, float]]]:
-    """Equalize, calibrate, fine-tune and export; the file and fine-tuning's rows per epoch."""
+class _NotTrainable(Exception):
+    """A network of the user's own has no fake-quantized form; the text says which layer and why."""
+
+
+def _check_trainable(network: FloatNetwork) -> None:
+    """_NotTrainable where a network of the user's own has a layer without a rule, or cannot be rebuilt at all."""
+    if network.refusal:
+        raise _NotTrainable(network.refusal)
+    try:
+        decompose(network.model)
+    except ModelError as error:
+        raise _NotTrainable(f"{str(error).partition('; expected')[0]}, for which it has no rule") from None
+    except Exception as error:  # a graph that no one thought of, such as one with a layer that is called twice
+        raise _NotTrainable(shortened(f"{type(error).__name__}: {error}", 200)) from None
+
+
+def _quantize(job: _Job, faces: NDArray[np.uint8]) -> _Export:
+    """Equalize, calibrate, fine-tune and export; _NotTrainable where the network has no fake-quantized form."""
+    if job.network.own:
+        _check_trainable(job.network)
+    post_training = job.evaluator.post_training(job.network.model, faces)  # before it is equalized
     student, teacher = prepare_student(job.network.model, faces)
     checkpoint = Checkpoint(job.network.companion("finetuned.npz"), job.network.sha256)
     if job.tuning.resume:
         checkpoint.restore(student)
     history = finetune(student, teacher, job.dataset, job.tuning, checkpoint, job.conversion)
     _logger.info("exporting to TFLite (a minute or two)")
-    return export_int8(student), history
+    return _Export(export_int8(student), "int8", history, post_training)
 
 
 def _training_record(job: _Job) -> dict[str, Any]:
@@ -184,10 +226,9 @@ def _training_record(job: _Job) -> dict[str, Any]:
     return about | {"data_name": job.texts.data_name, "fingerprints": job.fingerprints}
 
 
-def _conversion_record(
-    job: _Job, kind: str, operators: dict[str, int], size: int, history: list[dict[str, float]]
-) -> dict[str, Any]:
+def _conversion_record(job: _Job, export: _Export, operators: dict[str, int], size: int) -> dict[str, Any]:
     """The card's entry `conversion`."""
+    kind = export.kind
     record: dict[str, Any] = {"from": job.network.path.name, "kind": kind, "operators": operators, "bytes": size}
     if kind in ("int8", "ptq"):
         thresholds = {name: getattr(job.evaluator.options, name) for name in ("min_agreement", "max_drop")}
@@ -196,5 +237,7 @@ def _conversion_record(
     if kind == "int8":
         tuning = asdict(job.tuning)
         record |= {"resumed": tuning.pop("resume"), "tuning": tuning | {"seed": job.conversion.seed}}
-        record["history"] = history
+        record["history"] = export.history
+    if export.refusal:
+        record["not_fine_tuned"] = export.refusal
     return record | {"versions": package_versions(PACKAGES)}

@@ -6,21 +6,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tf_keras
 
+from fer_edge.convert.from_keras3 import check_same, to_tf_keras
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
 from fer_edge.edge.files.documents import parse_json, read_json
 from fer_edge.edge.tflite.card import sha256
-from fer_edge.train.architectures import QUANTIZABLE
+from fer_edge.train.architectures import ARCHITECTURES, QUANTIZABLE
+from fer_edge.train.backend import keras
 from fer_edge.train.data.arrays import read_arrays
-from fer_edge.train.networks import open_network
+from fer_edge.train.keras_graphs import network_name
+from fer_edge.train.networks import KerasNetwork, open_network
+from fer_edge.train.own_architectures import own_architecture, remembered
 from fer_edge.train.stored_classes import checked_classes
 from fer_edge.train.weights import StoredWeights, assemble, read_half
 
-TOLERANCE = 1e-3
-"""By what share of the largest logit Keras 3 and tf_keras may differ with the same weights."""
+_TRAINING = (
+    "architecture",
+    "recipe",
+    "weights",
+    "data",
+    "data_name",
+    "weights_data",
+    "licence",
+    "keras",
+    "backend",
+    "date",
+)
+"""What a card takes from a run's metrics.json."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +42,15 @@ class FloatNetwork:
     """A trained float network in tf_keras.
 
     Attributes:
-        architecture: The architecture's name, one of QUANTIZABLE.
+        architecture: The architecture's name, one of QUANTIZABLE or of the user's own.
         path: The file that it came from.
-        model: The functional tf_keras model, (N, S, S, 3) float32 in [-1, 1] to (N, C) logits.
+        model: The functional tf_keras model, (N, S, S, 1 or 3) float32 in [-1, 1] to (N, C) logits; where `refusal`
+            says why there is none, the Keras 3 model.
         classes: (C,) names of its classes, in the order of the logits.
         training: What the run's metrics.json says of its training; empty where there is none.
         sha256: The file's sha256.
+        own: Whether the network is not one of the package's.
+        refusal: Why the network cannot be rebuilt in tf_keras; empty where it is.
     """
 
     architecture: str
@@ -42,6 +59,8 @@ class FloatNetwork:
     classes: tuple[str, ...]
     training: dict[str, Any]
     sha256: str = ""
+    own: bool = False
+    refusal: str = ""
 
     def companion(self, suffix: str) -> Path:
         """The path of a file that belongs to the network's: `float_finetuned.npz` in the folder of `float.npz`."""
@@ -52,12 +71,12 @@ def open_float_network(name: str, runs: Path) -> FloatNetwork:
     """Open a float network.
 
     Args:
-        name: An architecture's name (for RUNS/NAME), a run folder, a .keras file, or a .npz file of weights or of a
-            training checkpoint.
+        name: An architecture's name (for RUNS/NAME), a run folder, a .keras or .h5 file, or a .npz file of weights or
+            of a training checkpoint.
         runs: The folder of the run folders.
 
     Returns:
-        The network in tf_keras.
+        The network, in tf_keras where it can be.
 
     Raises:
         ModelError: There is no such network, or the file holds another one than the devices run.
@@ -66,35 +85,47 @@ def open_float_network(name: str, runs: Path) -> FloatNetwork:
     path = spec.path
     if not path.is_file():
         raise ModelError(f"{path}: no such file; train the network first with 'fer-edge train'")
-    stored, model = _from_keras(path) if spec.kind == "keras" else _from_arrays(path)
-    if stored.architecture not in QUANTIZABLE:
-        expected = ", ".join(QUANTIZABLE)
-        raise ModelError(f"{path} is a {stored.architecture}, which no device runs; expected one of {expected}")
     training = _training(path.parent / "metrics.json")
-    return FloatNetwork(stored.architecture, path, model, stored.classes, training, sha256(path))
+    with remembered(path.parent):
+        original = open_network(path) if spec.kind == "keras" else None
+        stored = _stored(original) if original else _checkpoint(path) or read_half(path)
+        name, common = stored.architecture, (path, stored.classes, training, sha256(path))
+        if name not in ARCHITECTURES or own_architecture(name):
+            return _own_network(name, original.model if original else assemble(stored, path, keras), *common)
+        if name not in QUANTIZABLE:
+            raise ModelError(f"{path} is a {name}, which no device runs; expected one of {', '.join(QUANTIZABLE)}")
+        model = assemble(stored, path, tf_keras, int(original.model.input_shape[1]) if original else None)
+    if original:
+        _check_definition(original.model, model, path)
+    return FloatNetwork(name, path, model, *common[1:])
 
 
-def _from_keras(path: Path) -> tuple[StoredWeights, Any]:
-    """The network of a Keras 3 file, which tf_keras cannot read; it takes the weights in the same order.
-
-    The architecture is the one defined in this version. Raises ModelError where the stored model computes something
-    else with these weights.
-    """
-    network = open_network(path)
-    original = network.model
-    stored = StoredWeights(original.name, network.classes, original.get_weights())
-    model = assemble(stored, path, tf_keras, int(original.input_shape[1]))
-    views = np.random.default_rng(0).uniform(-1, 1, (4, *original.input_shape[1:])).astype(np.float32)
-    expected, logits = (np.asarray(each.predict(views, verbose=0)) for each in (original, model))
-    if np.abs(expected - logits).max() > TOLERANCE * max(1.0, float(np.abs(expected).max())):
-        raise ModelError(f"{path} is a {original.name} of another definition than this version's; train it again")
-    return stored, model
+def _own_network(
+    name: str, model: Any, path: Path, classes: tuple[str, ...], training: dict[str, Any], digest: str
+) -> FloatNetwork:
+    """A network of the user's own, which tf_keras may or may not be able to hold."""
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError(f"{path}: a network of your own is converted with KERAS_BACKEND=tensorflow alone")
+    try:
+        other, refusal = to_tf_keras(model), ""
+    except ModelError as error:
+        other, refusal = model, str(error)
+    return FloatNetwork(network_name(name), path, other, classes, training, digest, own=True, refusal=refusal)
 
 
-def _from_arrays(path: Path) -> tuple[StoredWeights, Any]:
-    """Weights alone, as save_half wrote them, or the best weights of a training checkpoint."""
-    stored = _checkpoint(path) or read_half(path)
-    return stored, assemble(stored, path, tf_keras)
+def _stored(network: KerasNetwork) -> StoredWeights:
+    """The weights of a Keras 3 file, which tf_keras cannot read; it takes them in the same order."""
+    return StoredWeights(network.model.name, network.classes, network.model.get_weights())
+
+
+def _check_definition(original: Any, model: Any, path: Path) -> None:
+    """ModelError where a stored model computes something else than this version's definition with its weights."""
+    try:
+        check_same(original, model, path)
+    except ModelError:
+        raise ModelError(
+            f"{path} is a {original.name} of another definition than this version's; train it again"
+        ) from None
 
 
 def _checkpoint(path: Path) -> StoredWeights | None:
@@ -119,5 +150,4 @@ def _training(metrics: Path) -> dict[str, Any]:
         return {}
     if not isinstance(stored, dict):
         return {}
-    keys = ("recipe", "weights", "data", "data_name", "weights_data", "licence", "keras", "backend", "date")
-    return {key: stored[key] for key in keys if key in stored}
+    return {key: stored[key] for key in _TRAINING if key in stored}

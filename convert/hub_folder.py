@@ -17,12 +17,10 @@ from typing import Any
 
 from fer_edge.edge.errors import SinkError, printable
 from fer_edge.edge.files.writing import make_folder
-from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card
+from fer_edge.edge.tflite.card import UNKNOWN, ModelCard, card_path, checked_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import LABELS_FILE
-
-FER2013_TRAIN = "2a42688fbce71d5e579479a9c28c18d133039012a5b3598b14c8a19c603e8468"
-"""Fingerprint of FER2013's Training rows, by which a card says that a model was trained on them."""
+from fer_edge.train.origin import FER2013, known_name
 
 LICENCES = (
     "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0",
@@ -196,19 +194,21 @@ def hub_metadata(card: ModelCard) -> dict[str, Any]:
         "tags": ["litert", "tflite", "fer-edge", card.quantization, "face-classification", "edge"],
     }
     data = _data_name(card)
-    if data:
-        metadata["datasets"] = ["fer2013"]
+    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", data or ""):
+        metadata["datasets"] = [_data_id(card)]
+    if data == FER2013:
         metadata["tags"].append("facial-expression-recognition")
-    results = list(_results(card, data or "the val split of unnamed data"))
+    results = list(_results(card))
     if results:
         metadata["metrics"] = [hub_name for hub_name, _ in FIGURES.values()]
         metadata["model-index"] = [{"name": card.name, "results": results}]
     return metadata
 
 
-def _results(card: ModelCard, data: str) -> Iterator[dict[str, Any]]:
+def _results(card: ModelCard) -> Iterator[dict[str, Any]]:
     """The card's figures in the first runtime that it was measured in, a result for each set of rows."""
     _, figures = _measured(card)
+    split = str(card.accuracy.get("split", "val"))
     for key, each in _rows(figures).items():
         metrics = [
             {"type": hub_name, "name": label, "value": each[figure]}
@@ -219,9 +219,9 @@ def _results(card: ModelCard, data: str) -> Iterator[dict[str, Any]]:
             yield {
                 "task": {"type": "image-classification", "name": "Image classification"},
                 "dataset": {
-                    "name": f"{data}, {ROWS.get(key, key)}",
-                    "type": "fer2013" if _data_name(card) else "unknown",
-                    "split": str(card.accuracy.get("split", "val")),
+                    "name": f"{_data_name(card) or 'unnamed data'}, {split}, {ROWS.get(key, key)}",
+                    "type": _data_id(card),
+                    "split": split,
                 },
                 "metrics": metrics,
             }
@@ -242,10 +242,16 @@ def _rows(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _data_name(card: ModelCard) -> str | None:
-    """What the validation split is of, where the card proves it."""
-    fingerprints = card.training.get("fingerprints")
-    known = isinstance(fingerprints, dict) and fingerprints.get("train") == FER2013_TRAIN
-    return "FER2013, PublicTest" if known else None
+    """The data set that the card names, or is known to be of by its fingerprint; None where it is unknown."""
+    said, fingerprints = card.training.get("data_name"), card.training.get("fingerprints")
+    if isinstance(said, str) and said != UNKNOWN:
+        return said
+    return known_name(fingerprints) if isinstance(fingerprints, dict) else None
+
+
+def _data_id(card: ModelCard) -> str:
+    """The data set's name as a hub's identifier."""
+    return re.sub(r"[^a-z0-9._/-]+", "-", (_data_name(card) or "unknown").lower()).strip("-") or "unknown"
 
 
 def _licence(text: str) -> dict[str, Any]:
@@ -271,15 +277,23 @@ def _accuracy_table(card: ModelCard) -> str:
         lines.append(
             f"| {ROWS.get(key, key)} | {each.get('pictures', card.accuracy.get('pictures', '–'))} | {values} |"
         )
-    data = _data_name(card) or "the validation split"
-    return "\n".join([*lines, "", f"On {data}, in {printable(runtime)}. The card has 95 % intervals and recalls."])
+    data = _data_name(card) or "unnamed data"
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"On the validation split of {data}, in {printable(runtime)}. The card has 95 % intervals and recalls.",
+        ]
+    )
 
 
 def _standalone(model: Path, card: ModelCard) -> str:
     """An example without fer-edge, for models that take gray faces and answer with logits; nothing for others."""
     shape = open_interpreter(model, xnnpack=False).inputs[0].shape
-    gray = card.colour.startswith("gray") and len(card.pixel_range) == 2 and len(shape) == 4
-    if not gray or getattr(card, "output", "logits") != "logits":
+    gray = (
+        card.colour.startswith("gray") and card.crop_margin is None and len(card.pixel_range) == 2 and len(shape) == 4
+    )
+    if not gray or card.output != "logits":
         return ""
     low, high = card.pixel_range
     return _ALONE.substitute(name=_file_name(model), low=f"{low:g}", high=f"{high:g}")

@@ -19,6 +19,7 @@ from fer_edge.convert.fake_quantization import active_quantizers, quantizers
 from fer_edge.convert.float_network import FloatNetwork
 from fer_edge.convert.options import ConversionOptions
 from fer_edge.convert.student import prepare_student
+from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.scores import softmax
 from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.preprocess import network_input
@@ -67,6 +68,8 @@ def report_sensitivity(
     Raises:
         ModelError: The network has a layer that cannot be quantized, or no fine-tuning of it is there.
     """
+    if network.refusal:
+        raise ModelError(f"{network.path}: {network.refusal}; it can only be quantized after training")
     model = as_exported(network, conversion).model
     student, _ = prepare_student(model, calibration_faces(train, conversion))
     if finetuned:

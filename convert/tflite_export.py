@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 from numpy.typing import NDArray
 
 from fer_edge.convert.fake_quantization import active_quantizers
@@ -38,7 +39,7 @@ def export_post_training(model: Any, faces: NDArray[np.uint8]) -> bytes:
     """Export a float model as an int8 .tflite file with TFLite's own post-training quantization.
 
     Args:
-        model: The float tf_keras model.
+        model: The float model, of tf_keras or Keras 3.
         faces: (N, 48, 48) uint8 faces to calibrate on.
 
     Returns:
@@ -66,7 +67,7 @@ def export_float(model: Any, kind: str) -> bytes:
     """Export a float model as a .tflite file with float32 input and logits.
 
     Args:
-        model: The float tf_keras model.
+        model: The float model, of tf_keras or Keras 3.
         kind: `float32`, `float16` (half-precision weights) or `dynamic` (int8 weights, float activations).
 
     Returns:
@@ -90,7 +91,16 @@ def _converter(model: Any) -> Any:
     def logits(image: Any) -> Any:
         return model(image, training=False)
 
-    return tf.lite.TFLiteConverter.from_concrete_functions([logits.get_concrete_function()], model)
+    return tf.lite.TFLiteConverter.from_concrete_functions([logits.get_concrete_function()], _holder(model))
+
+
+def _holder(model: Any) -> Any:
+    """What TensorFlow finds the model's variables in: Keras 3's are in wrappers of its own."""
+    if isinstance(model, tf_keras.Model):
+        return model
+    holder = tf.Module()
+    holder.tracked = [variable.value for variable in model.variables]
+    return holder
 
 
 def _convert(converter: Any) -> bytes:

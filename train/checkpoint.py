@@ -19,6 +19,7 @@ from fer_edge.train.backend import keras
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.class_order import named
 from fer_edge.train.data.splits import Split, fingerprint
+from fer_edge.train.own_architectures import own_architecture
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.training_run import TrainingRun
 from fer_edge.train.weights import check_finite
@@ -63,6 +64,7 @@ class RunIdentity:
         train: Fingerprint of the train split.
         val: Fingerprint of the rows of the val split on which epochs are compared.
         votes: sha256 of FER+'s votes, None without them.
+        architecture: sha256 of an architecture of the user's own, None for the package's.
     """
 
     name: str
@@ -72,6 +74,7 @@ class RunIdentity:
     train: str
     val: str
     votes: str | None
+    architecture: str | None = None
 
 
 def run_identity(run: TrainingRun, train: Split, val: Split, votes: NDArray[np.float32] | None) -> RunIdentity:
@@ -84,8 +87,16 @@ def run_identity(run: TrainingRun, train: Split, val: Split, votes: NDArray[np.f
         votes: (N, C) shares of FER+'s votes, or None.
     """
     digest = None if votes is None else hashlib.sha256(votes.tobytes()).hexdigest()
+    own = own_architecture(run.network)
     return RunIdentity(
-        run.network, train.classes, run.recipe, run.weights, fingerprint(train), fingerprint(val), digest
+        name=run.network,
+        classes=train.classes,
+        recipe=run.recipe,
+        weights=run.weights,
+        train=fingerprint(train),
+        val=fingerprint(val),
+        votes=digest,
+        architecture=own.sha256 if own else None,
     )
 
 
@@ -138,6 +149,7 @@ def read_checkpoint(path: Path, identity: RunIdentity) -> tuple[TrainingState, d
             "train": "on another train split",
             "val": "with other rows of the val split",
             "votes": "with other FER+ votes",
+            "architecture": "of another architecture of that name",
         }
         difference = differences[others[0]] if others else f"with another {', '.join(fields)}"
         raise DataError(f"{path} is a run {difference}; resume with the same, or {hint}")

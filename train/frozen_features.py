@@ -96,6 +96,7 @@ class FrozenFeatures:
         for start in range(0, len(faces), BATCH):
             part = faces[start : start + BATCH]
             pictures = augment(part, size, recipe, np.random.default_rng([recipe.seed, view, start]))
+            pictures = pictures[..., : below.input_shape[3]]  # its channels are equal
             at = view * len(faces) + start
             self.features[at : at + len(part)] = below.predict_on_batch(pictures)
             bar.update(len(part))
@@ -127,8 +128,8 @@ class FrozenFeatures:
 
 def _plain_features(below: Any, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(N, …) float32 features of (N, 48, 48) uint8 faces as a device sees them."""
-    size = int(below.input_shape[1])
-    parts = [_run(below, network_input(faces[start : start + BATCH], size)) for start in range(0, len(faces), BATCH)]
+    shape = below.input_shape[2:]
+    parts = [_run(below, network_input(faces[start : start + BATCH], *shape)) for start in range(0, len(faces), BATCH)]
     return np.concatenate(parts)
 
 

@@ -89,7 +89,7 @@ def fit(
     network.set_weights(trainer.best_weights())
     if run.recipe.initial_share:
         initial = read_half(Path(run.weights)).values
-        batches = batch_norm_batches(faces, trainer.full_size, run.recipe)
+        batches = map(trainer.channels, batch_norm_batches(faces, trainer.full_size, run.recipe))
         average_with_initial(network, initial, run.recipe.initial_share, batches)
     return network, trainer.state
 
@@ -199,6 +199,10 @@ class _Trainer:
             self._callbacks.on_train_begin()
         self._watched = self.model
 
+    def channels(self, views: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Views (B, S, S, 3), whose channels are equal, with as many as the network takes."""
+        return views[..., : self.model.input_shape[3]]
+
     def _write_checkpoint(self) -> None:
         write_checkpoint(self.checkpoint, self.identity, self.state, self.model, self.optimizer, self._best)
 
@@ -216,7 +220,7 @@ class _Trainer:
         """Train and validate one epoch, note it in the history, and keep its weights where they are the best."""
         start, state, recipe = time.monotonic(), self.state, self.run.recipe
         losses = self._run_steps(phase)
-        batches = plain_batches(self.faces, phase.size, recipe)
+        batches = map(self.channels, plain_batches(self.faces, phase.size, recipe))
         with final_weights(self.model, self.optimizer, batches, recipe.batch_norm):
             row = self._frozen.validate() if self._frozen else validate(self.model, self.val)
             if not math.isfinite(row["val_loss"]):
@@ -255,7 +259,8 @@ class _Trainer:
                 self.optimizer.learning_rate = learning_rate(recipe, phase, state, steps)
                 if self._callbacks.callbacks:
                     self._callbacks.on_train_batch_begin(count - 1)
-                result = model.train_on_batch(batch.views, batch.targets, sample_weight=batch.weights, return_dict=True)
+                inputs = batch.views if frozen else self.channels(batch.views)
+                result = model.train_on_batch(inputs, batch.targets, sample_weight=batch.weights, return_dict=True)
                 if phase.name != "warmup":
                     state.step += 1
                 step_loss = float(result["loss"])

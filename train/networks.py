@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,13 @@ from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble import read_temperature
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
 from fer_edge.edge.preprocess import network_input
+from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data.class_order import class_order
 from fer_edge.train.evaluation.predictions import LogitsFunction
+from fer_edge.train.keras_graphs import adapted, begins_with_rescaling, check_shapes, final_activation, load_keras
+from fer_edge.train.own_architectures import remembered
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +39,12 @@ class KerasNetwork:
     classes: tuple[str, ...]
 
     def logits(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 48, 48) uint8 faces to (N, C) float32 logits."""
-        return predict_logits(self.model, faces)
+        """(N, 48, 48) uint8 faces to (N, C) float32 logits; of a model that gives probabilities, their logarithms."""
+        logits = predict_logits(self.model, faces)
+        if np.all(logits >= 0) and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
+            _logger.warning(f"{self.model.name} gives probabilities: no softmax is taken of them again")
+            return np.log(np.maximum(logits, np.finfo(np.float32).eps))
+        return logits
 
 
 def open_logits(spec: str, classes: tuple[str, ...], threads: int = 2) -> LogitsFunction:
@@ -73,24 +83,35 @@ def open_network(path: Path) -> KerasNetwork:
     path = spec.path
     if not path.is_file():
         raise ModelError(f"{path}: no such model; expected a .keras or .npz file as 'fer-edge train' writes it")
-    try:
+    with remembered(path.parent):
         if spec.kind == "npz":
             stored = read_half(path)
             return KerasNetwork(assemble(stored, path, keras), stored.classes)
-        network = keras.models.load_model(path, compile=False)
-    except ModelError:
-        raise
-    except Exception as error:  # Keras raises ValueError, OSError, TypeError, KeyError or BadZipFile
-        reason = (str(error).splitlines() or ["damaged"])[0][:160]
-        raise ModelError(f"{path} cannot be loaded by Keras: {reason}") from None
-    inputs, outputs = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
-    pictures = isinstance(inputs, tuple) and len(inputs) == 4 and inputs[1] == inputs[2] and inputs[3] in (1, 3)
-    if not pictures or not (isinstance(outputs, tuple) and len(outputs) == 2 and isinstance(outputs[1], int)):
-        raise ModelError(
-            f"{path} maps {inputs} to {outputs}; expected pictures (None, S, S, 3) to logits (None, C) of C classes"
-        )
+        network = load_keras(path)
+    check_shapes(network, path)
     check_finite(network.get_weights(), path)
-    return KerasNetwork(network, checked_classes(path, read_classes(path), outputs[1]))
+    names = read_classes(path)
+    classes = checked_classes(path, names, network.output_shape[1])
+    if names is None and network.name not in ARCHITECTURES:
+        _logger.warning(f"{path} does not name its classes: taken for {', '.join(classes)}, in this order")
+    return KerasNetwork(_with_logits(network, path), classes)
+
+
+def _with_logits(network: Any, path: Path) -> Any:
+    """A model of others for pictures in [-1, 1] and logits: a last softmax is left out, with a warning.
+
+    It would be taken twice otherwise, and scores would be nearly equal. A Rescaling that expects 0..255 gets other
+    factors.
+    """
+    try:
+        activation, rescales = final_activation(network), begins_with_rescaling(network)
+    except ModelError:  # of a class of its own: it is run as it is
+        return network
+    if activation is not None:
+        _logger.warning(f"{path} ends in {activation}: it is left out, and taken once, after its logits")
+    if rescales:
+        _logger.info(f"{path} begins with a Rescaling: it gets gray values of 0..255")
+    return adapted(network, network.output_shape[1], network.name) if activation or rescales else network
 
 
 @contextmanager

@@ -21,6 +21,8 @@ class TrainingOptions:
 
     Attributes:
         recipe: The recipe whose fields are the defaults: its name, or a TOML file.
+        architecture: A Python file with a function `build(keras, size, classes)`, instead of a network's name.
+        from_keras: A Keras classifier to continue from, instead of a network's name.
         weights: Initial weights: 'imagenet', 'fer2013', 'none' or a file; `{name}` in it stands for the network's name.
         teacher: Models whose logits the network learns from (distillation).
         ferplus: FER+'s CSV of annotators' votes.
@@ -37,12 +39,25 @@ class TrainingOptions:
         show_default="best; transfer with --weights fer2013",
         example="recipe.toml",
     )
+    architecture: Path | None = option(
+        None,
+        "Train a network of your own instead of NAME: a Python file with a function build(keras, size, classes); it is "
+        "run.",
+        metavar="FILE.py",
+        example="my_net.py",
+    )
+    from_keras: Path | None = option(
+        None,
+        "Continue from a Keras classifier instead of NAME: a .keras or .h5 file.",
+        metavar="FILE",
+        example="classifier.keras",
+    )
     weights: str | None = option(
         None,
         "Initial weights: imagenet; fer2013, those of the shipped model; none; or a .weights.h5, .npz or face "
         "recognizer's file ({name} in it stands for NAME).",
         metavar="WEIGHTS",
-        show_default="imagenet; none for a teacher",
+        show_default="imagenet; none for a teacher or --architecture, the file's for --from-keras",
         example="models/float/{name}.npz",
     )
     teacher: tuple[str, ...] = option(
@@ -89,4 +104,6 @@ class TrainingOptions:
                     f"{f'one of {shipped}' if shipped else 'a clone of the repository, whose models/float has them'}"
                 )
             return str(path)
+        if self.from_keras and self.weights is None:
+            return str(self.from_keras)
         return (self.weights or ("imagenet" if network in MODEL_NAMES else "none")).replace("{name}", network)

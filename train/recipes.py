@@ -286,6 +286,8 @@ _FOR_NETWORK: dict[str, dict[str, object]] = {
     "se_resnet18": _TEACHER,
     "vgg": _TEACHER,
     "resnet50_cbam": _TEACHER,
+    # a Python file of the user's own, which starts from random weights: nothing is worth freezing
+    "own": {"warmup_epochs": 0, "top_epochs": 0, "full_epochs": 20},
 }
 
 
@@ -294,7 +296,8 @@ def make_recipe(name: str, network: str, /, **overrides: object) -> Recipe:
 
     Args:
         name: A key of RECIPES.
-        network: A key of `architectures.ARCHITECTURES`: 'best' differs for some networks.
+        network: A key of `architectures.ARCHITECTURES`, or 'own' for a Python file of the user's: 'best' differs for
+            some networks.
         **overrides: Values of fields that replace the recipe's.
 
     Raises:

@@ -24,6 +24,7 @@ from fer_edge.train.evaluation.metrics import Metrics, measure
 from fer_edge.train.evaluation.row_sets import row_figures, to_dicts
 from fer_edge.train.networks import predict_logits
 from fer_edge.train.origin import fingerprints, known_name, weights_data
+from fer_edge.train.own_architectures import own_architecture
 from fer_edge.train.stored_classes import write_classes
 from fer_edge.train.teachers import LOGITS_FILE, read_logits, write_logits
 from fer_edge.train.training_run import TrainingRun
@@ -72,9 +73,18 @@ def prepare_folder(run: TrainingRun, soft_targets: SoftTargets, train: Split, re
     if resume and (run.folder / CHECKPOINT).exists():
         _check_soft_targets(run.folder, soft_targets, train)
         return
-    write_json(run.folder / "recipe.json", {**asdict(run.recipe), **soft_targets.sources})
+    own = own_architecture(run.network)
+    if own:
+        own.keep(run.folder)
+    write_json(run.folder / "recipe.json", {**asdict(run.recipe), **soft_targets.sources, **_own_record(run)})
     if isinstance(soft_targets.teacher, np.ndarray):
         write_logits(run.folder / LOGITS_FILE, soft_targets.teacher, soft_targets.teacher_names, train)
+
+
+def _own_record(run: TrainingRun) -> dict[str, Any]:
+    """The entry `architecture` of a network of the user's own; nothing for the package's."""
+    own = own_architecture(run.network)
+    return {"architecture": own.record} if own else {}
 
 
 def _check_soft_targets(folder: Path, soft_targets: SoftTargets, train: Split) -> None:
@@ -120,6 +130,7 @@ def write_run(
             **metrics.to_dict(),
             "rows": to_dicts(row_figures(probabilities, val.labels, val.classes, rows_in_train(dataset, "val"))),
             "training_accuracy_last_epoch": history[-1]["accuracy"] if history else None,
+            **_own_record(run),
             "recipe": {**asdict(run.recipe), **soft_targets.sources},
             "weights": Path(run.weights).name,
             "data": {name: {"pictures": len(split), "sha256": sha256s[name]} for name, split in dataset.splits.items()},

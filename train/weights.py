@@ -18,6 +18,7 @@ from fer_edge.train import architectures, keras_applications
 from fer_edge.train import face_recognizers as recognizer
 from fer_edge.train.data.arrays import read_arrays
 from fer_edge.train.data.class_order import named
+from fer_edge.train.own_architectures import own_architecture
 from fer_edge.train.pruning import prune
 from fer_edge.train.stored_classes import checked_classes
 
@@ -52,7 +53,9 @@ def check_weights(name: str, weights: str) -> None:
     Raises:
         ModelError: The file is missing, or the network cannot start from such weights.
     """
-    path = Path(weights)
+    path, own = Path(weights), own_architecture(name)
+    if own and own.weights and path == own.weights:
+        return
     larger = _pruned_from(name)
     backbone = larger or name
     files = [f"a .npz that training wrote{f', of {larger} too' if larger else ''}"]
@@ -86,7 +89,8 @@ def initialize(
         model: The Keras model, with random weights.
         weights: 'imagenet', 'none', or a file: a Keras 3 `.weights.h5` of keras.applications' backbone
             (include_top=False), weights that `save_half` wrote (.npz), or a face recognizer's file. A network that is
-            pruned from a larger one takes the larger one's weights, or its own.
+            pruned from a larger one takes the larger one's weights, or its own; one that comes from a Keras file that
+            file's.
         keras: The Keras module of the model.
         faces: (N, 48, 48) uint8, to which a face recognizer's statistics are adapted, or pruned blocks are fitted.
         classes: (C,) names of the model's classes.
@@ -96,6 +100,10 @@ def initialize(
     """
     check_weights(name, weights)
     if weights == "none":
+        return
+    own = own_architecture(name)
+    if own and own.weights and Path(weights) == own.weights:
+        own.initialize(model)
         return
     larger = _pruned_from(name)
     if larger and not (weights.endswith(".npz") and read_half(Path(weights)).architecture == name):

@@ -25,10 +25,16 @@ FLOAT_KINDS: tuple[ModelKind, ...] = ("keras", "npz")
 _FILE_TYPES: dict[ModelKind, str] = {
     "ensemble": "an ensemble's .json file",
     "tflite": "a .tflite file",
-    "keras": "a .keras file",
+    "keras": "a .keras or .h5 file",
     "npz": "a .npz file of weights",
 }
-_SUFFIXES: dict[str, ModelKind] = {".json": "ensemble", ".tflite": "tflite", ".keras": "keras", ".npz": "npz"}
+_SUFFIXES: dict[str, ModelKind] = {
+    ".json": "ensemble",
+    ".tflite": "tflite",
+    ".keras": "keras",
+    ".h5": "keras",
+    ".npz": "npz",
+}
 _RUN_FILES = ("float.keras", "float.npz")
 
 

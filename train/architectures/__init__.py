@@ -10,7 +10,6 @@ by pruning.
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 from fer_edge.edge.errors import ModelError
@@ -27,7 +26,7 @@ from fer_edge.train.architectures import (
     vgg,
 )
 
-ARCHITECTURES: dict[str, ModuleType] = {
+ARCHITECTURES: dict[str, Any] = {
     "mobilenet_v2": mobilenet_v2,
     "se_mobilenet_v2": se_mobilenet_v2,
     "efficientnet_b0": efficientnet_b0,
@@ -46,8 +45,8 @@ QUANTIZABLE = ("mobilenet_v2", "se_mobilenet_v2", "efficientnet_b0", "mobilenet_
 """The networks that become int8 files: conversion has a rule for each of their layers."""
 
 
-def architecture(name: str) -> ModuleType:
-    """The module that defines a network; ModelError for an unknown name."""
+def architecture(name: str) -> Any:
+    """The module that defines a network, or a registered one of the user's own; ModelError for an unknown name."""
     if name not in ARCHITECTURES:
         raise ModelError(f"unknown architecture '{name}'; expected one of {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]
@@ -82,7 +81,7 @@ def build(name: str, keras: Any, side: int | None = None, *, classes: int) -> An
 
 
 def top_layers(name: str, model: Any) -> list[Any]:
-    """The layers of the top blocks and the head, which the phase 'top' trains."""
+    """The layers of the top blocks and the head, which the phase 'top' trains; every layer without TOP_FROM."""
     return _layers_from(model, architecture(name).TOP_FROM)
 
 
@@ -92,11 +91,12 @@ def last_layers(name: str, model: Any) -> list[Any]:
     return _layers_from(model, getattr(module, "LAST_FROM", module.TOP_FROM))
 
 
-def _layers_from(model: Any, first: str) -> list[Any]:
+def _layers_from(model: Any, first: str | None) -> list[Any]:
     names = [layer.name for layer in model.layers]
-    return list(model.layers[names.index(first) :])
+    return list(model.layers[0 if first is None else names.index(first) :])
 
 
 def head_layers(model: Any) -> list[Any]:
-    """The layers behind the backbone, which the warm-up trains."""
-    return [layer for layer in model.layers if layer.name.startswith("head_")]
+    """The layers behind the backbone, which the warm-up trains: head_…, or the last one where none is named so."""
+    named = [layer for layer in model.layers if layer.name.startswith("head_")]
+    return named or [layer for layer in model.layers if layer.weights][-1:]

@@ -8,6 +8,7 @@ from dataclasses import fields
 import click
 
 from fer_edge.edge.config.click_options import SectionedCommand, options_from
+from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data.duplicate_counts import duplicate_remarks
@@ -16,6 +17,14 @@ from fer_edge.train.data.splits import Dataset
 from fer_edge.train.evaluation.report import metrics_table
 from fer_edge.train.options import TrainingOptions
 from fer_edge.train.origin import OriginOptions
+from fer_edge.train.own_architectures import (
+    OwnArchitecture,
+    check_sizes,
+    open_keras,
+    open_python,
+    own_architecture,
+    registered,
+)
 from fer_edge.train.recipe_files import open_recipe
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.soft_targets import read_soft_targets
@@ -31,14 +40,14 @@ UNSET = dict.fromkeys(each.name for each in fields(Recipe))
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("name", type=click.Choice([*ARCHITECTURES, "all"]), metavar="NAME")
+@click.argument("name", type=click.Choice([*ARCHITECTURES, "all"]), metavar="[NAME]", required=False)
 # before the Recipe's options: both have to do with a parameter `recipe`, a name here, the dataclass there
 @options_from(TrainingOptions, "Run")
 @options_from(DataOptions, "Data", only=("data", *TRAINED))
 @options_from(OriginOptions, "Data")
 @options_from(Recipe, "Recipe", defaults=UNSET)
 def train(
-    name: str,
+    name: str | None,
     data_options: DataOptions,
     training_options: TrainingOptions,
     origin_options: OriginOptions,
@@ -49,15 +58,34 @@ def train(
 
     NAME is mobilenet_v2, se_mobilenet_v2, efficientnet_b0 or mobilenet_v2_small, 'all' for these four networks for
     devices, or a larger one: resnet50_cbam, or the teachers for distillation mobilenet, face_resnet,
-    inception_resnet_v1, se_resnet18, vgg.
+    inception_resnet_v1, se_resnet18, vgg. A network of your own takes its place: --architecture FILE.py or --from-keras
+    FILE.
 
     Writes the run folder RUNS/NAME: the float model, metrics, training curves and the last checkpoint. The defaults of
     the recipe's fields are those of 'best'; other recipes, and 'best' for some networks, differ. A recipe of your own
     is a TOML file: base = "best", then fields such as full_epochs = 10.
     """
-    runs = [
-        _run(each, training_options, recipe, origin_options) for each in (MODEL_NAMES if name == "all" else (name,))
-    ]
+    own = _own_architecture(name, training_options)
+    with registered(own):
+        names = (own.NAME,) if own else MODEL_NAMES if name == "all" else (str(name),)
+        runs = [_run(each, training_options, recipe, origin_options) for each in names]
+        _train_all(runs, data_options, training_options)
+
+
+def _own_architecture(name: str | None, options: TrainingOptions) -> OwnArchitecture | None:
+    """The network of the user's own that is trained; None for one of the package's."""
+    given = {"NAME": name, "--architecture": options.architecture, "--from-keras": options.from_keras}
+    chosen = [key for key, value in given.items() if value is not None]
+    if len(chosen) != 1:
+        what = f"{' and '.join(chosen)} exclude each other" if chosen else "no network is named"
+        raise ModelError(f"{what}; expected a NAME ({', '.join(ARCHITECTURES)} or all), --architecture or --from-keras")
+    if options.architecture:
+        return open_python(options.architecture)
+    return open_keras(options.from_keras) if options.from_keras else None
+
+
+def _train_all(runs: list[TrainingRun], data_options: DataOptions, training_options: TrainingOptions) -> None:
+    """Check everything that could stop one of the runs, then train them one by one."""
     from fer_edge.train.backend import keras  # noqa: F401  (what is missing is reported now, in one line)
     from fer_edge.train.run_folder import check_run, lock_run
 
@@ -71,6 +99,9 @@ def train(
         _logger.info(f"{remark} (`fer-edge data info` counts near-duplicates)")
     for split in ("train", "val"):
         dataset.split(split)
+    for run in runs:
+        if own := own_architecture(run.network):
+            check_sizes(own, {phase.size for phase in run.recipe.phases(own.SIZE)}, len(dataset.classes))
     soft_targets = read_soft_targets(
         dataset.split("train"), training_options.teacher, training_options.ferplus, runs[0].recipe
     )
@@ -90,9 +121,12 @@ def _check_options(options: TrainingOptions) -> None:
 def _run(network: str, options: TrainingOptions, recipe: Recipe, origin: OriginOptions) -> TrainingRun:
     """The run of a network; fields of the recipe that are None are those of the named recipe."""
     changes = {key: value for key, value in vars(recipe).items() if key != "name" and value is not None}
+    own = own_architecture(network)
+    if own and own.SIZES[0] == own.SIZES[1]:  # of the phases on smaller pictures too
+        changes = {"warmup_size": own.SIZE, "small_size": own.SIZE} | changes
     return TrainingRun(
         network,
-        open_recipe(options.chosen_recipe, network, **changes),
+        open_recipe(options.chosen_recipe, "own" if own and not own.weights else network, **changes),
         options.initial_weights(network),
         options.runs / network,
         origin,

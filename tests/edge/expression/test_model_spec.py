@@ -46,7 +46,7 @@ def test_a_run_folder_stands_for_its_float_network(tmp_path: Path) -> None:
         ("resnet", ("ensemble", "tflite"), r"'resnet'; expected ensemble, mobilenet_v2, .*an ensemble's .json file or"),
         ("ensemble", ("tflite",), r"'ensemble'; expected mobilenet_v2, .* or a \.tflite file$"),
         ("x.npz", ("tflite",), r"x\.npz is a \.npz file of weights; expected mobilenet_v2"),
-        ("x.tflite", FLOAT_KINDS, r"expected a run folder, a \.keras file or a \.npz file of weights$"),
+        ("x.tflite", FLOAT_KINDS, r"expected a run folder, a \.keras or \.h5 file or a \.npz file of weights$"),
         (300 * "x", EVERY_KIND, "unknown model"),
         ("", ("tflite",), "expected mobilenet_v2"),
     ],
