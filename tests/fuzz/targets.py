@@ -162,7 +162,13 @@ def _read_stream(data: bytes, _: Path) -> None:
 def _csvs() -> list[bytes]:
     rows = "\n".join(["emotion,pixels,Usage", *synthetic_rows(3, "Training", 0), *synthetic_rows(2, "PublicTest", 1)])
     plain = f"{rows}\n".encode()
-    return [plain, plain.replace(b"\n", b"\r\n"), gzip.compress(plain, mtime=0), lzma.compress(plain)]
+    named = (
+        plain.replace(b"emotion", b"label")
+        .replace(b"\n0,", b"\nno,")
+        .replace(b"\n1,", b"\nyes,")
+        .replace(b"\n2,", b"\n no,")
+    )
+    return [plain, named, plain.replace(b"\n", b"\r\n"), gzip.compress(plain, mtime=0), lzma.compress(plain)]
 
 
 def _read_csv(data: bytes, folder: Path) -> None:

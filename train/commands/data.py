@@ -37,10 +37,13 @@ def data() -> None:
 def info(path: Path, data_options: DataOptions, no_duplicates: bool, as_json: bool) -> None:
     """Count the pictures per class and split of PATH, and those that it holds more than once.
 
+    What was skipped or left out, tiny pictures and those that may show more than a face come as warnings.
+
     Two pictures show one photograph where they are equal byte for byte, or cropped, scaled or mirrored otherwise.
     Finding them takes a minute for a data set of FER2013's size, once, and four times as long for twice the pictures.
 
-    PATH is a FER2013 CSV (plain, .gz, .xz or .zip) or a class-folder tree.
+    PATH is FER2013's CSV or another with the columns label and pixels or path (plain, .gz, .xz or .zip), or a tree of
+    class folders.
     """
     dataset = data_options.load(path)
     counts = {name: split.counts() for name, split in dataset.splits.items()}
@@ -77,7 +80,7 @@ def info(path: Path, data_options: DataOptions, no_duplicates: bool, as_json: bo
 def duplicates(path: Path, data_options: DataOptions, out: Path) -> None:
     """List the rows of PATH's other splits whose photograph is in its train split.
 
-    Rows count from 0 within their split. PATH is a FER2013 CSV (plain, .gz, .xz or .zip) or a class-folder tree.
+    Rows count from 0 within their split. PATH is a CSV (plain, .gz, .xz or .zip) or a class-folder tree.
     """
     refuse_shared_files({"--out": [out]}, {"PATH": [path]})
     for name, rows in write_list(out, data_options.load(path)).items():
@@ -95,7 +98,7 @@ def duplicates(path: Path, data_options: DataOptions, out: Path) -> None:
 def prepare(csv: Path, directory: Path, data_options: DataOptions) -> None:
     """Write the pictures of CSV as DIRECTORY/SPLIT/CLASS/NNNNN.png.
 
-    CSV is a FER2013 CSV (plain, .gz, .xz or .zip); DIRECTORY must not exist yet.
+    CSV is FER2013's or another (plain, .gz, .xz or .zip), or a class-folder tree; DIRECTORY must not exist yet.
     """
     dataset = data_options.load(csv)
     count = write_folders(dataset, directory)

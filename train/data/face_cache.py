@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.files.writing import atomic_path
 from fer_edge.edge.preprocess import FACE_SIZE
-from fer_edge.train.data.mapped import FaceCollector, writable_folder
+from fer_edge.train.data.mapped import CHUNK, FaceCollector, writable_folder
 from fer_edge.train.data.splits import SPLITS
 
 SUFFIX = ".fer-edge.npz"
@@ -81,7 +81,7 @@ class FaceReader:
 
     def __init__(self, source: Path) -> None:
         """source: the CSV or folder that is read."""
-        self._caches = _cache_files(source)
+        self._source, self._caches = source, _cache_files(source)
         self._stack, folder = ExitStack(), writable_folder(cache.parent for cache in self._caches)
         self._faces = {name: self._stack.enter_context(FaceCollector(folder)) for name in SPLITS}
         self._codes: dict[str, bytearray] = {name: bytearray() for name in SPLITS}
@@ -120,7 +120,7 @@ class FaceReader:
         problems = []
         for cache in self._caches if splits else ():
             try:
-                _write(cache, stamp, read)
+                _write(cache, self._source, stamp, read)
                 return _read(cache, stamp) or read
             except SinkError as error:
                 problems.append(str(error))
@@ -145,17 +145,19 @@ def _cache_files(source: Path) -> list[Path]:
     return files
 
 
-def _write(cache: Path, stamp: Mapping[str, Any], read: ReadFaces) -> None:
-    """Write the cache; SinkError."""
+def _write(cache: Path, source: Path, stamp: Mapping[str, Any], read: ReadFaces) -> None:
+    """Write the cache, for those who may read the source; SinkError."""
     about = {"stamp": {"version": _VERSION, **stamp}, "labels": read.labels, "counts": read.counts}
-    with atomic_path(cache) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        archive.writestr(_ABOUT, json.dumps(about))
-        for name, split in read.splits.items():
-            for key, values in vars(split).items():
-                with archive.open(f"{name}_{key}.npy", "w", force_zip64=True) as stream:
-                    np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(values))
-                    for start in range(0, len(values), 1 << 12):
-                        stream.write(np.ascontiguousarray(values[start : start + (1 << 12)]).data)
+    with atomic_path(cache, private=True) as temporary:
+        with zipfile.ZipFile(temporary, "w") as archive:
+            archive.writestr(_ABOUT, json.dumps(about))
+            for name, split in read.splits.items():
+                for key, values in vars(split).items():
+                    with archive.open(f"{name}_{key}.npy", "w", force_zip64=True) as stream:
+                        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(values))
+                        for start in range(0, len(values), CHUNK):
+                            stream.write(np.ascontiguousarray(values[start : start + CHUNK]).data)
+        temporary.chmod(0o600 | source.stat().st_mode & 0o666)
 
 
 def _read(cache: Path, stamp: Mapping[str, Any]) -> ReadFaces | None:

@@ -61,7 +61,7 @@ def load(
     path = Path(path)
     naming = None if classes is None else parse_classes(classes)
     if not path.is_dir() and not path.is_file():
-        raise DataError(f"{path}: no such file or folder; expected a FER2013 CSV or a tree of class folders")
+        raise DataError(f"{path}: no such file or folder; expected a CSV or a tree of class folders")
     listing: Listing | None
     if path.is_dir():
         listing = list_folders(path)

@@ -83,6 +83,16 @@ def test_a_tree_is_read_once_until_it_changes(tmp_path: Path, messages: list[str
     assert load(tree).split("train").faces[0].min() == 77
 
 
+def test_the_cache_is_for_those_who_may_read_the_data(tmp_path: Path) -> None:
+    tree = write_pictures(tmp_path / "tree", *TREE)
+    for mode, expected in ((0o700, 0o600), (0o755, 0o644)):
+        tree.chmod(mode)
+        cache = tmp_path / f"tree{face_cache.SUFFIX}"
+        cache.unlink(missing_ok=True)
+        load(tree)
+        assert cache.stat().st_mode & 0o777 == expected
+
+
 def test_a_read_only_place_costs_nothing_but_the_cache_beside_it(
     tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
