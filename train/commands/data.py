@@ -32,9 +32,11 @@ def data() -> None:
 @data.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @options_from(DataOptions, only=TRAINED)
-@click.option("--no-duplicates", is_flag=True, help="Skip the search for pictures that are there more than once.")
+@click.option(
+    "--no-near-duplicates", is_flag=True, help="Skip the search for the same photographs, cropped or changed otherwise."
+)
 @json_option("Print one JSON object instead of a table.")
-def info(path: Path, data_options: DataOptions, no_duplicates: bool, as_json: bool) -> None:
+def info(path: Path, data_options: DataOptions, no_near_duplicates: bool, as_json: bool) -> None:
     """Count the pictures per class and split of PATH, and those that it holds more than once.
 
     What was skipped or left out, tiny pictures and those that may show more than a face come as warnings.
@@ -47,25 +49,32 @@ def info(path: Path, data_options: DataOptions, no_duplicates: bool, as_json: bo
     """
     dataset = data_options.load(path)
     counts = {name: split.counts() for name, split in dataset.splits.items()}
-    duplicates = {} if no_duplicates else count_duplicates(dataset)
+    duplicates = count_duplicates(dataset, near=not no_near_duplicates)
     if as_json:
         splits = {
             name: {"total": int(row.sum()), **dict(zip(dataset.classes, map(int, row), strict=True))}
             for name, row in counts.items()
         }
-        others = {"duplicates": duplicates, "dropped": dataset.dropped}
-        others |= {"skipped": dataset.skipped, "left_out": dataset.left_out}
-        sizes = {"tiny": dataset.tiny, "large": dataset.large, "absent_classes": absent_classes(dataset)}
-        head = {"path": str(path), "classes": dataset.classes, "splits": splits}
-        click.echo(json_text({**head, **others, **sizes}))
+        facts = {
+            "path": str(path),
+            "classes": dataset.classes,
+            "splits": splits,
+            "absent_classes": absent_classes(dataset),
+            "duplicates": duplicates,
+            "dropped": dataset.dropped,
+            "skipped": dataset.skipped,
+            "left_out": dataset.left_out,
+            "tiny": dataset.tiny,
+            "large": dataset.large,
+        }
+        click.echo(json_text(facts))
         return
     width = max(10, *(len(name) + 1 for name in dataset.classes))
     click.echo(f"{'class':{width}}" + "".join(f"{name:>9}" for name in counts))
     for index, class_name in enumerate(dataset.classes):
         click.echo(f"{class_name:{width}}" + "".join(f"{row[index]:9d}" for row in counts.values()))
     click.echo(f"{'total':{width}}" + "".join(f"{row.sum():9d}" for row in counts.values()))
-    if not no_duplicates:
-        click.echo("\n".join(["", *duplicates_table(duplicates), ""]))
+    click.echo("\n".join(["", *duplicates_table(duplicates), ""]))
     absent = [name for name in SPLITS if name not in counts]
     if absent:
         click.echo(f"absent: {', '.join(absent)}")

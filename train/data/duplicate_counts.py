@@ -16,11 +16,12 @@ from fer_edge.train.data.splits import SPLITS, Dataset
 Counts = dict[str, dict[str, Any]]
 
 
-def count_duplicates(dataset: Dataset) -> Counts:
+def count_duplicates(dataset: Dataset, near: bool = True) -> Counts:
     """Count duplicates within and across splits.
 
     Args:
         dataset: The data set.
+        near: Whether to search for the same photographs, which takes longest; without, nothing is said of them.
 
     Returns:
         By split: `constant`, pictures of one gray level; `exact` and `photograph`, the groups of rows that are equal
@@ -34,11 +35,14 @@ def count_duplicates(dataset: Dataset) -> Counts:
         counts[name] = {
             "constant": int(constant(split).sum()),
             "exact": _group_counts(exact_groups(split), split.labels),
-            "photograph": _group_counts(photograph_groups(split), split.labels),
         }
+        if near:
+            counts[name]["photograph"] = _group_counts(photograph_groups(split), split.labels)
     for earlier, later in combinations([name for name in SPLITS if name in dataset.splits], 2):
-        rows = overlap(dataset.split(later), dataset.split(earlier))
-        counts[later][f"in_{earlier}"] = {"exact": int(rows.exact.sum()), "photograph": int((~rows.clean).sum())}
+        rows = overlap(dataset.split(later), dataset.split(earlier), near)
+        counts[later][f"in_{earlier}"] = {"exact": int(rows.exact.sum())}
+        if near:
+            counts[later][f"in_{earlier}"]["photograph"] = int((~rows.clean).sum())
     if len(dataset.splits) > 1:
         constants = sum(split["constant"] for split in counts.values())
         counts["all"] = {"constant": constants, "exact": _exact_counts(dataset)}
@@ -99,8 +103,9 @@ def duplicates_table(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
             values.append(f"{value if isinstance(value, int) else '–':>9}")
         lines.append(f"{title:40}" + "".join(values))
 
+    near = any("photograph" in split for split in counts.values())
     add("pictures of one gray level", "constant")
-    for kind, words in (("exact", "equal byte for byte"), ("photograph", "of one photograph")):
+    for kind, words in (("exact", "equal byte for byte"), *((("photograph", "of one photograph"),) if near else ())):
         add(f"groups {words}", kind, "groups")
         add("  rows in them", kind, "rows")
         add("  groups with several labels", kind, "conflicting_groups")
@@ -108,5 +113,6 @@ def duplicates_table(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for earlier in counts:
         if any(f"in_{earlier}" in split for split in counts.values()):
             add(f"rows byte for byte in {earlier}", f"in_{earlier}", "exact")
-            add(f"rows whose photograph is in {earlier}", f"in_{earlier}", "photograph")
+            if near:
+                add(f"rows whose photograph is in {earlier}", f"in_{earlier}", "photograph")
     return lines

@@ -46,16 +46,17 @@ class Overlap:
         return ~(self.exact | self.near)
 
 
-def overlap(split: Split, reference: Split) -> Overlap:
+def overlap(split: Split, reference: Split, near: bool = True) -> Overlap:
     """Find the rows of a split whose photograph is in a reference split, which takes seconds and is cached.
 
-    Beyond MOST_COMPARED, only rows that are there byte for byte are found.
+    Beyond MOST_COMPARED, or if `near` is False, only rows that are there byte for byte are found.
     """
     known = set(digests(reference.faces))
     exact = np.array([digest in known for digest in digests(split.faces)], bool)
-    near = np.zeros(len(split), bool)
-    near[_pairs(split.faces, reference.faces)[:, 0]] = True
-    return Overlap(exact, near & ~exact)
+    same = np.zeros(len(split), bool)
+    if near:
+        same[_pairs(split.faces, reference.faces)[:, 0]] = True
+    return Overlap(exact, same & ~exact)
 
 
 def shared_rows(split: Split, reference: Split) -> NDArray[np.bool_]:

@@ -168,8 +168,9 @@ def test_info_counts_duplicates(table: Path) -> None:
     assert counted["val"]["in_train"] == {"exact": 0, "photograph": 1}
     text = CliRunner().invoke(main, ["data", "info", str(table)]).stdout
     assert [line.split()[-3:] for line in text.splitlines() if "in train" in line] == [["–", "0", "–"], ["–", "1", "–"]]
-    quick = CliRunner().invoke(main, ["data", "info", str(table), "--no-duplicates"])
+    quick = CliRunner().invoke(main, ["data", "info", str(table), "--no-near-duplicates"])
     assert quick.exit_code == 0 and "photograph" not in quick.stdout
+    assert [line.split()[-3:] for line in quick.stdout.splitlines() if "in train" in line] == [["–", "0", "–"]]
 
 
 def test_remarks_on_what_is_equal_or_empty(others: Pictures) -> None:
