@@ -19,9 +19,6 @@ from fer_edge.edge.arguments import classes_problem as classes_problem
 from fer_edge.edge.arguments import expect as expect
 from fer_edge.edge.arguments import expect_all as expect_all
 
-EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-
-
 MAX_THREADS = 64
 """Threads per model at most: networks this small gain nothing beyond a few, and each thread costs memory."""
 
