@@ -8,14 +8,18 @@ import click
 
 from fer_edge.edge.config.click_options import json_option, options_from
 from fer_edge.edge.config.lazy_group import LazyGroup
+from fer_edge.edge.errors import printable
 from fer_edge.edge.files.documents import json_text
 from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.train.data.class_folders import write_folders
 from fer_edge.train.data.clean_rows import write_list
-from fer_edge.train.data.duplicate_counts import count_duplicates, duplicates_table
+from fer_edge.train.data.duplicate_counts import conflicting_files, count_duplicates, duplicates_table
 from fer_edge.train.data.options import HOW, TRAINED, DataOptions
 from fer_edge.train.data.remarks import absent_classes
 from fer_edge.train.data.splits import SPLITS
+
+MOST_SHOWN = 10
+"""Photographs with several labels whose files `data info` names, in its table."""
 
 
 @click.group(
@@ -50,6 +54,7 @@ def info(path: Path, data_options: DataOptions, no_near_duplicates: bool, as_jso
     dataset = data_options.load(path)
     counts = {name: split.counts() for name, split in dataset.splits.items()}
     duplicates = count_duplicates(dataset, near=not no_near_duplicates)
+    conflicts = conflicting_files(dataset, near=not no_near_duplicates)
     if as_json:
         splits = {
             name: {"total": int(row.sum()), **dict(zip(dataset.classes, map(int, row), strict=True))}
@@ -61,6 +66,7 @@ def info(path: Path, data_options: DataOptions, no_near_duplicates: bool, as_jso
             "splits": splits,
             "absent_classes": absent_classes(dataset),
             "duplicates": duplicates,
+            "conflicting_files": conflicts,
             "dropped": dataset.dropped,
             "skipped": dataset.skipped,
             "left_out": dataset.left_out,
@@ -75,6 +81,10 @@ def info(path: Path, data_options: DataOptions, no_near_duplicates: bool, as_jso
         click.echo(f"{class_name:{width}}" + "".join(f"{row[index]:9d}" for row in counts.values()))
     click.echo(f"{'total':{width}}" + "".join(f"{row.sum():9d}" for row in counts.values()))
     click.echo("\n".join(["", *duplicates_table(duplicates), ""]))
+    for files in conflicts[:MOST_SHOWN]:
+        click.echo(f"one photograph with several labels: {printable(', '.join(files))}")
+    if len(conflicts) > MOST_SHOWN:
+        click.echo(f"… and {len(conflicts) - MOST_SHOWN} more; --json lists them all")
     absent = [name for name in SPLITS if name not in counts]
     if absent:
         click.echo(f"absent: {', '.join(absent)}")

@@ -49,6 +49,22 @@ def count_duplicates(dataset: Dataset, near: bool = True) -> Counts:
     return counts
 
 
+def conflicting_files(dataset: Dataset, near: bool = True) -> list[list[str]]:
+    """The picture files of one photograph with several labels in one split, a list for each photograph.
+
+    Args:
+        dataset: The data set; one without picture files has none.
+        near: Whether pictures of one photograph count, or those alone that are equal byte for byte.
+    """
+    found = []
+    for name, files in dataset.files.items():
+        split = dataset.splits[name]
+        groups = photograph_groups(split) if near else exact_groups(split)
+        mixed = conflicting(groups, split.labels)
+        found += [[files[row] for row in np.flatnonzero(groups == first)] for first in np.unique(groups[mixed])]
+    return found
+
+
 def duplicate_remarks(dataset: Dataset) -> list[str]:
     """What is there several times, byte for byte, or shows nothing, a line each.
 

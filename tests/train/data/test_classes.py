@@ -54,6 +54,7 @@ def test_two_of_the_seven_are_two_classes_unless_asked_for(tmp_path: Path) -> No
     assert seven.classes == CLASSES and seven.split("train").labels.tolist() == [3, 4]
 
 
+@pytest.mark.faults
 def test_numbers_need_names(tmp_path: Path) -> None:
     write_pictures(tmp_path, *(f"{split}/{number}/a.png" for split in ("train", "test") for number in range(1, 8)))
     with pytest.raises(DataError, match="--classes 1=NAME,2=NAME"):
@@ -65,6 +66,7 @@ def test_numbers_need_names(tmp_path: Path) -> None:
     assert merged.classes == ("other", "smiling") and merged.split("train").counts().tolist() == [6, 1]
 
 
+@pytest.mark.faults
 def test_classes_that_cannot_be(tmp_path: Path) -> None:
     write_pictures(tmp_path / "one", "train/happy/a.png")
     write_pictures(tmp_path / "capitals", "train/Awake/a.png", "val/awake/b.png")
@@ -164,6 +166,7 @@ def test_numbers_in_a_csv(tmp_path: Path) -> None:
     assert load(label, classes="0=a,1=b,2=c").split("train").labels.tolist() == [0, 1, 2]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "header", ["label,emotion,pixels", "label,path,file", "label,pixels,usage,split", "label", "path"]
 )

@@ -173,6 +173,20 @@ def test_info_counts_duplicates(table: Path) -> None:
     assert [line.split()[-3:] for line in quick.stdout.splitlines() if "in train" in line] == [["–", "0", "–"]]
 
 
+def test_files_of_one_photograph_with_several_labels_are_named(tmp_path: Path, others: Pictures) -> None:
+    pictures = {"a/1": others[2], "b/2": CHANGES["moved"](photograph(2)), "a/3": others[1], "a/4": others[1]}
+    pictures["b/5"] = others[5]
+    for name, picture in pictures.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        assert cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
+    for copy in ("a/6", "b/7"):
+        assert cv2.imwrite(str(tmp_path / f"{copy}.png"), others[3])
+    shown = CliRunner().invoke(main, ["data", "info", str(tmp_path), "--json"])
+    assert json.loads(shown.stdout)["conflicting_files"] == [["a/1.png", "b/2.png"], ["a/6.png", "b/7.png"]]
+    exact = CliRunner().invoke(main, ["data", "info", str(tmp_path), "--no-near-duplicates"])
+    assert exact.stdout.count("several labels:") == 1 and "a/6.png, b/7.png" in exact.stdout
+
+
 def test_remarks_on_what_is_equal_or_empty(others: Pictures) -> None:
     flat = np.full((1, 48, 48), 9, np.uint8)
     train = Split(np.concatenate([others[:2], others[:1], flat]), np.array([0, 1, 2, 3]), CLASSES)

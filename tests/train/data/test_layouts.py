@@ -38,6 +38,7 @@ def test_folders_around_the_tree(tmp_path: Path, messages: list[str]) -> None:
         load(tmp_path)
 
 
+@pytest.mark.faults
 def test_what_systems_and_notebooks_leave_in_a_tree(tmp_path: Path) -> None:
     write_pictures(tmp_path, *TREE)
     (tmp_path / "train/a/._1.png").write_bytes((tmp_path / "train/a/1.png").read_bytes())
@@ -48,6 +49,7 @@ def test_what_systems_and_notebooks_leave_in_a_tree(tmp_path: Path) -> None:
     assert dataset.left_out == {class_folders.HIDDEN: 3, class_folders.NO_PICTURES: 1}
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("names", [("validation", "valid"), ("train", "Training"), ("test", "PrivateTest")])
 def test_two_folders_for_one_split(tmp_path: Path, names: tuple[str, str]) -> None:
     write_pictures(tmp_path, *TREE, *(f"{name}/a/5.png" for name in names))
@@ -93,6 +95,7 @@ def test_the_cache_is_for_those_who_may_read_the_data(tmp_path: Path) -> None:
         assert cache.stat().st_mode & 0o777 == expected
 
 
+@pytest.mark.faults
 def test_a_read_only_place_costs_nothing_but_the_cache_beside_it(
     tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_the_faces_outlive_the_files(csv: Path, faces: NDArray[np.uint8], little
     assert isinstance(again.faces, np.memmap) and np.array_equal(again.faces, faces[::2][mask][:500])
 
 
+@pytest.mark.faults
 def test_a_full_disk_is_one_line(little: None) -> None:
     with FaceCollector() as collector:
         collector.add(np.zeros((100, 48, 48), np.uint8))
