@@ -210,9 +210,11 @@ def check_tensors(network: Network, square: bool) -> None:
     if not (len(shapes[0]) == len(shapes[1]) == 1 and _takes_a_face(shapes[0][0], square) and _is_row(shapes[1][0])):
         inputs, outputs = (" and ".join(map(str, each)) or "nothing" for each in shapes)
         expected = f"(1, S, S, 3) pixels, S up to {MAX_SIDE}" if square else f"(1, H, W, 3) pixels, up to {MAX_SIDE}"
+        first = shapes[0][0] if shapes[0] else ()
+        hint = "; convert it with the channels last" if len(first) == 4 and first[1] in (1, 3) else ""
         raise ModelError(
             f"{network.path} maps {shortened(inputs)} to {shortened(outputs)}; "
-            f"expected {expected}, to (1, C) logits of C classes"
+            f"expected {expected}, to (1, C) logits of C classes{hint}"
         )
     for tensor in (*network.inputs, *network.outputs):
         kinds = ("int8", "uint8") if tensor.scale else ("float32",)

@@ -144,6 +144,12 @@ def test_networks_that_are_no_classifiers_are_refused(tmp_path: Path, mistake: M
     assert "expected (1, H, W, 3) pixels" in mistake("models", "add", face, *words)
 
 
+def test_a_network_with_the_channels_first_is_told_apart(tmp_path: Path, mistake: Mistake) -> None:
+    path = tmp_path / "own.tflite"
+    path.write_bytes(dense_network(stripes(3, (3, 48, 40))))
+    assert "channels last" in mistake("models", "add", path, "--labels", "a,b,c", "--range", "0..1")
+
+
 def test_one_output_names_two_classes(tmp_path: Path) -> None:
     for ending in ("sigmoid", "logits"):
         path = tmp_path / f"{ending}.tflite"
