@@ -204,10 +204,12 @@ def checked_card(model: Path) -> ModelCard:
     check_model(model)
     actual = sha256(model)
     if actual != card.sha256:
+        advice = "fetch or convert it again"
+        if card.crop_margin is not None:  # a network of one's own
+            advice = "if you made it anew, 'fer-edge models add --force' writes its card anew"
         raise ModelError(
             f"{model} is not the file its card describes "
-            f"(sha256 {actual[:12]}…, expected {shortened(card.sha256, 12)}); "
-            "fetch or convert it again"
+            f"(sha256 {actual[:12]}…, expected {shortened(card.sha256, 12)}); {advice}"
         )
     return card
 

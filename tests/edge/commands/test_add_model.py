@@ -26,6 +26,7 @@ from fer_edge.models import FOLDER
 
 CLASSES = ("asleep", "awake", "away")
 FILES = Path(__file__).parents[2] / "support" / "files" / "models"
+PORTRAIT = FOLDER.parent / "benchmarks" / "astronaut.jpg"
 Mistake = Callable[..., str]
 
 
@@ -170,6 +171,14 @@ def test_added_network_is_a_model_like_any_other(edge_impulse: Path, tmp_path: P
     assert found["scores"] == pytest.approx(dict(zip(CLASSES, expected / expected.sum(), strict=True)), abs=1e-4)
     for command in (["models", "verify"], ["models", "show"]):
         assert CliRunner().invoke(main, [*command, str(edge_impulse)]).exit_code == 0
+
+
+def test_a_network_that_was_made_anew_needs_a_new_card(edge_impulse: Path, mistake: Mistake) -> None:
+    add(edge_impulse)
+    edge_impulse.write_bytes(dense_network(stripes(3, (96, 96, 1), seed=1), "int8", 1 / 255, -128))
+    assert "models add --force" in mistake("predict", PORTRAIT, "--model", edge_impulse)
+    add(edge_impulse, "--force")
+    assert CliRunner().invoke(main, ["models", "verify", str(edge_impulse)]).exit_code == 0
 
 
 numbers = st.floats(-1e5, 1e5, allow_nan=False).map(lambda each: float(f"{each:.6g}"))
