@@ -94,7 +94,8 @@ def training_set(train: Split, recipe: Recipe, soft_targets: SoftTargets) -> Tra
     teacher = soft_targets.teacher
     logits = None if callable(teacher) else teacher
     targets = target_rows(labels, len(train.classes), recipe, soft_targets.votes, logits)
-    weights = class_weights(Split(train.faces, labels, train.classes).rows(kept), recipe.class_weights)[labels]
+    counts = np.bincount(labels[kept], minlength=len(train.classes))
+    weights = class_weights(counts, recipe.class_weights)[labels]
     return TrainingSet(
         train.rows(mask).faces,
         targets[mask],
@@ -109,11 +110,14 @@ def in_fold(count: int, fold: int, folds: int) -> NDArray[np.bool_]:
     return np.asarray(np.random.default_rng(folds).permutation(count) % folds == fold)
 
 
-def class_weights(train: Split, kind: str) -> NDArray[np.float32]:
-    """(C,) loss weight of each class, with mean 1 over the pictures. kind: 'none', 'sqrt' or 'balanced'."""
-    counts, total = train.counts(), max(1, len(train))
+def class_weights(counts: NDArray[np.int64], kind: str) -> NDArray[np.float32]:
+    """(C,) pictures of each class to its loss weight, with mean 1 over the pictures.
+
+    kind: 'none', 'sqrt' or 'balanced'. A class without pictures has a weight too, which counts in no mean.
+    """
+    total = max(1, int(counts.sum()))
     power = {"none": 0.0, "sqrt": -0.5, "balanced": -1.0}[kind]
-    weight = (np.maximum(counts, 1) / total) ** power  # a class without pictures has a weight too
+    weight = (np.maximum(counts, 1) / total) ** power
     return np.asarray(weight / np.sum(weight * counts / total), np.float32)
 
 

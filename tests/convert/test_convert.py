@@ -276,6 +276,8 @@ def test_a_file_is_measured_again_against_its_network(tiny, int8_file, tmp_path)
         measure(path, network, _data(tiny), conversion, IMPOSSIBLE)
     with pytest.raises(ModelError, match="int8 of tiny; expected int8 of other"):
         measure(path, replace(network, architecture="other"), _data(tiny), conversion, LENIENT)
+    with pytest.raises(ModelError, match="a, b, c, d, e, f, g; expected the float network"):
+        measure(path, replace(network, classes=tuple("abcdefg")), _data(tiny), conversion, LENIENT)
     assert checked_card(path) == measured
 
 

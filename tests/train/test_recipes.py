@@ -89,4 +89,4 @@ def test_consistency_needs_two_views_of_each_face(field: str, value: float) -> N
 def test_class_weights_leave_the_mean_at_one(synthetic_csv: Path) -> None:
     train = load(synthetic_csv).split("train")
     for kind in ("none", "sqrt", "balanced"):
-        assert class_weights(train, kind)[train.labels].mean() == pytest.approx(1)
+        assert class_weights(train.counts(), kind)[train.labels].mean() == pytest.approx(1)

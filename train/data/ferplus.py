@@ -47,7 +47,7 @@ def read_votes(path: Path, train: Split) -> NDArray[np.float32]:
             rows are not as many as the split's faces or belong to other faces.
     """
     _check_classes(path, "--ferplus", train.classes)
-    votes = _aligned(path, read_counts(path), "train", train)[:, : len(CLASSES)].astype(np.float32)
+    votes = _aligned(path, read_counts(path, "--ferplus"), "train", train)[:, : len(CLASSES)].astype(np.float32)
     without_votes = votes.sum(axis=1) == 0
     votes[without_votes] = np.eye(len(CLASSES), dtype=np.float32)[train.labels[without_votes]]
     return votes / votes.sum(axis=1, keepdims=True)
@@ -72,7 +72,7 @@ def label_by_votes(dataset: Dataset, path: Path) -> Dataset:
             not as many as a split's faces or belong to other faces.
     """
     _check_classes(path, "--ferplus-labels", dataset.classes)
-    counts, splits = read_counts(path), {}
+    counts, splits = read_counts(path, "--ferplus-labels"), {}
     for name, split in dataset.splits.items():
         votes = _aligned(path, counts, name, split)
         votes = np.where(votes > 1, votes, 0)
@@ -116,14 +116,18 @@ def _aligned(path: Path, counts: dict[str, NDArray[np.int64]], name: str, split:
     return votes
 
 
-def read_counts(path: Path) -> dict[str, NDArray[np.int64]]:
+def read_counts(path: Path, option: str) -> dict[str, NDArray[np.int64]]:
     """The votes of each row for EIGHT and then NO_CLASS, (N, 10) int64 by split.
+
+    Args:
+        path: FER+'s `fer2013new.csv`.
+        option: The option that named it, for the error message.
 
     Raises:
         DataError: The file is no FER+ CSV, or has a bad row.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise DataError(f"{path} is no file; expected FER+'s fer2013new.csv")
+        raise DataError(f"{option} {path} is no file; expected FER+'s fer2013new.csv")
     columns = [*sorted(COLUMNS, key=lambda column: EIGHT.index(COLUMNS[column])), *NO_CLASS]
     rows: dict[str, list[list[int]]] = {}
     try:
@@ -136,7 +140,7 @@ def read_counts(path: Path) -> dict[str, NDArray[np.int64]]:
                 split = SPLIT_NAMES.get(str(row["Usage"]).lower(), "")
                 rows.setdefault(split, []).append(_votes(path, number, row, columns))
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; expected FER+'s fer2013new.csv") from None
+        raise DataError(f"{option} {path}: no such file; expected FER+'s fer2013new.csv") from None
     except (*UNREADABLE, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a FER+ CSV: {shortened(error, 120)}") from None
     return {name: np.array(votes, np.int64) for name, votes in rows.items()}
