@@ -66,12 +66,13 @@ def weights_data(weights: str) -> str | None:
             classes are from before classes were stored, as the shipped ones, and have FER2013.
     """
     path = Path(weights)
-    if path.suffix != ".npz":
+    model = path.suffix in (".keras", ".h5") and not weights.endswith(".weights.h5")  # a whole one, of --from-keras
+    if path.suffix != ".npz" and not model:
         return None
     try:
         return str(read_json(path.with_name("metrics.json"))["data_name"])
     except (OSError, ValueError, KeyError, TypeError):
-        return UNKNOWN if "classes" in read_arrays(path, "weights that training wrote") else FER2013
+        return UNKNOWN if model or "classes" in read_arrays(path, "weights that training wrote") else FER2013
 
 
 def fingerprints(splits: Mapping[str, Split]) -> dict[str, str]:

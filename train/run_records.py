@@ -39,7 +39,7 @@ class RunRecord:
         state: 'finished', 'running' (a training holds the folder's lock), 'interrupted', or 'no epoch finished'.
         network: The network; None where nothing readable names it.
         recipe: All hyperparameters by field; empty where they cannot be read.
-        sources: What was learned besides the labels: `teachers`, `ferplus`.
+        sources: What was learned besides the labels: `teachers`, `ferplus`; `architecture` of a network of the user's.
         weights: Initial weights.
         classes: The classes in the order of the output; empty where no readable file names them.
         data: Pictures and sha256 of each split; empty for a run that is not finished.
@@ -160,7 +160,7 @@ def differences(records: list[RunRecord]) -> dict[str, list[Any]]:
             **(each.recipe or {}),
             "network": each.network,
             "weights": each.weights,
-            **(each.sources or {}),
+            **{key: _sha256(value) if key == "architecture" else value for key, value in (each.sources or {}).items()},
             "classes": list(each.classes) or None,
             **{f"data.{name}": _sha256(split) for name, split in (each.data or {}).items()},
         }

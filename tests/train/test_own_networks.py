@@ -117,6 +117,13 @@ def test_what_cannot_be_fine_tuned_is_quantized_after_training(
     )
 
 
+def test_frozen_features_are_of_its_own_layers_and_channels(synthetic_csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(GELU)
+    words = ["--recipe", "transfer", "--warmup-epochs", 2, "--top-epochs", 2, "--full-epochs", 0]
+    assert train(synthetic_csv, tmp_path, "--architecture", tmp_path / "net.py", *words).exit_code == 0
+    assert read_run(tmp_path / "runs" / "net").epochs == 4
+
+
 def test_a_changed_file_neither_resumes_nor_opens_a_run(my_net: Path, synthetic_csv: Path, tmp_path: Path) -> None:
     other = tmp_path / "my_net.py"
     other.write_text(MY_NET.replace("64", "65"))
@@ -204,6 +211,7 @@ def test_a_keras_model_is_trained_and_fine_tuned(classifier: Path, synthetic_csv
     assert done.exit_code == 0, done.output
     run = tmp_path / "runs" / "classifier"
     assert json.loads((run / "recipe.json").read_text())["warmup_size"] == 40
+    assert json.loads((run / "metrics.json").read_text())["weights_data"] == "unknown"
     with remembered(run):
         assert open_network(run / "float.npz").model.output_shape == (None, 7)
     assert convert(synthetic_csv, tmp_path, "classifier").exit_code == 0
