@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,8 @@ from fer_edge.edge.errors import ModelError, shortened
 Emit = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 """Called with an operation of a graph and its arguments in the new graph; returns its output there."""
 
-_logger = logging.getLogger(__name__)
+PROBABILITIES = ("softmax", "sigmoid")
+"""Last activations that make probabilities of logits."""
 
 
 def load_keras(path: Path) -> Any:
@@ -89,9 +89,8 @@ def rebuild(model: Any, image: Any, emit: Emit) -> Any:
 
 
 def final_activation(model: Any) -> str | None:
-    """The name of the activation that a model ends in, as far as its graph says: 'softmax', 'sigmoid', …; or None."""
-    tail = _tail(model)
-    names = [_activation(operation) for operation in tail]
+    """The name of the activation that a model ends in, as far as its graph says: 'softmax', 'relu', …; or None."""
+    names = [_activation(operation) for operation in _tail(model)]
     return next((name for name in names if name not in ("", "linear")), None)
 
 
@@ -100,53 +99,77 @@ def begins_with_rescaling(model: Any) -> bool:
     return _operations(model)[0].__class__.__name__ == "Rescaling"
 
 
-def adapted(model: Any, classes: int, name: str) -> Any:
-    """A copy of a model for pictures in [-1, 1] and logits, with its weights.
+def with_logits(model: Any, name: str) -> Any:
+    """A copy of a model of others for pictures in [-1, 1] and logits, with its weights.
 
     A Rescaling at the start, which expects gray values of 0..255, gets other factors, or is left out where nothing is
-    left for it to do. Softmax or sigmoid at the end are left out. A last Dense layer with another number of outputs
-    is replaced by one with random weights.
+    left for it to do. Softmax or sigmoid at the end are left out.
 
     Args:
         model: A functional or sequential model of Keras 3.
-        classes: Number of classes.
         name: The copy's name.
 
     Returns:
         A functional model without models inside.
 
     Raises:
-        ModelError: The graph cannot be rebuilt, or the head cannot be replaced.
+        ModelError: The graph cannot be rebuilt.
+    """
+    tail, first = _tail(model), _operations(model)[0]
+
+    def change(operation: Any) -> dict[str, Any] | None:
+        if operation is first and operation.__class__.__name__ == "Rescaling":
+            factors = _rescaling(operation)
+            return None if np.all(np.equal(factors["scale"], 1)) and not np.any(factors["offset"]) else factors
+        if operation in tail and _activation(operation) in PROBABILITIES:
+            return {"activation": "linear"} if operation.__class__.__name__ == "Dense" else None
+        return {}
+
+    return _rebuilt(model, name, change)
+
+
+def with_head(model: Any, classes: int, name: str) -> Any:
+    """A copy of a model with a head for other classes, of random weights, and its own weights otherwise.
+
+    Args:
+        model: A functional or sequential model of Keras 3 to logits.
+        classes: Number of classes; the head stays where it has as many outputs.
+        name: The copy's name.
+
+    Returns:
+        A functional model without models inside.
+
+    Raises:
+        ModelError: The graph cannot be rebuilt, or does not end in a Dense layer.
+    """
+    head, outputs = _tail(model)[-1], int(model.output_shape[1])
+    if outputs != classes and head.__class__.__name__ != "Dense":
+        raise ModelError(
+            f"{model.name} ends in {head.name}, a {head.__class__.__name__}, with {outputs} outputs; expected a Dense "
+            f"layer, which can be replaced by one for {classes} classes"
+        )
+    changes = {"units": classes, "name": "head_logits"} if outputs != classes else {}
+    return _rebuilt(model, name, lambda operation: changes if operation is head else {})
+
+
+def _rebuilt(model: Any, name: str, change: Callable[[Any], dict[str, Any] | None]) -> Any:
+    """A flat copy of a model with its weights.
+
+    change: returns the settings of a layer that differ, or None for one that is left out. One with another number of
+    units keeps no weights.
     """
     from fer_edge.train.backend import keras
 
-    tail = _tail(model)
     copies: dict[int, Any] = {}
     names: set[str] = set()
-    dense = tail[-1]
-    replaced = dense.__class__.__name__ == "Dense" and int(dense.units) != classes
-    if not replaced and model.output_shape[1] != classes:
-        kind = dense.__class__.__name__
-        raise ModelError(
-            f"{model.name} ends in {dense.name}, a {kind}, with {model.output_shape[1]} outputs; expected a Dense "
-            f"layer, which can be replaced by one for {classes} classes"
-        )
 
     def emit(operation: Any, args: tuple[Any, ...], values: dict[str, Any]) -> Any:
-        first, key = args[0] is image, id(operation)
-        if operation in tail[:-1]:
+        changes = change(operation)
+        if changes is None:
             return args[0]
-        if key not in copies:
-            changes: dict[str, Any] = {}
-            if operation is dense and hasattr(dense, "activation"):
-                changes = {"activation": "linear"} | ({"units": classes} if replaced else {})
-            if first and operation.__class__.__name__ == "Rescaling":
-                changes = _rescaling(operation)
-            copies[key] = _copy(operation, changes, names)
-        copy = copies[key]
-        if first and copy.__class__.__name__ == "Rescaling" and np.all(copy.scale == 1) and np.all(copy.offset == 0):
-            return args[0]
-        return copy(*args, **values)
+        if id(operation) not in copies:
+            copies[id(operation)] = _copy(operation, changes, names)
+        return copies[id(operation)](*args, **values)
 
     image = keras.Input(model.input_shape[1:], name="image")
     try:
@@ -157,29 +180,28 @@ def adapted(model: Any, classes: int, name: str) -> Any:
         raise ModelError(f"{model.name} cannot be rebuilt: {shortened(error, 160)}") from None
     for operation in _operations(model):
         copy = copies.get(id(operation))
-        if copy is not None and getattr(copy, "weights", None) and not (replaced and operation is dense):
+        if getattr(copy, "weights", None) and "units" not in (change(operation) or {}):
             copy.set_weights(operation.get_weights())
     return result
 
 
-def _tail(model: Any) -> list[Any]:
-    """The last operations, from the end: activations, and the layer before them."""
+def _operations(model: Any) -> list[Any]:
+    """A model's operations in the order of their calls."""
     operations: list[Any] = []
     rebuild(model, None, lambda operation, args, values: operations.append(operation))
+    if not operations:
+        raise ModelError(f"{model.name} has no layers")
+    return operations
+
+
+def _tail(model: Any) -> list[Any]:
+    """The last operations, from the end: activations, and the layer before them."""
     tail: list[Any] = []
-    for operation in reversed(operations):
+    for operation in reversed(_operations(model)):
         tail.append(operation)
         if operation.__class__.__name__ not in ("Activation", "Softmax", "Sigmoid"):
             break
-    if not tail:
-        raise ModelError(f"{model.name} has no layers")
     return tail
-
-
-def _operations(model: Any) -> list[Any]:
-    operations: list[Any] = []
-    rebuild(model, None, lambda operation, args, values: operations.append(operation))
-    return operations
 
 
 def _activation(operation: Any) -> str:
@@ -192,7 +214,7 @@ def _activation(operation: Any) -> str:
 def _copy(operation: Any, changes: dict[str, Any], names: set[str]) -> Any:
     """A new operation with the same configuration, except for the changes and, where it is taken, the name."""
     config = {**operation.get_config(), **changes}
-    name = base = str("head_logits" if "units" in changes else config.get("name", operation.name))
+    name = base = str(config.get("name", operation.name))
     count = 1
     while name in names:
         count += 1

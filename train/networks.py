@@ -20,7 +20,14 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.data.class_order import class_order
 from fer_edge.train.evaluation.predictions import LogitsFunction
-from fer_edge.train.keras_graphs import adapted, begins_with_rescaling, check_shapes, final_activation, load_keras
+from fer_edge.train.keras_graphs import (
+    PROBABILITIES,
+    begins_with_rescaling,
+    check_shapes,
+    final_activation,
+    load_keras,
+    with_logits,
+)
 from fer_edge.train.own_architectures import remembered
 
 _logger = logging.getLogger(__name__)
@@ -92,26 +99,27 @@ def open_network(path: Path) -> KerasNetwork:
     check_finite(network.get_weights(), path)
     names = read_classes(path)
     classes = checked_classes(path, names, network.output_shape[1])
-    if names is None and network.name not in ARCHITECTURES:
+    if names is None and network.name not in ARCHITECTURES:  # of others: training names the classes
         _logger.warning(f"{path} does not name its classes: taken for {', '.join(classes)}, in this order")
-    return KerasNetwork(_with_logits(network, path), classes)
+        network = _with_logits(network, path)
+    return KerasNetwork(network, classes)
 
 
 def _with_logits(network: Any, path: Path) -> Any:
     """A model of others for pictures in [-1, 1] and logits: a last softmax is left out, with a warning.
 
-    It would be taken twice otherwise, and scores would be nearly equal. A Rescaling that expects 0..255 gets other
-    factors.
+    It would be taken twice otherwise, and scores would be nearly equal.
     """
     try:
         activation, rescales = final_activation(network), begins_with_rescaling(network)
     except ModelError:  # of a class of its own: it is run as it is
         return network
-    if activation is not None:
+    probabilities = activation in PROBABILITIES
+    if probabilities:
         _logger.warning(f"{path} ends in {activation}: it is left out, and taken once, after its logits")
     if rescales:
         _logger.info(f"{path} begins with a Rescaling: it gets gray values of 0..255")
-    return adapted(network, network.output_shape[1], network.name) if activation or rescales else network
+    return with_logits(network, network.name) if probabilities or rescales else network
 
 
 @contextmanager

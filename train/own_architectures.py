@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,16 @@ from fer_edge.edge.files.documents import read_json, read_limited
 from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.preprocess import INPUT_SIZE
 from fer_edge.train.architectures import ARCHITECTURES
-from fer_edge.train.keras_graphs import adapted, check_shapes, final_activation, load_keras, network_name
+from fer_edge.train.keras_graphs import (
+    PROBABILITIES,
+    check_shapes,
+    final_activation,
+    load_keras,
+    network_name,
+    with_head,
+    with_logits,
+)
+from fer_edge.train.stored_classes import read_classes
 from fer_edge.train.user_modules import MAX_BYTES, load_module, user_error
 
 PYTHON_FILE, GRAPH_FILE = "architecture.py", "architecture.json"
@@ -49,6 +58,7 @@ class OwnArchitecture:
         source: Where it comes from, for error messages.
         make: Builds the Keras model for a side and a number of classes.
         weights: The Keras file whose weights it starts from; None for those of a Python file, which are random.
+        original: The Keras model of that file.
     """
 
     NAME: str
@@ -60,6 +70,7 @@ class OwnArchitecture:
     source: Path
     make: Built
     weights: Path | None = None
+    original: Any = None
 
     @property
     def sha256(self) -> str:
@@ -106,11 +117,7 @@ class OwnArchitecture:
         Args:
             model: The network, with random weights.
         """
-        assert self.weights is not None
-        classes = int(model.output_shape[1])
-        original = load_keras(self.weights)
-        values = adapted(original, classes, self.NAME).get_weights()
-        model.set_weights(values)
+        model.set_weights(with_head(self.original, int(model.output_shape[1]), self.NAME).get_weights())
 
     def keep(self, folder: Path) -> None:
         """Write the copy into a run folder; SinkError where it cannot be written."""
@@ -173,13 +180,14 @@ def open_keras(path: Path) -> OwnArchitecture:
         raise ModelError(f"--from-keras {path}: no such file")
     model = load_keras(path)
     check_shapes(model, path)
-    if (activation := final_activation(model)) is not None:
-        _logger.info(
-            f"{path}: its {activation} at the end is left out; training and the files made from it have logits"
-        )
     name = network_name(path.stem)
-    own = _from_graph(f"{name}_own" if name in ARCHITECTURES else name, model.to_json().encode(), path)
-    return OwnArchitecture(**{**vars(own), "weights": path})
+    name = f"{name}_own" if name in ARCHITECTURES else name
+    if read_classes(path) is None:  # not from a training here
+        if (activation := final_activation(model)) in PROBABILITIES:
+            _logger.info(f"{path}: its {activation} at the end is left out; training takes logits")
+        model = with_logits(model, name)
+    own = _from_graph(name, model.to_json().encode(), path)
+    return replace(own, weights=path, original=model)
 
 
 def _from_graph(name: str, content: bytes, source: Path) -> OwnArchitecture:
@@ -192,7 +200,7 @@ def _from_graph(name: str, content: bytes, source: Path) -> OwnArchitecture:
             model = keras.models.model_from_json(content.decode())
         except Exception as error:  # a layer that this version or its safe mode does not know
             raise ModelError(f"{source} cannot be built by Keras: {shortened(error, 160)}") from None
-        return adapted(model, classes, name)
+        return with_head(model, classes, name)
 
     side = _side(content, source)
     return OwnArchitecture(name, side, (side, side), None, GRAPH_FILE, content, source, make)

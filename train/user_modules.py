@@ -40,7 +40,7 @@ def load_module(path: Path, function: str, option: str) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and Keras' serialization look a class's module up
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)  # nosec: the user named the file
+        exec(compile(source, str(path), "exec"), module.__dict__)  # the user named the file: # nosec B102
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise ConfigError(f"{option} {path} cannot be run: {user_error(error, path)}") from None

@@ -219,6 +219,20 @@ def test_a_keras_model_is_trained_and_fine_tuned(classifier: Path, synthetic_csv
     assert train(synthetic_csv, tmp_path, "--from-keras", classifier, "--warmup-epochs", 1, "--resume").exit_code == 0
 
 
+def test_a_run_that_rescales_is_opened_as_it_was_trained(synthetic_csv: Path, tmp_path: Path) -> None:
+    layers, path = keras.layers, tmp_path / "sequential.h5"
+    middle = [layers.Rescaling(1 / 255), layers.Conv2D(8, 3, strides=3, activation="relu"), layers.Flatten()]
+    keras.Sequential([keras.Input((32, 32, 1)), *middle, layers.Dense(7), layers.Softmax()]).save(path)
+    assert train(synthetic_csv, tmp_path, "--from-keras", path, epochs=8).exit_code == 0
+    run = tmp_path / "runs" / "sequential"
+    trained = json.loads((run / "metrics.json").read_text())
+    files = [run / "float.keras", run / "float.h5", run / "float.npz"]
+    done = call("evaluate", *files, "--data", synthetic_csv, "--split", "val", "--json")
+    for line in done.stdout.splitlines()[:2]:
+        assert json.loads(line)["nll"] == pytest.approx(trained["nll"], abs=1e-5)
+    assert train(synthetic_csv, tmp_path / "again", "--from-keras", run / "float.keras", epochs=1).exit_code == 0
+
+
 def test_what_is_no_keras_classifier_is_one_line(tmp_path: Path, synthetic_csv: Path) -> None:
     layers, wrong = keras.layers, tmp_path / "wrong.keras"
     keras.Sequential([keras.Input((40, 30, 3)), layers.Flatten(), layers.Dense(7)]).save(wrong)
