@@ -13,7 +13,12 @@ ENDINGS = {"softmax": OPERATOR.SOFTMAX, "sigmoid": OPERATOR.LOGISTIC}
 
 
 def dense_network(
-    weights: np.ndarray, kind: str = "float32", scale: float = 0.0, zero: int = 0, ending: str = "softmax"
+    weights: np.ndarray,
+    kind: str = "float32",
+    scale: float = 0.0,
+    zero: int = 0,
+    ending: str = "softmax",
+    shape: tuple[int, ...] = (),
 ) -> bytes:
     """A .tflite file.
 
@@ -23,6 +28,7 @@ def dense_network(
         scale: Of the input.
         zero: Its zero point.
         ending: "softmax", "sigmoid", or "logits" for none.
+        shape: Of the output of a float32 network; (1, C) where empty.
     """
     code, count = getattr(KIND, kind.upper()), len(weights)
     flat, middle = weights.reshape(count, -1).astype(np.float32), 128 if kind == "uint8" else 0
@@ -41,7 +47,12 @@ def dense_network(
         options: dict[str, Any] = {"options": "SoftmaxOptions", "beta": 1.0} if ending == "softmax" else {}
         operators.append(operator(1, [2], 3, **options))
         codes.append((ENDINGS[ending], 2 if kind == "int8" else 1))
-    return model(codes, [graph("main", tensors, [0], len(tensors) - 1, operators)], stored.tobytes())
+    if shape:
+        tensors += [tensor("shape", [len(shape)], KIND.INT32, 2), tensor("out", list(shape), KIND.FLOAT32)]
+        operators.append(operator(len(codes), [len(tensors) - 3, len(tensors) - 2], len(tensors) - 1))
+        codes.append((OPERATOR.RESHAPE, 1))
+    contents = [stored.tobytes(), np.array(shape, np.int32).tobytes()][: 2 if shape else 1]
+    return model(codes, [graph("main", tensors, [0], len(tensors) - 1, operators)], *contents)
 
 
 def quantized(name: str, shape: list[int], kind: int, scale: float, zero: int, buffer: int = 0) -> Any:

@@ -91,6 +91,16 @@ def test_integer_inputs_whose_steps_are_gray_levels_take_pixels_as_they_are(
     assert np.allclose(scores, expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
 
 
+def test_an_output_may_have_the_shape_of_a_picture(tmp_path: Path) -> None:
+    """As networks that end in a 1x1 convolution have it."""
+    path = own_network(tmp_path, dense_network(stripes(3, (48, 48, 1)), shape=(1, 1, 1, 3)), colour="gray")
+    faces = random_faces(4)
+    expected = plain_answers(path, faces[..., None] / np.float32(255))
+    assert expected.shape == (4, 3) and np.allclose(open_classifier(str(path))(faces), expected, atol=1e-6)
+    with pytest.raises(ModelError, match=r"expected .* logits of C classes"):
+        open_member(own_network(tmp_path, dense_network(stripes(3, (48, 48, 1)), shape=(1, 3, 1)), colour="gray"))
+
+
 def test_a_softmax_of_integers_may_hold_zeros(tmp_path: Path) -> None:
     content = dense_network(40 * stripes(3, (48, 48, 1)), "int8", 1 / 255, -128)
     path = own_network(tmp_path, content, colour="gray")
