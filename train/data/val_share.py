@@ -33,7 +33,8 @@ _logger = logging.getLogger(__name__)
 def take_val(dataset: Dataset, share: float) -> Dataset:
     """Take a val split from the train split.
 
-    Pictures that show one photograph, or are called the same but for a number at the end, stay together.
+    Pictures that show one photograph, or are called the same but for a number at the end, stay together. The pictures
+    of a class that are all of one source are divided nevertheless, with a warning.
 
     Args:
         dataset: A data set with a train split and none called val.
@@ -43,20 +44,23 @@ def take_val(dataset: Dataset, share: float) -> Dataset:
         The data set with both splits.
 
     Raises:
-        DataError: It has a val split, or no train split, or its pictures are too few.
+        DataError: It has a val split, or no train split, or but one picture of each class.
     """
     train = dataset.split("train")
     if "val" in dataset.splits:
         raise DataError(
             f"{dataset.source} has a val split of {len(dataset.splits['val'])} pictures; leave --val-share out"
         )
-    mask = val_rows(train, dataset.files.get("train", ()), share)
-    val = train.rows(mask)
-    if not len(val) or mask.all():
-        raise DataError(
-            f"{dataset.source}: none of its {len(train)} train pictures can be held out as val, as all are of one "
-            "source (the same photograph, or one name with numbers); add pictures, or sort them into train and val"
+    mask, divided = val_rows(train, dataset.files.get("train", ()), share)
+    if not mask.any():
+        raise DataError(f"{dataset.source} has {len(train)} train pictures, one of a class; expected two at least")
+    if divided:
+        alike = ", ".join(train.classes[label] for label in divided)
+        _logger.warning(
+            f"{dataset.source}: the pictures of {alike} are too much alike to be divided by source: the last ones of a "
+            "class are val, and accuracy on val will be too high. Pictures of other people or days make it right"
         )
+    val = train.rows(mask)
     counts = zip(train.classes, val.counts(), train.counts(), strict=True)
     parts = [f"{name} {held_out} of {count}" for name, held_out, count in counts]
     _logger.info(f"{dataset.source}: val has {len(val)} of {len(train)} train pictures ({', '.join(parts)})")
@@ -65,8 +69,18 @@ def take_val(dataset: Dataset, share: float) -> Dataset:
     return replace(dataset, splits={**dataset.splits, **splits}, files={**dataset.files, **files})
 
 
-def val_rows(train: Split, files: Sequence[str], share: float) -> NDArray[np.bool_]:
-    """(N,) bool, the rows that val gets. files: the pictures' paths, or none."""
+def val_rows(train: Split, files: Sequence[str], share: float) -> tuple[NDArray[np.bool_], list[int]]:
+    """Choose the rows that val gets.
+
+    Args:
+        train: N labelled faces.
+        files: The pictures' paths, or none.
+        share: Share of each class that val gets, about.
+
+    Returns:
+        (N,) bool, and the indices of the classes of which no source could be held out: val has their last rows, which
+        are far from most others where the pictures are of one recording.
+    """
     names = _names(train, files)
     members = _members(train, names)
     keys = _keys(train, names, members)
@@ -85,7 +99,10 @@ def val_rows(train: Split, files: Sequence[str], share: float) -> NDArray[np.boo
         if (counts[held_out == 0] > 0).any() and _leaves_some(counts, held_out, total):
             held_out += counts
             mask[members[index]] = True
-    return mask
+    divided = np.flatnonzero((held_out == 0) & (total > 1)).tolist()
+    for label in divided:
+        mask[np.flatnonzero(train.labels == label)[-int(wanted[label]) :]] = True
+    return mask, divided
 
 
 def source_name(path: str) -> str:
