@@ -16,6 +16,9 @@ from fer_edge.train.data.fer2013 import CLASSES, SYNONYMS
 FER2013 = "fer2013"
 """The value of --classes that stands for FER2013's seven."""
 
+LEFT_OUT = "-"
+"""What --classes gives to a label whose pictures are left out, instead of a name."""
+
 EXPECTED = "expected names in their order (drowsy,awake), LABEL=NAME for each label (1=surprise,2=fear), or fer2013"
 
 
@@ -25,7 +28,7 @@ class Naming:
 
     Attributes:
         classes: (C,) names of the classes, in order.
-        indices: The class's index by label, see `clean`.
+        indices: The class's index by label, see `clean`; -1 for labels whose pictures are left out.
         synonyms: Whether a label may also be another word for one of FER2013's seven.
     """
 
@@ -34,7 +37,7 @@ class Naming:
     synonyms: bool = False
 
     def index(self, label: str) -> int | None:
-        """The index of a label's class; None where it has none."""
+        """The index of a label's class, -1 where its pictures are left out; None where nothing is known of it."""
         if self.synonyms:
             name = SYNONYMS.get(clean(label).lower())
             return None if name is None else self.classes.index(name)
@@ -64,7 +67,7 @@ def parse_classes(text: str) -> Naming:
 
     Args:
         text: Names in their order, LABEL=NAME for each label in the classes' order, or 'fer2013'. Several labels with
-            one name become one class.
+            one name become one class; LABEL=- leaves the label's pictures out.
 
     Returns:
         The classes, and what stands for them.
@@ -81,14 +84,15 @@ def parse_classes(text: str) -> Naming:
         raise ConfigError(f"--classes: '{shortened(plain)}' has no '=', others have one; {EXPECTED}")
     labels = [label for label, _ in pairs] or items
     names = [name for _, name in pairs] or items
-    classes = tuple(dict.fromkeys(names)) if pairs else tuple(names)
+    classes = tuple(dict.fromkeys(name for name in names if name != LEFT_OUT)) if pairs else tuple(names)
     problem = classes_problem(classes)
     twice = next((label for label in labels if labels.count(label) > 1 or not label), None)
     if problem is None and twice is not None:
         problem = f"the label '{shortened(printable(twice))}' has several names" if twice else "a label is empty"
     if problem is not None:
         raise ConfigError(f"--classes: {problem}; {EXPECTED}")
-    return Naming(classes, {label: classes.index(name) for label, name in zip(labels, names, strict=True)})
+    index = {name: index for index, name in enumerate(classes)}
+    return Naming(classes, {label: index.get(name, -1) for label, name in zip(labels, names, strict=True)})
 
 
 def resolve_classes(labels: Sequence[str], counts: Sequence[int], naming: Naming | None) -> Naming:
@@ -152,7 +156,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def class_indices(labels: Sequence[str], naming: Naming) -> NDArray[np.int64]:
-    """(L,) int64 index of each label's class."""
+    """(L,) int64 index of each label's class, -1 where its pictures are left out."""
     return np.array([naming.index(label) for label in labels], np.int64)
 
 

@@ -6,17 +6,21 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_edge.edge.errors import DataError
 from fer_edge.train.data import repeated_rows
 from fer_edge.train.data.class_folders import list_folders
 from fer_edge.train.data.class_names import SEVEN, class_indices, described_classes, parse_classes, resolve_classes
+from fer_edge.train.data.face_cache import ReadFaces
 from fer_edge.train.data.ferplus import label_by_votes
 from fer_edge.train.data.labelled_csv import read_csv
 from fer_edge.train.data.listing import Listing, read_listing
 from fer_edge.train.data.remarks import remarks
 from fer_edge.train.data.splits import Dataset, Split
 from fer_edge.train.data.val_share import take_val
+
+WITHOUT_CLASS = "pictures of labels that --classes leaves out"
 
 _logger = logging.getLogger(__name__)
 
@@ -68,25 +72,17 @@ def load(
         read = read_listing(listing, skip_bad)
     else:
         read, listing = read_csv(path, skip_bad, naming)
-    counts = sum(np.bincount(split.codes, minlength=len(read.labels)) for split in read.splits.values())
+    if not read.splits:
+        raise DataError(f"{path}: none of its {read.counts['skipped']} pictures can be decoded")
+    codes = np.concatenate([split.codes for split in read.splits.values()])
     try:
-        naming = resolve_classes(read.labels, np.asarray(counts).tolist(), naming)
+        naming = resolve_classes(read.labels, np.bincount(codes, minlength=len(read.labels)).tolist(), naming)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     indices = class_indices(read.labels, naming)
-    dataset = Dataset(
-        path,
-        {name: Split(part.faces, indices[part.codes], naming.classes) for name, part in read.splits.items()},
-        read.counts.get("skipped", 0),
-        dict(listing.left_out) if listing else {},
-        tiny=read.counts.get("tiny", 0),
-        large=read.counts.get("large", 0),
-        files={name: [listing.paths[row] for row in part.rows] for name, part in read.splits.items()}
-        if listing
-        else {},
-    )
+    dataset = _dataset(path, read, listing, indices, naming.classes)
     if not dataset.splits:
-        raise DataError(f"{path}: none of its {dataset.skipped} pictures can be decoded")
+        raise DataError(f"{path}: no picture is left ({'; '.join(remarks(dataset))})")
     if naming is not SEVEN or any(label not in naming.classes for label in read.labels):
         _logger.info(f"{path}: {described_classes(read.labels, naming)}")
     if ferplus is not None:
@@ -98,3 +94,29 @@ def load(
     for remark in remarks(dataset):
         _logger.warning(f"{path}: {remark}")
     return dataset
+
+
+def _dataset(
+    path: Path, read: ReadFaces, listing: Listing | None, indices: NDArray[np.int64], classes: tuple[str, ...]
+) -> Dataset:
+    """The data set of what was read, without the pictures whose label has no class.
+
+    indices: (L,) the class of each label, -1 for none.
+    """
+    splits, files, without_class = {}, {}, 0
+    for name, part in read.splits.items():
+        labels = indices[part.codes]
+        kept = labels >= 0
+        without_class += int((~kept).sum())
+        if kept.any():
+            splits[name] = Split(part.faces, labels, classes).rows(kept)
+            files[name] = [listing.paths[row] for row in part.rows[kept]] if listing else []
+    return Dataset(
+        path,
+        splits,
+        read.counts.get("skipped", 0),
+        {**(listing.left_out if listing else {}), **({WITHOUT_CLASS: without_class} if without_class else {})},
+        tiny=read.counts.get("tiny", 0),
+        large=read.counts.get("large", 0),
+        files=files if listing else {},
+    )

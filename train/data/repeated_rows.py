@@ -45,7 +45,10 @@ def drop_duplicates(dataset: Dataset) -> Dataset:
         seen.add(key)
     dropped["repeated"] = int((kept & ~first).sum())
     if not first.any():
-        raise DataError(f"{dataset.source}: all {len(train)} train pictures are in other splits too; nothing is left")
+        raise DataError(
+            f"{dataset.source}: all {len(train)} train pictures show photographs of other splits, and nothing is left; "
+            "leave --drop-duplicates out, or add pictures"
+        )
     parts = [f"{count} {'repeated' if name == 'repeated' else f'also in {name}'}" for name, count in dropped.items()]
     _logger.info(f"{dataset.source}: {(~first).sum()} of {len(train)} train pictures left out ({', '.join(parts)})")
     files = {**dataset.files, "train": dataset.train_files(first)} if dataset.files else {}

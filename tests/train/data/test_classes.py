@@ -66,6 +66,17 @@ def test_numbers_need_names(tmp_path: Path) -> None:
     assert merged.classes == ("other", "smiling") and merged.split("train").counts().tolist() == [6, 1]
 
 
+def test_labels_may_be_left_out(tmp_path: Path, messages: list[str]) -> None:
+    write_pictures(tmp_path, "train/happy/a.png", "train/sad/b.png", "train/unsure/c.png", "val/unsure/d.png")
+    dataset = load(tmp_path, classes="sad=sad,unsure=-,happy=happy")
+    assert dataset.classes == ("sad", "happy") and [*dataset.splits] == ["train"]
+    assert dataset.files == {"train": ["train/happy/a.png", "train/sad/b.png"]}
+    assert dataset.split("train").labels.tolist() == [1, 0]
+    assert any("--classes leaves out (2)" in message for message in messages)
+    with pytest.raises(DataError, match="no picture is left"):
+        load(tmp_path, classes="sad=-,unsure=-,happy=-,a=a,b=b")
+
+
 @pytest.mark.faults
 def test_classes_that_cannot_be(tmp_path: Path) -> None:
     write_pictures(tmp_path / "one", "train/happy/a.png")
@@ -99,12 +110,12 @@ def attempt(function: Callable[..., Naming], *values: object) -> Naming | FerEdg
         return error
 
 
-@given(st.text() | st.lists(st.text(max_size=5) | st.sampled_from(["1=a", "2=b", "3=a", "c"])).map(",".join))
+@given(st.text() | st.lists(st.text(max_size=5) | st.sampled_from(["1=a", "2=b", "3=a", "4=-", "c"])).map(",".join))
 def test_any_text_names_classes_or_is_one_error(text: str) -> None:
     naming = attempt(parse_classes, text)
     if isinstance(naming, Naming):
         assert classes_problem(naming.classes) is None
-        assert set(naming.indices.values()) == set(range(len(naming.classes))) or naming.synonyms
+        assert {*naming.indices.values()} - {-1} == {*range(len(naming.classes))} or naming.synonyms
     else:
         assert isinstance(naming, ConfigError) and len(str(naming)) < 400
 

@@ -58,6 +58,14 @@ def test_two_folders_for_one_split(tmp_path: Path, names: tuple[str, str]) -> No
     assert all(f"{name}/" in str(caught.value) for name in names)
 
 
+def test_a_tree_of_damaged_pictures(tmp_path: Path) -> None:
+    for name in TREE:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"no picture")
+    with pytest.raises(DataError, match="none of its 4 pictures can be decoded"):
+        load(tmp_path, skip_bad=True)
+
+
 def test_sizes_are_counted(tmp_path: Path, messages: list[str]) -> None:
     write_pictures(tmp_path, *TREE)
     for index, shape in enumerate([(23, 30), (480, 400), (100, 60), (100, 80)]):
