@@ -31,7 +31,8 @@ def class_order(given: Sequence[str], expected: Sequence[str], model: str) -> ND
     """
     if set(given) != set(expected):
         raise ModelError(
-            f"{model} has the classes {named(given)}; the data has {named(expected)}; expected the same names"
+            f"{model} has the classes {named(given)}; the data has {named(expected)}; expected the same names; "
+            "--classes says what the data's are"
         )
     if tuple(given) != tuple(expected):
         _logger.info(f"{model} has its classes in another order than the data; they are matched by name")
