@@ -6,38 +6,18 @@ as a model-index (https://huggingface.co/docs/hub/model-cards). Nothing here con
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
-from typing import Any
 
+from fer_edge.convert.hub_metadata import ROWS, data_name, figures_by_rows, hub_metadata, measured_figures, yaml_lines
 from fer_edge.edge.errors import SinkError, printable
 from fer_edge.edge.files.writing import make_folder
-from fer_edge.edge.tflite.card import UNKNOWN, ModelCard, card_path, checked_card
+from fer_edge.edge.tflite.card import ModelCard, card_path, checked_card
 from fer_edge.edge.tflite.interpreter import open_interpreter
 from fer_edge.edge.tflite.labels import LABELS_FILE
-from fer_edge.train.origin import FER2013, known_name
-
-LICENCES = (
-    "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0",
-    "cc-by-nc-sa-4.0", "gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0", "unlicense", "isc", "zlib",
-)  # fmt: skip
-"""Licences that the hub knows by these names; a card's that begins with one of them is that one."""
-
-ROWS = {
-    "all": "all rows",
-    "not_exact": "rows that are not byte for byte in the train split",
-    "clean": "clean rows: the photograph is not in the train split",
-}
-FIGURES = {
-    "accuracy": ("accuracy", "Accuracy"),
-    "balanced_accuracy": ("recall", "Balanced accuracy (macro recall)"),
-}
-"""Figures of a card that the hub has a metric for: its name there, and what it is called."""
 
 _README = Template("""\
 ---
@@ -163,7 +143,7 @@ def hub_readme(model: Path, card: ModelCard) -> str:
     texts = {key: printable(getattr(card, key)) for key in ("intended_use", "limits", "licence", "quantization")}
     return _README.substitute(
         texts,
-        metadata="\n".join(_yaml(hub_metadata(card))),
+        metadata="\n".join(yaml_lines(hub_metadata(card))),
         name=_file_name(model),
         architecture=printable(card.architecture),
         count=len(card.labels),
@@ -178,106 +158,19 @@ def _file_name(model: Path) -> str:
     return re.sub(r"[^\w.+-]", "_", model.stem, flags=re.ASCII)
 
 
-def hub_metadata(card: ModelCard) -> dict[str, Any]:
-    """The metadata that a hub reads, with the figures as the card has them, 0..1.
-
-    Args:
-        card: The model's card.
-
-    Returns:
-        What the YAML before the README holds.
-    """
-    metadata: dict[str, Any] = _licence(card.licence)
-    metadata |= {
-        "library_name": "litert",
-        "pipeline_tag": "image-classification",
-        "tags": ["litert", "tflite", "fer-edge", card.quantization, "face-classification", "edge"],
-    }
-    data = _data_name(card)
-    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", data or ""):
-        metadata["datasets"] = [_data_id(card)]
-    if data == FER2013:
-        metadata["tags"].append("facial-expression-recognition")
-    results = list(_results(card))
-    if results:
-        metadata["metrics"] = [hub_name for hub_name, _ in FIGURES.values()]
-        metadata["model-index"] = [{"name": card.name, "results": results}]
-    return metadata
-
-
-def _results(card: ModelCard) -> Iterator[dict[str, Any]]:
-    """The card's figures in the first runtime that it was measured in, a result for each set of rows."""
-    _, figures = _measured(card)
-    split = str(card.accuracy.get("split", "val"))
-    for key, each in _rows(figures).items():
-        metrics = [
-            {"type": hub_name, "name": label, "value": each[figure]}
-            for figure, (hub_name, label) in FIGURES.items()
-            if isinstance(each.get(figure), int | float)
-        ]
-        if metrics:
-            yield {
-                "task": {"type": "image-classification", "name": "Image classification"},
-                "dataset": {
-                    "name": f"{_data_name(card) or 'unnamed data'}, {split}, {ROWS.get(key, key)}",
-                    "type": _data_id(card),
-                    "split": split,
-                },
-                "metrics": metrics,
-            }
-
-
-def _measured(card: ModelCard) -> tuple[str, dict[str, Any]]:
-    """The first runtime in which the file was measured, and its figures; empty where there is none."""
-    runtimes = card.accuracy.get("runtimes")
-    items = runtimes.items() if isinstance(runtimes, dict) else ()
-    return next(((name, figures) for name, figures in items if isinstance(figures, dict)), ("", {}))
-
-
-def _rows(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The figures of each set of rows; of all rows, where a card does not tell them apart."""
-    rows = figures.get("rows")
-    stored = rows if isinstance(rows, dict) else {"all": figures}
-    return {str(key): each for key, each in stored.items() if isinstance(each, dict) and each}
-
-
-def _data_name(card: ModelCard) -> str | None:
-    """The data set that the card names, or is known to be of by its fingerprint; None where it is unknown."""
-    said, fingerprints = card.training.get("data_name"), card.training.get("fingerprints")
-    if isinstance(said, str) and said != UNKNOWN:
-        return said
-    return known_name(fingerprints) if isinstance(fingerprints, dict) else None
-
-
-def _data_id(card: ModelCard) -> str:
-    """The data set's name as a hub's identifier."""
-    return re.sub(r"[^a-z0-9._/-]+", "-", (_data_name(card) or "unknown").lower()).strip("-") or "unknown"
-
-
-def _licence(text: str) -> dict[str, Any]:
-    """The hub's entries for a licence in a card's words."""
-    first = re.match(r"[\w.+-]*", text.strip().lower())
-    name = first[0].rstrip(".") if first else ""
-    if name in LICENCES:
-        return {"license": name}
-    if name in ("", "unknown"):
-        return {"license": "unknown"}
-    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", text.lower())[:64].strip("-") or "other"}
-
-
 def _accuracy_table(card: ModelCard) -> str:
     """The card's figures in the first runtime as Markdown."""
-    runtime, figures = _measured(card)
+    runtime, figures = measured_figures(card)
     if not figures:
         return "Not measured."
     columns = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "ece": "ECE", "nll": "NLL"}
     lines = [f"| rows | pictures | {' | '.join(columns.values())} |", "|---|--:|" + "--:|" * len(columns)]
-    for key, each in _rows(figures).items():
+    for key, each in figures_by_rows(figures).items():
         values = " | ".join(f"{each[column]}" if column in each else "–" for column in columns)
         lines.append(
             f"| {ROWS.get(key, key)} | {each.get('pictures', card.accuracy.get('pictures', '–'))} | {values} |"
         )
-    data = _data_name(card) or "unnamed data"
+    data = data_name(card) or "unnamed data"
     return "\n".join(
         [
             *lines,
@@ -297,28 +190,3 @@ def _standalone(model: Path, card: ModelCard) -> str:
         return ""
     low, high = card.pixel_range
     return _ALONE.substitute(name=_file_name(model), low=f"{low:g}", high=f"{high:g}")
-
-
-def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """Lines of YAML for a table of texts, numbers, lists and tables."""
-    for key, each in value.items():
-        if isinstance(each, Mapping):
-            yield f"{indent}{key}:"
-            yield from _yaml(each, indent + "  ")
-        elif isinstance(each, list):
-            yield f"{indent}{key}:"
-            for item in each:
-                lines = (
-                    list(_yaml(item, indent + "  ")) if isinstance(item, Mapping) else [indent + "  " + _scalar(item)]
-                )
-                yield f"{indent}- {lines[0].lstrip()}"
-                yield from lines[1:]
-        else:
-            yield f"{indent}{key}: {_scalar(each)}"
-
-
-def _scalar(value: Any) -> str:
-    """A text in JSON's quotes, which YAML reads, or a number without an exponent, which YAML 1.1 takes for a text."""
-    if isinstance(value, float) and "e" in repr(value):
-        return f"{value:.12f}"
-    return json.dumps(printable(value) if isinstance(value, str) else value, ensure_ascii=False)

@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from network_camera import PORTRAIT
 
-from fer_edge.convert.hub_folder import hub_metadata, hub_readme
+from fer_edge.convert.hub_folder import hub_readme
+from fer_edge.convert.hub_metadata import hub_metadata
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import printable
 from fer_edge.edge.expression.classifier import open_member
@@ -123,6 +124,14 @@ def test_a_licence_is_the_hubs_or_another(licence: str, expected: str) -> None:
 def test_every_shipped_model_is_of_fer2013() -> None:
     for model in shipped_models():
         assert hub_metadata(read_card(model.path))["datasets"] == ["fer2013"]
+
+
+@pytest.mark.parametrize(("name", "ids"), [("our gate, 2026", None), ("me/faces", ["me/faces"]), ("unknown", None)])
+def test_a_data_set_is_the_one_that_the_card_names(name: str, ids: list[str] | None) -> None:
+    found = hub_metadata(replace(read_card(SMALL), training={"data_name": name}))
+    assert found.get("datasets") == ids and "facial-expression-recognition" not in found["tags"]
+    (dataset, *_) = (result["dataset"]["name"] for result in found["model-index"][0]["results"])
+    assert dataset.startswith("unnamed data" if name == "unknown" else name)
 
 
 def test_an_unmeasured_card_has_no_figures() -> None:
