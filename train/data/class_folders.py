@@ -18,14 +18,12 @@ from fer_edge.train.data.class_names import clean
 from fer_edge.train.data.contact_sheets import is_contact_sheet
 from fer_edge.train.data.crop_journal import JOURNAL, LEFT_OUT
 from fer_edge.train.data.listing import Listing
-from fer_edge.train.data.splits import SPLIT_NAMES, Dataset
+from fer_edge.train.data.photo_tree import DETAILS
+from fer_edge.train.data.splits import SPLIT_NAMES, SYSTEM_FOLDERS, Dataset
 
 OUTSIDE, NO_SPLIT, SUB_FOLDERS = "files outside class folders", "folders that are no split", "sub-folders of a class"
 NO_PICTURES, HIDDEN = "files that are no pictures", "hidden files and folders"
 """What a tree may hold besides its pictures."""
-
-SYSTEM_FOLDERS = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
-"""Folders that systems make, in lower case; they count as hidden."""
 
 MAX_DEPTH = 4
 """Folders in each other, each of them alone, that may lie around the splits or classes."""
@@ -106,7 +104,8 @@ def _add_class(listing: Listing, split: str, folder: Path) -> None:
         if _is_picture(path):
             listing.add(split, label, os.path.join(prefix, path.name))
         else:
-            listing.left_out[NO_PICTURES] += 1
+            detail = DETAILS.get(path.suffix.lower())
+            listing.left_out[f"{path.suffix.lower()} files, {detail}" if detail else NO_PICTURES] += 1
 
 
 def _is_picture(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,8 +59,8 @@ def clean(label: str) -> str:
 
 
 def is_number(label: str) -> bool:
-    """Whether a label is a whole number, whose meaning nobody can see."""
-    return label.isascii() and label.isdigit()
+    """Whether a label is a number, whose meaning nobody can see; 1.0 is what some programs write for 1."""
+    return re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", label) is not None
 
 
 def parse_classes(text: str) -> Naming:
@@ -136,9 +137,9 @@ def resolve_classes(labels: Sequence[str], counts: Sequence[int], naming: Naming
 def _check_names(names: Sequence[str]) -> None:
     """DataError where labels cannot be the names of classes."""
     if names and all(map(is_number, names)):
-        example = ",".join(f"{name}=NAME" for name in sorted(names, key=int))
+        example = ",".join(f"{name}=NAME" for name in sorted(names, key=float))
         raise DataError(
-            f"the classes are the numbers {_listed(sorted(names, key=int))}, which say nothing about what they mean; "
+            f"the classes are the numbers {_listed(sorted(names, key=float))}, which say nothing about what they mean; "
             f"name them: --classes {shortened(example, 200)}"
         )
     problem = classes_problem(names)

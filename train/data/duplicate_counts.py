@@ -61,7 +61,9 @@ def conflicting_files(dataset: Dataset, near: bool = True) -> list[list[str]]:
         split = dataset.splits[name]
         groups = photograph_groups(split) if near else exact_groups(split)
         mixed = conflicting(groups, split.labels)
-        found += [[files[row] for row in np.flatnonzero(groups == first)] for first in np.unique(groups[mixed])]
+        found += [
+            [files[row] for row in np.flatnonzero(groups == first).tolist()] for first in np.unique(groups[mixed])
+        ]
     return found
 
 

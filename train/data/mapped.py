@@ -6,6 +6,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import SinkError
+from fer_edge.edge.files.writing import make_folder
 from fer_edge.edge.preprocess import FACE_SIZE
 
 FACE_BYTES = FACE_SIZE * FACE_SIZE
@@ -84,5 +86,10 @@ def mapped_rows(faces: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np
 
 
 def writable_folder(folders: Iterable[Path]) -> Path | None:
-    """The first of the folders in which files can be made; None where there is none."""
-    return next((folder for folder in folders if os.access(folder, os.W_OK | os.X_OK)), None)
+    """The first of the folders in which files can be made, created where it is missing; None where there is none."""
+    for folder in folders:
+        with suppress(OSError):
+            make_folder(folder, private=True)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return folder
+    return None

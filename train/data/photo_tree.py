@@ -12,8 +12,7 @@ from fer_edge.edge.errors import DataError, printable, shortened
 from fer_edge.edge.files.paths import file_identity
 from fer_edge.edge.sources.picture_files import SUFFIXES, begins_as_picture
 from fer_edge.edge.types import classes_problem
-from fer_edge.train.data.class_folders import SYSTEM_FOLDERS
-from fer_edge.train.data.splits import SPLIT_NAMES
+from fer_edge.train.data.splits import SPLIT_NAMES, SYSTEM_FOLDERS
 
 HIDDEN, NO_PICTURE, OUTSIDE, UNLISTED = "hidden", "no picture", "outside class folders", "folder cannot be listed"
 """Why a file or folder is no photograph of a class."""

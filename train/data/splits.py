@@ -29,6 +29,9 @@ SPLIT_NAMES = {
 }
 """The split by what folders and CSV files call it, in lower case."""
 
+SYSTEM_FOLDERS = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
+"""Folders that systems make in a tree, in lower case; they count as hidden."""
+
 
 @dataclass(frozen=True, eq=False)
 class Split:

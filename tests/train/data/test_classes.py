@@ -175,6 +175,9 @@ def test_numbers_in_a_csv(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--classes 0=NAME,1=NAME,2=NAME"):
         load(label)
     assert load(label, classes="0=a,1=b,2=c").split("train").labels.tolist() == [0, 1, 2]
+    decimal = write_csv(tmp_path / "decimal.csv", "label,pixels", f"0.0,{PIXELS}", f"1.0,{PIXELS}")
+    with pytest.raises(DataError, match=r"--classes 0\.0=NAME,1\.0=NAME"):
+        load(decimal)
 
 
 @pytest.mark.faults

@@ -43,10 +43,15 @@ def test_what_systems_and_notebooks_leave_in_a_tree(tmp_path: Path) -> None:
     write_pictures(tmp_path, *TREE)
     (tmp_path / "train/a/._1.png").write_bytes((tmp_path / "train/a/1.png").read_bytes())
     write_pictures(tmp_path, "train/.ipynb_checkpoints/1.png", "train/a/.ipynb_checkpoints/1-checkpoint.png")
-    (tmp_path / "test/a/Thumbs.db").touch()
+    for name in ("Thumbs.db", "IMG_1.HEIC"):
+        (tmp_path / "test/a" / name).touch()
     dataset = load(tmp_path)
     assert dataset.classes == ("a", "b") and len(dataset.split("train")) == 2
-    assert dataset.left_out == {class_folders.HIDDEN: 3, class_folders.NO_PICTURES: 1}
+    assert dataset.left_out == {
+        class_folders.HIDDEN: 3,
+        class_folders.NO_PICTURES: 1,
+        ".heic files, OpenCV cannot read HEIC; export it as JPEG": 1,
+    }
 
 
 @pytest.mark.faults
