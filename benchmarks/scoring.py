@@ -99,7 +99,7 @@ def open_networks(variants: Sequence[Variant], classes: tuple[str, ...]) -> dict
     Raises:
         ModelError: A file is missing or altered.
     """
-    networks = {}
+    networks: dict[Path, Network] = {}
     for path in dict.fromkeys(path for variant in variants for path in variant.members):
         member, _ = open_member(path)
         member.put_in_order(classes)

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.arguments import as_text, expect
-from fer_edge.edge.expression.classifier import Classifier, Crops, takes_own_crops
+from fer_edge.edge.expression.classifier import Classifier, takes_own_crops
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
+from fer_edge.edge.expression.model_input import Crops
 from fer_edge.edge.expression.scores import discount
 from fer_edge.edge.faces.crop import crops_on_demand, face_crop
 from fer_edge.edge.faces.detector import Detector, open_detector
@@ -204,9 +205,8 @@ class Pipeline:
         if not faces:
             return []
         with self._timed("crop"):
-            crops: Crops = np.stack([face_crop(frame, face) for face in faces])  # (N, 48, 48)
-            if takes_own_crops(self.classifier):
-                crops = crops_on_demand(frame, faces, crops)
+            gray = np.stack([face_crop(frame, face) for face in faces])  # (N, 48, 48)
+            crops = crops_on_demand(frame, faces, gray) if takes_own_crops(self.classifier) else gray
         with self._timed("classify"):
             known = self._scores(faces, crops, frame.time)  # (N, C)
             scores: Iterable[NDArray[np.float32]] = discount(known, [face.eye_score for face in faces])

@@ -16,7 +16,7 @@ from fer_edge.edge.commands.exclusive_options import one_acceleration
 from fer_edge.edge.commands.picture_inputs import PictureInputs
 from fer_edge.edge.config.click_options import Option, options_from
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.expression.classifier import Classifier, Crops, takes_own_crops
+from fer_edge.edge.expression.classifier import Classifier, takes_own_crops
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.expression.model_files import model_files
 from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
@@ -130,9 +130,9 @@ def _whole_picture(classifier: Classifier) -> Callable[[Frame], list[Prediction]
     def process(frame: Frame) -> list[Prediction]:
         pixels: NDArray[np.uint8] = frame.pixels
         face = Face(Box(0, 0, pixels.shape[1], pixels.shape[0]), 1.0)
-        crops: Crops = shrink(to_gray(pixels))[None]  # (1, 48, 48)
-        if takes_own_crops(classifier):
-            crops = FaceCrops(crops, lambda _, form: as_format(pixels, form))
+        gray = shrink(to_gray(pixels))[None]  # (1, 48, 48)
+        own = takes_own_crops(classifier)
+        crops = FaceCrops(gray, lambda _, form: as_format(pixels, form)) if own else gray
         return [Prediction(face, classifier(crops)[0], classifier.classes)]
 
     return process

@@ -61,7 +61,7 @@ def _checked(text: str, pair: tuple[float, float]) -> tuple[float, float]:
 def format_range(pixel_range: PixelRange) -> str:
     """A pixel range as `parse_range` reads it."""
     if isinstance(pixel_range[0], tuple):
-        pairs = [(float(low), float(high)) for low, high in pixel_range]  # type: ignore[misc]
+        pairs = [(float(low), float(high)) for low, high in pixel_range]
         deviations = [255 / (high - low) for low, high in pairs]
         means = [-low * deviation for (low, _), deviation in zip(pairs, deviations, strict=True)]
         return "/".join(",".join(f"{each:.6g}" for each in values) for values in (means, deviations))
