@@ -31,7 +31,10 @@ class DataOptions:
     """
 
     data: Path = option(
-        None, "FER2013 CSV or another (plain, .gz, .xz or .zip), or class-folder tree.", metavar="PATH", required=True
+        None,
+        "CSV, FER2013's or another (plain, .gz, .xz or .zip), or class-folder tree.",
+        metavar="PATH",
+        required=True,
     )
     classes: str | None = option(
         None,
@@ -54,7 +57,7 @@ class DataOptions:
         metavar="SHARE",
         minimum=0.01,
         maximum=0.5,
-        show_default="the data has a val split",
+        show_default="none, as the data has a val split",
         example=0.15,
     )
     drop_duplicates: bool = option(
