@@ -131,6 +131,8 @@ def _describe(file: Path, network: Interpreter, options: NetworkOptions) -> tupl
     """The network's card, and in lines what was found. Raises ModelError, ConfigError and DataError."""
     (tensor,), (output,), metadata = network.inputs, network.outputs, read_metadata(file)
     labels = find_labels(file, max(output.shape[-1], 2), options.labels, metadata.labels_file)
+    if options.colour in ("rgb", "bgr") and tensor.shape[3] == 1:
+        raise ModelError(f"--colour {options.colour}: {printable(file)} takes one channel; leave --colour out")
     colour = Finding(options.colour, "--colour") if options.colour else find_colour(tensor, metadata)
     card = ModelCard(
         name=options.name or file.stem,

@@ -53,8 +53,8 @@ def _from_means(text: str, means: tuple[float, ...], deviations: tuple[float, ..
 
 def _checked(text: str, pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] == pair[1] or max(map(abs, pair)) > MAX_PIXEL_VALUE:
-        limit = f"two different numbers up to {MAX_PIXEL_VALUE:g}"
-        raise ConfigError(f"--range {shortened(text)}: black would be {pair[0]:g} and white {pair[1]:g}; {limit}")
+        why = f"black would be {pair[0]:g} and white {pair[1]:g}"
+        raise ConfigError(f"--range {shortened(text)}: {why}; expected different numbers, up to {MAX_PIXEL_VALUE:.0f}")
     return pair
 
 

@@ -93,6 +93,10 @@ def test_a_range_that_nothing_shows_is_asked_for(colour: Path, mistake: Mistake)
     assert "--range -1..1" in line and not card_path(colour).exists()
 
 
+def test_one_channel_has_no_colours(edge_impulse: Path, mistake: Mistake) -> None:
+    assert "takes one channel" in mistake("models", "add", edge_impulse, "--colour", "rgb")
+
+
 def test_labels_that_nothing_shows_are_asked_for(colour: Path, mistake: Mistake) -> None:
     assert "expected --labels" in mistake("models", "add", colour, "--range", "0..1")
     assert "2 names (a, b)" in mistake("models", "add", colour, "--range", "0..1", "--labels", "a,b")
