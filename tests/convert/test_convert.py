@@ -470,5 +470,5 @@ def test_the_commands_pass_their_options_on(tmp_path, synthetic_csv, monkeypatch
     assert (calls["sensitivity"][0], *calls["sensitivity"][2:]) == (network, prepared, True)
     path, _, _, conversion, verification = calls["measure"]
     assert (path, conversion, verification.min_agreement) == (Path("a.tflite"), prepared, 0.5)
-    _, _, conversion, tuning, _ = calls["convert"]
+    _, _, conversion, tuning, *_ = calls["convert"]
     assert (conversion.kinds, tuning.learning_rate) == (("float16", "dynamic"), 0.1)
