@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -114,11 +115,19 @@ def duplicates(path: Path, data_options: DataOptions, out: Path) -> None:
 @click.argument("csv", type=click.Path(path_type=Path))
 @click.argument("directory", type=click.Path(path_type=Path))
 @options_from(DataOptions, only=HOW)
-def prepare(csv: Path, directory: Path, data_options: DataOptions) -> None:
+@click.option(
+    "--per-class",
+    type=click.IntRange(1),
+    metavar="PICTURES",
+    help="Write at most so many of each class of train, chosen at random but always the same.  [default: all]",
+)
+def prepare(csv: Path, directory: Path, data_options: DataOptions, per_class: int | None) -> None:
     """Write the pictures of CSV as DIRECTORY/SPLIT/CLASS/NNNNN.png.
 
     CSV is FER2013's or another (plain, .gz, .xz or .zip), or a class-folder tree; DIRECTORY must not exist yet.
     """
     dataset = data_options.load(csv)
+    if per_class is not None:
+        dataset = replace(dataset, splits={**dataset.splits, "train": dataset.split("train").sample(per_class)})
     count = write_folders(dataset, directory)
     click.echo(f"{count} pictures in {directory}")

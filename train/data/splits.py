@@ -57,6 +57,14 @@ class Split:
         votes = None if self.votes is None else self.votes[mask]
         return Split(mapped_rows(self.faces, mask), self.labels[mask], self.classes, votes)
 
+    def sample(self, per_class: int, seed: int = 0) -> Split:
+        """At most so many rows of each class, at random but the same for the same seed, in their order."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        chosen = [order[self.labels[order] == label][:per_class] for label in range(len(self.classes))]
+        mask = np.zeros(len(self), bool)
+        mask[np.concatenate(chosen)] = True
+        return self.rows(mask)
+
     def counts(self) -> NDArray[np.int64]:
         """(C,) int64 pictures per class."""
         return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)

@@ -217,3 +217,14 @@ def test_absent_split_is_one_line(tmp_path: Path) -> None:
     path.write_text("\n".join(["emotion,pixels,Usage", *synthetic_rows(7, "Training")]))
     result = CliRunner().invoke(main, ["evaluate", "mobilenet_v2", "--data", str(path), "--split", "test"])
     assert result.exit_code == 2 and "no 'test' split" in result.output and len(result.output.splitlines()) <= 2
+
+
+def test_a_part_of_each_class_is_the_same_every_time(synthetic_csv: Path, tmp_path: Path) -> None:
+    trees = [tmp_path / name for name in ("one", "other")]
+    for tree in trees:
+        done = CliRunner().invoke(main, ["data", "prepare", str(synthetic_csv), str(tree), "--per-class", "3"])
+        assert done.exit_code == 0, done.output
+    one, other = (data.load(tree) for tree in trees)
+    assert one.split("train").counts().tolist() == [3] * 7
+    assert np.array_equal(one.split("train").faces, other.split("train").faces)
+    assert len(one.split("val")) == len(data.load(synthetic_csv).split("val"))
