@@ -180,7 +180,7 @@ def _rebuilt(model: Any, name: str, change: Callable[[Any], dict[str, Any] | Non
         raise ModelError(f"{model.name} cannot be rebuilt: {shortened(error, 160)}") from None
     for operation in _operations(model):
         copy = copies.get(id(operation))
-        if getattr(copy, "weights", None) and "units" not in (change(operation) or {}):
+        if copy is not None and getattr(copy, "weights", None) and "units" not in (change(operation) or {}):
             copy.set_weights(operation.get_weights())
     return result
 
