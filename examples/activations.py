@@ -108,7 +108,7 @@ def open_variants(load_model: Callable[[], Any], val: Split, faces: NDArray[np.u
         _logger.info(f"{name}: quantizing after training")
         path = folder / f"{name}.tflite"
         path.write_bytes(export_post_training(model, faces))
-        logits = predict_logits(model, val.faces), litert_logits(path, val.faces)[1]
+        logits = predict_logits(model, val.faces), litert_logits(path, val.faces, val.classes)[1]
         accuracies = [float(np.mean(each.argmax(1) == val.labels)) for each in logits]
         variants.append(Variant(name, open_interpreter(path), *accuracies))
     return variants

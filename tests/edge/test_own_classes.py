@@ -93,7 +93,7 @@ def test_known_expressions_keep_their_colours() -> None:
 
 
 def test_members_of_an_ensemble_agree_on_their_classes(own: Path, tmp_path: Path) -> None:
-    for name, classes in {"a": CLASSES, "b": CLASSES, "c": CLASSES[::-1]}.items():
+    for name, classes in {"a": CLASSES, "b": CLASSES[::-1], "c": ("drowsy", "awake", "away")}.items():
         with_classes(tmp_path, classes, name)
 
     def ensemble(*names: str, classes: tuple[str, ...] | None = CLASSES, offsets: int = 3) -> str:
@@ -102,9 +102,10 @@ def test_members_of_an_ensemble_agree_on_their_classes(own: Path, tmp_path: Path
         return str(write_ensemble(tmp_path / "ensemble.json", config))
 
     crop = np.random.default_rng(0).integers(0, 256, (2, 48, 48), np.uint8)
-    assert open_classifier(ensemble("a", "b"))(crop).shape == (2, 3)
+    mixed = open_classifier(ensemble("a", "b"))  # matched by name
+    assert mixed.classes == CLASSES and mixed(crop).shape == (2, 3)
     for wrong in (("a", "c"), ("c", "c")):
-        with pytest.raises(ModelError, match="awake"):
+        with pytest.raises(ModelError, match="away"):
             open_classifier(ensemble(*wrong))
     with pytest.raises(ModelError, match="4 offsets"):
         open_classifier(ensemble("a", "b", classes=None, offsets=4))

@@ -62,12 +62,15 @@ def lines_of(path: Path) -> list[str]:
     return lines
 
 
+HEADER = [*COLUMNS, *CLASSES]
+
+
 def check_outputs(folder: Path) -> int:
     """Check that everything in the outputs is whole; the number of frames."""
     frames = [json.loads(line) for line in lines_of(folder / "o.jsonl")]
     assert [frame["frame"] for frame in frames] == sorted({frame["frame"] for frame in frames})
     rows = list(csv.reader(lines_of(folder / "o.csv")))
-    assert all(len(row) == len(COLUMNS) for row in rows) and tuple(rows[:1]) in ((), (list(COLUMNS),))
+    assert all(len(row) == len(HEADER) for row in rows) and rows[:1] in ([], [HEADER])
     assert len(rows[1:]) in (sum(len(frame["faces"]) for frame in frames) + each for each in (-1, 0, 1))
     for path in folder.glob("s/*"):
         assert snapshot_name(CLASSES).fullmatch(path.name) is None or cv2.imread(str(path)) is not None

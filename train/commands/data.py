@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from fer_edge.edge.config.click_options import json_option, options_from
+from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.config.lazy_group import LazyGroup
 from fer_edge.edge.errors import printable
 from fer_edge.edge.files.documents import json_text
@@ -117,7 +118,7 @@ def duplicates(path: Path, data_options: DataOptions, out: Path) -> None:
 @options_from(DataOptions, only=HOW)
 @click.option(
     "--per-class",
-    type=click.IntRange(1),
+    type=IntRange(1),
     metavar="PICTURES",
     help="Write at most so many of each class of train, chosen at random but always the same.  [default: all]",
 )
