@@ -18,6 +18,7 @@ from fer_edge.models import FOLDER
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
+SMALL = "mobilenet_v2_small"
 PAGE = Path(__file__).parent.parent / "docs" / "own-classes.md"
 SHORT = {
     "FER_EDGE_DATA_CROP_CROP": "false",  # the pictures are drawn: nothing in them is a face
@@ -61,13 +62,14 @@ def test_four_commands_lead_from_pictures_to_a_running_model(tmp_path: Path, cli
             )
     (tmp_path / "models").symlink_to(FOLDER)
     environment = {**os.environ, **SHORT, "FER_EDGE_RUN_SOURCE": str(clip)}
-    for words in commands("Four commands"):
+    for words in commands("Four commands"):  # of the page's network the smallest kin, which is a third of the time
+        words = [word.replace("mobilenet_v2", SMALL) for word in words]
         command = [sys.executable, "-m", "fer_edge.edge.cli", *words[1:]]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
-    card = checked_card(tmp_path / "runs/own/mobilenet_v2_int8.tflite")
+    card = checked_card(tmp_path / f"runs/own/{SMALL}_int8.tflite")
     assert card.labels == ("awake", "drowsy") and "FER2013" not in json.dumps(card.training.get("data", ""))
     lines = [json.loads(line) for line in (tmp_path / "faces.jsonl").read_text().splitlines()]
     assert {tuple(face["scores"]) for line in lines for face in line["faces"]} == {("awake", "drowsy")}
-    assert (tmp_path / "runs/own/mobilenet_v2/confusion_matrix.png").stat().st_size > 1000
+    assert (tmp_path / f"runs/own/{SMALL}/confusion_matrix.png").stat().st_size > 1000
     assert (tmp_path / "faces/contact-awake.jpg").is_file()
