@@ -50,14 +50,19 @@ def in_class_order(split: Split, classes: tuple[str, ...], model: str) -> Split:
     Raises:
         ModelError: The names differ.
     """
-    return Split(split.faces, class_order(classes, split.classes, model)[split.labels], classes)
+    return _in_order(split, class_order(classes, split.classes, model), classes)
 
 
 def dataset_in_class_order(dataset: Dataset, classes: tuple[str, ...], model: str) -> Dataset:
     """A data set with its labels in the order of a model's classes, as `in_class_order` does it."""
     order = class_order(classes, dataset.classes, model)
-    splits = {name: Split(each.faces, order[each.labels], classes) for name, each in dataset.splits.items()}
-    return replace(dataset, splits=splits)
+    return replace(dataset, splits={name: _in_order(each, order, classes) for name, each in dataset.splits.items()})
+
+
+def _in_order(split: Split, order: NDArray[np.intp], classes: tuple[str, ...]) -> Split:
+    """A split with labels and votes of other classes. order: (C,) the new index of each class."""
+    votes = None if split.votes is None else split.votes[:, np.argsort(order)]
+    return Split(split.faces, order[split.labels], classes, votes)
 
 
 def named(classes: Iterable[str]) -> str:
