@@ -75,7 +75,7 @@ def open_variants(specs: Sequence[str], classes: tuple[str, ...]) -> tuple[list[
     rows, variants = [identity(spec) for spec in specs], []
     for spec, row in zip(specs, rows, strict=True):
         classifier = open_classifier(spec)
-        class_order(classifier.classes, classes, spec)  # tells of another order
+        class_order(classifier.classes, classes, spec)  # logs another order
         classifier.put_in_order(classes)
         members = tuple(member.path for member in classifier.members)
         variants.append(Variant(row, members, classifier.fuse))

@@ -116,7 +116,7 @@ def detection(
     unit = open_classifier(UNIT, threads).members[0]
     split, described = load_split(data_options, None)
     for spec, classifier in classifiers.items():
-        class_order(classifier.classes, split.classes, spec)  # tells of another order
+        class_order(classifier.classes, split.classes, spec)  # logs another order
         classifier.put_in_order(split.classes)
     pictures = photographs(scene_options.wheels) if scene_options.wheels else {}
     backgrounds = [pictures[name] for name in BACKGROUNDS if name in pictures]

@@ -15,7 +15,7 @@ from fer_edge.edge.tflite.mapped_file import check_model
 from fer_edge.edge.types import classes_problem
 
 UNKNOWN = "unknown"
-"""What a card says where nobody has said it."""
+"""What a card has where a fact is not known."""
 
 INTENDED_USE = (
     "A rough reading of the expression shown on a face that looks at the camera, for makers, teaching and research. "
