@@ -7,16 +7,17 @@ seconds, its last blocks in minutes. Each picture has several augmented views. T
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Self
+from tempfile import TemporaryFile
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.errors import SinkError
 from fer_edge.edge.preprocess import network_input
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.train.augment import augment
@@ -60,7 +61,7 @@ def split_network(model: Any, trained: Sequence[Any]) -> SplitNetwork:
 
 
 class FrozenFeatures:
-    """The features of a training set's views, in a file that is removed at the end of a `with` block.
+    """The features of a training set's views, in a file without a name that is gone after a `with` block or a crash.
 
     Attributes:
         above: The network above the features, whose layers are trained.
@@ -75,30 +76,40 @@ class FrozenFeatures:
             faces: The N faces.
             val: The rows on which epochs are compared.
             run: The run: how the views are augmented, how many at most, and the folder for the file.
+
+        Raises:
+            SinkError: The disk is full.
         """
         self.above, self._faces, self._val, self._recipe = network.above, faces, val, run.recipe
         views, below = max(2, min(run.recipe.frozen_views, MAX_FEATURES // len(faces))), network.below
         with ExitStack() as stack:
             self._val_features = _plain_features(below, val.faces)
-            folder = stack.enter_context(TemporaryDirectory(dir=run.folder, prefix=".features-"))
-            self.features: NDArray[np.float16] = np.lib.format.open_memmap(
-                Path(folder) / "features.npy", "w+", np.float16, (views * len(faces), *below.output.shape[1:])
-            )
-            _logger.info(f"frozen features of {views} views a picture: {self.features.nbytes / 1e6:.0f} MB")
-            with progress_bar("frozen features", len(self.features)) as bar:
-                for view in range(views):
-                    self._compute_view(below, view, bar)
+            shape = (views * len(faces), *below.output.shape[1:])
+            size = 2 * math.prod(shape) / 1e6
+            _logger.info(f"frozen features of {views} views a picture: {size:.0f} MB")
+            try:
+                file = stack.enter_context(TemporaryFile(dir=run.folder))
+                with progress_bar("frozen features", len(faces) * views) as bar:
+                    for view in range(views):
+                        self._write_view(file, below, view, bar)
+                file.flush()
+            except OSError as error:
+                raise SinkError(
+                    f"{run.folder}: {size:.0f} MB of frozen features cannot be stored: {error.strerror}; free some "
+                    "space, or pass a smaller --frozen-views"
+                ) from None
+            # written first, then mapped: a full disk ends a process that writes to mapped memory
+            self.features: NDArray[np.float16] = np.memmap(file, np.float16, "r", shape=shape)
             self._closing = stack.pop_all()
 
-    def _compute_view(self, below: Any, view: int, bar: Any) -> None:
-        """Compute the features of one view of each picture."""
+    def _write_view(self, file: IO[bytes], below: Any, view: int, bar: Any) -> None:
+        """Compute the features of one view of each picture, and append them to the file."""
         recipe, faces, size = self._recipe, self._faces.faces, int(below.input_shape[1])
         for start in range(0, len(faces), BATCH):
             part = faces[start : start + BATCH]
             pictures = augment(part, size, recipe, np.random.default_rng([recipe.seed, view, start]))
             pictures = pictures[..., : below.input_shape[3]]  # its channels are equal
-            at = view * len(faces) + start
-            self.features[at : at + len(part)] = below.predict_on_batch(pictures)
+            file.write(_run(below, pictures).astype(np.float16).tobytes())
             bar.update(len(part))
 
     @property

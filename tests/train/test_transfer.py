@@ -71,6 +71,22 @@ def test_history_has_both_phases_and_the_features_are_gone(runs: Path) -> None:
     assert not [name for name in os.listdir(runs / SMALL) if name.startswith(".")]
 
 
+def test_a_full_disk_is_one_line(csv: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands for it."""
+    code = (
+        "import resource, signal, sys; from fer_edge.edge.cli import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from fer_edge.train import frozen_features as features; compute = features._plain_features\n"
+        "def limited(*given):\n    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))\n    return compute(*given)\n"
+        "features._plain_features = limited\nmain(sys.argv[1:])"
+    )
+    options = ("--data", csv, "--classes", MERGED, "--weights", "fer2013", "--runs", tmp_path, *FEW, "none")
+    words = [sys.executable, "-c", code, "train", SMALL, *map(str, options)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2 and "frozen features cannot be stored" in done.stderr.splitlines()[-1], done.stderr
+    assert not (tmp_path / SMALL / "float.npz").exists()
+
+
 def test_a_resumed_run_ends_as_an_uninterrupted_one(csv: Path, runs: Path, tmp_path: Path) -> None:
     """Interrupted in the first phase."""
     code = (
