@@ -87,7 +87,7 @@ def shortage(error: BaseException) -> str | None:
     return None
 
 
-def redact(address: str) -> str:
+def redact(address: str, *, query: bool = False) -> str:
     """Remove credentials from an address for logs, errors and outputs.
 
     It rather removes too much than too little: a password may hold an @, a blank, a quote or a slash that was not
@@ -96,6 +96,8 @@ def redact(address: str) -> str:
 
     Args:
         address: A URL, a GStreamer pipeline, or a path.
+        query: Whether a query stays up to a parameter whose name is that of a secret: in results it may be all that
+            tells one picture from another.
 
     Returns:
         The address without what comes before its last @, with "…" for a query and for all that follows secret=;
@@ -110,7 +112,9 @@ def redact(address: str) -> str:
     if "@" in rest[len(before) :]:
         return f"{scheme}…"
     host = _NO_PORT.sub(r"\1:…", re.sub("^[^/]*%40", "", before.rpartition("@")[2]))
-    return f"{scheme}{host}{'?…' if before != rest else ''}"
+    if before == rest:
+        return f"{scheme}{host}"
+    return f"{scheme}{host}{rest[len(before) :] if query else '?…'}"
 
 
 def redact_text(text: str, *, words: bool = False) -> str:

@@ -47,19 +47,7 @@ class PictureFiles:
     @property
     def left_out(self) -> str:
         """The files and folders that are left out, counted, in words; empty where there are none."""
-        parts = []
-        if self._others:
-            names = [suffix or "without suffix" for suffix, _ in self._others.most_common(MAX_NAMED)]
-            names += ["…"] if len(self._others) > MAX_NAMED else []
-            number = self._others.total()
-            nouns = "file that is no picture" if number == 1 else "files that are no pictures"
-            parts.append(f"{number} {nouns} ({', '.join(names)})")
-        if self._hidden:
-            parts.append(f"{self._hidden} hidden {'file or folder' if self._hidden == 1 else 'files or folders'}")
-        if self._sub_folders:
-            nouns = "sub-folder" if self._sub_folders == 1 else "sub-folders"
-            parts.append(f"{self._sub_folders} {nouns} (--recursive reads them)")
-        return ", ".join(parts)
+        return describe_left_out(self._others, self._hidden, self._sub_folders)
 
     def add_folder(self, folder: Path, recursive: bool) -> None:
         """Add the pictures of a folder.
@@ -148,6 +136,28 @@ def list_pictures(path: Path, recursive: bool = False) -> PictureFiles:
         others = f": {found.left_out}" if found.left_out else ""
         raise SourceError(f"{path} holds no pictures ({', '.join(sorted(SUFFIXES))}){others}")
     return found
+
+
+def describe_left_out(others: Counter[str], hidden: int, sub_folders: int) -> str:
+    """What of a folder is left out, in words; empty where nothing is.
+
+    Args:
+        others: The number of files that are no pictures, by their suffixes.
+        hidden: The number of hidden files and folders.
+        sub_folders: The number of sub-folders that are not read.
+    """
+    parts = []
+    if others:
+        names = [suffix or "without suffix" for suffix, _ in others.most_common(MAX_NAMED)]
+        names += ["…"] if len(others) > MAX_NAMED else []
+        number = others.total()
+        nouns = "file that is no picture" if number == 1 else "files that are no pictures"
+        parts.append(f"{number} {nouns} ({', '.join(names)})")
+    if hidden:
+        parts.append(f"{hidden} hidden {'file or folder' if hidden == 1 else 'files or folders'}")
+    if sub_folders:
+        parts.append(f"{sub_folders} {'sub-folder' if sub_folders == 1 else 'sub-folders'} (--recursive reads them)")
+    return ", ".join(parts)
 
 
 def begins_as_picture(path: Path) -> bool:

@@ -76,13 +76,18 @@ def load_picture(
     return decode_picture(data, path, max_pixels, gray=gray)
 
 
+def max_bytes(max_pixels: int) -> int:
+    """The size of the largest file, bytes, that is read for a picture of so many pixels at most."""
+    return (64 << 20) + 4 * max_pixels  # uncompressed, with four channels
+
+
 def _read_file(path: Path | str, max_pixels: int, pipes: bool) -> bytes:
     """Read a file that may be a picture, or a pipe. Raises SourceError and OSError."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and not (pipes and stat.S_ISFIFO(mode)):
         kinds = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
         raise SourceError(f"{path} is a {kinds.get(stat.S_IFMT(mode), 'special file')}, expected a picture file")
-    limit = (64 << 20) + 4 * max_pixels  # uncompressed, with four channels
+    limit = max_bytes(max_pixels)
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if stat.S_ISFIFO(mode):
             _wait_for_writer(file.fileno(), path)
