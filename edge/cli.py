@@ -77,6 +77,8 @@ _EXTRAS = {
     "starlette": ("Starlette", "web"),
     "uvicorn": ("uvicorn", "web"),
     "prometheus_client": ("prometheus-client", "web"),
+    "fsspec": ("fsspec", "remote"),
+    "aiohttp": ("aiohttp", "remote"),
 }
 """By import name, a package's own name and the extra that installs it."""
 

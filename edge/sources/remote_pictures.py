@@ -96,8 +96,8 @@ def list_remote(address: str, recursive: bool = False) -> RemotePictures:
     addresses, hidden, folders = [], 0, 0
     for name in sorted(entries):
         inner = name[len(path) :].strip("/")
-        if not inner or (recursive and entries[name]["type"] == "directory"):
-            continue  # the folder itself, as some stores list it
+        if not inner or name.endswith("/") or (recursive and entries[name]["type"] == "directory"):
+            continue  # the folder itself, or the empty object that stands for one
         if any(part.startswith(".") for part in inner.split("/")):
             hidden += 1
         elif entries[name]["type"] == "directory":
