@@ -55,6 +55,10 @@ COMMANDS = {
     "bench": ("fer_edge.benchmarks.cli:bench", "Measure accuracy and latency on this machine."),
     "config": ("fer_edge.edge.commands.config:config", "Print the settings in effect and where each comes from."),
     "service": ("fer_edge.edge.service.command:service", "Run fer-edge at boot as a systemd service."),
+    "fleet": (
+        "fer_edge.edge.commands.fleet.command:fleet",
+        "List, show and watch the devices at an MQTT broker, and change their settings.",
+    ),
     "doctor": ("fer_edge.edge.doctor.command:doctor", "Find what is wrong on this device, and what to do about it."),
 }
 

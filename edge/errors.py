@@ -63,6 +63,10 @@ class ConfigError(FerEdgeError):
     """A configuration file cannot be read, or holds a setting that no command has."""
 
 
+class FleetError(FerEdgeError):
+    """A fleet's broker cannot be reached, or a device does not take a setting."""
+
+
 class ServiceError(FerEdgeError):
     """A service cannot be installed, or the service manager refuses a request."""
 

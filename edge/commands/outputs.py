@@ -14,6 +14,7 @@ import click
 
 from fer_edge.edge.commands.picture_inputs import refuse_read_folder
 from fer_edge.edge.config.click_options import flag, info_of
+from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.errors import FerEdgeError, SinkError, printable, shortened
 from fer_edge.edge.expression.model_files import model_files
 from fer_edge.edge.faces.face_models import FACE_FOLDER
@@ -41,6 +42,19 @@ class RunModel:
 
     name: str
     classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunDevice:
+    """What a broker learns of the device beside its faces.
+
+    Attributes:
+        thermal: Temperature and load level.
+        page: The live page's address without its token, None where there is none.
+    """
+
+    thermal: ThermalMonitor
+    page: str | None
 
 
 @dataclass(frozen=True)

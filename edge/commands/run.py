@@ -15,7 +15,7 @@ import numpy as np
 
 from fer_edge.edge.commands.exclusive_options import one_acceleration, one_source, overruled_option
 from fer_edge.edge.commands.limits import LimitOptions, limited_frames, page_stays, stop_after
-from fer_edge.edge.commands.outputs import Outputs, RunModel, refuse_shared_paths
+from fer_edge.edge.commands.outputs import Outputs, RunDevice, RunModel, refuse_shared_paths
 from fer_edge.edge.commands.prefetch import Prefetch
 from fer_edge.edge.commands.run_outputs import open_page, open_sinks
 from fer_edge.edge.commands.signals import GracefulShutdown
@@ -85,7 +85,8 @@ def run(  # one parameter per options dataclass
         closing.callback(thermal.close)
         page = open_page(closing, source, stats, thermal, model, outputs) if web_options.web else None
         writing = closing.enter_context(ExitStack())
-        sinks = [*([page] if page else []), *open_sinks(writing, source, model, outputs)]
+        device = RunDevice(thermal, page.address if page else None)
+        sinks = [*([page] if page else []), *open_sinks(writing, source, model, outputs, device)]
         _log_start(context, source, model.name, pipeline, page.link if page else None)
         closing.callback(lambda: _log_summary(stats, source))
         try:

@@ -9,9 +9,10 @@ from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from fer_edge.edge.commands.outputs import Outputs, RunModel, check_outputs
+from fer_edge.edge.commands.outputs import Outputs, RunDevice, RunModel, check_outputs
 from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.errors import SinkError
+from fer_edge.edge.expression.model_files import model_sha256
 from fer_edge.edge.sinks import Sink
 from fer_edge.edge.sinks.locks import FileLock
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
@@ -56,7 +57,7 @@ def open_page(
     return page
 
 
-def open_sinks(closing: ExitStack, source: Source, model: RunModel, outputs: Outputs) -> list[Sink]:
+def open_sinks(closing: ExitStack, source: Source, model: RunModel, outputs: Outputs, device: RunDevice) -> list[Sink]:
     """Open every sink but the live page.
 
     Args:
@@ -64,6 +65,7 @@ def open_sinks(closing: ExitStack, source: Source, model: RunModel, outputs: Out
         source: The source, for its name and frame rate.
         model: The model.
         outputs: The options.
+        device: What a broker learns of the device.
 
     Returns:
         The sinks in the order in which they get a frame: the window late, as closing it may end the run.
@@ -78,7 +80,8 @@ def open_sinks(closing: ExitStack, source: Source, model: RunModel, outputs: Out
             closing.callback(FileLock(path).close)
     sinks = []
     files, displays = _files(source, model, outputs.files), _displays(source, outputs)
-    for sink in chain(files, _events(model, outputs.events), _broker(source, model, outputs), displays):
+    events, broker = _events(model, outputs.events), _broker(source, model, outputs, device)
+    for sink in chain(files, events, broker, displays):
         closing.callback(sink.close)
         sinks.append(sink)
     return sinks
@@ -128,7 +131,7 @@ def _events(model: RunModel, options: EventOptions) -> Iterator[Sink]:
         yield CommandSink(options.on, cooldown, hold)
 
 
-def _broker(source: Source, model: RunModel, outputs: Outputs) -> Iterator[Sink]:
+def _broker(source: Source, model: RunModel, outputs: Outputs, device: RunDevice) -> Iterator[Sink]:
     options = outputs.mqtt
     if not options.mqtt:
         return
@@ -148,13 +151,21 @@ def _broker(source: Source, model: RunModel, outputs: Outputs) -> Iterator[Sink]
     from fer_edge.edge.device.version import package_version
     from fer_edge.edge.sinks.mqtt.connection import Connection
     from fer_edge.edge.sinks.mqtt.discovery import discovery_messages
+    from fer_edge.edge.sinks.mqtt.payload import DeviceStatus, device_record
     from fer_edge.edge.sinks.mqtt.sink import MqttSink
 
-    base = f"{url.prefix}/{name}"
-    version = package_version()
-    discovery = discovery_messages(prefix, base, name, model.name, version, model.classes) if prefix else {}
-    connection = Connection(url, name, discovery, options.mqtt_ca)
-    yield MqttSink(connection, lambda: source.disconnected, lambda: source.disconnect_reason, outputs.events.hold)
+    base, version, thermal = f"{url.prefix}/{name}", package_version(), device.thermal
+    sha256 = model_sha256(model.name)
+    records = {f"{base}/device": device_record(name, version, model.name, sha256, source.name, device.page, ())}
+    if prefix:
+        records |= discovery_messages(prefix, base, name, model.name, version, model.classes)
+    yield MqttSink(
+        Connection(url, name, records, options.mqtt_ca),
+        lambda: source.disconnected,
+        lambda: source.disconnect_reason,
+        outputs.events.hold,
+        status=lambda: DeviceStatus(thermal.condition, thermal.level),
+    )
 
 
 def _displays(source: Source, outputs: Outputs) -> Iterator[Sink]:

@@ -51,7 +51,8 @@ class WebSink:
         run: The run that is shown.
 
     Attributes:
-        link: The page's address, with the token if it was generated, as it is known from nowhere else.
+        address: The page's address.
+        link: The same with the token if it was generated, as it is known from nowhere else.
 
     Raises:
         SinkError: The address or the token is invalid, or the server cannot start.
@@ -66,7 +67,7 @@ class WebSink:
         if token is not None and not is_strong(token):
             log.warning("--web-token can be guessed: use %d or more characters, or leave it out", STRONG_TOKEN_LENGTH)
         local = is_loopback(listener)
-        self.link = page_link(listener)
+        self.link = self.address = page_link(listener)
         if token is None and not local:
             token = secrets.token_urlsafe(24)
             self.link += f"?token={token}"

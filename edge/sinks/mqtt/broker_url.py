@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fer_edge.edge.errors import SinkError, redact
+from fer_edge.edge.errors import SinkError, redact, shortened
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 DEFAULT_PREFIX = "fer-edge"
@@ -48,12 +48,13 @@ class BrokerUrl:
         return f"mqtt{'s' * self.tls}://{host}:{self.port}/{self.prefix}"
 
 
-def parse_broker_url(text: str, environment: Mapping[str, str] = os.environ) -> BrokerUrl:
+def parse_broker_url(text: str, environment: Mapping[str, str] = os.environ, option: str = "--mqtt") -> BrokerUrl:
     """Parse a broker's URL; user, password and prefix are percent-decoded.
 
     Args:
         text: The URL.
         environment: Has the password as FER_EDGE_MQTT_PASSWORD, where `ps` does not show it, if the URL has none.
+        option: The option that has the URL, for the error.
 
     Raises:
         SinkError: The text is no such URL; the message does not contain the password.
@@ -62,7 +63,7 @@ def parse_broker_url(text: str, environment: Mapping[str, str] = os.environ) -> 
         return _parse(text, environment)
     except ValueError as error:
         syntax = "mqtt[s]://[user[:password]@]host[:port]/prefix"
-        raise SinkError(f"--mqtt {redact(text)!r}: {error}; expected {syntax}") from None
+        raise SinkError(f"{option} {redact(text)!r}: {error}; expected {syntax}") from None
 
 
 def _parse(text: str, environment: Mapping[str, str]) -> BrokerUrl:
@@ -130,14 +131,14 @@ def checked_discovery_prefix(text: str) -> str:
     return "" if prefix == "none" else prefix
 
 
-def checked_name(name: str) -> str:
-    """The camera's name, if topics can contain it.
+def checked_name(name: str, option: str = "--mqtt-id") -> str:
+    """The camera's name, if topics can contain it; `option` has it, for the error.
 
     Raises:
         SinkError: It does not match `NAME`.
     """
     if not NAME.fullmatch(name):
-        raise SinkError(f"--mqtt-id {name!r}: expected 1 to 64 letters a-z, digits, - and _")
+        raise SinkError(f"{option} {shortened(name)!r}: expected 1 to 64 letters a-z, digits, - and _")
     return name
 
 

@@ -42,18 +42,19 @@ class Connection:
     Args:
         url: The broker, and the topic prefix.
         name: The camera's name.
-        discovery: Topic to payload of the discovery messages, published retained with every connection.
+        records: Topic to payload of what does not change, published retained with every connection: the device's
+            record, and Home Assistant's discovery messages.
         ca: File of the CA certificates to trust, or None for the system's.
 
     Raises:
         SinkError: The CA file cannot be read.
     """
 
-    def __init__(self, url: BrokerUrl, name: str, discovery: dict[str, dict[str, Any]], ca: Path | None = None) -> None:
+    def __init__(self, url: BrokerUrl, name: str, records: dict[str, dict[str, Any]], ca: Path | None = None) -> None:
         client_id = f"fer-edge-{name}"
         self._log = ConnectionLog(f"{url}/{name}", client_id)
         self._tls = url.tls
-        self._topic, self._discovery = f"{url.prefix}/{name}", discovery
+        self._topic, self._records = f"{url.prefix}/{name}", records
         self._state: str | None = None
         self._online = False  # published since the last connection
         self._lock = threading.Lock()  # two threads publish states, and the newer one must come last
@@ -106,8 +107,8 @@ class Connection:
             self._log.refused(str(reason))
             return
         self._log.connected()
-        for topic, config in self._discovery.items():
-            client.publish(topic, json.dumps(config), qos=1, retain=True)
+        for topic, record in self._records.items():
+            client.publish(topic, json.dumps(record), qos=1, retain=True)
         with self._lock:
             self._online = False
             if self._state is not None:
@@ -115,13 +116,7 @@ class Connection:
 
     def _on_connect_fail(self, client: Client, _: Any) -> None:
         """Called by paho within its `except` block; it does not pass the error on."""
-        error = sys.exc_info()[1]
-        reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or "no answer"
-        code = getattr(error, "verify_code", None)  # of an ssl.SSLCertVerificationError
-        hint = "; give its authority's certificate as --mqtt-ca" if code in UNTRUSTED else ""
-        if self._tls and code is None and isinstance(error, (ConnectionResetError, _ssl_error())):
-            hint = "; is it the broker's port for TLS (mqtts)?"
-        self._log.unreachable(f"{reason}{hint}")
+        self._log.unreachable(connect_problem(sys.exc_info()[1], self._tls, "--mqtt-ca"))
 
     def _on_disconnect(
         self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
@@ -139,6 +134,25 @@ class Connection:
         stop = threading.Thread(target=self._client.loop_stop, name="mqtt-stop", daemon=True)
         stop.start()
         stop.join(CLOSE_TIMEOUT)
+
+
+def connect_problem(error: BaseException | None, tls: bool, ca_option: str) -> str:
+    """Why a broker cannot be reached, with what may help.
+
+    Args:
+        error: What connecting raised.
+        tls: Whether the connection was to be encrypted.
+        ca_option: The option that names the CA certificates.
+
+    Returns:
+        One line.
+    """
+    reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or "no answer"
+    code = getattr(error, "verify_code", None)  # of an ssl.SSLCertVerificationError
+    hint = f"; give its authority's certificate as {ca_option}" if code in UNTRUSTED else ""
+    if tls and code is None and isinstance(error, (ConnectionResetError, _ssl_error())):
+        hint = "; is it the broker's port for TLS (mqtts)?"
+    return f"{reason}{hint}"
 
 
 def _send_at_once(client: Client, _: Any, connection: Any) -> None:

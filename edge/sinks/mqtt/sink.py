@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from fer_edge.edge.sinks.disconnect_monitor import DisconnectMonitor
 from fer_edge.edge.sinks.events import HOLD_TIME, EventDetector
-from fer_edge.edge.sinks.mqtt.payload import event_record, state_record
+from fer_edge.edge.sinks.mqtt.payload import DeviceStatus, event_record, state_record
 from fer_edge.edge.types import Frame, Prediction
 
 PUBLISH_INTERVAL = 0.5
@@ -45,6 +45,7 @@ class MqttSink:
         reason: Gives the reason why it is disconnected, None while it is connected.
         hold_time: Seconds that an emotion must last to have begun.
         check_interval: Seconds between two checks of `disconnected`.
+        status: Gives what the states say of the device beside its faces.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class MqttSink:
         reason: Callable[[], str | None] = lambda: None,
         hold_time: float = HOLD_TIME,
         check_interval: float = 1.0,
+        status: Callable[[], DeviceStatus] = DeviceStatus,
     ) -> None:
-        self._connection, self._reason = connection, reason
+        self._connection, self._reason, self._status = connection, reason, status
         self._events = EventDetector(hold_time)
         self._times: deque[float] = deque(maxlen=FPS_FRAMES)
         self._last_state, self._lost = -IDLE_PUBLISH_INTERVAL, False
@@ -76,7 +78,7 @@ class MqttSink:
             interval = PUBLISH_INTERVAL if faces else IDLE_PUBLISH_INTERVAL
             if events or reconnected or now - self._last_state >= interval:
                 self._last_state = now
-                self._connection.publish_state(state_record(faces, self._fps()))
+                self._connection.publish_state(state_record(faces, self._fps(), status=self._status()))
 
     def _publish_disconnected(self, seconds: float) -> None:
         """Called by the monitor's thread while no frame comes."""
@@ -84,7 +86,7 @@ class MqttSink:
             now = perf_counter()
             if not self._lost or now - self._last_state >= IDLE_PUBLISH_INTERVAL:
                 self._lost, self._last_state = True, now
-                self._connection.publish_state(state_record([], 0.0, seconds, self._reason()))
+                self._connection.publish_state(state_record([], 0.0, seconds, self._reason(), self._status()))
 
     def _fps(self) -> float:
         elapsed = self._times[-1] - self._times[0]

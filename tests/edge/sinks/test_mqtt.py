@@ -209,6 +209,10 @@ def test_records_without_a_face_and_without_an_emotion() -> None:
         "fps": 12.3,
         "disconnected": 0.0,
         "disconnect_reason": None,
+        "recognition": True,
+        "celsius": None,
+        "throttling": [],
+        "load_level": 0,
     }
     assert "emotion" not in event_record(Event("face_came", 1, 0.0))
     assert event_record(Event("face_left", 1, 0.0))["emotion"] is None
