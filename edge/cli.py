@@ -32,7 +32,7 @@ COMMANDS = {
     ),
     "predict": (
         "fer_edge.edge.commands.predict:predict",
-        "Recognize expressions in pictures and folders of pictures.",
+        "Recognize expressions in pictures, folders of pictures and videos.",
     ),
     "cameras": (
         "fer_edge.edge.commands.cameras:cameras",
@@ -78,6 +78,7 @@ _EXTRAS = {
     "tf2onnx": ("tf2onnx", "onnx"),
     "onnx": ("onnx", "onnx"),
     "onnxruntime": ("onnxruntime", "onnx"),
+    "pyarrow": ("pyarrow", "parquet"),
     "starlette": ("Starlette", "web"),
     "uvicorn": ("uvicorn", "web"),
     "prometheus_client": ("prometheus-client", "web"),

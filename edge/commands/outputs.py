@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from fer_edge.edge.commands.picture_inputs import refuse_read_folder
+from fer_edge.edge.commands.read_folder import refuse_read_folder
 from fer_edge.edge.config.click_options import flag, info_of
 from fer_edge.edge.device.thermal import ThermalMonitor
 from fer_edge.edge.errors import FerEdgeError, SinkError, printable, shortened

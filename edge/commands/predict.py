@@ -1,42 +1,51 @@
-"""`fer-edge predict`: expressions in pictures, one after another."""
+"""`fer-edge predict`: expressions in pictures and videos, a few or an archive of them."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from time import monotonic
 
 import click
-import numpy as np
-from numpy.typing import NDArray
+from click.core import ParameterSource
 
+from fer_edge.edge.commands.archive.chunks import cut_chunks, parse_shard
+from fer_edge.edge.commands.archive.inputs import Inputs, list_inputs
+from fer_edge.edge.commands.archive.options import ArchiveOptions
+from fer_edge.edge.commands.archive.path_list import read_path_list
+from fer_edge.edge.commands.archive.processor import Settings
+from fer_edge.edge.commands.archive.records import Record, Tally, as_json
+from fer_edge.edge.commands.archive.run import (
+    Batch,
+    batches_here,
+    batches_of_workers,
+    default_workers,
+    single_threaded,
+    summary,
+    write_parts,
+)
 from fer_edge.edge.commands.exclusive_options import one_acceleration
-from fer_edge.edge.commands.picture_inputs import PictureInputs
 from fer_edge.edge.config.click_options import Option, options_from
 from fer_edge.edge.errors import SourceError
-from fer_edge.edge.expression.classifier import Classifier, takes_own_crops
-from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.expression.model_files import model_files
-from fer_edge.edge.pipeline import PipelineOptions, open_pipeline
-from fer_edge.edge.preprocess import FaceCrops, as_format, shrink, to_gray
+from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.sinks import OutputClosed, guard_stdout
 from fer_edge.edge.sinks.album import Album
-from fer_edge.edge.sinks.jsonl import JsonLines, face_record
+from fer_edge.edge.sinks.jsonl import JsonLines
 from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.pictures import several_pictures
 from fer_edge.edge.terminal import erase, one_line, overwrite, shows_status_line
-from fer_edge.edge.types import Box, Face, Frame, Prediction
 
 log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", nargs=-1)
 @click.option("--faces-cropped", is_flag=True, help="Take each picture for a cropped face, and detect none.")
 @options_from(SourceOptions, only=("recursive", "max_pixels"))
 @options_from(
@@ -59,107 +68,123 @@ log = logging.getLogger(__name__)
     example="annotated",
     help="Write annotated PNG files to this folder.",
 )
+@options_from(ArchiveOptions)
 def predict(
     paths: tuple[str, ...],
     faces_cropped: bool,
     source_options: SourceOptions,
     pipeline_options: PipelineOptions,
+    archive_options: ArchiveOptions,
     jsonl: str | None,
     save: Path | None,
 ) -> None:
-    """Recognize expressions in pictures and folders of pictures.
+    """Recognize expressions in pictures, folders of pictures and videos.
 
-    A picture that cannot be read does not stop the others; the exit code is then 2.
+    A PATH may be a pattern in quotes, such as 'photos/**/*.jpg'; --every SECONDS reads videos, too.
+
+    What cannot be read does not stop the others; the exit code is then 2.
     """
+    options = archive_options
+    _check_combination(paths, options, jsonl, save)
     quiet_opencv()
     pipeline_options = one_acceleration(pipeline_options)
-    inputs = PictureInputs(paths, source_options.recursive, source_options.max_pixels)
+    shard = None if options.shard is None else parse_shard(options.shard)
+    more = [] if options.from_file is None else read_path_list(options.from_file, options.null)
+    inputs = list_inputs(paths, more, recursive=source_options.recursive, videos=options.every is not None)
     inputs.refuse_as_output(jsonl, save)
     config = click.get_current_context().obj
     refuse_shared_files(
         {"--jsonl": [jsonl] if jsonl else [], "--save": [save] if save else []},
         {"--model": model_files(pipeline_options.model), "--config": [config] if config else []},
     )
-    if faces_cropped:
-        open_model = open_early_exit if pipeline_options.early_exit else open_classifier
-        model, threads, acceleration = pipeline_options.model, pipeline_options.threads, pipeline_options.acceleration
-        process = _whole_picture(open_model(model, threads, acceleration=acceleration))
+    settings = Settings(pipeline_options, faces_cropped, source_options.max_pixels, options.every)
+    chunks = cut_chunks(inputs.entries, options.part_size)
+    workers = 1 if save else options.workers or default_workers(inputs.entries)
+    workers = max(1, min(workers, len(chunks)))
+    in_pool = workers > 1 or options.output is not None
+    if in_pool and click.get_current_context().get_parameter_source("threads") is ParameterSource.DEFAULT:
+        settings = single_threaded(settings)
+    since, total = monotonic(), len(inputs.entries)
+    if options.output is not None:
+        tally = write_parts(options.output, inputs, chunks, shard, settings, options, workers)
     else:
-        process = open_pipeline(pipeline_options).process
-    album = None if save is None else Album(save)
-    lines = None if jsonl is None else JsonLines(jsonl)
-    try:
-        failures = _predict(inputs, process, lines, album)
-    except OutputClosed:
-        return
-    finally:
-        if shows_status_line() and len(inputs) > 1:
-            overwrite("")
-        if lines is not None:
-            lines.close()
-    if failures:
-        raise SourceError(f"{failures} of {len(inputs)} pictures could not be read")
+        own = chunks if shard is None else shard.of(chunks)
+        total = sum(len(chunk.inputs) for chunk in own)
+        if in_pool:
+            batches = batches_of_workers(own, settings, workers)
+        else:
+            batches = batches_here((each for chunk in own for each in chunk.inputs), settings)
+        album, lines = None if save is None else Album(save), None if jsonl is None else JsonLines(jsonl)
+        try:
+            tally = _output(batches, total, inputs, lines, album)
+        except OutputClosed:
+            return
+        finally:
+            if shows_status_line() and total > 1:
+                overwrite("")
+            if lines is not None:
+                lines.close()
+    if tally.several:
+        log.warning("%s", several_pictures(tally.several))
+    if in_pool:
+        log.info("%s", summary(tally, since, workers))
+    if tally.errors:
+        raise SourceError(f"{tally.errors} of {total} {inputs.noun} could not be read")
 
 
-def _predict(
-    inputs: PictureInputs, process: Callable[[Frame], list[Prediction]], lines: JsonLines | None, album: Album | None
-) -> int:
-    """Print or write the predictions of each picture; the number of pictures that could not be read."""
-    failures = several = 0
-    for index, (path, picture) in enumerate(inputs):
-        if shows_status_line() and len(inputs) > 1:
-            overwrite(f"{index} of {len(inputs)} pictures")
-        if isinstance(picture, SourceError):
-            failures += 1
-            _print_error(path, picture, lines)
-            continue
-        several += picture.several
-        frame = Frame(picture.pixels)
-        predictions = process(frame)
-        _print_predictions(path, predictions, lines)
-        if album is not None:
-            album.add(path, frame, predictions)
-    if several:
-        log.warning("%s", several_pictures(several))
-    return failures
+def _check_combination(paths: tuple[str, ...], options: ArchiveOptions, jsonl: str | None, save: Path | None) -> None:
+    """Check, before anything is read, that the options make sense together. Raises click.UsageError."""
+    if not paths and options.from_file is None:
+        raise click.UsageError("no picture was given; expected PATH... or --from-file LIST")
+    if options.null and options.from_file is None:
+        raise click.UsageError("--null says how the paths in --from-file end; give one")
+    if options.output is not None and (jsonl is not None or save is not None):
+        raise click.UsageError(f"--output and {'--save' if jsonl is None else '--jsonl'} exclude each other")
+    if options.output is None and options.resume:
+        raise click.UsageError("--resume goes on in --output DIR; give one")
+    if save is not None and (options.workers or 1) > 1:
+        raise click.UsageError("--save draws in one process; expected no --workers, or 1")
+    if save is not None and options.every is not None:
+        raise click.UsageError("--save draws pictures; for an annotated video use fer-edge run --save-video")
 
 
-def _whole_picture(classifier: Classifier) -> Callable[[Frame], list[Prediction]]:
-    """What takes the pipeline's place where the whole picture is the face."""
+def _output(
+    batches: Iterable[Batch], total: int, inputs: Inputs, lines: JsonLines | None, album: Album | None
+) -> Tally:
+    """Print or write the records of all inputs, and count them."""
+    tally, done, since = Tally(), 0, monotonic()
+    for size, records in batches:
+        if shows_status_line() and total > 1:
+            left = f", {_duration((monotonic() - since) / done * (total - done))} left" if done else ""
+            overwrite(f"{done} of {total} {inputs.noun}{left}")
+        for record, frame in records:
+            tally.add([record])
+            _print(record, lines)
+            if album is not None and frame is not None:
+                album.add(Path(record.path), frame, record.predictions)
+        done += size
+    return tally
 
-    def process(frame: Frame) -> list[Prediction]:
-        pixels: NDArray[np.uint8] = frame.pixels
-        face = Face(Box(0, 0, pixels.shape[1], pixels.shape[0]), 1.0)
-        gray = shrink(to_gray(pixels))[None]  # (1, 48, 48)
-        own = takes_own_crops(classifier)
-        crops = FaceCrops(gray, lambda _, form: as_format(pixels, form)) if own else gray
-        return [Prediction(face, classifier(crops)[0], classifier.classes)]
 
-    return process
-
-
-def _print_predictions(path: Path, predictions: list[Prediction], lines: JsonLines | None) -> None:
-    """A picture's faces as one JSON line, or as text with a line for each."""
+def _print(record: Record, lines: JsonLines | None) -> None:
+    """A record as one JSON line, or as text with a line for each face."""
     if lines is not None:
-        faces = [_untracked(face_record(prediction)) for prediction in predictions]
-        lines.write({"path": str(path), "faces": faces})
+        lines.write(as_json(record))
+        return
+    if record.error is not None:
+        click.echo(f"{erase(sys.stderr)}{one_line(record.error)}", err=True)
         return
     with guard_stdout():
-        name = f"{erase(sys.stdout)}{one_line(str(path))}"
-        for prediction in predictions:
+        at = "" if record.time is None else f" {record.time:.2f} s"
+        name = f"{erase(sys.stdout)}{one_line(record.path)}{at}"
+        for prediction in record.predictions:
             box = prediction.face.box
             click.echo(f"{name}: {describe(prediction)} at {box.x},{box.y} {box.width}x{box.height}")
-        if not predictions:
+        if not record.predictions:
             click.echo(f"{name}: no face")
 
 
-def _print_error(path: Path, error: SourceError, lines: JsonLines | None) -> None:
-    if lines is not None:
-        lines.write({"path": str(path), "error": str(error)})
-    else:
-        click.echo(f"{erase(sys.stderr)}{one_line(str(error))}", err=True)
-
-
-def _untracked(record: dict[str, Any]) -> dict[str, Any]:
-    """The record without a track, as faces are not tracked from picture to picture."""
-    return {key: value for key, value in record.items() if key != "track"}
+def _duration(seconds: float) -> str:
+    """Seconds as 1:02:03, or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

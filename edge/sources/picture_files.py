@@ -20,6 +20,11 @@ _NAMES = "apng avif bmp dib gif hdr j2k jfif jp2 jpe jpeg jpg pam pbm pfm pgm pi
 SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 """Suffixes of pictures in a folder, in lower case; a file without any is a picture if it begins like one."""
 
+_VIDEO_NAMES = "3gp asf avi flv m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
+
+VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_NAMES.split())
+"""Suffixes of videos in a folder, in lower case, where videos are read, too."""
+
 ANIMATION_BYTES = 32 << 20
 """The beginning of a file in which the second picture of an animation is searched."""
 
@@ -35,8 +40,10 @@ class PictureFiles:
         paths: The pictures, those of a folder sorted by name and before those of its sub-folders; some may be damaged.
         problems: Why sub-folders could not be listed.
         folders: The identities (`file_identity`) of the folders that were listed.
+        videos: Whether videos belong to the pictures.
     """
 
+    videos: bool = False
     paths: list[Path] = field(default_factory=list)
     problems: list[SourceError] = field(default_factory=list)
     folders: set[tuple[int, int] | None] = field(default_factory=set)
@@ -97,7 +104,7 @@ class PictureFiles:
             path, suffix = folder / entry.name, Path(entry.name).suffix.lower()
             if _is_folder(entry):
                 folders.append(path)
-            elif suffix not in SUFFIXES and (suffix or not begins_as_picture(path)):
+            elif not self._belongs(path, suffix):
                 self._others[printable(suffix)] += 1
             elif entry.name.startswith("."):
                 self._hidden += 1
@@ -105,13 +112,19 @@ class PictureFiles:
                 self.paths.append(path)
         return folders
 
+    def _belongs(self, path: Path, suffix: str) -> bool:
+        if suffix in SUFFIXES or (self.videos and suffix in VIDEO_SUFFIXES):
+            return True
+        return not suffix and begins_as_picture(path)
 
-def list_pictures(path: Path, recursive: bool = False) -> PictureFiles:
+
+def list_pictures(path: Path, recursive: bool = False, videos: bool = False) -> PictureFiles:
     """List the pictures of a folder, or the one picture file.
 
     Args:
         path: A folder, or a file.
         recursive: Whether the pictures in sub-folders belong to it.
+        videos: Whether the videos in it belong to the pictures.
 
     Returns:
         The folder's pictures, or `path` alone.
@@ -119,7 +132,7 @@ def list_pictures(path: Path, recursive: bool = False) -> PictureFiles:
     Raises:
         SourceError: There is no such path, or the folder has no pictures or cannot be listed.
     """
-    found = PictureFiles()
+    found = PictureFiles(videos)
     try:
         is_folder = stat.S_ISDIR(os.stat(path).st_mode)
     except (FileNotFoundError, ValueError):  # a name with a zero byte
@@ -134,7 +147,8 @@ def list_pictures(path: Path, recursive: bool = False) -> PictureFiles:
         raise found.problems[0]
     if not found.paths:
         others = f": {found.left_out}" if found.left_out else ""
-        raise SourceError(f"{path} holds no pictures ({', '.join(sorted(SUFFIXES))}){others}")
+        what = "neither pictures nor videos" if videos else "no pictures"
+        raise SourceError(f"{path} holds {what} ({', '.join(sorted(SUFFIXES))}){others}")
     return found
 
 

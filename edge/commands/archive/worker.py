@@ -1,0 +1,38 @@
+"""What a worker process does: imported by the process that workers come from, before they come."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+
+import cv2
+
+from fer_edge.edge.commands.archive import processor as processor  # here: it is what takes time to import
+from fer_edge.edge.sources.capture import quiet_opencv
+from fer_edge.edge.terminal import configure_logging
+
+
+def start(threads: int, level: int) -> None:
+    """Prepare a new worker process.
+
+    Args:
+        threads: Threads of OpenCV; the networks have their own.
+        level: Least level that is logged.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(threads)
+    quiet_opencv()
+    configure_logging(level)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has ended, by kill -9 for example: nobody would collect its results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
