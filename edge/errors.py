@@ -67,6 +67,10 @@ class FleetError(FerEdgeError):
     """A fleet's broker cannot be reached, or a device does not take a setting."""
 
 
+class ClusterError(FerEdgeError):
+    """A cluster cannot be reached, was lost, or has workers whose answers would not be this machine's."""
+
+
 class ServiceError(FerEdgeError):
     """A service cannot be installed, or the service manager refuses a request."""
 

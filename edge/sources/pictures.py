@@ -62,18 +62,22 @@ def load_picture(
         SourceError: The file cannot be read, is no whole picture, or has more pixels.
     """
     path = as_text(path)
+    return decode_picture(read_bytes(path, max_pixels, pipes=pipes), path, max_pixels, gray=gray)
+
+
+def read_bytes(path: str, max_pixels: int = MAX_PIXELS, *, pipes: bool = True) -> bytes:
+    """Read a file that may be a picture, see `load_picture`, without decoding it; SourceError where it cannot be."""
     check_count(max_pixels, "max_pixels")
     if "\0" in path:
         raise SourceError(f"{path}: no such file; its name has a zero byte")
     if not path:
         raise SourceError("an empty path was given, expected a picture; is a variable not set?")
     try:
-        data = _read_file(path, max_pixels, pipes)
+        return _read_file(path, max_pixels, pipes)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from None
     except MemoryError:
         raise SourceError(f"{path} cannot be read: there is not enough memory") from None
-    return decode_picture(data, path, max_pixels, gray=gray)
 
 
 def max_bytes(max_pixels: int) -> int:

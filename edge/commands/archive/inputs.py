@@ -7,13 +7,14 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from fer_edge.edge.commands.read_folder import refuse_read_folder
 from fer_edge.edge.errors import SinkError, SourceError, printable, redact
 from fer_edge.edge.files.paths import file_identity, local_path
 from fer_edge.edge.sources.picture_files import SUFFIXES, VIDEO_SUFFIXES, begins_as_picture, list_pictures
+from fer_edge.edge.sources.remote_pictures import is_remote, list_remote, shown_address
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +28,19 @@ class Input:
         kind: How it is read.
         error: Why it cannot be; None where it may.
         listed: Whether it was found in a folder, and not named: then it is a file, or an error.
+        content: A picture's bytes, which somebody has read already; None where it is to be read from its path.
     """
 
     path: str
     kind: Literal["picture", "video"] = "picture"
     error: str | None = None
     listed: bool = False
+    content: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """Its path, or its address without secrets, for results."""
+        return shown_address(self.path) if is_remote(self.path) else self.path
 
 
 @dataclass
@@ -67,12 +75,15 @@ class Inputs:
             try:
                 self.add(path, globs=globs)
             except SourceError as error:
-                self.entries.append(Input(str(Path(path)), error=str(error)))
+                self.entries.append(Input(path if is_remote(path) else str(Path(path)), error=str(error)))
 
     def add(self, path: str, *, globs: bool = True) -> None:
         """Add a path, and log what is left out of a folder; SourceError where it names no picture or video."""
         if not path:
             raise SourceError("an empty path was given, expected a picture or a folder; is a variable not set?")
+        if is_remote(path):
+            self._add_remote(path)
+            return
         place = local_path(path)
         if globs and glob.has_magic(place) and not os.path.lexists(place):
             self._add_matches(place)
@@ -102,6 +113,16 @@ class Inputs:
                     raise SinkError(f"--jsonl: {file} is one of the pictures; give another name")
         if folder is not None:
             refuse_read_folder("--save", folder, self.folders, self.recursive)
+
+    def _add_remote(self, address: str) -> None:
+        """Add a picture, or the pictures of a folder, in object storage or on a web server."""
+        name = redact(address)
+        if PurePosixPath(name.partition("?")[0]).suffix.lower() in VIDEO_SUFFIXES:
+            raise SourceError(f"{name} is a video; copy it to this machine first")
+        found = list_remote(address, self.recursive)
+        self.entries += [Input(each, listed=found.listed) for each in found.addresses]
+        if found.left_out:
+            log.info("%s: left out: %s", name, found.left_out)
 
     def _add_matches(self, pattern: str) -> None:
         """Add the files that a pattern matches, as the shell's, in the order of their names."""

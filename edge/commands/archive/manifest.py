@@ -45,24 +45,29 @@ def make_manifest(
     """
     pipeline = {key: value for key, value in asdict(settings.pipeline).items() if key not in _WITHOUT_EFFECT}
     own = {key: value for key, value in asdict(settings).items() if key != "pipeline"}
-    files = [path for path in model_files(settings.pipeline.model) if path.suffix != ".json" or path.is_file()]
-    faces = [] if settings.faces_cropped else [FACE_FOLDER / name for name in FACE_MODELS]
     return {
         "version": package_version(),
         "format": form,
         "classes": [*classes],
         "settings": pipeline | own,
-        "models": {path.name: sha256(path) for path in [*files, *faces]},
+        "models": model_sha256s(settings),
         "inputs": {"count": len(inputs), "sha256": fingerprint(inputs)},
         "parts": {"count": len(chunks), "inputs": max((len(chunk.inputs) for chunk in chunks), default=0)},
     }
 
 
+def model_sha256s(settings: Settings) -> dict[str, str]:
+    """The sha256 of all files of all models, by their names; OSError where one cannot be read."""
+    files = [path for path in model_files(settings.pipeline.model) if path.suffix != ".json" or path.is_file()]
+    faces = [] if settings.faces_cropped else [FACE_FOLDER / name for name in FACE_MODELS]
+    return {path.name: sha256(path) for path in [*files, *faces]}
+
+
 def fingerprint(inputs: Sequence[Input]) -> str:
-    """The sha256 of all inputs' paths and kinds in their order, in hexadecimal; nothing is read for it."""
+    """The sha256 of all inputs' names and kinds in their order, in hexadecimal; nothing is read for it."""
     digest = hashlib.sha256()
     for each in inputs:
-        digest.update(os.fsencode(each.path) + b"\0" + each.kind.encode() + b"\0")
+        digest.update(os.fsencode(each.name) + b"\0" + each.kind.encode() + b"\0")
     return digest.hexdigest()
 
 

@@ -19,8 +19,10 @@ from fer_edge.edge.expression.classifier import Classifier, takes_own_crops
 from fer_edge.edge.expression.ensemble import open_classifier, open_early_exit
 from fer_edge.edge.pipeline import Pipeline, PipelineOptions, open_pipeline
 from fer_edge.edge.preprocess import FaceCrops, as_format, shrink, to_gray
+from fer_edge.edge.sources.picture_decoder import decode_picture
 from fer_edge.edge.sources.picture_header import MAX_PIXELS
 from fer_edge.edge.sources.pictures import load_picture
+from fer_edge.edge.sources.remote_pictures import fetch_picture, is_remote
 from fer_edge.edge.types import TRACK_TIMEOUT, Box, Face, Frame, Prediction
 
 TRACK_SAMPLES = 2.5
@@ -80,21 +82,27 @@ class Processor:
             A picture's record, or those of a video's moments; with the frame, which is None for an error.
         """
         if each.error is not None:
-            yield Record(each.path, error=each.error), None
+            yield Record(each.name, error=each.error), None
             return
         try:
             yield from self._video(each) if each.kind == "video" else self._picture(each)
         except SourceError as error:
-            yield Record(each.path, error=str(error)), None
+            yield Record(each.name, error=str(error)), None
         except (MemoryError, cv2.error) as error:
             if (reason := shortage(error)) is None:
                 raise
-            yield Record(each.path, error=f"{each.path} cannot be processed: {reason}"), None
+            yield Record(each.name, error=f"{each.name} cannot be processed: {reason}"), None
 
     def _picture(self, each: Input) -> Iterator[tuple[Record, Frame]]:
-        picture = load_picture(each.path, self._settings.max_pixels, pipes=not each.listed)
+        limit = self._settings.max_pixels
+        if each.content is not None:
+            picture = decode_picture(each.content, each.path, limit)
+        elif is_remote(each.path):
+            picture = fetch_picture(each.path, limit)
+        else:
+            picture = load_picture(each.path, limit, pipes=not each.listed)
         frame = Frame(picture.pixels)
-        yield Record(each.path, tuple(self._process(frame)), several=picture.several), frame
+        yield Record(each.name, tuple(self._process(frame)), several=picture.several), frame
 
     def _video(self, each: Input) -> Iterator[tuple[Record, Frame | None]]:
         """A video's moments. Faces are found as in pictures: what `run` skips or guesses between frames does not pay
