@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable
+from contextlib import ExitStack, closing
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -12,22 +13,21 @@ import click
 from click.core import ParameterSource
 
 from fer_edge.edge.commands.archive.chunks import cut_chunks, parse_shard
-from fer_edge.edge.commands.archive.inputs import Inputs, list_inputs
+from fer_edge.edge.commands.archive.inputs import list_inputs
 from fer_edge.edge.commands.archive.options import ArchiveOptions
 from fer_edge.edge.commands.archive.path_list import read_path_list
 from fer_edge.edge.commands.archive.processor import Settings
 from fer_edge.edge.commands.archive.records import Record, Tally, as_json
 from fer_edge.edge.commands.archive.run import (
-    Batch,
-    batches_here,
-    batches_of_workers,
+    Plan,
+    batches_in_order,
     default_workers,
     single_threaded,
     summary,
     write_parts,
 )
 from fer_edge.edge.commands.exclusive_options import one_acceleration
-from fer_edge.edge.config.click_options import Option, options_from
+from fer_edge.edge.config.click_options import Option, SectionedCommand, options_from
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.expression.model_files import model_files
 from fer_edge.edge.pipeline import PipelineOptions
@@ -44,7 +44,7 @@ from fer_edge.edge.terminal import erase, one_line, overwrite, shows_status_line
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("paths", metavar="PATH...", nargs=-1)
 @click.option("--faces-cropped", is_flag=True, help="Take each picture for a cropped face, and detect none.")
 @options_from(SourceOptions, only=("recursive", "max_pixels"))
@@ -68,7 +68,7 @@ log = logging.getLogger(__name__)
     example="annotated",
     help="Write annotated PNG files to this folder.",
 )
-@options_from(ArchiveOptions)
+@options_from(ArchiveOptions, "Archives")
 def predict(
     paths: tuple[str, ...],
     faces_cropped: bool,
@@ -101,35 +101,23 @@ def predict(
     chunks = cut_chunks(inputs.entries, options.part_size)
     workers = 1 if save else options.workers or default_workers(inputs.entries)
     workers = max(1, min(workers, len(chunks)))
-    in_pool = workers > 1 or options.output is not None
-    if in_pool and click.get_current_context().get_parameter_source("threads") is ParameterSource.DEFAULT:
+    in_workers = workers > 1 or options.output is not None
+    if in_workers and click.get_current_context().get_parameter_source("threads") is ParameterSource.DEFAULT:
         settings = single_threaded(settings)
-    since, total = monotonic(), len(inputs.entries)
+    plan, since = Plan(inputs, chunks, shard, settings, workers), monotonic()
     if options.output is not None:
-        tally = write_parts(options.output, inputs, chunks, shard, settings, options, workers)
+        tally = write_parts(options.output, plan, options.format, options.resume)
     else:
-        own = chunks if shard is None else shard.of(chunks)
-        total = sum(len(chunk.inputs) for chunk in own)
-        if in_pool:
-            batches = batches_of_workers(own, settings, workers)
-        else:
-            batches = batches_here((each for chunk in own for each in chunk.inputs), settings)
-        album, lines = None if save is None else Album(save), None if jsonl is None else JsonLines(jsonl)
         try:
-            tally = _output(batches, total, inputs, lines, album)
+            tally = _write_in_order(plan, jsonl, save)
         except OutputClosed:
             return
-        finally:
-            if shows_status_line() and total > 1:
-                overwrite("")
-            if lines is not None:
-                lines.close()
     if tally.several:
         log.warning("%s", several_pictures(tally.several))
-    if in_pool:
+    if in_workers:
         log.info("%s", summary(tally, since, workers))
     if tally.errors:
-        raise SourceError(f"{tally.errors} of {total} {inputs.noun} could not be read")
+        raise SourceError(f"{tally.errors} of {tally.inputs} {inputs.noun} could not be read")
 
 
 def _check_combination(paths: tuple[str, ...], options: ArchiveOptions, jsonl: str | None, save: Path | None) -> None:
@@ -145,24 +133,28 @@ def _check_combination(paths: tuple[str, ...], options: ArchiveOptions, jsonl: s
     if save is not None and (options.workers or 1) > 1:
         raise click.UsageError("--save draws in one process; expected no --workers, or 1")
     if save is not None and options.every is not None:
-        raise click.UsageError("--save draws pictures; for an annotated video use fer-edge run --save-video")
+        raise click.UsageError("--save and --every exclude each other; fer-edge run --save-video annotates a video")
 
 
-def _output(
-    batches: Iterable[Batch], total: int, inputs: Inputs, lines: JsonLines | None, album: Album | None
-) -> Tally:
-    """Print or write the records of all inputs, and count them."""
-    tally, done, since = Tally(), 0, monotonic()
-    for size, records in batches:
-        if shows_status_line() and total > 1:
-            left = f", {_duration((monotonic() - since) / done * (total - done))} left" if done else ""
-            overwrite(f"{done} of {total} {inputs.noun}{left}")
-        for record, frame in records:
-            tally.add([record])
-            _print(record, lines)
-            if album is not None and frame is not None:
-                album.add(Path(record.path), frame, record.predictions)
-        done += size
+def _write_in_order(plan: Plan, jsonl: str | None, save: Path | None) -> Tally:
+    """Print or write the records of all inputs, and count them. Raises what the outputs raise."""
+    tally, since, noun = Tally(), monotonic(), plan.inputs.noun
+    total = sum(len(chunk.inputs) for chunk in plan.own_chunks)
+    shows = shows_status_line() and total > 1
+    with closing(batches_in_order(plan)) as batches, ExitStack() as outputs:
+        album = None if save is None else Album(save)
+        lines = None if jsonl is None else outputs.enter_context(closing(JsonLines(jsonl)))
+        if shows:
+            outputs.callback(overwrite, "")
+        for size, records in batches:
+            if shows:
+                overwrite(f"{tally.inputs} of {total} {noun}{_time_left(tally.inputs, total, since)}")
+            for record, frame in records:
+                tally.add([record])
+                _print(record, lines)
+                if album is not None and frame is not None:
+                    album.add(Path(record.path), frame, record.predictions)
+            tally.inputs += size
     return tally
 
 
@@ -184,7 +176,6 @@ def _print(record: Record, lines: JsonLines | None) -> None:
             click.echo(f"{name}: no face")
 
 
-def _duration(seconds: float) -> str:
-    """Seconds as 1:02:03, or 2:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+def _time_left(done: int, total: int, since: float) -> str:
+    """', 0:02:03 left' of a job that began at `since`; '' before anything is done."""
+    return f", {timedelta(seconds=round((monotonic() - since) / done * (total - done)))} left" if done else ""

@@ -32,7 +32,7 @@ class ArchiveOptions(CheckedOptions):
     )
     workers: int | None = option(
         None,
-        "Worker processes, each with networks of its own (about 150 MB) and one thread unless --threads is given.",
+        "Worker processes, each with networks of its own (about 100 MB) and one thread unless --threads is given.",
         metavar="N",
         minimum=1,
         maximum=MAX_WORKERS,

@@ -50,12 +50,14 @@ class Tally:
     """What was found, counted.
 
     Attributes:
+        inputs: Pictures, videos and what could not be read.
         pictures: Pictures and moments of videos.
         faces: Faces in them.
         errors: Inputs that could not be read, or not to their end.
         several: Files of which one picture of several was read.
     """
 
+    inputs: int = 0
     pictures: int = 0
     faces: int = 0
     errors: int = 0

@@ -5,17 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
 from fer_edge.edge.commands.archive.chunks import Chunk, Shard
 from fer_edge.edge.commands.archive.inputs import Input, Inputs
-from fer_edge.edge.commands.archive.manifest import make_manifest
-from fer_edge.edge.commands.archive.options import ArchiveOptions
-from fer_edge.edge.commands.archive.parts import PartFolder
 from fer_edge.edge.commands.archive.processor import Processor, Settings
 from fer_edge.edge.commands.archive.records import Record, Tally
 from fer_edge.edge.device.board import read_text
@@ -44,40 +41,68 @@ def default_workers(inputs: Sequence[Input]) -> int:
     return max(1, min(len(os.sched_getaffinity(0)), affordable))
 
 
-def batches_here(inputs: Iterable[Input], settings: Settings) -> Iterator[Batch]:
-    """Process inputs in this process, one after another; ModelError at once where a model cannot be opened."""
-    processor = Processor(settings)
-    return ((1, processor.records(each)) for each in inputs)
+@dataclass(frozen=True)
+class Plan:
+    """What a run works on, and how.
+
+    Attributes:
+        inputs: All inputs.
+        chunks: All chunks.
+        shard: Which of the chunks this run works on; None for all.
+        settings: How they are processed.
+        workers: Number of processes.
+    """
+
+    inputs: Inputs
+    chunks: Sequence[Chunk]
+    shard: Shard | None
+    settings: Settings
+    workers: int
+
+    @property
+    def own_chunks(self) -> Sequence[Chunk]:
+        """The chunks of this run."""
+        return self.chunks if self.shard is None else self.shard.of(self.chunks)
 
 
-def batches_of_workers(chunks: Sequence[Chunk], settings: Settings, workers: int) -> Iterator[Batch]:
-    """Process chunks in worker processes; the records come in the order of the inputs."""
+def batches_in_order(plan: Plan) -> Generator[Batch]:
+    """Process the inputs of a run: in this process where it has one worker, else in worker processes.
+
+    Args:
+        plan: The run.
+
+    Returns:
+        Batches in the order of the inputs.
+
+    Raises:
+        ModelError: A model cannot be opened; at once.
+    """
+    processor = Processor(plan.settings)
+    return _batches_of_workers(plan) if plan.workers > 1 else _batches_here(plan, processor)
+
+
+def _batches_here(plan: Plan, processor: Processor) -> Generator[Batch]:
+    for chunk in plan.own_chunks:
+        for each in chunk.inputs:
+            yield 1, processor.records(each)
+
+
+def _batches_of_workers(plan: Plan) -> Generator[Batch]:
     from fer_edge.edge.commands.archive.workers import process_chunks  # here: a few pictures need none
 
-    with closing(process_chunks(chunks, settings, workers, ordered=True)) as results:
+    with closing(process_chunks(plan.own_chunks, plan.settings, plan.workers, ordered=True)) as results:
         for chunk, records in results:
             yield len(chunk.inputs), [(record, None) for record in records]
 
 
-def write_parts(
-    folder: Path,
-    inputs: Inputs,
-    chunks: Sequence[Chunk],
-    shard: Shard | None,
-    settings: Settings,
-    options: ArchiveOptions,
-    workers: int,
-) -> Tally:
-    """Process an archive, and write a part for each chunk.
+def write_parts(folder: Path, plan: Plan, form: str, resume: bool) -> Tally:
+    """Process an archive in worker processes, and write a part for each chunk.
 
     Args:
         folder: Where the parts go.
-        inputs: All inputs.
-        chunks: All chunks.
-        shard: Which of them this run works on; None for all.
-        settings: How they are processed.
-        options: Format, and whether the run goes on after another.
-        workers: Number of processes.
+        plan: The run.
+        form: The parts' format.
+        resume: Whether parts that are there are kept.
 
     Returns:
         What was found in the parts that this run has written.
@@ -86,32 +111,35 @@ def write_parts(
         ModelError: A model cannot be opened.
         SinkError: As `PartFolder` raises it.
     """
+    from fer_edge.edge.commands.archive.manifest import make_manifest
+    from fer_edge.edge.commands.archive.parts import PartFolder
     from fer_edge.edge.commands.archive.workers import process_chunks
 
-    classes = Processor(settings).classes
-    if options.format == "parquet":
+    classes = Processor(plan.settings).classes
+    if form == "parquet":
         import pyarrow  # noqa: F401  # a missing extra is an error at the start
-    manifest = make_manifest(settings, inputs.entries, chunks, classes, options.format)
-    parts = PartFolder(folder, manifest, chunks, shard, options.resume)
+    manifest = make_manifest(plan.settings, plan.inputs.entries, plan.chunks, classes, form)
+    parts = PartFolder(folder, manifest, plan.chunks, plan.shard, resume)
     if parts.kept:
         log.info("%s: %d parts are there and kept", folder, parts.kept)
     tally, written = Tally(), 0
     total = sum(len(chunk.inputs) for chunk in parts.missing)
     try:
         with (
-            closing(process_chunks(parts.missing, settings, min(workers, len(parts.missing) or 1))) as results,
+            closing(process_chunks(parts.missing, plan.settings, plan.workers)) as results,
             progress_bar("predict", total) as bar,
         ):
             for chunk, records in results:
                 parts.write(chunk, records)
                 tally.add(records)
+                tally.inputs += len(chunk.inputs)
                 written += 1
                 bar.update(len(chunk.inputs))
     finally:
         if written < len(parts.missing):
             left = len(parts.missing) - written
             log.warning("%s: %d parts are missing; the same command with --resume goes on", folder, left)
-    if shard is not None and (absent := parts.absent(chunks)):
+    if plan.shard is not None and (absent := parts.absent(plan.chunks)):
         log.info("%s: %d parts of other shards are not there yet", folder, absent)
     return tally
 

@@ -6,12 +6,17 @@ import multiprocessing
 import os
 import signal
 import threading
+from contextlib import suppress
+from pathlib import Path
 
 import cv2
 
 from fer_edge.edge.commands.archive import processor as processor  # here: it is what takes time to import
 from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.terminal import configure_logging
+
+OOM_SCORE = "500"
+"""How readily the system kills a worker when memory runs out, from -1000 to 1000; 0 is usual."""
 
 
 def start(threads: int, level: int) -> None:
@@ -24,6 +29,8 @@ def start(threads: int, level: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+    with suppress(OSError):  # rather a worker, whose picture is tried again, than the process that waits for it
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(threads)
     quiet_opencv()

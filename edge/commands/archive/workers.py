@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import signal
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def process_chunks(
-    chunks: Iterable[Chunk], settings: Settings, workers: int, *, ordered: bool = False
+    chunks: Sequence[Chunk], settings: Settings, workers: int, *, ordered: bool = False
 ) -> Generator[tuple[Chunk, list[Record]]]:
     """Process chunks in worker processes.
 
@@ -47,6 +47,9 @@ def process_chunks(
     Raises:
         ModelError: A model cannot be opened.
     """
+    if not chunks:
+        return
+    workers = min(workers, len(chunks))
     with _Pool(settings, workers) as pool:
         waiting, todo = _Results(ordered), iter(chunks)
         running: dict[Future[list[Record]], tuple[int, Chunk]] = {}
@@ -125,12 +128,14 @@ class _Pool:
 
     def _try(self, chunk: Chunk) -> list[Record] | None:
         """The chunk's records; None where the worker died."""
+        executor = self._executor()
         try:
-            return self._executor().submit(process_chunk, chunk, self._settings).result()
+            return executor.submit(process_chunk, chunk, self._settings).result()
         except BrokenProcessPool:
-            with self._lock:
-                self._executors.discard(self._own.executor)
+            executor.shutdown()  # releases its semaphores
             self._own.executor = None
+            with self._lock:
+                self._executors.discard(executor)
             if self._stopping:
                 raise
             return None
