@@ -72,6 +72,7 @@ _EXTRAS = {
     "h5py": ("h5py", "train"),
     "tensorboard": ("TensorBoard", "tensorboard"),
     "mlflow": ("MLflow", "mlflow"),
+    "optuna": ("Optuna", "sweep"),
     "tf_keras": ("tf_keras", "convert"),
     "paho": ("paho-mqtt", "mqtt"),
     "tensorflow_model_optimization": ("tensorflow-model-optimization", "convert"),

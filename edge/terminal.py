@@ -65,6 +65,7 @@ def configure_logging(level: int = logging.INFO) -> None:
     logger.setLevel(level)
     if not any(isinstance(handler, _TerminalHandler) for handler in logger.handlers):
         logger.addHandler(_TerminalHandler())
+    logger.propagate = False  # absl gives the root logger a handler, with which each line would be there twice
 
 
 def one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -55,6 +56,12 @@ def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _records_reach_caplog() -> None:
+    """A command that an earlier test called keeps the package's records from the root logger."""
+    logging.getLogger("fer_edge").propagate = True
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ class TrainingOptions:
         ferplus: FER+'s CSV of annotators' votes.
         runs: Folder with a run folder for each network.
         resume: Whether to continue from the run folder's checkpoint.
+        sweep: A TOML file of recipe fields to search (Optuna).
         track: Experiment trackers that the run is handed on to.
         callback: A Python file with a function `callbacks(run)` that returns Keras callbacks.
     """
@@ -74,6 +75,13 @@ class TrainingOptions:
     )
     runs: Path = option(Path("runs"), "Folder that holds the run folders.", metavar="FOLDER")
     resume: bool = option(False, "Continue from the last checkpoint of the run folder.")
+    sweep: Path | None = option(
+        None,
+        "Search fields of the recipe with Optuna: a TOML file with their ranges. Each trial is a run folder in "
+        "RUNS/SWEEP; the same command goes on, and takes part from other processes.",
+        metavar="FILE.toml",
+        example="sweep.toml",
+    )
     track: tuple[str, ...] = option(
         (),
         "Write figures, recipe and pictures for TensorBoard (into the run folder) or MLflow (MLFLOW_TRACKING_URI) too. "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import json
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from fer_edge.edge.config.click_options import info_of
 from fer_edge.edge.errors import DataError, shortened
 from fer_edge.edge.files.documents import read_toml
+from fer_edge.edge.files.writing import write_bytes
 from fer_edge.train.recipes import RECIPES, Recipe, make_recipe
 
 SUFFIX = ".toml"
@@ -21,7 +23,8 @@ MAX_NAME = 64
 """Characters of a recipe's name, which stands in tables."""
 
 _KINDS = {"int": "a whole number", "float": "a number", "str": "a text"}
-_FIELDS = {each.name: each for each in fields(Recipe)}
+FIELDS = {each.name: each for each in fields(Recipe)}
+"""The fields of a recipe by name."""
 
 
 def open_recipe(recipe: str, network: str, **overrides: object) -> Recipe:
@@ -51,6 +54,34 @@ def open_recipe(recipe: str, network: str, **overrides: object) -> Recipe:
         raise DataError(f"{path}: {error}") from None
 
 
+def base_of(recipe: str) -> str:
+    """The named recipe that a name or a file stands for or starts from. Raises DataError."""
+    return _read(Path(recipe))[0] if recipe.endswith(SUFFIX) else recipe
+
+
+def write_recipe(path: Path, recipe: Recipe, base: str, network: str) -> None:
+    """Write a file that `open_recipe` makes the same recipe of, completely or not at all.
+
+    Args:
+        path: The .toml file.
+        recipe: The recipe.
+        base: The named recipe that the file starts from.
+        network: The network that it is for.
+
+    Raises:
+        SinkError: The file cannot be written.
+    """
+    start = replace(make_recipe(base, network), name="")
+    values = {key: value for key, value in vars(recipe).items() if value != getattr(start, key)}
+    lines = [f"{key} = {_toml(value)}" for key, value in {BASE: base, **values}.items()]
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
+
+
+def _toml(value: Any) -> str:
+    """A field's value in TOML, whose texts are those of JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
     """The named recipe that a file starts from, and its own values by field. Raises DataError."""
     try:
@@ -61,33 +92,43 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         raise DataError(f"--recipe {path} is no TOML: {error}") from None
     base = table.pop(BASE, "best")
     if base not in RECIPES:
-        raise DataError(f"{path}, {BASE} = {_quoted(base)}: expected {', '.join(RECIPES)}")
+        raise DataError(f"{path}, {BASE} = {quoted(base)}: expected {', '.join(RECIPES)}")
     for key, value in table.items():
-        _check(path, key, value)
+        check_field(f"{path}, {shortened(key)}", key, value)
     return str(base), {"name": path.stem[:MAX_NAME], **{key: _value(key, value) for key, value in table.items()}}
 
 
-def _check(path: Path, key: str, value: Any) -> None:
-    """DataError where a key is none of a recipe's, or its value has another type."""
-    if key not in _FIELDS:
-        near = get_close_matches(key.replace("-", "_"), [BASE, *_FIELDS], 1)
+def check_field(where: str, key: str, value: Any) -> None:
+    """Check that a key is a recipe's field, and its value of the field's type.
+
+    Args:
+        where: What the value stands for, for error messages.
+        key: The key.
+        value: The value, as TOML has it.
+
+    Raises:
+        DataError: It is not.
+    """
+    if key not in FIELDS:
+        near = get_close_matches(key.replace("-", "_"), [BASE, *FIELDS], 1)
         hint = f"did you mean {near[0]}?" if near else "'fer-edge train --help' lists them, with _ for -"
-        raise DataError(f"{path}, {shortened(key)} is no field of a recipe; {hint}")
-    kind = str(_FIELDS[key].type)
+        raise DataError(f"{where} is no field of a recipe; {hint}")
+    kind = str(FIELDS[key].type)
     accepted: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
     named = key != "name" or (isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_NAME)
     if not isinstance(value, accepted[kind]) or isinstance(value, bool) or not named:
-        choices = info_of(_FIELDS[key]).choices
+        choices = info_of(FIELDS[key]).choices
         expected = f"one of {', '.join(choices)}" if choices else _KINDS[kind]
         if key == "name":
             expected += f" of 1 to {MAX_NAME} characters"
-        raise DataError(f"{path}, {key} = {_quoted(value)}: expected {expected}")
+        raise DataError(f"{where} = {quoted(value)}: expected {expected}")
 
 
 def _value(key: str, value: Any) -> Any:
     """The value as the field has it: 1 is 1.0 for a number with a fraction."""
-    return float(value) if _FIELDS[key].type == "float" else value
+    return float(value) if FIELDS[key].type == "float" else value
 
 
-def _quoted(value: Any) -> str:
+def quoted(value: Any) -> str:
+    """A value of a TOML file in an error message, short and in quotes where it is a text."""
     return f'"{shortened(value)}"' if isinstance(value, str) else shortened(value)

@@ -9,7 +9,7 @@ from typing import Any
 from fer_edge.edge.config.click_options import info_of
 from fer_edge.edge.errors import DataError
 from fer_edge.edge.preprocess import INPUT_SIZE
-from fer_edge.edge.types import OptionInfo, option
+from fer_edge.edge.types import option
 from fer_edge.train.data.conflicts import RESOLUTIONS
 
 
@@ -199,6 +199,8 @@ class Recipe:
         return tuple(phase for phase in every if phase.epochs > 0)
 
 
+_INFOS = {each.name: info_of(each) for each in fields(Recipe)}
+
 RECIPES = {
     "best": Recipe(),
     # the recipe of the projects this one began with: 20 epochs with the backbone frozen, then all layers at 1e-5
@@ -304,9 +306,13 @@ def make_recipe(name: str, network: str, /, **overrides: object) -> Recipe:
         DataError: A field has a value that is not allowed, or the fields contradict each other.
     """
     own = _FOR_NETWORK.get(network, {}) if name == "best" else {}
-    recipe = replace(RECIPES[name], **{**own, **overrides})  # type: ignore[arg-type]
+    return checked(replace(RECIPES[name], **{**own, **overrides}))  # type: ignore[arg-type]
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """The recipe itself; DataError where a field has a value that is not allowed, or fields contradict each other."""
     for each in fields(Recipe):
-        _check_value(recipe, each.name, info_of(each))
+        check_value(each.name, getattr(recipe, each.name))
     if recipe.folds == 1:
         raise DataError("recipe field folds is 1, which holds out every face; expected 0 for none, or 2 or more")
     if recipe.folds and recipe.fold >= recipe.folds:
@@ -350,9 +356,17 @@ def _check_frozen_views(recipe: Recipe) -> None:
             raise DataError(f"recipe field {field} is {getattr(recipe, field)}; expected {expected} with frozen_views")
 
 
-def _check_value(recipe: Recipe, field: str, info: OptionInfo) -> None:
-    """DataError where a field's value is not one of its choices, or outside its range."""
-    value = getattr(recipe, field)
+def check_value(field: str, value: Any) -> None:
+    """Check one field's value, of the field's type.
+
+    Args:
+        field: The field of a recipe.
+        value: Its value.
+
+    Raises:
+        DataError: It is not one of the field's choices, or outside its range.
+    """
+    info = _INFOS[field]
     if info.choices and value not in info.choices:
         raise DataError(f"recipe field {field} is {value!r}; expected {', '.join(info.choices)}")
     if info.minimum is not None:

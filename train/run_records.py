@@ -22,6 +22,11 @@ from fer_edge.train.recipes import Recipe
 MARKS = ("recipe.json", "checkpoint.npz", "metrics.json")
 """Files that a run leaves, in the order in which it writes them; a folder with one of them is a run folder."""
 
+OUTCOME = "trial.json"
+"""What a trial of a sweep leaves beside them: `state` is one of ENDED_EARLY where it was not trained to its end."""
+
+ENDED_EARLY = ("pruned", "diverged", "out of memory")
+
 MAX_DEPTH = 4
 """Levels of folders that are searched for run folders: runs/, runs/2/, runs/2/mobilenet_v2/."""
 
@@ -36,7 +41,8 @@ class RunRecord:
 
     Attributes:
         folder: The run folder.
-        state: 'finished', 'running' (a training holds the folder's lock), 'interrupted', or 'no epoch finished'.
+        state: 'finished', 'running' (a training holds the folder's lock), 'interrupted', or 'no epoch finished'; of a
+            sweep's trial that has ended early one of ENDED_EARLY.
         network: The network; None where nothing readable names it.
         recipe: All hyperparameters by field; empty where they cannot be read.
         sources: What was learned besides the labels: `teachers`, `ferplus`; `architecture` of a network of the user's.
@@ -120,6 +126,8 @@ def read_run(folder: Path) -> RunRecord:
     others = stored or (metrics.get("recipe") if isinstance(metrics.get("recipe"), dict) else {}) or {}
     planned = _planned(recipe)
     state = _state(folder, about, metrics, planned, bool(history), problems)
+    if state in ("interrupted", "no epoch finished"):
+        state = _ended_early(folder, problems) or state
     figures = metrics if state == "finished" else {}
     accuracies, losses = _numbers(history, "val_accuracy"), _numbers(history, "val_loss")
     return RunRecord(
@@ -268,6 +276,12 @@ def _state(
     if metrics:
         return "finished"
     return "interrupted" if about or begun else "no epoch finished"
+
+
+def _ended_early(folder: Path, problems: list[str]) -> str | None:
+    """How a sweep's trial has ended early; None for one that has not, and for other runs."""
+    outcome = _object(folder / OUTCOME, problems).get("state")
+    return outcome if isinstance(outcome, str) and outcome in ENDED_EARLY else None
 
 
 def _is_locked(folder: Path) -> bool:

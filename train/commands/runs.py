@@ -34,7 +34,8 @@ def list_runs(training_options: TrainingOptions, as_json: bool) -> None:
 
     Epochs are those finished and those of the recipe. Accuracy and loss are the best of an epoch, on the rows of the
     val split on which epochs are compared. A run is finished, running, interrupted ('fer-edge train NAME --resume'
-    continues it), or has no epoch finished. Damaged files are named on stderr; the rest of such a folder is listed.
+    continues it), or has no epoch finished; a trial of a sweep may be pruned, diverged or out of memory. Damaged files
+    are named on stderr; the rest of such a folder is listed.
     """
     records = find_runs(training_options.runs)
     if as_json:

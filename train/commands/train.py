@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import fields
 
 import click
@@ -11,29 +10,15 @@ from fer_edge.edge.config.click_options import SectionedCommand, options_from
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.train.architectures import ARCHITECTURES
-from fer_edge.train.data.duplicate_counts import duplicate_remarks
+from fer_edge.train.commands.train_steps import check_options, check_own_sizes, load_data, make_run, train_run
 from fer_edge.train.data.options import TRAINED, DataOptions
-from fer_edge.train.data.splits import Dataset
 from fer_edge.train.evaluation.report import metrics_table
 from fer_edge.train.options import TrainingOptions
 from fer_edge.train.origin import OriginOptions
-from fer_edge.train.own_architectures import (
-    OwnArchitecture,
-    check_sizes,
-    open_keras,
-    open_python,
-    own_architecture,
-    registered,
-)
-from fer_edge.train.recipe_files import open_recipe
+from fer_edge.train.own_architectures import OwnArchitecture, open_keras, open_python, registered
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.soft_targets import read_soft_targets
 from fer_edge.train.training_run import TrainingRun
-from fer_edge.train.training_targets import SoftTargets
-from fer_edge.train.user_callbacks import CALLBACKS, own_callbacks
-from fer_edge.train.user_modules import load_module
-
-_logger = logging.getLogger(__name__)
 
 UNSET = dict.fromkeys(each.name for each in fields(Recipe))
 """No default for any field: what is not on the command line comes from the named recipe."""
@@ -64,11 +49,18 @@ def train(
     Writes the run folder RUNS/NAME: the float model, metrics, training curves and the last checkpoint. The defaults of
     the recipe's fields are those of 'best'; other recipes, and 'best' for some networks, differ. A recipe of your own
     is a TOML file: base = "best", then fields such as full_epochs = 10.
+
+    With --sweep the trials' run folders are in RUNS/SWEEP instead, where SWEEP is the name of the file.
     """
     own = _own_architecture(name, training_options)
     with registered(own):
         names = (own.NAME,) if own else MODEL_NAMES if name == "all" else (str(name),)
-        runs = [_run(each, training_options, recipe, origin_options) for each in names]
+        if training_options.sweep:
+            from fer_edge.train.commands.sweep import sweep
+
+            sweep(names, training_options, data_options, origin_options, recipe)
+            return
+        runs = [make_run(each, training_options, recipe, origin_options) for each in names]
         _train_all(runs, data_options, training_options)
 
 
@@ -89,64 +81,18 @@ def _train_all(runs: list[TrainingRun], data_options: DataOptions, training_opti
     from fer_edge.train.backend import keras  # noqa: F401  (what is missing is reported now, in one line)
     from fer_edge.train.run_folder import check_run, lock_run
 
-    _check_options(training_options)
+    check_options(training_options)
     for run in runs:  # what would stop the last of them is reported before the hours of the first
         check_run(run, training_options.resume)
         if run.folder.is_dir():
             lock_run(run).close()
-    dataset = data_options.load()
-    for remark in duplicate_remarks(dataset):
-        _logger.info(f"{remark} (`fer-edge data info` counts near-duplicates)")
-    for split in ("train", "val"):
-        dataset.split(split)
+    dataset = load_data(data_options)
     for run in runs:
-        if own := own_architecture(run.network):
-            check_sizes(own, {phase.size for phase in run.recipe.phases(own.SIZE)}, len(dataset.classes))
+        check_own_sizes(run.network, [run.recipe], dataset)
     soft_targets = read_soft_targets(
         dataset.split("train"), training_options.teacher, training_options.ferplus, runs[0].recipe
     )
     for run in runs:
-        _train(run, dataset, soft_targets, training_options)
-
-
-def _check_options(options: TrainingOptions) -> None:
-    """ImportError or ConfigError where a tracker is not installed, or the file of callbacks cannot be run."""
-    from fer_edge.train.tracking import check_trackers
-
-    check_trackers(options.track)
-    if options.callback:
-        load_module(options.callback, CALLBACKS, "--callback")
-
-
-def _run(network: str, options: TrainingOptions, recipe: Recipe, origin: OriginOptions) -> TrainingRun:
-    """The run of a network; fields of the recipe that are None are those of the named recipe."""
-    changes = {key: value for key, value in vars(recipe).items() if key != "name" and value is not None}
-    own = own_architecture(network)
-    if own and own.SIZES[0] == own.SIZES[1]:  # of the phases on smaller pictures too
-        changes = {"warmup_size": own.SIZE, "small_size": own.SIZE} | changes
-    return TrainingRun(
-        network,
-        open_recipe(options.chosen_recipe, "own" if own and not own.weights else network, **changes),
-        options.initial_weights(network),
-        options.runs / network,
-        origin,
-    )
-
-
-def _train(run: TrainingRun, dataset: Dataset, soft_targets: SoftTargets, options: TrainingOptions) -> None:
-    """Train a network, or resume its training, and write its run folder."""
-    from fer_edge.train.loop import fit
-    from fer_edge.train.run_folder import lock_run, prepare_folder, write_run
-    from fer_edge.train.tracking import trackers
-
-    _logger.info(f"{run.network}: recipe {run.recipe.name}, weights {run.weights}, run folder {run.folder}")
-    about = {"classes": list(dataset.classes), **soft_targets.sources}
-    with lock_run(run), trackers(options.track, run, about) as tracked:
-        prepare_folder(run, soft_targets, dataset.split("train"), options.resume)
-        with own_callbacks(options.callback, run) as own:
-            model, state = fit(run, dataset, soft_targets, resume=options.resume, callbacks=[*tracked, *own])
-        metrics = write_run(run, model, state, soft_targets, dataset)
-        for tracker in tracked:
-            tracker.finish()
-    click.echo(metrics_table(metrics))
-    click.echo(f"{run.network}: see {run.folder}/metrics.json, training_curves.png, confusion_matrix.png")
+        _, metrics = train_run(run, dataset, soft_targets, training_options, training_options.resume)
+        click.echo(metrics_table(metrics))
+        click.echo(f"{run.network}: see {run.folder}/metrics.json, training_curves.png, confusion_matrix.png")
