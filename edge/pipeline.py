@@ -135,6 +135,14 @@ class Intermittent(Protocol):
         """Number of frames on which it has run."""
         ...
 
+    def set_interval(self, interval: int) -> None:
+        """Change the number of frames from one run to the next; any thread may call it."""
+        ...
+
+    def detect_next(self) -> None:
+        """Run on the next frame, which does not follow the last."""
+        ...
+
 
 @runtime_checkable
 class Timed(Protocol):

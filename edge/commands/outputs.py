@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,6 +30,9 @@ from fer_edge.edge.sources.picture_files import PictureFiles, list_pictures
 from fer_edge.edge.sources.stream import is_pipeline
 from fer_edge.edge.types import Source
 from fer_edge.edge.web.options import WebOptions
+
+if TYPE_CHECKING:
+    from fer_edge.edge.sinks.mqtt.control import Control
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,12 @@ class RunDevice:
     Attributes:
         thermal: Temperature and load level.
         page: The live page's address without its token, None where there is none.
+        control: The settings that messages may change, None without --mqtt-control.
     """
 
     thermal: ThermalMonitor
     page: str | None
+    control: Control | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from platform import python_version
 from typing import Any
 
@@ -17,13 +18,15 @@ from fer_edge.edge.commands.exclusive_options import one_acceleration, one_sourc
 from fer_edge.edge.commands.limits import LimitOptions, limited_frames, page_stays, stop_after
 from fer_edge.edge.commands.outputs import Outputs, RunDevice, RunModel, refuse_shared_paths
 from fer_edge.edge.commands.prefetch import Prefetch
+from fer_edge.edge.commands.recognition import Recognition
+from fer_edge.edge.commands.run_control import change_setting, open_control
 from fer_edge.edge.commands.run_outputs import open_page, open_sinks
 from fer_edge.edge.commands.signals import GracefulShutdown
 from fer_edge.edge.config.click_options import Option, SectionedCommand, options_from
 from fer_edge.edge.device.thermal import BoardCondition, ThermalMonitor
 from fer_edge.edge.errors import SourceError
 from fer_edge.edge.pipeline import Pipeline, PipelineOptions, open_pipeline
-from fer_edge.edge.sinks import OutputClosed, Sink
+from fer_edge.edge.sinks import OutputClosed, Sink, show_frame
 from fer_edge.edge.sinks.mqtt.options import MqttOptions
 from fer_edge.edge.sinks.options import EventOptions, OutputOptions
 from fer_edge.edge.sinks.run_stats import RunStats
@@ -85,13 +88,17 @@ def run(  # one parameter per options dataclass
         closing.callback(thermal.close)
         page = open_page(closing, source, stats, thermal, model, outputs) if web_options.web else None
         writing = closing.enter_context(ExitStack())
-        device = RunDevice(thermal, page.address if page else None)
+        recognition = Recognition(pipeline)
+        control = open_control(pipeline_options, outputs) if mqtt_options.mqtt_control else None
+        device = RunDevice(thermal, page.address if page else None, control)
         sinks = [*([page] if page else []), *open_sinks(writing, source, model, outputs, device)]
+        if control is not None:
+            control.start(partial(change_setting, recognition, sinks))
         _log_start(context, source, model.name, pipeline, page.link if page else None)
         closing.callback(lambda: _log_summary(stats, source))
         try:
             with stop_after(source, limit_options.duration):
-                _process(limited_frames(source, limit_options, shutdown), source, pipeline, sinks, stats, shutdown)
+                _process(limited_frames(source, limit_options, shutdown), source, recognition, sinks, stats, shutdown)
             if page and page_stays(source, limit_options, shutdown):
                 page.end()
                 writing.close()
@@ -106,17 +113,17 @@ def run(  # one parameter per options dataclass
 def _process(
     frames: Iterator[Frame],
     source: Source,
-    pipeline: Pipeline,
+    recognition: Recognition,
     sinks: Sequence[Sink],
     stats: RunStats,
     shutdown: GracefulShutdown,
 ) -> None:
     """Show every frame's predictions in the sinks, while the pipeline works on the next frames in a thread."""
-    with Prefetch(frames, lambda frame: (pipeline.process(frame), pipeline.stages), stop=source.stop) as results:
+    with Prefetch(frames, recognition.process, stop=source.stop) as results:
         for frame, (predictions, stages) in shutdown.results_until_signal(results):
-            with stats.record_frame(predictions, stages):
+            with stats.record_frame(predictions or (), stages):
                 for sink in sinks:
-                    sink.show(frame, predictions)
+                    show_frame(sink, frame, predictions)
             if stats.summary_due():
                 _log_summary(stats, source, logging.DEBUG)
 

@@ -155,12 +155,12 @@ def _broker(source: Source, model: RunModel, outputs: Outputs, device: RunDevice
     from fer_edge.edge.sinks.mqtt.sink import MqttSink
 
     base, version, thermal = f"{url.prefix}/{name}", package_version(), device.thermal
-    sha256 = model_sha256(model.name)
-    records = {f"{base}/device": device_record(name, version, model.name, sha256, source.name, device.page, ())}
+    sha256, keys = model_sha256(model.name), device.control.keys if device.control else ()
+    records = {f"{base}/device": device_record(name, version, model.name, sha256, source.name, device.page, keys)}
     if prefix:
         records |= discovery_messages(prefix, base, name, model.name, version, model.classes)
     yield MqttSink(
-        Connection(url, name, records, options.mqtt_ca),
+        Connection(url, name, records, options.mqtt_ca, device.control),
         lambda: source.disconnected,
         lambda: source.disconnect_reason,
         outputs.events.hold,

@@ -51,7 +51,6 @@ class PatchFollower:
 
     Attributes:
         detector: The detector that it runs.
-        interval: Frames between detections.
         detections: Number of frames on which the detector has run.
     """
 
@@ -63,7 +62,7 @@ class PatchFollower:
             interval: Frames between detections; 1 for every frame.
             gate: Tells whether the scene has changed; None to ignore that.
         """
-        self.detector, self.interval = detector, interval
+        self.detector = detector
         self.detections = 0
         self._base_interval, self._load = interval, 1
         self._gate, self._motion, self._watch_time = gate, Motion.SCENE, 0.0
@@ -71,6 +70,11 @@ class PatchFollower:
         self._frames_since, self._detection_time, self._interval_factor = 0, 0.0, 1
         self._frame_size = (0, 0)
         self._untracked = self._detected_in_motion = False
+
+    @property
+    def interval(self) -> int:
+        """Frames between detections, at the load level."""
+        return self._base_interval * self._load
 
     @property
     def description(self) -> str:
@@ -108,9 +112,16 @@ class PatchFollower:
             The new interval in words.
         """
         self._load = 2**level
-        self.interval = self._base_interval * self._load
         every = f"detecting every {self.interval} frames"
         return f"{every}, {self._still}" if self._gate and self.interval > 1 else every
+
+    def set_interval(self, interval: int) -> None:
+        """Change the detector interval, frames; any thread may call it."""
+        self._base_interval = interval
+
+    def detect_next(self) -> None:
+        """Detect faces in the next frame, which does not follow the last; what was tracked is forgotten."""
+        self._tracked, self._frame_size = [], (0, 0)
 
     @property
     def _still_seconds(self) -> float:

@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.types import Frame, Prediction
@@ -37,6 +37,43 @@ class Sink(Protocol):
             SinkError: The output could not be written completely.
         """
         ...
+
+
+@runtime_checkable
+class RecognitionAware(Protocol):
+    """A sink for which a frame that was not searched for faces is another thing than a frame without faces."""
+
+    def show_unrecognized(self, frame: Frame) -> None:
+        """Output a frame that came while recognition was off.
+
+        Raises:
+            SinkError: The output cannot be written.
+            OutputClosed: The user closed the output; the run ends.
+        """
+        ...
+
+
+@runtime_checkable
+class EventDriven(Protocol):
+    """A sink that acts when an emotion begins."""
+
+    def set_timing(self, hold: float | None = None, cooldown: float | None = None) -> None:
+        """Change its hold time or cooldown, seconds; None leaves it. Any thread may call it."""
+        ...
+
+
+def show_frame(sink: Sink, frame: Frame, predictions: Sequence[Prediction] | None) -> None:
+    """Output a frame, as `Sink.show` does.
+
+    Args:
+        sink: The output.
+        frame: The frame.
+        predictions: Its faces; None where recognition was off.
+    """
+    if predictions is None and isinstance(sink, RecognitionAware):
+        sink.show_unrecognized(frame)
+    else:
+        sink.show(frame, predictions or ())
 
 
 class OutputClosed(Exception):

@@ -74,6 +74,10 @@ class EmotionCommand:
         """Whether the command runs now."""
         return self._worker.busy
 
+    def set_cooldown(self, seconds: float) -> None:
+        """Change the minimum time between two runs."""
+        self._cooldown.seconds = seconds
+
     def trigger(self, event: Event) -> None:
         """Run the command if the event is for it, unless it still runs or cools down."""
         if event.emotion == self.emotion and self._cooldown.is_over(event.time) and self._worker.submit(event):
@@ -176,6 +180,13 @@ class CommandSink:
             if event.kind == "emotion":
                 for command in self._commands:
                     command.trigger(event)
+
+    def set_timing(self, hold: float | None = None, cooldown: float | None = None) -> None:
+        if hold is not None:
+            self._events.hold_time = hold
+        if cooldown is not None:
+            for command in self._commands:
+                command.set_cooldown(cooldown)
 
     def close(self) -> None:
         for command in self._commands:

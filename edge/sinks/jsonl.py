@@ -57,7 +57,10 @@ class JsonLines:
 
 
 class JsonlSink:
-    """Writes {"frame": number, "time": seconds, "faces": [...]} for every frame, with or without faces."""
+    """Writes {"frame": number, "time": seconds, "faces": [...]} for every frame, with or without faces.
+
+    A frame that was not searched for faces has no line.
+    """
 
     def __init__(self, target: str, rotation: Rotation | None = None) -> None:
         self._lines = JsonLines(target, rotation)
@@ -65,6 +68,9 @@ class JsonlSink:
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         faces = [face_record(prediction) for prediction in predictions]
         self._lines.write({"frame": frame.index, "time": round(frame.time, 4), "faces": faces})
+
+    def show_unrecognized(self, frame: Frame) -> None:
+        pass
 
     def close(self) -> None:
         self._lines.close()

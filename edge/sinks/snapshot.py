@@ -94,6 +94,12 @@ class SnapshotSink:
             if matches and self._cooldown.is_over(event.time) and self._writer.submit((frame, predictions, event)):
                 self._cooldown.start(event.time)
 
+    def set_timing(self, hold: float | None = None, cooldown: float | None = None) -> None:
+        if hold is not None:
+            self._events.hold_time = hold
+        if cooldown is not None:
+            self._cooldown.seconds = cooldown
+
     def _write(self, item: tuple[Frame, Sequence[Prediction], Event]) -> None:
         frame, predictions, event = item
         if file_identity(self._folder) != self._identity:

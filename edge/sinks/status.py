@@ -47,21 +47,27 @@ class StatusSink:
         overwrite(colorize(f"{self._name} has been disconnected for {seconds:.0f} s", "yellow", sys.stderr))
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
+        self._show(lambda: _faces(predictions))
+
+    def show_unrecognized(self, frame: Frame) -> None:
+        self._show(lambda: colorize("recognition is off", "yellow", sys.stderr))
+
+    def _show(self, picture: Callable[[], str]) -> None:
         now = self._clock()
         self._times.append(now)
         while now - self._times[0] > RATE_SECONDS:
             self._times.popleft()
         if now - self._last_update >= UPDATE_INTERVAL:
             self._last_update = now
-            overwrite("  ".join([self._rate(), *_temperature(), self._picture(predictions)]))
+            overwrite("  ".join([self._rate(), *_temperature(), self._picture(picture)]))
 
     def _rate(self) -> str:
         elapsed = self._times[-1] - self._times[0]
         rate = f"{(len(self._times) - 1) / elapsed:.1f}" if elapsed else "–"
         return f"{rate:>5} frames/s"
 
-    def _picture(self, predictions: Sequence[Prediction]) -> str:
-        return colorize("black picture", "yellow", sys.stderr) if self._source.black else _faces(predictions)
+    def _picture(self, text: Callable[[], str]) -> str:
+        return colorize("black picture", "yellow", sys.stderr) if self._source.black else text()
 
     def close(self) -> None:
         self._monitor.close()

@@ -30,15 +30,22 @@ class TextSink:
 
     def __init__(self, optional: bool = False) -> None:
         self._optional = optional
-        self._last: list[tuple[int, str]] | None = None
+        self._last: object = None
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         by_track = sorted(predictions, key=_track)
         state = [(_track(prediction), prediction.emotion) for prediction in by_track]
+        text = "   ".join(describe(prediction) for prediction in by_track) or "no face"
+        self._write(frame, state, text)
+
+    def show_unrecognized(self, frame: Frame) -> None:
+        self._write(frame, "off", "recognition is off")
+
+    def _write(self, frame: Frame, state: object, text: str) -> None:
+        """Write a line, unless the state is the last line's."""
         if state == self._last or (self._optional and not stdout_is_ready()):
             return
         self._last = state
-        text = "   ".join(describe(prediction) for prediction in by_track) or "no face"
         try:
             with guard_stdout():
                 sys.stdout.write(f"{erase(sys.stdout)}{frame.time:8.2f} s  {text}\n")

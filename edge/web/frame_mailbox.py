@@ -39,6 +39,7 @@ class FrameMailbox:
         newest: The newest frame, or None before the first.
         history: Mean scores of the last minutes.
         emotions: Number of faces so far, by emotion.
+        recognition: Whether the newest frame was searched for faces.
         ended: No further frame will come.
         closing: The program ends.
     """
@@ -48,6 +49,7 @@ class FrameMailbox:
         self.history = History()
         self.emotions: Counter[str] = Counter()
         self.ended = self.closing = False
+        self.recognition = True
         self._start = monotonic()
         self._awaited = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -57,8 +59,9 @@ class FrameMailbox:
         """Seconds since the mailbox was created."""
         return monotonic() - self._start
 
-    def put(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
+    def put(self, frame: Frame, predictions: Sequence[Prediction], recognition: bool = True) -> None:
         """Make this the newest frame and wake up all `after` calls."""
+        self.recognition = recognition
         number = self.newest.number + 1 if self.newest else 1
         at = self.age()
         self.history.add(at, predictions)

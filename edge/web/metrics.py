@@ -71,6 +71,7 @@ class RunMetrics(Collector):
         yield _gauge(
             "source_disconnected_seconds", "Time since the source was lost, 0 while connected.", run.source.disconnected
         )
+        yield _gauge("recognition", "1, or 0 while frames are not searched for faces.", self._mailbox.recognition)
         yield _gauge("source_black_seconds", "Time for which all pictures have been black.", run.source.black)
         if thermal.condition.celsius is not None:
             yield _gauge("board_celsius", "Temperature of the board.", thermal.condition.celsius)

@@ -103,6 +103,9 @@ class WebSink:
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         self._mailbox.put(frame, predictions)
 
+    def show_unrecognized(self, frame: Frame) -> None:
+        self._mailbox.put(frame, [], recognition=False)
+
     def end(self) -> None:
         """Show that the source has ended; the page stays up."""
         self._mailbox.end()

@@ -99,6 +99,7 @@ def state(run: RunInfo, mailbox: FrameMailbox, viewers: int) -> dict[str, Any]:
         "disconnected": round(run.source.disconnected, 1),
         "disconnect_reason": run.source.disconnect_reason,
         "black": round(run.source.black, 1),
+        "recognition": mailbox.recognition,
         "frame": newest.frame.index if newest else None,
         "time": round(newest.frame.time, 4) if newest else None,
         "size": [*newest.frame.size] if newest else None,

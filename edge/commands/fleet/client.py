@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -63,7 +63,7 @@ class FleetClient:
         self.round_trip = 0.0
         self._topics: list[str] = []
         self._messages: SimpleQueue[Message] = SimpleQueue()
-        self._answers: SimpleQueue[Sequence[ReasonCode]] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[int, Sequence[ReasonCode]]] = SimpleQueue()
         self._client = client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         if options.broker_ca and not url.tls:
             raise SinkError(f"--broker-ca: {url} is not encrypted; give mqtts://")
@@ -75,8 +75,8 @@ class FleetClient:
         if url.user is not None:
             client.username_pw_set(url.user, url.password)
         client.on_message = self._on_message
-        client.on_subscribe = lambda _, __, ___, codes, ____: self._answers.put(codes)
-        client.on_publish = lambda _, __, ___, code, ____: self._answers.put([code])
+        client.on_subscribe = lambda _, __, number, codes, ____: self._answers.put((number, codes))
+        client.on_publish = lambda _, __, number, code, ____: self._answers.put((number, [code]))
         client.on_connect = self._on_connect
         self._connect(url)
 
@@ -88,7 +88,7 @@ class FleetClient:
             raise FleetError(f"{url} cannot be reached: {connect_problem(error, url.tls, '--broker-ca')}") from None
         self._client.loop_start()
         try:
-            (code,) = self._answer(f"{url} does not answer as an MQTT broker; is the port right, and mqtt or mqtts?")
+            _, (code,) = self._answer(f"{url} does not answer as an MQTT broker; is the port right, and mqtt or mqtts?")
         except FleetError:
             self.close()
             raise
@@ -101,14 +101,14 @@ class FleetClient:
     def _on_connect(self, client: Client, _: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
         if self._topics and not code.is_failure:  # the connection is back
             client.subscribe([(topic, _at_least_once()) for topic in self._topics])
-        self._answers.put([code])
+        self._answers.put((0, [code]))
 
     def _on_message(self, client: Client, _: Any, message: MQTTMessage) -> None:
         levels = message.topic.removeprefix(f"{self.url.prefix}/").split("/", 1)
         if len(levels) == 2:
             self._messages.put(Message(*levels, message.payload, message.retain))
 
-    def _answer(self, problem: str) -> Sequence[ReasonCode]:
+    def _answer(self, problem: str) -> tuple[int, Sequence[ReasonCode]]:
         try:
             return self._answers.get(timeout=ANSWER_TIMEOUT)
         except Empty:
@@ -134,24 +134,43 @@ class FleetClient:
         filters = [f"{self.url.prefix}/{device}/{topic}" for topic in topics]
         start = self._forget_answers()
         self._client.subscribe([(topic, _at_least_once()) for topic in filters])
-        codes = self._answer(f"{self.url} does not answer a subscription")
+        _, codes = self._answer(f"{self.url} does not answer a subscription")
         self.round_trip = monotonic() - start
         if any(code.is_failure for code in codes):
             raise FleetError(f"{self.url} does not let this user read {filters[0]} ({codes[0]})")
         self._topics += filters
 
-    def publish(self, device: str, topic: str, payload: bytes) -> None:
-        """Publish a retained message and wait until the broker has it; an empty one removes it there.
+    def publish(self, topic: str, payloads: Mapping[str, bytes]) -> dict[str, str]:
+        """Publish a retained message to each of some devices, and wait until the broker has them.
+
+        Args:
+            topic: The topic below each device's.
+            payloads: Device to payload; an empty one removes what the broker has.
+
+        Returns:
+            By device, why the broker refuses its message; empty where it refuses none.
 
         Raises:
-            FleetError: The broker refuses the message, or does not answer.
+            FleetError: The broker does not answer.
         """
-        whole = f"{self.url.prefix}/{device}/{topic}"
         self._forget_answers()
-        self._client.publish(whole, payload, qos=1, retain=True)
-        (code,) = self._answer(f"{self.url} does not answer")
-        if code.is_failure:
-            raise FleetError(f"{self.url} does not let this user publish to {whole} ({code})")
+        sent = {
+            self._client.publish(f"{self.url.prefix}/{device}/{topic}", payload, qos=1, retain=True).mid: device
+            for device, payload in payloads.items()
+        }
+        refused = {}
+        while sent:
+            number, (code, *_) = self._answer(f"{self.url} does not answer")
+            device = sent.pop(number, None)
+            if device is not None and code.is_failure:
+                whole = f"{self.url.prefix}/{device}/{topic}"
+                refused[device] = f"the broker does not let this user publish to {whole} ({code})"
+        return refused
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now; one that was lost is tried again."""
+        return self._client.is_connected()
 
     def next_message(self, timeout: float) -> Message | None:
         """The next message; None where none comes for `timeout` seconds."""

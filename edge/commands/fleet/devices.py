@@ -15,10 +15,13 @@ from fer_edge.edge.sinks.mqtt.broker_url import NAME
 TOPICS = ("availability", "state", "device", "settings")
 """What a device keeps at the broker."""
 
+SUBSCRIBED = (*TOPICS, "reply", "set/+")
+"""These, a device's replies, and what it is asked to set."""
+
 MAX_BYTES = 64 << 10
 """Bytes of a message that is read: ten times the state of a model with 100 classes."""
 
-QUIET = 0.5
+QUIET = 0.3
 """Seconds without a retained message, beside the round trips, after which there are no more."""
 
 READ_LIMIT = 15.0
@@ -35,11 +38,13 @@ class FleetDevice:
         name: Its name, `--mqtt-id`.
         availability: `online` or `offline`; '' where the broker has neither.
         records: Topic to JSON object, for those of `TOPICS` that have one.
+        requests: Key to the message that asks for a setting, which the broker keeps.
     """
 
     name: str
     availability: str = ""
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    requests: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def online(self) -> bool:
@@ -109,14 +114,19 @@ class Fleet:
         """Read a message.
 
         Args:
-            message: Of one of `TOPICS`; an empty one removes what was there.
+            message: Of one of `SUBSCRIBED`; an empty one removes what was there.
 
         Returns:
             The device that it is about; None where it is about none.
         """
-        if message.topic not in TOPICS or not NAME.fullmatch(message.device) or len(message.payload) > MAX_BYTES:
+        if not NAME.fullmatch(message.device) or len(message.payload) > MAX_BYTES:
             return None
         device = self._devices.setdefault(message.device, FleetDevice(message.device))
+        if message.topic.startswith("set/"):
+            device.requests[message.topic.removeprefix("set/")] = message.payload
+            return device
+        if message.topic not in TOPICS:
+            return None
         if message.topic == "availability":
             word = message.payload.decode(errors="replace")
             device.availability = word if word in ("online", "offline") else ""
@@ -146,7 +156,7 @@ def read_fleet(client: FleetClient, name: str = "+") -> Fleet:
         FleetError: There is no device.
     """
     fleet = Fleet()
-    client.subscribe(name, TOPICS)
+    client.subscribe(name, SUBSCRIBED)
     update_all(fleet, client.retained_messages(QUIET, READ_LIMIT))
     if not fleet.devices:
         what = "no device" if name == "+" else f"no device {name}"

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -19,6 +19,7 @@ from fer_edge.edge.device.certificates import tls_context
 from fer_edge.edge.errors import SinkError
 from fer_edge.edge.sinks.mqtt.broker_url import BrokerUrl
 from fer_edge.edge.sinks.mqtt.connection_log import MAX_RECONNECT_DELAY, MIN_RECONNECT_DELAY, ConnectionLog
+from fer_edge.edge.sinks.mqtt.control import Control
 
 KEEPALIVE = 30
 """Seconds; a broker considers a device without power gone after one and a half times that."""
@@ -45,15 +46,24 @@ class Connection:
         records: Topic to payload of what does not change, published retained with every connection: the device's
             record, and Home Assistant's discovery messages.
         ca: File of the CA certificates to trust, or None for the system's.
+        control: The settings that messages may change, or None.
 
     Raises:
         SinkError: The CA file cannot be read.
     """
 
-    def __init__(self, url: BrokerUrl, name: str, records: dict[str, dict[str, Any]], ca: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: BrokerUrl,
+        name: str,
+        records: dict[str, dict[str, Any]],
+        ca: Path | None = None,
+        control: Control | None = None,
+    ) -> None:
         client_id = f"fer-edge-{name}"
         self._log = ConnectionLog(f"{url}/{name}", client_id)
         self._tls = url.tls
+        self._control = control
         self._topic, self._records = f"{url.prefix}/{name}", records
         self._state: str | None = None
         self._online = False  # published since the last connection
@@ -74,6 +84,10 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
+        if control is not None:
+            control.publish = self._publish_control
+            client.on_message = self._on_message
+            client.on_subscribe = self._on_subscribe
         client.connect_async(url.host, url.port, KEEPALIVE)
         client.loop_start()
 
@@ -109,10 +123,30 @@ class Connection:
         self._log.connected()
         for topic, record in self._records.items():
             client.publish(topic, json.dumps(record), qos=1, retain=True)
+        if self._control is not None:
+            self._control.connecting()
+            client.subscribe(f"{self._topic}/set/+", qos=1)
         with self._lock:
             self._online = False
             if self._state is not None:
                 self._publish(self._state)
+
+    def _on_subscribe(
+        self, client: Client, _: Any, number: int, codes: list[ReasonCode], properties: Properties | None
+    ) -> None:
+        assert self._control is not None
+        if codes[0].is_failure:
+            self._log.warning(f"the broker does not let this device read its settings ({codes[0]})")
+        else:
+            self._control.subscribed()
+
+    def _on_message(self, client: Client, _: Any, message: MQTTMessage) -> None:
+        assert self._control is not None
+        self._control.receive(message.topic.removeprefix(f"{self._topic}/set/"), message.payload)
+
+    def _publish_control(self, topic: str, payload: str, retain: bool) -> None:
+        if self._client.is_connected():
+            self._client.publish(f"{self._topic}/{topic}", payload, qos=1, retain=retain)
 
     def _on_connect_fail(self, client: Client, _: Any) -> None:
         """Called by paho within its `except` block; it does not pass the error on."""
@@ -126,6 +160,8 @@ class Connection:
 
     def close(self) -> None:
         """Publish 'offline' and disconnect; a thread that hangs in the network is left behind as a daemon."""
+        if self._control is not None:
+            self._control.close()
         if self._client.is_connected():
             message = self._client.publish(f"{self._topic}/availability", "offline", qos=1, retain=True)
             with suppress(RuntimeError, ValueError):  # the connection was lost just now

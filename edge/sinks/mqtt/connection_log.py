@@ -84,6 +84,10 @@ class ConnectionLog:
             )
         return True
 
+    def warning(self, problem: str) -> None:
+        """Log a problem of a connection that stays, once a connection."""
+        log.warning("%s: %s", self._name, problem)
+
     def check(self) -> None:
         """Log that the connection stays, if it does; to be called now and then."""
         began = self._connected_at

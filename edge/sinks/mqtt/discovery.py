@@ -32,13 +32,8 @@ def discovery_messages(
         Topic to payload.
     """
     online = {"availability_topic": f"{base}/availability"}
-    connected = {
-        "availability": [
-            {"topic": f"{base}/availability"},
-            {"topic": f"{base}/state", "value_template": "{{ 'offline' if value_json.disconnected else 'online' }}"},
-        ],
-        "availability_mode": "all",
-    }
+    connected = _available(base, "value_json.disconnected")
+    recognizing = _available(base, "value_json.disconnected or not value_json.recognition")
     unique = f"fer_edge_{name}"
     device = {
         "device": {
@@ -51,14 +46,23 @@ def discovery_messages(
         "origin": {"name": "fer-edge", "sw_version": version},
     }
     configs = {}
-    for (component, key), entity in (_face_entities(base, classes) | _diagnostic_entities(base)).items():
+    faces = _face_entities(base, classes)
+    for (component, key), entity in (faces | _diagnostic_entities(base)).items():
         identity = {"unique_id": f"{unique}_{key}", "qos": 1}
         # the entities that show a lost program or camera must not become unavailable with it
-        availability = {"connection": {}, "camera": online}.get(key, connected)
+        others = recognizing if (component, key) in faces else connected
+        availability = {"connection": {}, "camera": online}.get(key, others)
         # the name is a level of its own, so that a broker's access rules can restrict each camera to its own
         topic = f"{prefix}/{component}/{name}/fer_edge_{key}/config"
         configs[topic] = {**entity, **identity, **availability, **device}
     return configs
+
+
+def _available(base: str, problem: str) -> Config:
+    """The availability of entities that need the program, and a state without this problem, a template's condition."""
+    template = f"{{{{ 'offline' if {problem} else 'online' }}}}"
+    topics = [{"topic": f"{base}/availability"}, {"topic": f"{base}/state", "value_template": template}]
+    return {"availability": topics, "availability_mode": "all"}
 
 
 def _face_entities(base: str, classes: Sequence[str]) -> dict[tuple[str, str], Config]:

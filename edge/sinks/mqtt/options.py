@@ -33,6 +33,9 @@ class MqttOptions:
         show_default="the system's",
         example="/etc/ssl/certs/broker.pem",
     )
+    mqtt_control: bool = option(
+        False, "Let clients of the broker change a few settings of this run, as 'fer-edge fleet set' does."
+    )
     mqtt_discovery: str = option(
         "homeassistant", "Discovery prefix of Home Assistant; none turns discovery off.", metavar="PREFIX"
     )

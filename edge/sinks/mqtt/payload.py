@@ -50,7 +50,7 @@ def state_record(
     prediction = face and face.prediction
     scores = prediction and [round(float(score), 4) for score in prediction.scores]
     return {
-        "time": _timestamp(),
+        "time": timestamp(),
         "faces": len(faces),
         "track": face and face.prediction.face.track,
         "emotion": face and face.emotion,
@@ -90,14 +90,14 @@ def device_record(
         "model_sha256": sha256,
         "source": source,
         "page": page,
-        "started": _timestamp(),
+        "started": timestamp(),
         "control": list(control),
     }
 
 
 def event_record(event: Event) -> dict[str, Any]:
     """An event as a JSON object; `event_type` is the key that Home Assistant's event entities read."""
-    record: dict[str, Any] = {"event_type": event.kind, "time": _timestamp(), "track": event.track}
+    record: dict[str, Any] = {"event_type": event.kind, "time": timestamp(), "track": event.track}
     if event.kind != "face_came":
         record["emotion"] = event.emotion
     if event.kind == "emotion":
@@ -105,5 +105,6 @@ def event_record(event: Event) -> dict[str, Any]:
     return record
 
 
-def _timestamp() -> str:
+def timestamp() -> str:
+    """The time now, UTC, in ISO 8601 to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -37,7 +38,8 @@ class MqttSink:
     """Publishes each event as it happens and a state with it, and a state every so often; closes the connection.
 
     While the source is disconnected, states have the seconds since then; the first frame after it publishes a state
-    without.
+    without. While recognition is off, states say so, and no face leaves; faces that are gone leave with the next frame
+    that is searched.
 
     Args:
         connection: Publishes to the broker.
@@ -60,25 +62,43 @@ class MqttSink:
         self._connection, self._reason, self._status = connection, reason, status
         self._events = EventDetector(hold_time)
         self._times: deque[float] = deque(maxlen=FPS_FRAMES)
-        self._last_state, self._lost = -IDLE_PUBLISH_INTERVAL, False
+        self._last_state, self._lost, self._recognized = -IDLE_PUBLISH_INTERVAL, False, True
         self._lock = threading.Lock()  # two threads publish states, and the newer one must come last
         self._monitor = DisconnectMonitor(disconnected, self._publish_disconnected, check_interval)
 
     def show(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         with self._lock:
             now = perf_counter()
-            reconnected, self._lost = self._lost, False
-            if reconnected:
+            back = self._lost or not self._recognized
+            if self._lost:
                 self._times.clear()
+            self._lost, self._recognized = False, True
             self._times.append(now)
             events = self._events.update(predictions, frame.time)
             for event in events:
                 self._connection.publish_event(event_record(event))
             faces = self._events.faces
             interval = PUBLISH_INTERVAL if faces else IDLE_PUBLISH_INTERVAL
-            if events or reconnected or now - self._last_state >= interval:
+            if events or back or now - self._last_state >= interval:
                 self._last_state = now
                 self._connection.publish_state(state_record(faces, self._fps(), status=self._status()))
+
+    def show_unrecognized(self, frame: Frame) -> None:
+        with self._lock:
+            now = perf_counter()
+            changed = self._lost or self._recognized
+            if self._lost:
+                self._times.clear()
+            self._lost = self._recognized = False
+            self._times.append(now)
+            if changed or now - self._last_state >= IDLE_PUBLISH_INTERVAL:
+                self._last_state = now
+                status = replace(self._status(), recognition=False)
+                self._connection.publish_state(state_record([], self._fps(), status=status))
+
+    def set_timing(self, hold: float | None = None, cooldown: float | None = None) -> None:
+        if hold is not None:
+            self._events.hold_time = hold
 
     def _publish_disconnected(self, seconds: float) -> None:
         """Called by the monitor's thread while no frame comes."""
@@ -86,7 +106,8 @@ class MqttSink:
             now = perf_counter()
             if not self._lost or now - self._last_state >= IDLE_PUBLISH_INTERVAL:
                 self._lost, self._last_state = True, now
-                self._connection.publish_state(state_record([], 0.0, seconds, self._reason(), self._status()))
+                status = replace(self._status(), recognition=self._recognized)
+                self._connection.publish_state(state_record([], 0.0, seconds, self._reason(), status))
 
     def _fps(self) -> float:
         elapsed = self._times[-1] - self._times[0]

@@ -23,6 +23,7 @@ const NOBODY = {
   stopped: "fer-edge has stopped.",
 };
 const BLACK = "The picture is black: is the camera covered, dark or switched off?";
+const OFF = "Recognition is off: an operator has switched it off.";
 const OUTDATED = ["disconnected", "lost", "stopped", "waiting"]; // the picture is dimmed
 const RECONNECT_INTERVAL = 5000; // ms
 
@@ -86,7 +87,8 @@ function showState(state) {
     clearFaces();
     showLegend();
   }
-  showFaces(state.faces, state.status === "running" && state.black ? BLACK : NOBODY[state.status]);
+  const reason = state.black ? BLACK : state.recognition ? NOBODY.running : OFF;
+  showFaces(state.faces, state.status === "running" ? reason : NOBODY[state.status]);
   showEngine(state);
   showHistory(state.status === "ended" ? historyEnd() : state.uptime);
 }

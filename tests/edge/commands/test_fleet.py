@@ -3,51 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from broker import Broker
 from click.testing import CliRunner, Result
+from fleet_broker import device, publishing
 from hypothesis import given
 from hypothesis import strategies as st
 from network_camera import free_port
-from paho.mqtt.client import Client as PahoClient
-from paho.mqtt.enums import CallbackAPIVersion
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.commands.fleet.client import Message
 from fer_edge.edge.commands.fleet.devices import TOPICS, Fleet
 from fer_edge.edge.commands.fleet.prometheus import targets
 from fer_edge.edge.commands.fleet.text import details, table
-from fer_edge.edge.sinks.mqtt.payload import device_record, state_record
+from fer_edge.edge.sinks.mqtt.payload import state_record
 
 pytestmark = pytest.mark.system
-
-
-@contextmanager
-def publishing(port: int, user: str | None = None) -> Iterator[Callable[[str, object], None]]:
-    """A function that publishes retained messages below home/."""
-    client = PahoClient(CallbackAPIVersion.VERSION2)
-    if user is not None:
-        client.username_pw_set(user)
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-
-    def publish(topic: str, payload: object) -> None:
-        text = payload if isinstance(payload, str | bytes) else json.dumps(payload)
-        client.publish(f"home/{topic}", text, qos=1, retain=True).wait_for_publish(10)
-
-    try:
-        yield publish
-    finally:
-        client.disconnect()
-        client.loop_stop()
-
-
-def device(name: str, page: str | None = None, version: str = "1.2") -> dict[str, Any]:
-    return device_record(name, version, "ensemble", 64 * "a", "/dev/video0", page, [])
 
 
 def fleet(port: int, *words: str) -> Result:

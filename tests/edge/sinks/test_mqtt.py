@@ -249,7 +249,7 @@ def test_templates_of_home_assistant() -> None:
     """They are Jinja2 templates; Home Assistant takes 'None' for unknown."""
     configs = discovery_messages("ha", BASE, "cam", "ensemble", "1", CLASSES)
     record = {"faces": 2, "track": 4, "emotion": "happy", "confidence": 0.8761, "scores": {"happy": 0.9}, "fps": 24.9}
-    record["disconnected"] = 0.0
+    record |= {"disconnected": 0.0, "recognition": True}
     no_face = {
         "faces": 0,
         "track": None,
@@ -258,6 +258,7 @@ def test_templates_of_home_assistant() -> None:
         "scores": None,
         "fps": 0.0,
         "disconnected": 2.5,
+        "recognition": True,
     }
 
     def config(kind: str) -> Any:
@@ -273,7 +274,9 @@ def test_templates_of_home_assistant() -> None:
     assert [rendered_of(kind, record) for kind in kinds] == ["happy", "87.6", "2", "ON", "24.9", "ON"]
     assert [rendered_of(kind, no_face) for kind in kinds] == ["None", "None", "0", "OFF", "0.0", "OFF"]
     availability = config("emotion")["availability"][1]["value_template"]
-    assert [rendered(availability, state) for state in (record, no_face)] == ["online", "offline"]
+    off = record | {"recognition": False}
+    assert [rendered(availability, state) for state in (record, no_face, off)] == ["online", "offline", "offline"]
+    assert rendered(config("fps")["availability"][1]["value_template"], off) == "online"
     attributes = json.loads(rendered_of("emotion", record, "json_attributes_template"))
     assert attributes == {"track": 4, "scores": {"happy": 0.9}}
 
