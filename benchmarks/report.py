@@ -29,6 +29,7 @@ TITLES = {
     "batching": "Several faces at once",
     "layers": "Time per kind of layer",
     "start": "Start-up",
+    "archive": "Archives",
     "pipeline": "The whole pipeline",
     "sustained": "Sustained load",
     "page": "The live page",

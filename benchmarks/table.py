@@ -129,6 +129,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "batching": ("batching", latency.batching),
     "layers": ("layers", latency.layers),
     "start": ("start", end_to_end.start),
+    "archive": ("archive", end_to_end.archive),
     "pipeline": ("pipeline", end_to_end.pipeline),
     "sustained": ("pipeline", end_to_end.sustained),
     "capture": ("capture", end_to_end.capture),

@@ -257,3 +257,21 @@ def test_start_is_compared_with_imports_alone(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_model_that_is_missing_is_one_line(mistake: Callable[..., str]) -> None:
     assert "no/such.tflite" in mistake("bench", "start", "no/such.tflite", "--runs", "3")
+
+
+# --- archives ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_archives_are_measured_with_several_numbers_of_workers(tmp_path: Path) -> None:
+    out = tmp_path / "archive.json"
+    words = ("--pictures", "16", "--rounds", "1", "--workers", "1,2", "--model", "mobilenet_v2")
+    done = run("archive", *words, "--out", out)
+    assert done.exit_code == 0, done.output
+    result = json.loads(out.read_text())
+    assert [row["workers"] for row in result["rows"]] == [1, 2] and result["rows"][0]["ratio"] == 1
+    for row in result["rows"]:
+        memory = row["memory_mib"]
+        assert row["rate"]["p50"] > 0 and 0 < memory["worker_pss"] < memory["worker_rss"] < 1000
+        assert row["workers"] * 10 < memory["all_pss"]
+    assert f"| 1 | {result['rows'][0]['rate']['p50']:.1f} | 1.00 | " in run("table", out).stdout

@@ -24,6 +24,27 @@ def start(result: dict[str, Any]) -> str:
     return f"{head}\n\n{markdown(columns, rows)}"
 
 
+def archive(result: dict[str, Any]) -> str:
+    """Pictures per second of an archive, and memory, by the number of worker processes."""
+    width, height = result["size"]
+    head = (
+        f"{result['pictures']} pictures of {width}x{height}, {result['model']}, {result['rounds']} rounds in turns; "
+        f"{machine(result)}"
+    )
+    figures = ("worker_rss", "worker_pss", "main_rss", "all_pss")
+    rows = [
+        (
+            str(row["workers"]),
+            f"{row['rate']['p50']:.1f}",
+            ratio(row),
+            *(f"{row['memory_mib'].get(name, 0):.0f} MiB" for name in figures),
+        )
+        for row in result["rows"]
+    ]
+    columns = ("workers", "pictures/s", "ratio", "RSS of a worker", "PSS of a worker", "RSS of the main process")
+    return f"{head}\n\n{markdown((*columns, 'PSS of all'), rows)}"
+
+
 def pipeline(result: dict[str, Any]) -> str:
     """Milliseconds of each stage of a frame, and the CPU time, memory and frame rate of all of them."""
     first = result["rows"][0]
