@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from fer_edge.edge.device.installation import install_extra, pip_install
 from fer_edge.edge.errors import SourceError, printable, redact, redact_text, shortened
 from fer_edge.edge.sources.picture_decoder import LoadedPicture, decode_picture
 from fer_edge.edge.sources.picture_files import SUFFIXES, describe_left_out
@@ -202,6 +201,8 @@ def _open_system(address: str) -> tuple[Any, str]:
 
 def _missing(error: ImportError) -> str:
     """What to install, in words: fsspec names the package by what it failed to import."""
+    from fer_edge.edge.device.installation import install_extra, pip_install  # here: every start would wait for it
+
     cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
     package = (cause.name or "").split(".")[0]
     if package in ("fsspec", "aiohttp", ""):

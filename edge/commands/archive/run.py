@@ -15,7 +15,6 @@ from fer_edge.edge.commands.archive.chunks import Chunk, Shard
 from fer_edge.edge.commands.archive.inputs import Input, Inputs
 from fer_edge.edge.commands.archive.processor import Processor, Settings
 from fer_edge.edge.commands.archive.records import Record, Tally
-from fer_edge.edge.device.board import read_text
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import Frame
 
@@ -36,6 +35,8 @@ def default_workers(inputs: Sequence[Input]) -> int:
     videos = sum(each.kind == "video" for each in inputs)
     if len(inputs) < MANY_PICTURES and videos < MANY_VIDEOS:
         return 1
+    from fer_edge.edge.device.board import read_text  # here: every start would wait for it
+
     available = re.search(r"^MemAvailable:\s*(\d+) kB", read_text(Path("/proc/meminfo")) or "", re.MULTILINE)
     affordable = (int(available[1]) << 10) // WORKER_MEMORY if available else 1
     return max(1, min(len(os.sched_getaffinity(0)), affordable))
