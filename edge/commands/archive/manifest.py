@@ -19,7 +19,8 @@ from fer_edge.edge.faces.face_models import FACE_FOLDER, FACE_MODELS
 from fer_edge.edge.files.documents import read_json
 from fer_edge.edge.tflite.card import sha256
 
-NAME = "manifest.json"
+NAME = "_manifest.json"
+"""Its name in the folder: what begins with _ or . is no data to Arrow, Spark, DuckDB and Hive."""
 
 _WITHOUT_EFFECT = ("threads", "model", "detect_every", "motion_gate", "smooth", "cache_threshold", "latency_budget")
 """Fields of `PipelineOptions` that single pictures do not depend on; models are compared by their sha256."""

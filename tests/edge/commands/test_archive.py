@@ -114,7 +114,7 @@ def test_the_shards_make_the_parts_of_the_whole(archive: Path, alone: str, tmp_p
         assert result.exit_code == (2 if shard == "1/3" else 0), result.stderr
     whole = contents(tmp_path / "whole")
     assert contents(tmp_path / "shards") == whole
-    assert [*whole] == ["manifest.json", *(f"part-{number:05d}.{form}" for number in range(7))]
+    assert [*whole] == ["_manifest.json", *(f"part-{number:05d}.{form}" for number in range(7))]
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "whole").glob("part*")} == {0o600}
     if form == "jsonl":
         assert b"".join([*whole.values()][1:]).decode() == alone
@@ -125,13 +125,13 @@ def test_the_shards_make_the_parts_of_the_whole(archive: Path, alone: str, tmp_p
 def check_table(folder: Path, form: str, alone: str) -> None:
     """A row for each face, or one without a face, with what the JSON has."""
     rows: list[dict[str, Any]] = []
-    for part in sorted(folder.glob("part-*")):
-        if form == "csv":
+    if form == "csv":
+        for part in sorted(folder.glob("part-*")):
             rows += csv.DictReader(part.read_text().splitlines())
-        else:
-            from pyarrow import parquet
+    else:
+        from pyarrow import parquet
 
-            rows += parquet.read_table(part).to_pylist()
+        rows = parquet.read_table(folder).to_pylist()
     expected = [json.loads(line) for line in alone.splitlines()]
     assert [row["path"] for row in rows] == [record["path"] for record in expected]
     for row, record in zip(rows, expected, strict=True):
@@ -229,7 +229,7 @@ def test_a_full_disk_leaves_no_half_of_a_part(archive: Path, tmp_path: Path) -> 
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith("part-00000.jsonl cannot be written: File too large")
-    assert [*contents(tmp_path / "out")] == ["manifest.json"]
+    assert [*contents(tmp_path / "out")] == ["_manifest.json"]
 
 
 @pytest.fixture
