@@ -83,6 +83,8 @@ _EXTRAS = {
     "starlette": ("Starlette", "web"),
     "uvicorn": ("uvicorn", "web"),
     "prometheus_client": ("prometheus-client", "web"),
+    "dask": ("Dask", "cluster"),
+    "distributed": ("Dask", "cluster"),
     "fsspec": ("fsspec", "remote"),
     "aiohttp": ("aiohttp", "remote"),
 }

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from fer_edge.edge.commands.archive.chunks import cut_chunks, parse_shard
-from fer_edge.edge.commands.archive.inputs import list_inputs
+from fer_edge.edge.commands.archive.inputs import absolute_path, list_inputs
 from fer_edge.edge.commands.archive.options import ArchiveOptions
 from fer_edge.edge.commands.archive.path_list import read_path_list
 from fer_edge.edge.commands.archive.processor import Settings
@@ -90,6 +90,8 @@ def predict(
     pipeline_options = one_acceleration(pipeline_options)
     shard = None if options.shard is None else parse_shard(options.shard)
     more = [] if options.from_file is None else read_path_list(options.from_file, options.null)
+    if options.dask is not None and not options.send_pictures:  # workers run in other folders
+        paths, more = tuple(map(absolute_path, paths)), [*map(absolute_path, more)]
     inputs = list_inputs(paths, more, recursive=source_options.recursive, videos=options.every is not None)
     inputs.refuse_as_output(jsonl, save)
     config = click.get_current_context().obj
@@ -106,7 +108,7 @@ def predict(
         settings = single_threaded(settings)
     plan, since = Plan(inputs, chunks, shard, settings, workers), monotonic()
     if options.output is not None:
-        tally = write_parts(options.output, plan, options.format, options.resume)
+        tally = write_parts(options.output, plan, options)
     else:
         try:
             tally = _write_in_order(plan, jsonl, save)
@@ -115,7 +117,7 @@ def predict(
     if tally.several:
         log.warning("%s", several_pictures(tally.several))
     if in_workers:
-        log.info("%s", summary(tally, since, workers))
+        log.info("%s", summary(tally, since, None if options.dask else workers))
     if tally.errors:
         raise SourceError(f"{tally.errors} of {tally.inputs} {inputs.noun} could not be read")
 
@@ -130,6 +132,14 @@ def _check_combination(paths: tuple[str, ...], options: ArchiveOptions, jsonl: s
         raise click.UsageError(f"--output and {'--save' if jsonl is None else '--jsonl'} exclude each other")
     if options.output is None and options.resume:
         raise click.UsageError("--resume goes on in --output DIR; give one")
+    if options.dask is None and options.send_pictures:
+        raise click.UsageError("--send-pictures sends them to Dask workers; give --dask ADDRESS")
+    if options.dask is not None and options.output is None:
+        raise click.UsageError("--dask writes a part for each chunk; give a folder for them with --output DIR")
+    if options.dask is not None and options.workers is not None:
+        raise click.UsageError("--dask and --workers exclude each other; Dask workers are started with dask worker")
+    if options.send_pictures and options.every is not None:
+        raise click.UsageError("--send-pictures sends no videos; share their folder with the workers instead")
     if save is not None and (options.workers or 1) > 1:
         raise click.UsageError("--save draws in one process; expected no --workers, or 1")
     if save is not None and options.every is not None:

@@ -145,6 +145,11 @@ class Inputs:
         return Input(path, listed=listed)
 
 
+def absolute_path(path: str) -> str:
+    """A path from the root, for processes that run in another folder; an address, or an empty path, stays."""
+    return path if not path or "://" in path else os.path.join(os.getcwd(), path)
+
+
 def list_inputs(
     paths: Sequence[str], more: Sequence[str] = (), *, recursive: bool = False, videos: bool = False
 ) -> Inputs:

@@ -62,3 +62,19 @@ class ArchiveOptions(CheckedOptions):
         metavar="I/N",
         example="1/8",
     )
+    dask: str | None = option(
+        None,
+        "Work on the workers of this Dask scheduler: HOST:PORT, tls://HOST:PORT or a scheduler file; needs --output.",
+        metavar="ADDRESS",
+        example="10.0.0.1:8786",
+        network=True,
+    )
+    dask_timeout: float = option(
+        60.0,
+        "Seconds to wait for Dask workers while there are none; then the run ends, and --resume goes on.",
+        metavar="SECONDS",
+        minimum=1,
+    )
+    send_pictures: bool = option(
+        False, "Read the pictures here and send them to the Dask workers, which share no folder."
+    )

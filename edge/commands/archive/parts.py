@@ -77,7 +77,7 @@ class PartFolder:
                 raise SinkError(f"--output: {self._folder} is not empty, and holds no results; give a new folder")
             write_json_once(self._folder / NAME, manifest)
             before = read_manifest(self._folder)
-        elif not resume and shard is None:
+        elif not resume and shard is None and any(name.startswith("part-") for name in names):
             raise SinkError(f"--output: {self._folder} holds results; --resume adds to them, or give a new folder")
         assert before is not None
         refuse_difference(self._folder, before, manifest)

@@ -13,6 +13,7 @@ from time import monotonic
 
 from fer_edge.edge.commands.archive.chunks import Chunk, Shard
 from fer_edge.edge.commands.archive.inputs import Input, Inputs
+from fer_edge.edge.commands.archive.options import ArchiveOptions
 from fer_edge.edge.commands.archive.processor import Processor, Settings
 from fer_edge.edge.commands.archive.records import Record, Tally
 from fer_edge.edge.terminal import progress_bar
@@ -96,14 +97,13 @@ def _batches_of_workers(plan: Plan) -> Generator[Batch]:
             yield len(chunk.inputs), [(record, None) for record in records]
 
 
-def write_parts(folder: Path, plan: Plan, form: str, resume: bool) -> Tally:
-    """Process an archive in worker processes, and write a part for each chunk.
+def write_parts(folder: Path, plan: Plan, options: ArchiveOptions) -> Tally:
+    """Process an archive in worker processes of this machine or of a cluster, and write a part for each chunk.
 
     Args:
         folder: Where the parts go.
         plan: The run.
-        form: The parts' format.
-        resume: Whether parts that are there are kept.
+        options: The parts' format, whether those that are there are kept, and the cluster.
 
     Returns:
         What was found in the parts that this run has written.
@@ -111,23 +111,23 @@ def write_parts(folder: Path, plan: Plan, form: str, resume: bool) -> Tally:
     Raises:
         ModelError: A model cannot be opened.
         SinkError: As `PartFolder` raises it.
+        ClusterError: As `process_on_dask` raises it.
     """
     from fer_edge.edge.commands.archive.manifest import make_manifest
     from fer_edge.edge.commands.archive.parts import PartFolder
-    from fer_edge.edge.commands.archive.workers import process_chunks
 
     classes = Processor(plan.settings).classes
-    if form == "parquet":
+    if options.format == "parquet":
         import pyarrow  # noqa: F401  # a missing extra is an error at the start
-    manifest = make_manifest(plan.settings, plan.inputs.entries, plan.chunks, classes, form)
-    parts = PartFolder(folder, manifest, plan.chunks, plan.shard, resume)
+    manifest = make_manifest(plan.settings, plan.inputs.entries, plan.chunks, classes, options.format)
+    parts = PartFolder(folder, manifest, plan.chunks, plan.shard, options.resume)
     if parts.kept:
         log.info("%s: %d parts are there and kept", folder, parts.kept)
     tally, written = Tally(), 0
     total = sum(len(chunk.inputs) for chunk in parts.missing)
     try:
         with (
-            closing(process_chunks(parts.missing, plan.settings, plan.workers)) as results,
+            closing(_process(parts.missing, plan, options)) as results,
             progress_bar("predict", total) as bar,
         ):
             for chunk, records in results:
@@ -145,13 +145,27 @@ def write_parts(folder: Path, plan: Plan, form: str, resume: bool) -> Tally:
     return tally
 
 
+def _process(chunks: Sequence[Chunk], plan: Plan, options: ArchiveOptions) -> Generator[tuple[Chunk, list[Record]]]:
+    """Process chunks, in any order, where the options say."""
+    if options.dask is None:
+        from fer_edge.edge.commands.archive.workers import process_chunks
+
+        yield from process_chunks(chunks, plan.settings, plan.workers)
+    elif chunks:
+        from fer_edge.edge.commands.archive.dask_cluster import process_on_dask
+
+        timeout, send = options.dask_timeout, options.send_pictures
+        yield from process_on_dask(chunks, plan.settings, options.dask, timeout=timeout, send=send)
+
+
 def single_threaded(settings: Settings) -> Settings:
     """The settings of workers, which share the cores among them already."""
     return replace(settings, pipeline=replace(settings.pipeline, threads=1))
 
 
-def summary(tally: Tally, since: float, workers: int) -> str:
-    """One line about a run that began at `since`, by `time.monotonic`."""
+def summary(tally: Tally, since: float, workers: int | None) -> str:
+    """One line about a run that began at `since`, by `time.monotonic`; without `workers`, it ran on a cluster."""
     seconds = max(monotonic() - since, 1e-3)
     count = f"{tally.pictures} pictures, {tally.faces} faces, {tally.errors} errors in {seconds:.1f} s"
-    return f"{count}: {tally.pictures / seconds:.1f} pictures/s with {workers} worker{'s' if workers > 1 else ''}"
+    who = "on Dask" if workers is None else f"with {workers} worker{'s' if workers > 1 else ''}"
+    return f"{count}: {tally.pictures / seconds:.1f} pictures/s {who}"
