@@ -13,12 +13,13 @@ from pathlib import Path
 import cv2
 import pytest
 from click.testing import CliRunner, Result
-from dask_processes import Cluster, cluster_in, kill, parts
+from dask_processes import busy, parts
 from network_camera import PORTRAIT, free_port
 from photos import photograph
 from scripted_server import ScriptedServer, http, scripted
 from waiting import LIMIT, until
 
+from fer_edge.benchmarks.dask_processes import DaskProcesses, kill
 from fer_edge.edge.cli import main
 from fer_edge.edge.commands.archive import dask_cluster, dask_worker
 from fer_edge.edge.commands.archive.dask_worker import Facts, difference
@@ -102,14 +103,15 @@ def local(inputs: list[object], tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster_in(tmp_path_factory.mktemp("dask"), 2) as cluster:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskProcesses]:
+    with DaskProcesses(tmp_path_factory.mktemp("dask")) as cluster:
         yield cluster
 
 
 def test_the_bytes_of_a_local_run(
-    cluster: Cluster, inputs: list[object], local: dict[str, bytes], tmp_path: Path
+    cluster: DaskProcesses, inputs: list[object], local: dict[str, bytes], tmp_path: Path
 ) -> None:
+    cluster.have_workers(2)
     result = predict(*inputs, "--output", tmp_path / "out", "--dask", cluster.address)
     assert result.exit_code == 2
     first, *_, last = result.stderr.splitlines()
@@ -118,7 +120,7 @@ def test_the_bytes_of_a_local_run(
     assert parts(tmp_path / "out") == local
 
 
-def test_sent_pictures(cluster: Cluster, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sent_pictures(cluster: DaskProcesses, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They keep their relative names, and the many bytes of a chunk become several tasks."""
     monkeypatch.setattr(dask_cluster, "SENT_BYTES", 20_000)
     monkeypatch.chdir(folder.parent)
@@ -131,13 +133,13 @@ def test_sent_pictures(cluster: Cluster, folder: Path, tmp_path: Path, monkeypat
 
 
 def test_a_killed_worker_costs_nothing(
-    cluster: Cluster, inputs: list[object], held: Held, local: dict[str, bytes], tmp_path: Path
+    cluster: DaskProcesses, inputs: list[object], held: Held, local: dict[str, bytes], tmp_path: Path
 ) -> None:
     """It is killed while it works on a chunk; another one does that again."""
     cluster.have_workers(2)
     held.hold(1)
     process = start(*inputs, "--output", tmp_path / "out", "--dask", cluster.address)
-    kill(cluster.busy(held.port))
+    kill(busy(cluster, held.port))
     held.release()
     assert "1 of 14 pictures" in process.communicate(timeout=LIMIT)[1]
     assert held.requests == 2
@@ -145,7 +147,7 @@ def test_a_killed_worker_costs_nothing(
 
 
 def test_a_picture_that_kills_its_workers_is_one_error(
-    cluster: Cluster, inputs: list[object], held: Held, local: dict[str, bytes], tmp_path: Path
+    cluster: DaskProcesses, inputs: list[object], held: Held, local: dict[str, bytes], tmp_path: Path
 ) -> None:
     """Those beside it in its chunk are tried alone, after all others."""
     cluster.have_workers(3)
@@ -154,7 +156,7 @@ def test_a_picture_that_kills_its_workers_is_one_error(
     process = start(*inputs, "--output", tmp_path / "out", "--dask", cluster.address)
     for number in (1, 2):
         until(lambda number=number: held.requests == number)
-        kill(cluster.busy(held.port))
+        kill(busy(cluster, held.port))
     assert "2 of 14 pictures" in process.communicate(timeout=LIMIT)[1]
     cluster.client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 3))
     found = parts(tmp_path / "out")
@@ -166,19 +168,19 @@ def test_a_picture_that_kills_its_workers_is_one_error(
 
 
 def test_no_workers_in_mid_run_and_resume(
-    cluster: Cluster, inputs: list[object], held: Held, local: dict[str, bytes], tmp_path: Path
+    cluster: DaskProcesses, inputs: list[object], held: Held, local: dict[str, bytes], tmp_path: Path
 ) -> None:
     cluster.have_workers(1)
     held.hold(1)
     words = [*inputs, "--output", tmp_path / "out", "--dask", cluster.address]
     process = start(*words, "--dask-timeout", 1)
-    kill(cluster.busy(held.port))
+    kill(busy(cluster, held.port))
     missing, line = process.communicate(timeout=LIMIT)[1].splitlines()[-2:]
     held.release()
     assert process.returncode == 2
     assert line.startswith("fer-edge: --dask: the scheduler has had no worker for 1 s")
     assert "--resume goes on" in missing
-    assert 0 < len(parts(tmp_path / "out", ["part-*"])) < 5
+    assert 0 < len(parts(tmp_path / "out", "part-*")) < 5
     cluster.have_workers(1)
     assert "1 of 14 pictures" not in predict(*words).stderr  # without --resume nothing is done
     assert predict(*words, "--resume").exit_code == 2
@@ -193,7 +195,7 @@ def test_no_workers_in_mid_run_and_resume(
     ],
 )
 def test_other_versions_and_models_are_refused(
-    cluster: Cluster,
+    cluster: DaskProcesses,
     folder: Path,
     tmp_path: Path,
     change: dict[str, str],
@@ -206,21 +208,23 @@ def test_other_versions_and_models_are_refused(
     result = predict(folder, "--output", tmp_path / "out", "--dask", cluster.address)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith(f"fer-edge: --dask: the worker on {own(SETTINGS).host} {message}")
-    assert parts(tmp_path / "out", ["part-*"]) == {}
+    assert parts(tmp_path / "out", "part-*") == {}
 
 
 def test_a_lost_scheduler(inputs: list[object], held: Held, tmp_path: Path) -> None:
     held.hold(1)
-    with cluster_in(tmp_path, 1) as cluster:
+    with DaskProcesses(tmp_path) as cluster:
+        cluster.have_workers(1)
         process = start(*inputs, "--output", tmp_path / "out", "--dask", cluster.address)
-        cluster.busy(held.port)
-        cluster.kill_scheduler()
+        busy(cluster, held.port)
+        cluster.disconnect()
+        kill(cluster.scheduler)
         lines = process.communicate(timeout=LIMIT)[1].splitlines()
     held.release()
     assert process.returncode == 2
     assert lines[-1] == "fer-edge: --dask: the scheduler was lost, or ended the tasks"
     assert "--resume goes on" in lines[-2] and len(lines) == 3
-    assert 0 < len(parts(tmp_path / "out", ["part-*"])) < 5
+    assert 0 < len(parts(tmp_path / "out", "part-*")) < 5
 
 
 SETTINGS = Settings(PipelineOptions())
@@ -261,7 +265,6 @@ def test_facts_name_what_cannot_be_read(tmp_path: Path) -> None:
 def test_no_scheduler(folder: Path, tmp_path: Path, address: str, message: str) -> None:
     result = predict(folder, "--output", tmp_path / "out", "--dask", address, "--dask-timeout", 1)
     assert result.exit_code == 2 and message in result.stderr.splitlines()[-1]
-    assert predict(folder, "--output", tmp_path / "out").exit_code == 2  # without --resume, as nothing was written
 
 
 def test_something_else_answers(folder: Path, tmp_path: Path) -> None:
@@ -269,6 +272,8 @@ def test_something_else_answers(folder: Path, tmp_path: Path) -> None:
         address = f"127.0.0.1:{server.port}"
         result = predict(folder, "--output", tmp_path / "out", "--dask", address, "--dask-timeout", 1)
     assert "no scheduler answers" in result.stderr.splitlines()[-1]
+    again = predict(folder, "--output", tmp_path / "out")  # without --resume: there is nothing to keep
+    assert again.stderr.splitlines()[-1] == "fer-edge: 1 of 13 pictures could not be read"
 
 
 @pytest.mark.parametrize(
