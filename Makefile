@@ -9,6 +9,7 @@
 # make test-mlflow  train --track mlflow with real MLflow, in an environment of its own; some minutes
 # make test-device  V4L2 cameras, unplugging and reconnecting, libcamera, GStreamer and the systemd service, in two
 #                   virtual machines; a quarter of an hour
+# make test-ansible the Ansible role of examples/ on two machines with systemd; a quarter of an hour
 # make test-arm     results compared with this computer's, tests and, on Debian 12, instructions compared with those
 #                   recorded, on emulated 64-bit Arm with Debian 12 and 13, or with SUITE=trixie alone; half an hour
 # make arm-instructions  count the instructions anew and record them, with their table; five minutes
@@ -24,6 +25,7 @@ VENV_LOWEST ?= .venv-lowest
 VENV_TFLITE ?= .venv-tflite
 VENV_AUDIT ?= .venv-audit
 VENV_MLFLOW ?= .venv-mlflow
+VENV_ANSIBLE ?= .venv-ansible
 PIP = -m pip install --quiet --disable-pip-version-check
 PYTEST ?=
 WEB ?= 8080
@@ -39,7 +41,7 @@ FAST = not slow and not tensorflow and not browser and not system
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo page test test-fast test-lowest test-faults fuzz test-mlflow test-device test-arm arm-instructions lint mypy wheel audit clean
+.PHONY: demo page test test-fast test-lowest test-faults fuzz test-mlflow test-device test-ansible test-arm arm-instructions lint mypy wheel audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -76,6 +78,9 @@ test-mlflow: $(VENV_MLFLOW)/ready
 test-device: $(VENV)/ready
 	status=0; tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py || status=1; \
 	tests/device/debian.sh /opt/venv/bin/python tests/device/check_debian.py || status=1; exit $$status
+
+test-ansible: $(VENV)/ready $(VENV_ANSIBLE)/ready
+	tests/device/ansible.sh $(VENV_ANSIBLE) $(abspath $(VENV))/bin/python
 
 test-arm: $(VENV)/ready $(if $(HAS_TFLITE),$(VENV_TFLITE)/ready)
 	status=0; for suite in $(SUITE); do tests/device/arm.sh $$suite $(abspath $(VENV))/bin/python \
@@ -144,6 +149,13 @@ $(VENV_MLFLOW)/ready: setup.cfg
 	@$(VENV_MLFLOW)/bin/python $(PIP) -e '.[train,mlflow,dev]'
 	@touch $@
 
+# setuptools builds the wheels that are rolled out, without a network
+$(VENV_ANSIBLE)/ready:
+	@echo "making $(VENV_ANSIBLE): Ansible and ansible-lint, a minute"
+	@$(PYTHON) -m venv --clear $(VENV_ANSIBLE)
+	@$(VENV_ANSIBLE)/bin/python $(PIP) 'ansible-core>=2.16' 'ansible-lint>=25' 'setuptools>=77' wheel
+	@touch $@
+
 $(VENV_AUDIT)/ready:
 	@echo "making $(VENV_AUDIT): pip-audit, bandit and cyclonedx-bom, a minute"
 	@$(PYTHON) -m venv --clear $(VENV_AUDIT)
@@ -151,5 +163,5 @@ $(VENV_AUDIT)/ready:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_TEST) $(VENV_FAST) $(VENV_LOWEST) $(VENV_TFLITE) $(VENV_AUDIT) $(VENV_MLFLOW) .cache build dist fer_edge.egg-info demo-output
+	rm -rf $(VENV) $(VENV_TEST) $(VENV_FAST) $(VENV_LOWEST) $(VENV_TFLITE) $(VENV_AUDIT) $(VENV_MLFLOW) $(VENV_ANSIBLE) .cache build dist fer_edge.egg-info demo-output
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
