@@ -70,6 +70,7 @@ _EXTRAS = {
     "tensorflow": ("TensorFlow", "train"),
     "matplotlib": ("matplotlib", "plots"),
     "h5py": ("h5py", "train"),
+    "jax": ("JAX", "jax"),
     "tensorboard": ("TensorBoard", "tensorboard"),
     "mlflow": ("MLflow", "mlflow"),
     "optuna": ("Optuna", "sweep"),

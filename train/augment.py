@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,18 @@ from fer_edge.edge.preprocess import FACE_SIZE, normalize, stretch_contrast
 from fer_edge.train.camera_corruptions import corrupt
 from fer_edge.train.recipes import Recipe
 
+STREAM = 0x9E3779B97F4A7C15
+"""Random numbers that each face of a batch has for itself, more than any face takes: 2^64 over the golden ratio, as the
+streams of a linear generator that lie powers of two apart are correlated."""
 
-def augment(faces: NDArray[np.uint8], size: int, recipe: Recipe, rng: np.random.Generator) -> NDArray[np.float32]:
+
+def augment(
+    faces: NDArray[np.uint8],
+    size: int,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
     """Augment faces at random.
 
     Flip, rotation, zoom, shift and upscaling are one affine warp, so that the picture is interpolated once; with all of
@@ -22,13 +34,16 @@ def augment(faces: NDArray[np.uint8], size: int, recipe: Recipe, rng: np.random.
         faces: (N, 48, 48) uint8 gray.
         size: Side of the network's input, pixels.
         recipe: How strong the augmentation is.
-        rng: Source of the random numbers.
+        rng: Source of the random numbers. Each face has a stream of its own, so that several processes make parts of
+            a batch as one makes the whole.
+        rows: (N,) the faces' places in their batch; 0 to N - 1 where None.
 
     Returns:
         (N, size, size, 3) float32 in [-1, 1].
     """
     views = np.empty((len(faces), size, size), np.uint8)
-    for view, face in zip(views, faces, strict=True):
+    streams = _streams(rng, np.arange(len(faces)) if rows is None else rows)
+    for view, face, rng in zip(views, faces, streams, strict=True):
         matrix = _matrix(size, recipe, rng)
         corrupted = recipe.corruption > 0 and rng.random() < recipe.corruption
         stretched = stretch_contrast(corrupt(face, rng) if corrupted else face)
@@ -38,6 +53,19 @@ def augment(faces: NDArray[np.uint8], size: int, recipe: Recipe, rng: np.random.
             _change_light(view, recipe, rng)
             _erase(view, recipe, rng)
     return normalize(views)
+
+
+def _streams(rng: np.random.Generator, rows: NDArray[np.int64]) -> Iterator[np.random.Generator]:
+    """The generator at the beginning of each row's stream; after the last row beyond the streams of all rows."""
+    source = rng.bit_generator
+    assert isinstance(source, np.random.PCG64)  # numpy's default, which jumps to any of its numbers at once
+    start = source.state
+    for row in rows.tolist():
+        source.state = start
+        source.advance(row * STREAM)
+        yield rng
+    source.state = start
+    source.state = source.jumped().state
 
 
 def _matrix(size: int, recipe: Recipe, rng: np.random.Generator) -> NDArray[np.float64]:

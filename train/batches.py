@@ -15,10 +15,13 @@ from fer_edge.edge.preprocess import network_input
 from fer_edge.train.augment import augment
 from fer_edge.train.consistency import paired_views
 from fer_edge.train.recipes import Recipe
-from fer_edge.train.training_targets import Batch, TrainingSet, mixup
+from fer_edge.train.training_targets import Batch, TrainingSet, draw_mixing, mixup
 
 BATCH_NORM_BATCHES = 32
 """Batches from which batch norm's statistics are computed, of averaged weights or for clean faces."""
+
+WHOLE = slice(None)
+"""The share of a process that trains alone."""
 
 
 def steps_per_epoch(training_set: TrainingSet, recipe: Recipe) -> int:
@@ -26,29 +29,41 @@ def steps_per_epoch(training_set: TrainingSet, recipe: Recipe) -> int:
     return max(1, len(training_set) // _faces_per_step(recipe))
 
 
+def rows_per_step(training_set: TrainingSet, recipe: Recipe) -> int:
+    """Rows of a batch, fewer than the recipe says where there are fewer faces."""
+    return (2 if recipe.consistency else 1) * min(len(training_set), _faces_per_step(recipe))
+
+
 def _faces_per_step(recipe: Recipe) -> int:
     """Faces in a batch, which with consistency has two views of each."""
     return recipe.batch_size // 2 if recipe.consistency else recipe.batch_size
 
 
-def augmented_batches(training_set: TrainingSet, size: int, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+def augmented_batches(
+    training_set: TrainingSet, size: int, recipe: Recipe, epoch: int, share: slice = WHOLE
+) -> Iterator[Batch]:
     """The batches of an epoch with views of `size` pixels; the same for the same seed and epoch.
 
     With consistency the first half of a batch are clean views and the second half corrupted ones of the same faces.
+    Of each batch only the share of this process is made, the same as that of the whole batch.
     """
     order = np.random.default_rng([recipe.seed, epoch]).permutation(len(training_set))
     steps, count = steps_per_epoch(training_set, recipe), _faces_per_step(recipe)
 
     def make(step: int) -> Batch:
         rng = np.random.default_rng([recipe.seed, epoch, step])
-        indices = order[step * count : (step + 1) * count]
+        faces = order[step * count : (step + 1) * count]
+        indices = np.tile(faces, 2) if recipe.consistency else faces
+        rows = made = np.arange(len(indices))[share]
+        mixing = draw_mixing(len(indices), recipe.mixup, rng) if recipe.mixup else None
+        if mixing:
+            made = np.union1d(rows, mixing.other[rows])
         if recipe.consistency:
-            views = paired_views(training_set.faces[indices], size, recipe, rng)
-            indices = np.tile(indices, 2)
+            views = paired_views(training_set.faces[faces], size, recipe, rng, made)
         else:
-            views = augment(training_set.faces[indices], size, recipe, rng)
-        batch = Batch(views, training_set.targets[indices], training_set.weights[indices])
-        return mixup(batch, recipe.mixup, rng) if recipe.mixup else batch
+            views = augment(training_set.faces[faces[made]], size, recipe, rng, made)
+        batch = Batch(views, training_set.targets[indices[made]], training_set.weights[indices[made]])
+        return mixup(batch, mixing, rows, made) if mixing else batch
 
     workers = max(1, min(8, (os.cpu_count() or 2) // 2))
     with ThreadPoolExecutor(workers) as pool:

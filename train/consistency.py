@@ -18,7 +18,13 @@ from fer_edge.train.augment import augment
 from fer_edge.train.recipes import Recipe
 
 
-def paired_views(faces: NDArray[np.uint8], size: int, recipe: Recipe, rng: np.random.Generator) -> NDArray[np.float32]:
+def paired_views(
+    faces: NDArray[np.uint8],
+    size: int,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
     """A clean view of each face, and then a corrupted one, each flipped, turned and shifted at random by itself.
 
     Args:
@@ -26,13 +32,18 @@ def paired_views(faces: NDArray[np.uint8], size: int, recipe: Recipe, rng: np.ra
         size: Side of the network's input, pixels.
         recipe: How strong the augmentation is. Its share of corrupted faces is one of all views, and at most half.
         rng: Source of the random numbers.
+        rows: (M,) which of the 2 N views are made; all where None.
 
     Returns:
-        (2 N, size, size, 3) float32 in [-1, 1].
+        (M, size, size, 3) float32 in [-1, 1].
     """
-    clean = augment(faces, size, replace(recipe, corruption=0.0), rng)
-    corrupted = augment(faces, size, replace(recipe, corruption=2 * recipe.corruption), rng)
-    return np.concatenate([clean, corrupted])
+    rows = np.arange(2 * len(faces)) if rows is None else rows
+    clean, corrupted = rows[rows < len(faces)], rows[rows >= len(faces)] - len(faces)
+    parts = [
+        augment(faces[clean], size, replace(recipe, corruption=0.0), rng, clean),
+        augment(faces[corrupted], size, replace(recipe, corruption=2 * recipe.corruption), rng, corrupted),
+    ]
+    return np.concatenate(parts)
 
 
 def view_divergence(logits: Any) -> Any:

@@ -218,15 +218,15 @@ def _side(content: bytes, source: Path) -> int:
 
 
 @contextmanager
-def registered(own: OwnArchitecture | None) -> Iterator[None]:
+def registered(own: OwnArchitecture | None) -> Iterator[OwnArchitecture | None]:
     """The rest of the package finds an architecture by its name inside the block; None changes nothing."""
     if own is None:
-        yield
+        yield None
         return
     before = ARCHITECTURES.get(own.NAME)
     ARCHITECTURES[own.NAME] = own
     try:
-        yield
+        yield own
     finally:
         if before is None:
             del ARCHITECTURES[own.NAME]

@@ -183,17 +183,41 @@ def accuracy(y: Any, logits: Any) -> Any:
     return keras.ops.cast(keras.ops.equal(predicted, y[:, -1]), "float32")
 
 
-def mixup(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
-    """Mix each face with another one of the batch, in a ratio drawn from Beta(α, α) (Zhang et al. 2018,
-    arXiv:1710.09412)."""
+@dataclass(frozen=True, eq=False)
+class Mixing:
+    """How the faces of a batch are mixed (Zhang et al. 2018, arXiv:1710.09412).
+
+    Attributes:
+        share: Each face's own share, at least 0.5.
+        other: (B,) the face that each one is mixed with.
+    """
+
+    share: np.float32
+    other: NDArray[np.int64]
+
+
+def draw_mixing(count: int, alpha: float, rng: np.random.Generator) -> Mixing:
+    """Mix each of so many faces with another one of the batch, in a ratio drawn from Beta(α, α)."""
     share = rng.beta(alpha, alpha)
-    large, other = np.float32(max(share, 1 - share)), rng.permutation(len(batch.views))
+    return Mixing(np.float32(max(share, 1 - share)), rng.permutation(count))
+
+
+def mixup(batch: Batch, mixing: Mixing, rows: NDArray[np.int64], made: NDArray[np.int64]) -> Batch:
+    """Mix faces of a batch of which only a part was made.
+
+    Args:
+        batch: The part.
+        mixing: How the whole batch is mixed.
+        rows: (R,) the faces of the batch that are returned.
+        made: (M,) the faces in the part, in ascending order: `rows`, and those that they are mixed with.
+    """
+    own, other = np.searchsorted(made, rows), np.searchsorted(made, mixing.other[rows])
 
     def blend(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return large * values + (1 - large) * values[other]
+        return mixing.share * values[own] + (1 - mixing.share) * values[other]
 
     targets = blend(batch.targets)
-    targets[:, -1] = batch.targets[:, -1]
+    targets[:, -1] = batch.targets[own, -1]
     return Batch(blend(batch.views), targets, blend(batch.weights))
 
 

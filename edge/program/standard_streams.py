@@ -43,6 +43,21 @@ def open_standard_streams() -> None:
     sys.stderr = _text(_Log(2, "wb", closefd=False), sys.stderr)
 
 
+def keep_from_libraries(descriptor: int) -> None:
+    """Give native libraries another output: `sys.stdout` and `sys.stderr` stay where they are.
+
+    Args:
+        descriptor: Where what is written to the descriptors 1 and 2 goes from now on.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    own = [os.dup(number) for number in (1, 2)]
+    for number in (1, 2):
+        os.dup2(descriptor, number)
+    sys.stdout = _text(_Results(own[0], "wb", closefd=False), sys.stdout)
+    sys.stderr = _text(_Log(own[1], "wb", closefd=False), sys.stderr)
+
+
 def _text(raw: io.FileIO, before: TextIO | None) -> TextIO:
     """A text stream in the encoding of the one before; as often flushed, stderr with each line."""
     is_log = isinstance(raw, _Log)

@@ -23,7 +23,15 @@ from fer_edge.train.data.loading import load
 from fer_edge.train.networks import open_logits
 from fer_edge.train.recipes import Recipe, make_recipe
 from fer_edge.train.teachers import held_out_faces, open_teachers, read_logits, teacher_logits, write_logits
-from fer_edge.train.training_targets import Batch, SoftTargets, mixup, target_rows, training_set, with_teacher
+from fer_edge.train.training_targets import (
+    Batch,
+    SoftTargets,
+    draw_mixing,
+    mixup,
+    target_rows,
+    training_set,
+    with_teacher,
+)
 
 pytestmark = pytest.mark.tensorflow
 
@@ -46,7 +54,8 @@ def test_mixup_keeps_the_sums_and_the_larger_parts_label() -> None:
     rng = np.random.default_rng(1)
     rows = target_rows(rng.integers(0, 7, 8), 7, Recipe())
     batch = Batch(rng.uniform(-1, 1, (8, 4, 4, 3)).astype(np.float32), rows, np.ones(8, np.float32))
-    mixture = mixup(batch, 0.4, rng)
+    everyone = np.arange(8)
+    mixture = mixup(batch, draw_mixing(8, 0.4, rng), everyone, everyone)
     assert np.allclose(mixture.targets[:, :7].sum(axis=1), 1) and np.array_equal(mixture.targets[:, -1], rows[:, -1])
     assert np.all(mixture.targets[:, :7].argmax(axis=1) == rows[:, -1])
     assert np.allclose(mixture.views.mean(), batch.views.mean(), atol=1e-6)

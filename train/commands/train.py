@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 
 import click
 
 from fer_edge.edge.config.click_options import SectionedCommand, options_from
-from fer_edge.edge.errors import ModelError
+from fer_edge.edge.errors import ConfigError, ModelError
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.train.architectures import ARCHITECTURES
 from fer_edge.train.commands.train_steps import check_options, check_own_sizes, load_data, make_run, train_run
 from fer_edge.train.data.options import TRAINED, DataOptions
+from fer_edge.train.distributed.group import ProcessGroup, choose_backend, open_group
+from fer_edge.train.distributed.options import DistributionOptions, launch_of
+from fer_edge.train.distributed.supervisor import begin_supervised, is_supervised, supervise
 from fer_edge.train.evaluation.report import metrics_table
 from fer_edge.train.options import TrainingOptions
 from fer_edge.train.origin import OriginOptions
@@ -30,12 +36,14 @@ UNSET = dict.fromkeys(each.name for each in fields(Recipe))
 @options_from(TrainingOptions, "Run")
 @options_from(DataOptions, "Data", only=("data", *TRAINED))
 @options_from(OriginOptions, "Data")
+@options_from(DistributionOptions, "Devices and hosts")
 @options_from(Recipe, "Recipe", defaults=UNSET)
 def train(
     name: str | None,
     data_options: DataOptions,
     training_options: TrainingOptions,
     origin_options: OriginOptions,
+    distribution_options: DistributionOptions,
     recipe: Recipe,
 ) -> None:
     """Train the network NAME on the train split and select its best epoch on the val split: on those of its
@@ -52,8 +60,12 @@ def train(
 
     With --sweep the trials' run folders are in RUNS/SWEEP instead, where SWEEP is the name of the file.
     """
-    own = _own_architecture(name, training_options)
-    with registered(own):
+    if training_options.sweep and distribution_options.distributed:
+        raise ConfigError(
+            "--sweep and --distributed exclude each other: start a process of the sweep for each device, with another "
+            "CUDA_VISIBLE_DEVICES; leave one of the two out"
+        )
+    with _processes(distribution_options) as group, registered(_own_architecture(name, training_options)) as own:
         names = (own.NAME,) if own else MODEL_NAMES if name == "all" else (str(name),)
         if training_options.sweep:
             from fer_edge.train.commands.sweep import sweep
@@ -61,7 +73,21 @@ def train(
             sweep(names, training_options, data_options, origin_options, recipe)
             return
         runs = [make_run(each, training_options, recipe, origin_options) for each in names]
-        _train_all(runs, data_options, training_options)
+        _train_all(runs, data_options, training_options, group)
+
+
+@contextmanager
+def _processes(options: DistributionOptions) -> Iterator[ProcessGroup]:
+    """The processes that train together inside the block; with others, this program is run once more, supervised."""
+    launch = launch_of(options, os.environ)
+    if launch:
+        choose_backend()
+    if launch and launch.processes > 1:
+        if not is_supervised():
+            supervise(launch.process, launch.processes)
+        begin_supervised()
+    with open_group(launch) as group:
+        yield group
 
 
 def _own_architecture(name: str | None, options: TrainingOptions) -> OwnArchitecture | None:
@@ -76,23 +102,29 @@ def _own_architecture(name: str | None, options: TrainingOptions) -> OwnArchitec
     return open_keras(options.from_keras) if options.from_keras else None
 
 
-def _train_all(runs: list[TrainingRun], data_options: DataOptions, training_options: TrainingOptions) -> None:
+def _train_all(
+    runs: list[TrainingRun], data_options: DataOptions, training_options: TrainingOptions, group: ProcessGroup
+) -> None:
     """Check everything that could stop one of the runs, then train them one by one."""
     from fer_edge.train.backend import keras  # noqa: F401  (what is missing is reported now, in one line)
+    from fer_edge.train.loop import fit
     from fer_edge.train.run_folder import check_run, lock_run
 
     check_options(training_options)
-    for run in runs:  # what would stop the last of them is reported before the hours of the first
+    for run in runs if group.first else []:  # what stops the last is reported before the hours of the first
         check_run(run, training_options.resume)
         if run.folder.is_dir():
             lock_run(run).close()
-    dataset = load_data(data_options)
+    dataset = load_data(data_options, group)
     for run in runs:
         check_own_sizes(run.network, [run.recipe], dataset)
     soft_targets = read_soft_targets(
         dataset.split("train"), training_options.teacher, training_options.ferplus, runs[0].recipe
     )
     for run in runs:
-        _, metrics = train_run(run, dataset, soft_targets, training_options, training_options.resume)
+        if not group.first:
+            fit(run, dataset, soft_targets, group=group)
+            continue
+        _, metrics = train_run(run, dataset, soft_targets, training_options, training_options.resume, group=group)
         click.echo(metrics_table(metrics))
         click.echo(f"{run.network}: see {run.folder}/metrics.json, training_curves.png, confusion_matrix.png")

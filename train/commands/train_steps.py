@@ -9,6 +9,7 @@ from typing import Any
 from fer_edge.train.data.duplicate_counts import duplicate_remarks
 from fer_edge.train.data.options import DataOptions
 from fer_edge.train.data.splits import Dataset
+from fer_edge.train.distributed.group import ALONE, ProcessGroup, first_before_others
 from fer_edge.train.evaluation.metrics import Metrics
 from fer_edge.train.options import TrainingOptions
 from fer_edge.train.origin import OriginOptions
@@ -64,10 +65,11 @@ def check_options(options: TrainingOptions) -> None:
         load_module(options.callback, CALLBACKS, "--callback")
 
 
-def load_data(options: DataOptions) -> Dataset:
+def load_data(options: DataOptions, group: ProcessGroup = ALONE) -> Dataset:
     """The data set; what should be known of it is logged. DataError where it has no train or val split."""
-    dataset = options.load()
-    for remark in duplicate_remarks(dataset):
+    with first_before_others(group):
+        dataset = options.load()
+    for remark in duplicate_remarks(dataset) if group.first else []:
         _logger.info(f"{remark} (`fer-edge data info` counts near-duplicates)")
     for split in ("train", "val"):
         dataset.split(split)
@@ -87,6 +89,7 @@ def train_run(
     options: TrainingOptions,
     resume: bool,
     callbacks: Sequence[Any] = (),
+    group: ProcessGroup = ALONE,
 ) -> tuple[Any, Metrics]:
     """Train a network, or resume its training, and write its run folder.
 
@@ -97,6 +100,7 @@ def train_run(
         options: What the command was given: trackers and callbacks of the user's.
         resume: Whether to continue from the checkpoint, where there is one.
         callbacks: More Keras callbacks.
+        group: The processes that share the batches, of which this is the first.
 
     Returns:
         The Keras model, and its metrics on the val split.
@@ -110,7 +114,8 @@ def train_run(
     with lock_run(run), trackers(options.track, run, about) as tracked:
         prepare_folder(run, soft_targets, dataset.split("train"), resume)
         with own_callbacks(options.callback, run) as own:
-            model, state = fit(run, dataset, soft_targets, resume=resume, callbacks=[*tracked, *own, *callbacks])
+            every = [*tracked, *own, *callbacks]
+            model, state = fit(run, dataset, soft_targets, resume=resume, callbacks=every, group=group)
         metrics = write_run(run, model, state, soft_targets, dataset)
         for tracker in tracked:
             tracker.finish()
