@@ -19,6 +19,9 @@ OPENCV = {
 }
 """FFmpeg silent, and a shorter V4L2 timeout; OpenCV reads both when it opens its first capture."""
 
+FFMPEG_THREADS = "OPENCV_FFMPEG_THREADS"
+"""Threads that decode a video, by default as many as there are cores; OpenCV reads it when it opens a capture."""
+
 LIBCAMERA = {"LIBCAMERA_LOG_LEVELS": "*:ERROR"}
 """libcamera without its messages about each pipeline; it reads this when it is imported."""
 

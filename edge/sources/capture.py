@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -80,8 +81,25 @@ def read_pixels(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
     Raises:
         SourceError: The picture is neither BGR nor gray, as a GStreamer pipeline with its own appsink can give it.
     """
+    return _pixels(capture.read)
+
+
+def decode_next(capture: cv2.VideoCapture) -> bool:
+    """Decode the next picture of a capture, for `retrieve_pixels`; False at the end or on a read error."""
     try:
-        success, pixels = capture.read()
+        return bool(capture.grab())
+    except cv2.error:
+        return False
+
+
+def retrieve_pixels(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
+    """The picture that was decoded last, as `read_pixels` returns it; None on an error."""
+    return _pixels(capture.retrieve)
+
+
+def _pixels(read: Callable[[], tuple[bool, Any]]) -> NDArray[np.uint8] | None:
+    try:
+        success, pixels = read()
     except cv2.error:
         return None
     if not success or pixels is None or not pixels.size:

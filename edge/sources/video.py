@@ -18,11 +18,12 @@ import numpy as np
 from fer_edge.edge.errors import SourceError, printable
 from fer_edge.edge.sources import container, deinterlaced
 from fer_edge.edge.sources.base_source import BaseSource
-from fer_edge.edge.sources.capture import open_capture, read_pixels
+from fer_edge.edge.sources.capture import decode_next, open_capture, retrieve_pixels
 from fer_edge.edge.sources.media_clock import DEFAULT_RATE, MediaClock, measured_rate, usual_rate
 from fer_edge.edge.sources.picture_header import MAX_PIXELS, check_size
 from fer_edge.edge.sources.pipe import open_pipe
 from fer_edge.edge.sources.rotated import ROTATIONS, rotate_picture
+from fer_edge.edge.sources.sampler import Sampler
 from fer_edge.edge.types import Frame
 
 COMPLETE_SHARE = 0.98
@@ -172,17 +173,37 @@ class Video(BaseSource):
         self.fps = usual_rate(self._header.rate) or (None if path is None else _measure_rate(path))
 
     def __iter__(self) -> Iterator[Frame]:
-        index, time, black = 0, 0.0, True
+        return self.sampled(0.0)
+
+    def sampled(self, interval: float) -> Iterator[Frame]:
+        """Iterate over some of the frames; the others are decoded, as those after them need it, and not converted.
+
+        Args:
+            interval: Seconds, see `Sampler`.
+
+        Yields:
+            The frames.
+
+        Raises:
+            SourceError: As iterating over all frames does.
+        """
+        index, time, black, sampler = 0, 0.0, True, Sampler(interval)
         clock = MediaClock(self.fps)
         pixels, interlaced = deinterlaced.read_first(self._capture)
         if interlaced:
             raise deinterlaced.interlaced_error(self.name)
-        while pixels is not None:
+        decoded = pixels is not None
+        while decoded:
             time = clock.time(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._header.stamped else 0.0)
-            black = black and bool(np.count_nonzero(pixels) < BLACK_SHARE * pixels.size)  # up to the first picture
-            yield Frame(rotate_picture(pixels, self._header.rotation, False), index, time)
+            if sampler.takes(time):
+                pixels = retrieve_pixels(self._capture) if pixels is None else pixels
+                if pixels is None:
+                    break
+                black = black and bool(np.count_nonzero(pixels) < BLACK_SHARE * pixels.size)  # up to the first picture
+                yield Frame(rotate_picture(pixels, self._header.rotation, False), index, time)
+                pixels = None
             index += 1
-            pixels = read_pixels(self._capture)
+            decoded = decode_next(self._capture)
         if index == 0:
             raise SourceError(f"{self.name} {self._empty_message}")
         self._problem = self._find_shortfall(index, time) or (self._describe_black(index) if black else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,32 +116,11 @@ class Processor:
             tracker = Tracker(max(TRACK_TIMEOUT, TRACK_SAMPLES * every))
             process = Pipeline(self._pipeline.detector, self._pipeline.classifier, tracker).process
         with open_video(Path(each.path), self._settings.max_pixels) as video:
-            for frame in sampled(video, every):
+            for frame in video.sampled(every):
                 yield Record(each.path, tuple(process(frame)), frame=frame.index, time=frame.time), frame
             if video.problem:
                 yield Record(each.path, error=video.problem), None
 
-
-def sampled(frames: Iterable[Frame], every: float) -> Iterator[Frame]:
-    """The first frame, and then the first one at or after each multiple of an interval.
-
-    Args:
-        frames: Frames in the order of their times.
-        every: The interval, seconds, from the first frame's time.
-
-    Yields:
-        The frames; each once, where they are further apart than the interval.
-    """
-    start, due = None, 0
-    for frame in frames:
-        start = frame.time if start is None else start
-        if frame.time - start >= due * every - TIME_STEP:
-            due = int((frame.time - start + TIME_STEP) / every) + 1
-            yield frame
-
-
-TIME_STEP = 1e-4
-"""Seconds by which a frame may come too early: containers round times."""
 
 _opened = threading.local()
 

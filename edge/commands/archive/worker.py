@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from fer_edge.edge.commands.archive import processor as processor  # here: it is what takes time to import
+from fer_edge.edge.device.environment import FFMPEG_THREADS, set_environment_defaults
 from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.terminal import configure_logging
 
@@ -23,7 +24,7 @@ def start(threads: int, level: int) -> None:
     """Prepare a new worker process.
 
     Args:
-        threads: Threads of OpenCV; the networks have their own.
+        threads: Threads of OpenCV and its FFmpeg; the networks have their own.
         level: Least level that is logged.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -33,6 +34,7 @@ def start(threads: int, level: int) -> None:
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(threads)
+    set_environment_defaults({FFMPEG_THREADS: str(threads)})
     quiet_opencv()
     configure_logging(level)
 

@@ -28,9 +28,8 @@ from fer_edge.edge.cli import main
 from fer_edge.edge.commands.archive.chunks import Shard, cut_chunks, parse_shard
 from fer_edge.edge.commands.archive.inputs import Input
 from fer_edge.edge.commands.archive.path_list import parse_path_list
-from fer_edge.edge.commands.archive.processor import sampled
 from fer_edge.edge.errors import ConfigError
-from fer_edge.edge.types import Frame
+from fer_edge.edge.sources.sampler import TIME_STEP, Sampler
 
 PREDICT = (sys.executable, "-m", "fer_edge.edge.cli", "predict")
 FAST = ("--model", "mobilenet_v2", "--min-face", "60")
@@ -416,11 +415,13 @@ def test_names_come_through_a_list_of_lines(listed: list[bytes]) -> None:
         assert [os.fsencode(path) for path in parse_path_list(content)] == listed
 
 
-@given(st.lists(st.floats(0.001, 3), max_size=60), st.floats(0.01, 5))
-def test_samples_are_at_least_an_interval_apart_and_none_is_missing(gaps: list[float], every: float) -> None:
-    times = np.cumsum([0.0, *gaps])
-    frames = [Frame(np.zeros((2, 2), np.uint8), index, float(time)) for index, time in enumerate(times)]
-    taken = [frame.time for frame in sampled(frames, every)]
-    assert taken[0] == 0.0
-    slots = [int((time + 1e-4) / every) for time in taken]
-    assert slots == sorted({int((frame.time + 1e-4) / every) for frame in frames})
+@given(st.floats(0, 100), st.lists(st.floats(0.001, 3), max_size=60), st.just(0.0) | st.floats(0.01, 5))
+def test_there_is_one_frame_for_each_interval_that_has_any(start: float, gaps: list[float], interval: float) -> None:
+    times = np.cumsum([start, *gaps]).tolist()
+    sampler = Sampler(interval)
+    taken = [time for time in times if sampler.takes(time)]
+    if not interval:
+        assert taken == times
+        return
+    slots = [int((time - start + TIME_STEP) / interval) for time in times]
+    assert taken == [times[slots.index(slot)] for slot in sorted(set(slots))]
