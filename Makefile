@@ -7,6 +7,7 @@
 # make fuzz         every reader on 200,000 changed copies of real inputs; a quarter of an hour; FUZZ='--cases 1000 csv'
 # make lint         ruff, mypy and codespell
 # make test-mlflow  train --track mlflow with real MLflow, in an environment of its own; some minutes
+# make test-fleet   fifty devices at one Mosquitto, three of them real runs; a minute or two
 # make test-device  V4L2 cameras, unplugging and reconnecting, libcamera, GStreamer and the systemd service, in two
 #                   virtual machines; a quarter of an hour
 # make test-ansible the Ansible role of examples/ on two machines with systemd; a quarter of an hour
@@ -41,7 +42,7 @@ FAST = not slow and not tensorflow and not browser and not system
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo page test test-fast test-lowest test-faults fuzz test-mlflow test-device test-ansible test-arm arm-instructions lint mypy wheel audit clean
+.PHONY: demo page test test-fast test-lowest test-faults fuzz test-mlflow test-fleet test-device test-ansible test-arm arm-instructions lint mypy wheel audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -74,6 +75,9 @@ fuzz: $(VENV_TEST)/ready
 
 test-mlflow: $(VENV_MLFLOW)/ready
 	TF_CPP_MIN_LOG_LEVEL=2 $(VENV_MLFLOW)/bin/python -m pytest tests/train/check_mlflow.py $(PYTEST)
+
+test-fleet: $(VENV_TEST)/ready
+	$(VENV_TEST)/bin/python -m pytest tests/edge/commands/check_fleet.py $(PYTEST)
 
 test-device: $(VENV)/ready
 	status=0; tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py || status=1; \

@@ -13,6 +13,7 @@ import click
 from fer_edge.benchmarks.options import OutputFile
 from fer_edge.benchmarks.results_io.record import RESULTS, ResultError, complete, read
 from fer_edge.benchmarks.results_io.tables import accuracy, detection, end_to_end, latency, robustness
+from fer_edge.benchmarks.results_io.tables.fleet import fleet
 from fer_edge.benchmarks.results_io.tables.instructions import arm_instructions
 from fer_edge.benchmarks.results_io.tables.soak import soak
 from fer_edge.benchmarks.results_io.tables.stability import stability
@@ -136,6 +137,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "page": ("page", end_to_end.page),
     "peers": ("peers", end_to_end.peers),
     "soak": ("soak", soak),
+    "fleet": ("fleet", fleet),
     "arm-instructions": ("arm-instructions", arm_instructions),
     "detection": ("detection", detection.overall),
     "detection-size": ("detection", detection.by_size),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +12,7 @@ from typing import Any
 
 import click
 
+from fer_edge.benchmarks.broker_process import MOSQUITTO, broker_words, free_port
 from fer_edge.benchmarks.options import figure_file, result_file
 from fer_edge.benchmarks.page_process import PageProcess, open_page
 from fer_edge.benchmarks.results_io.machine import condition
@@ -21,15 +20,12 @@ from fer_edge.benchmarks.results_io.record import RecordedCommand, write
 from fer_edge.benchmarks.soak.camera import write_pictures
 from fer_edge.benchmarks.soak.figure import curves
 from fer_edge.benchmarks.soak.findings import Finding, findings
-from fer_edge.benchmarks.soak.mortal_process import free_port, mortal
+from fer_edge.benchmarks.soak.mortal_process import mortal
 from fer_edge.benchmarks.soak.sample import Sample, percentile, take_sample
 from fer_edge.benchmarks.soak.viewers import reconnecting_viewers
 from fer_edge.edge.config.click_types import FloatRange, IntRange
 from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.terminal import progress_bar
-
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-"""The MQTT broker, where it is installed: Debian has it in /usr/sbin."""
 
 OUTPUTS = ("--rotate-mb", "1", "--rotate-keep", "2", "--snapshot-keep", "20", "--on", "happy", "true")
 SEGMENTS = ("--save-video-segment", "1")
@@ -87,7 +83,7 @@ def soak(
             click.echo("note: no mosquitto on this machine, so that MQTT is left out", err=True)
         else:
             broker_port = free_port()
-            broker = closing.enter_context(mortal(_broker(Path(folder), broker_port), broker_port, life, seed=1))
+            broker = closing.enter_context(mortal(broker_words(Path(folder), broker_port), broker_port, life, seed=1))
             options += ["--mqtt", f"mqtt://127.0.0.1:{broker_port}/soak", "--mqtt-id", "soak"]
         run = closing.enter_context(open_page(*options))
         clients = closing.enter_context(reconnecting_viewers(run, viewers, seed=2))
@@ -121,15 +117,6 @@ def _outputs(folder: Path) -> list[str]:
     files = {"--jsonl": "faces.jsonl", "--csv": "faces.csv", "--snapshot-dir": "snapshots"}
     files |= {"--save-video": f"{RECORDINGS}/video.mp4"}
     return [word for option, name in files.items() for word in (option, str(folder / name))]
-
-
-def _broker(folder: Path, port: int) -> list[str]:
-    configuration = folder / "mosquitto.conf"
-    lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "log_type none"]
-    if os.geteuid() == 0:
-        lines.insert(0, "user root")  # otherwise it could not read its file here
-    configuration.write_text("\n".join(lines) + "\n")
-    return [str(MOSQUITTO), "-c", str(configuration)]
 
 
 def _sample(run: PageProcess, frames: int, interval: float, folder: Path) -> Iterator[Sample]:

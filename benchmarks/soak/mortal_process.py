@@ -83,11 +83,3 @@ def mortal(words: Sequence[str], port: int, life: float, seed: int) -> Iterator[
         yield process
     finally:
         process.close()
-
-
-def free_port() -> int:
-    """A TCP port of loopback on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -18,7 +18,7 @@ from fer_edge.edge.commands.fleet.options import FleetOptions
 from fer_edge.edge.device.certificates import tls_context
 from fer_edge.edge.errors import FleetError, SinkError
 from fer_edge.edge.sinks.mqtt.broker_url import BrokerUrl, parse_broker_url
-from fer_edge.edge.sinks.mqtt.connection import KEEPALIVE, connect_problem
+from fer_edge.edge.sinks.mqtt.connection import KEEPALIVE, connect_problem, send_at_once
 
 ANSWER_TIMEOUT = 10.0
 """Seconds in which the broker must answer."""
@@ -74,6 +74,7 @@ class FleetClient:
                 raise SinkError(f"--broker-ca {options.broker_ca}: {error}") from None
         if url.user is not None:
             client.username_pw_set(url.user, url.password)
+        client.on_socket_open = send_at_once
         client.on_message = self._on_message
         client.on_subscribe = lambda _, __, number, codes, ____: self._answers.put((number, codes))
         client.on_publish = lambda _, __, number, code, ____: self._answers.put((number, [code]))

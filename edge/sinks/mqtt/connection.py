@@ -80,7 +80,7 @@ class Connection:
         client.will_set(f"{self._topic}/availability", "offline", qos=1, retain=True)
         client.max_queued_messages_set(MAX_QUEUED_MESSAGES)
         client.reconnect_delay_set(MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY)
-        client.on_socket_open = _send_at_once
+        client.on_socket_open = send_at_once
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -191,7 +191,7 @@ def connect_problem(error: BaseException | None, tls: bool, ca_option: str) -> s
     return f"{reason}{hint}"
 
 
-def _send_at_once(client: Client, _: Any, connection: Any) -> None:
+def send_at_once(client: Client, _: Any, connection: Any) -> None:
     """Disable Nagle's algorithm, which holds a message back until the broker has acknowledged the last."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
