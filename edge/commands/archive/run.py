@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import re
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -36,11 +34,11 @@ def default_workers(inputs: Sequence[Input]) -> int:
     videos = sum(each.kind == "video" for each in inputs)
     if len(inputs) < MANY_PICTURES and videos < MANY_VIDEOS:
         return 1
-    from fer_edge.edge.device.board import read_text  # here: every start would wait for it
+    from fer_edge.edge.device.capacity import available_memory, usable_cores  # here: every start would wait for it
 
-    available = re.search(r"^MemAvailable:\s*(\d+) kB", read_text(Path("/proc/meminfo")) or "", re.MULTILINE)
-    affordable = (int(available[1]) << 10) // WORKER_MEMORY if available else 1
-    return max(1, min(len(os.sched_getaffinity(0)), affordable))
+    memory = available_memory()
+    affordable = 1 if memory is None else memory // WORKER_MEMORY
+    return max(1, min(usable_cores(), affordable))
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,15 @@ OOM_SCORE = "500"
 """How readily the system kills a worker when memory runs out, from -1000 to 1000; 0 is usual."""
 
 
-def start(threads: int, level: int) -> None:
+def start(folder: str, threads: int, level: int) -> None:
     """Prepare a new worker process.
 
     Args:
+        folder: The working folder, from which relative paths count.
         threads: Threads of OpenCV and its FFmpeg; the networks have their own.
         level: Least level that is logged.
     """
+    os.chdir(folder)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -145,7 +146,7 @@ class _Pool:
         if executor is None:
             level = logging.getLogger(LOGGER).getEffectiveLevel()
             threads = self._settings.pipeline.threads
-            executor = ProcessPoolExecutor(1, self._context, initializer=start, initargs=(threads, level))
+            executor = ProcessPoolExecutor(1, self._context, initializer=start, initargs=(os.getcwd(), threads, level))
             self._own.executor = executor
             with self._lock:
                 self._executors.add(executor)
