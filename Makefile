@@ -34,7 +34,7 @@ FUZZ ?=
 SUITE ?= bookworm trixie
 
 # a worker that dies fails the run: without the limit xdist would wait for it for ever
-WORKERS = -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
+WORKERS = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 COUNT = tests/device/instructions.sh
 UV = VIRTUAL_ENV=$(abspath $(VENV_LOWEST)) $(VENV_LOWEST)/bin/uv --quiet
 FAST = not slow and not tensorflow and not browser and not system

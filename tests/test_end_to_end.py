@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 from predictions import CLASSES
-from training import command
+from training import NETWORK, command
 
 from fer_edge.edge.tflite.card import checked_card
 from fer_edge.train.data.loading import load
@@ -24,10 +24,10 @@ def test_csv_to_prediction(finished_run: Path, synthetic_csv: Path, tmp_path: Pa
     done = subprocess.run(command("convert", finished_run, *words, *anything), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not [line for line in done.stderr.splitlines() if line.startswith("INFO:")], "lines are logged twice"
-    model = tmp_path / "mobilenet_v2_int8.tflite"
+    model = tmp_path / f"{NETWORK}_int8.tflite"
     card = checked_card(model)
     assert card.quantization == "int8"
-    assert card.conversion["operators"]["DEPTHWISE_CONV_2D"] == 17
+    assert card.conversion["operators"]["DEPTHWISE_CONV_2D"] == 10
 
     for index, face in enumerate(load(synthetic_csv).split("test").faces[:3]):
         cv2.imwrite(str(tmp_path / f"{index}.png"), face)
@@ -41,6 +41,6 @@ def test_csv_to_prediction(finished_run: Path, synthetic_csv: Path, tmp_path: Pa
 
     refused = subprocess.run(
         command("convert", finished_run, "--data", synthetic_csv, "--out", tmp_path / "none",
-                "--ptq", "--max-drop", -100), capture_output=True, text=True)  # fmt: skip
+                "--ptq", "--calibration-samples", 16, "--max-drop", -100), capture_output=True, text=True)  # fmt: skip
     assert refused.returncode == 2
     assert not (tmp_path / "none").exists() or not list((tmp_path / "none").iterdir())

@@ -8,6 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+NETWORK = "mobilenet_v2_small"
+"""The network of trainings whose way matters, not their network: the least time to compile."""
+
 SHORT = ["--weights", "none", "--top-epochs", "0", "--full-epochs", "0", "--warmup-epochs", "1",
          "--small-epochs", "2", "--small-size", "32", "--warmup-size", "32", "--batch-size", "28"]  # fmt: skip
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from training import SHORT
+from training import NETWORK, SHORT
 
 from fer_edge.convert.float_network import open_float_network
 from fer_edge.edge.cli import main
@@ -71,11 +71,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = folder / "tree" / split / NAMES[label] / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), face)
-    words = ["train", "mobilenet_v2", "--data", str(folder / "tree"), "--runs", str(folder / "runs"), *SHORT]
+    words = ["train", NETWORK, "--data", str(folder / "tree"), "--runs", str(folder / "runs"), *SHORT]
     done = CliRunner().invoke(main, [*words, "--batch-size", "8"])
     assert done.exit_code == 0, done.output
     assert all(f"\n{name} " in done.stdout for name in NAMES)
-    return folder / "runs" / "mobilenet_v2"
+    return folder / "runs" / NETWORK
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from predictions import CLASSES
-from training import SHORT, write_ferplus
+from training import NETWORK, SHORT, write_ferplus
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import DataError
@@ -94,13 +94,13 @@ def test_logits_belong_to_their_faces(synthetic_csv: Path, tmp_path: Path) -> No
 
 def test_a_student_learns_from_a_teacher_and_votes(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:
     votes = write_ferplus(tmp_path / "votes.csv", *["1,1,1,1,1,1,1,0,0,0"] * 140)
-    words = ["train", "se_mobilenet_v2", "--data", str(synthetic_csv), *SHORT, "--small-epochs", "1", "--ema", "0.9"]
+    words = ["train", NETWORK, "--data", str(synthetic_csv), *SHORT, "--small-epochs", "1", "--ema", "0.9"]
     words += ["--mixup", "0.2", "--gamma", "0.2", "--ferplus", str(votes)]
     first = CliRunner().invoke(main, [*words, "--runs", str(tmp_path / "1"), "--teacher", str(finished_run)])
     assert first.exit_code == 0, first.output
-    run = tmp_path / "1" / "se_mobilenet_v2"
+    run = tmp_path / "1" / NETWORK
     about = json.loads((run / "metrics.json").read_text())["recipe"]
-    assert about["teachers"] == ["mobilenet_v2"] and about["ferplus"] == "votes.csv"
+    assert about["teachers"] == [NETWORK] and about["ferplus"] == "votes.csv"
     logits = str(run / "teacher_logits.npz")
     again = CliRunner().invoke(main, [*words, "--runs", str(tmp_path / "2"), "--teacher", logits])
     assert again.exit_code == 0, again.output
@@ -111,7 +111,7 @@ def test_a_student_learns_from_a_teacher_and_votes(finished_run: Path, synthetic
 
 def test_teachers_can_run_on_every_view(finished_run: Path, synthetic_csv: Path, tmp_path: Path) -> None:
     teacher, names = open_teachers([str(finished_run), str(finished_run / "float.npz")], "float32", CLASSES)
-    assert names == ["mobilenet_v2", "mobilenet_v2"]
+    assert names == [NETWORK, NETWORK]
     faces = load(synthetic_csv).split("train").faces[:3]
     assert np.allclose(
         teacher(network_input(faces)), open_logits(str(finished_run), CLASSES)(faces), atol=1e-2
@@ -119,12 +119,12 @@ def test_teachers_can_run_on_every_view(finished_run: Path, synthetic_csv: Path,
     larger = keras.ops.image.resize(network_input(faces), (128, 128))
     assert np.abs(teacher(np.asarray(larger)) - teacher(network_input(faces))).max() < 0.5
 
-    words = ["train", "mobilenet_v2", "--data", str(synthetic_csv), *SHORT, "--teacher-views", "augmented"]
+    words = ["train", NETWORK, "--data", str(synthetic_csv), *SHORT, "--teacher-views", "augmented"]
     words += ["--runs", str(tmp_path), "--mixup", "0.2"]
     done = CliRunner().invoke(main, [*words, "--teacher", str(finished_run / "float.npz")])
     assert done.exit_code == 0, done.output
-    about = json.loads((tmp_path / "mobilenet_v2" / "metrics.json").read_text())["recipe"]
-    assert about["teachers"] == ["mobilenet_v2"] and about["teacher_views"] == "augmented"
+    about = json.loads((tmp_path / NETWORK / "metrics.json").read_text())["recipe"]
+    assert about["teachers"] == [NETWORK] and about["teacher_views"] == "augmented"
     bad = CliRunner().invoke(main, [*words, "--teacher", "nowhere.npz", "--resume"])
     assert bad.exit_code == 2 and "nowhere.npz" in bad.output
 

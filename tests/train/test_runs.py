@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from training import NETWORK
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.sinks.locks import FolderLock
@@ -138,5 +139,5 @@ def test_keras_is_not_imported(tmp_path: Path) -> None:
 @pytest.mark.tensorflow
 def test_a_real_run(finished_run: Path) -> None:
     record = read_run(finished_run)
-    assert (record.state, record.network, record.epochs, record.problems) == ("finished", "mobilenet_v2", 3, ())
+    assert (record.state, record.network, record.epochs, record.problems) == ("finished", NETWORK, 3, ())
     assert len(record.classes) == 7 and record.metrics and record.data and record.weights == "none"

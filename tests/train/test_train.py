@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from training import SHORT, command
+from training import NETWORK, SHORT, command
 
 from fer_edge.edge.cli import main
 from fer_edge.edge.errors import ModelError
@@ -56,7 +56,7 @@ def test_saved_models_agree(finished_run: Path, synthetic_csv: Path) -> None:
     faces = load(synthetic_csv).split("val").faces[:8]
     saved = keras.models.load_model(finished_run / "float.keras", compile=False)
     older = keras.models.load_model(finished_run / "float.h5", compile=False)
-    half = architectures.build("mobilenet_v2", keras, classes=7)
+    half = architectures.build(NETWORK, keras, classes=7)
     load_half(half, finished_run / "float.npz", load(synthetic_csv).classes)
     logits = predict_logits(saved, faces)
     assert np.allclose(predict_logits(older, faces), logits, atol=1e-5)
@@ -64,9 +64,9 @@ def test_saved_models_agree(finished_run: Path, synthetic_csv: Path) -> None:
 
 
 def test_killed_run_resumes_with_the_same_history(synthetic_csv: Path, finished_run: Path, tmp_path: Path) -> None:
-    words = command("train", "mobilenet_v2", "--data", synthetic_csv, "--runs", tmp_path, *SHORT)
+    words = command("train", NETWORK, "--data", synthetic_csv, "--runs", tmp_path, *SHORT)
     victim = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checkpoint = tmp_path / "mobilenet_v2" / "checkpoint.npz"
+    checkpoint = tmp_path / NETWORK / "checkpoint.npz"
     while not checkpoint.exists() and victim.poll() is None:
         time.sleep(0.05)
     victim.send_signal(signal.SIGKILL)
@@ -75,7 +75,7 @@ def test_killed_run_resumes_with_the_same_history(synthetic_csv: Path, finished_
     assert again.returncode == 2 and "--resume" in again.stderr
     resumed = subprocess.run([*words, "--resume"], capture_output=True, text=True)
     assert resumed.returncode == 0, resumed.stderr
-    for one, other in zip(history(tmp_path / "mobilenet_v2"), history(finished_run), strict=True):
+    for one, other in zip(history(tmp_path / NETWORK), history(finished_run), strict=True):
         assert one["phase"] == other["phase"] and one["rate"] == other["rate"]
         assert float(one["loss"]) == pytest.approx(float(other["loss"]), rel=1e-2)
     other_recipe = subprocess.run([*words, "--resume", "--batch-size", "14"], capture_output=True, text=True)
