@@ -26,12 +26,20 @@ from training import synthetic_rows
 
 from fer_edge.benchmarks.results_io import record
 from fer_edge.edge.cli import main as root
+from fer_edge.edge.commands.fleet.client import Message
+from fer_edge.edge.commands.fleet.devices import TOPICS, Fleet
+from fer_edge.edge.commands.fleet.prometheus import targets
+from fer_edge.edge.commands.fleet.settings import SETTINGS
+from fer_edge.edge.commands.fleet.text import details, table
 from fer_edge.edge.config.example import example_file
 from fer_edge.edge.config.tables import check_all
 from fer_edge.edge.errors import FerEdgeError, redact
 from fer_edge.edge.expression.classifier import open_member
 from fer_edge.edge.expression.ensemble_config import read_ensemble
 from fer_edge.edge.sinks.mqtt.broker_url import parse_broker_url
+from fer_edge.edge.sinks.mqtt.control import Control, StartValue
+from fer_edge.edge.sinks.mqtt.payload import device_record, state_record
+from fer_edge.edge.sinks.mqtt.setting import Request
 from fer_edge.edge.sinks.run_stats import RunStats
 from fer_edge.edge.sources import open_source
 from fer_edge.edge.sources.options import SourceOptions
@@ -386,7 +394,42 @@ def _read_packets(data: bytes, _: Path) -> None:
     connection.close()
 
 
+# --- a fleet's messages
+
+
+def _settings() -> list[bytes]:
+    return [Request(1.5, "a7").payload(), Request(False).payload(), b'{"value": 4, "id": null}']
+
+
+def _read_setting(data: bytes, _: Path) -> None:
+    """A device takes the message for each of its settings; whatever is in it, a value in range is in effect."""
+    control = Control([StartValue(setting, setting.kind(1)) for setting in SETTINGS.values()])
+    for key in SETTINGS:
+        control.receive(key, data)
+    control.process()
+    for key, value in control.values.items():
+        assert SETTINGS[key].checked(value) == value
+
+
+def _states() -> list[bytes]:
+    device = device_record("cam", "1.2", "ensemble", 64 * "a", "/dev/video0", "http://10.0.0.7:8080/", ["hold"])
+    return [json.dumps(record).encode() for record in (device, state_record([], 24.8), {"hold": 1.5})]
+
+
+def _read_states(data: bytes, _: Path) -> None:
+    """An operator reads the message at each of a device's topics, and prints what is in it."""
+    fleet = Fleet()
+    for topic in TOPICS:
+        fleet.update(Message("cam", "device", _states()[0], True))
+        fleet.update(Message("cam", topic, data, True))
+        for line in (line for device in fleet.devices for line in (*table([device]), *details(device))):
+            assert line.isprintable()
+        targets(fleet.devices)
+
+
 TARGETS: dict[str, Target] = {
+    "settings": Target(_settings, _read_setting, 200),
+    "fleet-states": Target(_states, _read_states, 150),
     "pictures": Target(_pictures, _read_picture, 400),
     "videos": Target(_videos, _read_video, 120),
     "streams": Target(_streams, _read_stream, 8),

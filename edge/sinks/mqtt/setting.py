@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from typing import cast
 
 from fer_edge.edge.errors import shortened
 from fer_edge.edge.files.documents import parse_json
@@ -62,7 +63,7 @@ class Setting:
             ValueError: It is none that the setting takes; the message says which it takes.
         """
         if self._takes(value):
-            return self.kind(value)  # type: ignore[arg-type]
+            return self.kind(cast(Value, value))
         raise ValueError(f"{shortened(_text(value))}: expected {self.expected}")
 
     def _takes(self, value: object) -> bool:

@@ -16,7 +16,7 @@ from predictions import CLASSES
 from waiting import LIMIT
 
 from fer_edge.edge.errors import SinkError
-from fer_edge.edge.sinks import OutputClosed, Sink, guard_stdout
+from fer_edge.edge.sinks import OutputClosed, Sink, guard_stdout, show_frame
 from fer_edge.edge.sinks.colours import class_colours
 from fer_edge.edge.sinks.draw import annotate
 from fer_edge.edge.sinks.jsonl import JsonlSink
@@ -34,6 +34,21 @@ def prediction(emotion: str = "happy", box: Box | None = None, track: int | None
 
 def frame(index: int, fps: float = 10.0, size: tuple[int, int] = (240, 320)) -> Frame:
     return Frame(np.full((*size, 3), 4 * index, np.uint8), index, index / fps)
+
+
+def test_a_frame_without_recognition_is_no_frame_without_faces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out.jsonl"
+    sinks: list[Sink] = [JsonlSink(str(path)), TextSink()]
+    for index, predictions in enumerate(([], None, None, [prediction()])):
+        for sink in sinks:
+            show_frame(sink, frame(index), predictions)
+    assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == [0, 3]
+    texts = [line.split("s  ")[1] for line in capsys.readouterr().out.splitlines()]
+    assert texts == ["no face", "recognition is off", "#1 happy 88%"]
+    for sink in sinks:
+        sink.close()
 
 
 def test_jsonl_lines_are_written_at_once(tmp_path: Path) -> None:
