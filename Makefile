@@ -8,6 +8,7 @@
 # make lint         ruff, mypy and codespell
 # make test-mlflow  train --track mlflow with real MLflow, in an environment of its own; some minutes
 # make test-fleet   fifty devices at one Mosquitto, three of them real runs; a minute or two
+# make test-cluster 2,000 pictures on a Dask cluster whose workers and scheduler are killed meanwhile; some minutes
 # make test-device  V4L2 cameras, unplugging and reconnecting, libcamera, GStreamer and the systemd service, in two
 #                   virtual machines; a quarter of an hour
 # make test-ansible the Ansible role of examples/ on two machines with systemd; a quarter of an hour
@@ -42,7 +43,7 @@ FAST = not slow and not tensorflow and not browser and not system
 # the last tflite-runtime was built for Python 3.11 and numpy 1
 HAS_TFLITE := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: demo page test test-fast test-lowest test-faults fuzz test-mlflow test-fleet test-device test-ansible test-arm arm-instructions lint mypy wheel audit clean
+.PHONY: demo page test test-fast test-lowest test-faults fuzz test-mlflow test-fleet test-cluster test-device test-ansible test-arm arm-instructions lint mypy wheel audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/ready
@@ -78,6 +79,9 @@ test-mlflow: $(VENV_MLFLOW)/ready
 
 test-fleet: $(VENV_TEST)/ready
 	$(VENV_TEST)/bin/python -m pytest tests/edge/commands/check_fleet.py $(PYTEST)
+
+test-cluster: $(VENV_TEST)/ready
+	$(VENV_TEST)/bin/python -m pytest tests/edge/commands/check_dask.py $(PYTEST)
 
 test-device: $(VENV)/ready
 	status=0; tests/device/vm.sh $(abspath $(VENV))/bin/python tests/device/check.py || status=1; \

@@ -59,7 +59,7 @@ def archive(
     before = condition()
     with TemporaryDirectory() as folder:
         source, target = Path(folder) / "pictures", Path(folder) / "results"
-        _write_pictures(source, pictures)
+        write_pictures(source, pictures)
         command = [*(sys.executable, "-m", "fer_edge.edge.cli", "predict", str(source)), "--output", str(target)]
         command += ["--model", pipeline_options.model, "--threads", "1", "--workers"]
         memory = {number: _measure_memory([*command, str(number)], target) for number in workers}
@@ -68,9 +68,9 @@ def archive(
         for _ in track(range(rounds), "rounds", rounds):
             for number in workers:
                 began = time.perf_counter()
-                _run([*command, str(number)])
+                run_to_end([*command, str(number)])
                 rates[number].append(round(pictures / (time.perf_counter() - began), 3))
-                outputs.add(_digest(target))
+                outputs.add(digest_of_parts(target))
                 rmtree(target)
     if len(outputs) > 1:
         raise ResultError("the runs wrote different results; expected the same bytes with any number of workers")
@@ -82,21 +82,21 @@ def archive(
     click.echo(f"wrote {path}", err=True)
 
 
-def _write_pictures(folder: Path, number: int) -> None:
+def write_pictures(folder: Path, number: int) -> None:
     """Write JPEG pictures of a moving face, none of which is like another."""
     folder.mkdir()
     for index, pixels in enumerate(frames(head(), number, 1, *SIZE)):
         cv2.imwrite(str(folder / f"{index:06d}.jpg"), pixels)
 
 
-def _run(command: list[str]) -> None:
+def run_to_end(command: list[str]) -> None:
     """Run a command to its end; ResultError where it fails."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ResultError((done.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("fer-edge: "))
 
 
-def _digest(folder: Path) -> str:
+def digest_of_parts(folder: Path) -> str:
     """The sha256 of all parts."""
     digest = hashlib.sha256()
     for part in sorted(folder.glob("part-*")):

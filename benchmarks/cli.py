@@ -23,6 +23,7 @@ COMMANDS = {
     "soak": ("fer_edge.benchmarks.soak.command:soak", "A million frames with everything on: growth and drift."),
     "archive": ("fer_edge.benchmarks.archive:archive", "Archives with 1, 2 and 4 worker processes."),
     "fleet": ("fer_edge.benchmarks.fleet.command:fleet", "Devices at an MQTT broker: traffic, load, and settings."),
+    "cluster": ("fer_edge.benchmarks.cluster:cluster", "Archives on Dask workers, against worker processes."),
     "start": ("fer_edge.benchmarks.start:start", "Whole processes from start to exit."),
     "peers": ("fer_edge.benchmarks.peers:peers", "Other packages on the same clip and faces."),
     "detection": ("fer_edge.benchmarks.detection.command:detection", "Face detectors on scenes with known faces."),

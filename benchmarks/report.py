@@ -30,6 +30,7 @@ TITLES = {
     "layers": "Time per kind of layer",
     "start": "Start-up",
     "archive": "Archives",
+    "cluster": "Archives on Dask",
     "pipeline": "The whole pipeline",
     "sustained": "Sustained load",
     "page": "The live page",

@@ -45,6 +45,36 @@ def archive(result: dict[str, Any]) -> str:
     return f"{head}\n\n{markdown((*columns, 'PSS of all'), rows)}"
 
 
+def cluster(result: dict[str, Any]) -> str:
+    """Pictures per second of an archive on Dask workers, against local worker processes, and what it takes."""
+    width, height = result["size"]
+    versions = ", ".join(f"{name} {version}" for name, version in result["dask"].items())
+    head = (
+        f"{result['pictures']} pictures of {width}x{height} and {result['picture_bytes'] / 1000:.0f} kB, "
+        f"{result['model']}, {result['rounds']} rounds in turns; {versions}; {machine(result)}"
+    )
+    names = {"local": "local processes", "dask": "Dask, shared folder", "sent": "Dask, --send-pictures"}
+    rows = [
+        (
+            f"{row['workers']} {names[row['mode']]}",
+            f"{row['rate']['p50']:.1f}",
+            ratio(row),
+            f"{row['network_bytes']['p50'] / 1000:.1f} kB",
+            *(f"{row['memory_mib'][name]:.0f} MiB" if row["memory_mib"] else "–" for name in ("scheduler", "worker")),
+        )
+        for row in result["rows"]
+    ]
+    columns = (
+        "workers",
+        "pictures/s",
+        "ratio to local",
+        "network, a picture",
+        "scheduler, peak RSS",
+        "worker, peak RSS",
+    )
+    return f"{head}\n\n{markdown(columns, rows)}"
+
+
 def pipeline(result: dict[str, Any]) -> str:
     """Milliseconds of each stage of a frame, and the CPU time, memory and frame rate of all of them."""
     first = result["rows"][0]

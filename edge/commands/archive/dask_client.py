@@ -140,10 +140,12 @@ def _type_of_server(address: str, timeout: float) -> str:
             "…__TLS__CLIENT__CERT and __KEY)"
         ) from None
     except Exception as error:  # of sockets, TLS and Dask's own kinds
+        while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+            error = error.__cause__
         cause = "" if isinstance(error, TimeoutError) or not str(error) else f" ({shortened(error, 120)})"
         raise ClusterError(
-            f"--dask: no scheduler answers at {printable(address)} in {timeout:g} s{cause}; is it running (dask "
-            "scheduler), and is the address right?"
+            f"--dask: no scheduler answers at {printable(address)} within {timeout:g} s{cause}; is it running (dask "
+            "scheduler), and are address and tcp:// or tls:// right?"
         ) from None
 
 
