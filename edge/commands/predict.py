@@ -80,7 +80,8 @@ def predict(
 ) -> None:
     """Recognize expressions in pictures, folders of pictures and videos.
 
-    A PATH may be a pattern in quotes, such as 'photos/**/*.jpg'; --every SECONDS reads videos, too.
+    A PATH may be a pattern in quotes, such as 'photos/**/*.jpg', or an address: s3://bucket/folder, gs://…, https://….
+    --every SECONDS reads videos, too.
 
     What cannot be read does not stop the others; the exit code is then 2.
     """
