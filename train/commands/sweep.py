@@ -97,7 +97,7 @@ def _search(
     """Run this process's part of the sweep, and report what all have found."""
     from fer_edge.train.sweep.report import BEST, best_trial, command, option_words, summary, write_best
     from fer_edge.train.sweep.search import Search
-    from fer_edge.train.sweep.study import open_study, storage_errors
+    from fer_edge.train.sweep.study import FILE, open_study, storage_errors
 
     epochs = max(sum(phase.epochs for phase in recipe.phases()) for recipe in recipes)
     if wanted.pruner.kind != "none" and wanted.pruner.warmup >= epochs > 1:
@@ -116,7 +116,7 @@ def _search(
             first = base_of(options.chosen_recipe)
             write_best(study, base.folder, make(**best.params), first, recipe_network(base.network))
 
-    with storage_errors(wanted.storage or str(base.folder)):
+    with storage_errors(wanted.storage or str(base.folder / FILE)):
         Search(wanted, study, base, make, _trainer(dataset, options), keep_best).run()
         keep_best()
         lines = summary(study, wanted.objective)

@@ -165,6 +165,7 @@ class Search:
         self._error = error
         if isinstance(error, UpdateFinishedTrialError):
             return
+        _logger.info(f"{trial.user_attrs[FOLDER]} is broken off; the same command goes on with it")
         retry(self.study, self.study.get_trials(deepcopy=False)[trial.number], limit)
         if isinstance(error, SystemExit):  # which Optuna does not note
             self.study.tell(trial, state=TrialState.FAIL)
