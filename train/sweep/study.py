@@ -90,7 +90,9 @@ def storage_errors(place: str) -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error) as error:
-        raise SinkError(f"the sweep's storage {redact(place)}: {_reason(error)}; afterwards the same command goes on") from None
+        raise SinkError(
+            f"the sweep's storage {redact(place)}: {_reason(error)}; afterwards the same command goes on"
+        ) from None
 
 
 def retry(study: Study, trial: FrozenTrial, limit: int | None = MAX_RETRIES) -> None:
