@@ -126,10 +126,10 @@ def _setting_times(broker: BrokerProcess, names: list[str], replies: int) -> lis
 
 
 def _list(broker: BrokerProcess) -> tuple[int, float]:
-    """Devices that `fer-edge fleet list` finds, and the seconds it takes, without the program's start."""
+    """Devices that `fer-edge fleet list` finds online, and the seconds it takes, without the program's start."""
     start = time.monotonic()
     with FleetClient(FleetOptions(f"mqtt://127.0.0.1:{broker.port}/home")) as client:
-        return len(read_fleet(client).devices), time.monotonic() - start
+        return sum(device.online for device in read_fleet(client).devices), time.monotonic() - start
 
 
 def _described(session: Session) -> dict[str, Any]:

@@ -105,6 +105,13 @@ class Fleet:
         """The devices that are fer-edge's, by name."""
         return sorted((each for each in self._devices.values() if each.is_known), key=lambda each: each.name)
 
+    @property
+    def incomplete(self) -> list[str]:
+        """Names under which some of what every device keeps at the broker is missing."""
+        return sorted(
+            each.name for each in self._devices.values() if bool(each.availability) != ("state" in each.records)
+        )
+
     def device(self, name: str) -> FleetDevice | None:
         """The device of this name; None where none has published."""
         device = self._devices.get(name)
@@ -158,6 +165,10 @@ def read_fleet(client: FleetClient, name: str = "+") -> Fleet:
     fleet = Fleet()
     client.subscribe(name, SUBSCRIBED)
     update_all(fleet, client.retained_messages(QUIET, READ_LIMIT))
+    if incomplete := fleet.incomplete:  # on a slow connection a broker may have dropped messages
+        for each in incomplete:
+            client.subscribe(each, SUBSCRIBED)
+        update_all(fleet, client.retained_messages(QUIET, READ_LIMIT))
     if not fleet.devices:
         what = "no device" if name == "+" else f"no device {name}"
         why = "is the prefix that of their --mqtt, and may this user read it?"

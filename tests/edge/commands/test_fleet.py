@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import pytest
 from broker import Broker
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from network_camera import free_port
 
 from fer_edge.edge.cli import main
-from fer_edge.edge.commands.fleet.client import Message
-from fer_edge.edge.commands.fleet.devices import TOPICS, Fleet
+from fer_edge.edge.commands.fleet.client import FleetClient, Message
+from fer_edge.edge.commands.fleet.devices import TOPICS, Fleet, read_fleet
 from fer_edge.edge.commands.fleet.prometheus import targets
 from fer_edge.edge.commands.fleet.text import details, table
 from fer_edge.edge.sinks.mqtt.payload import state_record
@@ -89,6 +90,33 @@ def test_no_broker_is_one_line(mistake: Callable[..., str]) -> None:
     assert "cannot be reached" in mistake("fleet", "list", "--broker", f"mqtt://me:s3cret@127.0.0.1:{free_port()}")
     assert "--broker 'http" in mistake("fleet", "list", "--broker", "http://localhost")
     assert "NAME 'a/b'" in mistake("fleet", "show", "a/b", "--broker", "mqtt://localhost")
+
+
+def test_what_a_broker_has_dropped_is_read_again() -> None:
+    """It drops messages of a client that does not read them fast enough."""
+    kept = {
+        name: {"availability": b"online", "state": json.dumps(state_record([], 1.0)).encode()} for name in ("a", "b")
+    }
+
+    class DroppingClient:
+        url = "mqtt://broker"
+
+        def __init__(self) -> None:
+            self.subscribed: list[str] = []
+
+        def subscribe(self, name: str, topics: Sequence[str]) -> None:
+            self.subscribed.append(name)
+
+        def retained_messages(self, quiet: float, limit: float) -> Iterator[Message]:
+            for name, topics in kept.items():
+                for topic, payload in topics.items():
+                    if (name, topic) != ("b", "state") or "b" in self.subscribed:
+                        yield Message(name, topic, payload, True)
+
+    client = DroppingClient()
+    fleet = read_fleet(cast(FleetClient, client))
+    assert client.subscribed == ["+", "b"]
+    assert [device.record()["fps"] for device in fleet.devices] == [1.0, 1.0]
 
 
 json_values = st.recursive(
