@@ -22,6 +22,7 @@ from fer_edge.edge.commands.archive.run import (
     Plan,
     batches_in_order,
     default_workers,
+    resume_lines,
     single_threaded,
     summary,
     write_parts,
@@ -34,12 +35,16 @@ from fer_edge.edge.pipeline import PipelineOptions
 from fer_edge.edge.sinks import OutputClosed, guard_stdout
 from fer_edge.edge.sinks.album import Album
 from fer_edge.edge.sinks.jsonl import JsonLines
+from fer_edge.edge.sinks.line_writer import STDOUT, Rotation
 from fer_edge.edge.sinks.output_paths import refuse_shared_files
 from fer_edge.edge.sinks.text import describe
 from fer_edge.edge.sources.capture import quiet_opencv
 from fer_edge.edge.sources.options import SourceOptions
 from fer_edge.edge.sources.pictures import several_pictures
 from fer_edge.edge.terminal import erase, one_line, overwrite, shows_status_line
+
+ENDLESS = Rotation(sys.maxsize, 0)
+"""Appends to a file that is there, whatever its size."""
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +117,7 @@ def predict(
         tally = write_parts(options.output, plan, options)
     else:
         try:
-            tally = _write_in_order(plan, jsonl, save)
+            tally = _write_in_order(plan, jsonl, save, options.resume)
         except OutputClosed:
             return
     if tally.several:
@@ -131,8 +136,10 @@ def _check_combination(paths: tuple[str, ...], options: ArchiveOptions, jsonl: s
         raise click.UsageError("--null says how the paths in --from-file end; give one")
     if options.output is not None and (jsonl is not None or save is not None):
         raise click.UsageError(f"--output and {'--save' if jsonl is None else '--jsonl'} exclude each other")
-    if options.output is None and options.resume:
-        raise click.UsageError("--resume goes on in --output DIR; give one")
+    if options.resume and options.output is None and jsonl in (None, *STDOUT):
+        raise click.UsageError("--resume goes on in --output DIR or --jsonl FILE; give one of them")
+    if options.resume and save is not None:
+        raise click.UsageError("--resume and --save exclude each other")
     if options.dask is None and options.send_pictures:
         raise click.UsageError("--send-pictures sends them to Dask workers; give --dask ADDRESS")
     if options.dask is not None and options.output is None:
@@ -147,14 +154,23 @@ def _check_combination(paths: tuple[str, ...], options: ArchiveOptions, jsonl: s
         raise click.UsageError("--save and --every exclude each other; fer-edge run --save-video annotates a video")
 
 
-def _write_in_order(plan: Plan, jsonl: str | None, save: Path | None) -> Tally:
-    """Print or write the records of all inputs, and count them. Raises what the outputs raise."""
+def _write_in_order(plan: Plan, jsonl: str | None, save: Path | None, resume: bool) -> Tally:
+    """Print or write the records of all inputs, or of those that are missing, and count them.
+
+    Raises what the outputs raise.
+    """
     tally, since, noun = Tally(), monotonic(), plan.inputs.noun
-    total = sum(len(chunk.inputs) for chunk in plan.own_chunks)
-    shows = shows_status_line() and total > 1
-    with closing(batches_in_order(plan)) as batches, ExitStack() as outputs:
+    with ExitStack() as outputs:
+        lines = None
+        if resume and jsonl is not None:
+            lines = outputs.enter_context(closing(JsonLines(jsonl, ENDLESS)))
+            plan = resume_lines(Path(jsonl), plan)
+        batches = outputs.enter_context(closing(batches_in_order(plan)))
         album = None if save is None else Album(save)
-        lines = None if jsonl is None else outputs.enter_context(closing(JsonLines(jsonl)))
+        if lines is None and jsonl is not None:
+            lines = outputs.enter_context(closing(JsonLines(jsonl)))
+        total = sum(len(chunk.inputs) for chunk in plan.own_chunks)
+        shows = shows_status_line() and total > 1
         if shows:
             outputs.callback(overwrite, "")
         for size, records in batches:

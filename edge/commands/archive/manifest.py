@@ -72,26 +72,25 @@ def fingerprint(inputs: Sequence[Input]) -> str:
     return digest.hexdigest()
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest in a folder; None where there is none. Raises SinkError where it cannot be read."""
-    path = folder / NAME
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """A manifest; None where there is none. Raises SinkError where it cannot be read."""
     try:
         manifest = read_json(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise SinkError(f"{path} cannot be read: {error}; give another --output") from None
+        raise SinkError(f"{path} cannot be read: {error}; give another name for the results") from None
     if not isinstance(manifest, dict):
-        raise SinkError(f"{path} is no manifest of fer-edge predict; give another --output")
+        raise SinkError(f"{path} is no manifest of fer-edge predict; give another name for the results")
     return manifest
 
 
-def refuse_difference(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+def refuse_difference(results: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Check that results may be added to those of an earlier run.
 
     Args:
-        folder: The folder, for the error.
-        before: The manifest in it.
+        results: Option and name of the results, for the error.
+        before: Their manifest.
         now: The one of this run.
 
     Raises:
@@ -105,7 +104,7 @@ def refuse_difference(folder: Path, before: dict[str, Any], now: dict[str, Any])
             what = "the list of inputs is another one"
         else:
             what = f"{key} was {shortened(str(old.get(key)))} and is {shortened(str(new.get(key)))}"
-        raise SinkError(f"--output: {folder} holds results of another run: {what}; give another folder")
+        raise SinkError(f"{results} holds results of another run: {what}; give another name")
 
 
 def _flat(manifest: dict[str, Any]) -> dict[str, Any]:

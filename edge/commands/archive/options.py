@@ -55,7 +55,7 @@ class ArchiveOptions(CheckedOptions):
         show_default="8 to 256, a 128th of all",
         example=100,
     )
-    resume: bool = option(False, "Go on where an earlier run into --output ended; finished parts are kept.")
+    resume: bool = option(False, "Go on where an earlier run into --output, or with --resume into --jsonl, ended.")
     shard: str | None = option(
         None,
         "Work on the I-th of N equal shares of the chunks, such as 1/8; the N runs may share --output.",

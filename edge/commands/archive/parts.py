@@ -71,16 +71,16 @@ class PartFolder:
         return sum(self.name(chunk) not in names for chunk in chunks)
 
     def _begin(self, manifest: dict[str, Any], names: set[str], shard: Shard | None, resume: bool) -> None:
-        before = read_manifest(self._folder)
+        before = read_manifest(self._folder / NAME)
         if before is None:
             if {name for name in names if not name.startswith(PART)}:
                 raise SinkError(f"--output: {self._folder} is not empty, and holds no results; give a new folder")
             write_json_once(self._folder / NAME, manifest)
-            before = read_manifest(self._folder)
+            before = read_manifest(self._folder / NAME)
         elif not resume and shard is None and any(name.startswith("part-") for name in names):
             raise SinkError(f"--output: {self._folder} holds results; --resume adds to them, or give a new folder")
         assert before is not None
-        refuse_difference(self._folder, before, manifest)
+        refuse_difference(f"--output: {self._folder}", before, manifest)
         if self.kept and not resume:
             raise SinkError(f"--output: {self._folder} holds parts of this shard; --resume goes on after them")
         missing = {self.name(chunk) for chunk in self.missing}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
-from fer_edge.edge.commands.archive.chunks import Chunk, Shard
+from fer_edge.edge.commands.archive.chunks import Chunk, Shard, cut_chunks
 from fer_edge.edge.commands.archive.inputs import Input, Inputs
 from fer_edge.edge.commands.archive.options import ArchiveOptions
 from fer_edge.edge.commands.archive.processor import Processor, Settings
 from fer_edge.edge.commands.archive.records import Record, Tally
+from fer_edge.edge.errors import SinkError
 from fer_edge.edge.terminal import progress_bar
 from fer_edge.edge.types import Frame
 
@@ -93,6 +95,48 @@ def _batches_of_workers(plan: Plan) -> Generator[Batch]:
     with closing(process_chunks(plan.own_chunks, plan.settings, plan.workers, ordered=True)) as results:
         for chunk, records in results:
             yield len(chunk.inputs), [(record, None) for record in records]
+
+
+def resume_lines(path: Path, plan: Plan) -> Plan:
+    """Cut a file of JSON lines after its last whole input, for a run that goes on with it.
+
+    The file has a manifest beside it, PATH.manifest.json, which is written where there is no such file yet.
+
+    Args:
+        path: The file, which is open for appending, and may be empty.
+        plan: The whole run.
+
+    Returns:
+        What is left of it.
+
+    Raises:
+        SinkError: The file is of another run, or of one without a manifest.
+        ModelError: A model cannot be opened.
+    """
+    from fer_edge.edge.commands.archive.line_prefix import whole_inputs
+    from fer_edge.edge.commands.archive.manifest import make_manifest, read_manifest, refuse_difference
+    from fer_edge.edge.files.documents import write_json
+
+    place, flag = path.with_name(f"{path.name}.manifest.json"), f"--jsonl: {path}"
+    own = [each for chunk in plan.own_chunks for each in chunk.inputs]
+    classes = Processor(plan.settings).classes
+    manifest = make_manifest(plan.settings, own, [], classes, "jsonl")
+    before = read_manifest(place)
+    if before is None and path.stat().st_size:
+        raise SinkError(f"{flag} was not begun with --resume, and has no {place.name}; give another name")
+    if before is None:
+        write_json(place, manifest)
+    else:
+        refuse_difference(flag, before, manifest)
+    try:
+        with path.open("rb") as lines:
+            done, size = whole_inputs(lines, own)
+    except ValueError as error:
+        raise SinkError(f"{flag} {error}; give another name") from None
+    os.truncate(path, size)
+    if done:
+        log.info("%s: the records of %d of %d inputs are there and kept", path, done, len(own))
+    return replace(plan, chunks=cut_chunks(own[done:]), shard=None)
 
 
 def write_parts(folder: Path, plan: Plan, options: ArchiveOptions) -> Tally:

@@ -27,8 +27,9 @@ from waiting import LIMIT, default_signal_handlers, until
 from fer_edge.edge.cli import main
 from fer_edge.edge.commands.archive.chunks import Shard, cut_chunks, parse_shard
 from fer_edge.edge.commands.archive.inputs import Input
+from fer_edge.edge.commands.archive.line_prefix import whole_inputs
 from fer_edge.edge.commands.archive.path_list import parse_path_list
-from fer_edge.edge.errors import ConfigError
+from fer_edge.edge.errors import ConfigError, valid_text
 from fer_edge.edge.sources.sampler import TIME_STEP, Sampler
 
 PREDICT = (sys.executable, "-m", "fer_edge.edge.cli", "predict")
@@ -362,6 +363,64 @@ def test_a_video_that_is_cut_off_keeps_what_there_is(clip: Path, tmp_path: Path)
 def test_text_has_the_time_in_a_video(clip: Path) -> None:
     lines = predict(clip, "--every", "1").stdout.splitlines()
     assert [line.partition(": ")[0] for line in lines] == [f"{clip} 0.00 s", f"{clip} 1.00 s"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.85, 1.0])
+def test_json_lines_go_on_after_the_last_whole_input(archive: Path, clip: Path, tmp_path: Path, share: float) -> None:
+    """A file that is cut off anywhere stands for a killed run."""
+    lines = tmp_path / "o.jsonl"
+    words = [archive / "00.jpg", clip, archive / "01.jpg", "--every", "0.5", "--jsonl", lines, "--resume"]
+    assert predict(*words).exit_code == 0
+    whole = lines.read_bytes()
+    os.truncate(lines, int(share * len(whole)))
+    done = predict(*words)
+    assert done.exit_code == 0 and ("are there and kept" in done.stderr) == (share > 0)
+    assert lines.read_bytes() == whole
+    refused = predict(*words, "--min-face", "30")
+    assert refused.exit_code == 2 and "min_face was 60 and is 30" in refused.stderr
+    assert lines.read_bytes() == whole
+    (tmp_path / "o.jsonl.manifest.json").unlink()
+    refused = predict(*words)
+    assert refused.exit_code == 2 and "was not begun with --resume" in refused.stderr
+    assert lines.read_bytes() == whole
+
+
+@st.composite
+def written_lines(draw: st.DrawFn) -> tuple[list[Input], list[bytes]]:
+    """Inputs, some of them given twice, and the lines of each."""
+    files: list[tuple[Input, bytes]] = []
+    for path in ("a", "é\udcff", "b.mp4", "c.mp4"):
+        own: list[dict[str, Any]] = [{"path": valid_text(path), "faces": []}]
+        if path.endswith("mp4"):
+            frames = sorted(draw(st.sets(st.integers(0, 9), max_size=3)))
+            own = [{**own[0], "frame": frame} for frame in frames]
+            if not own or draw(st.booleans()):
+                own.append({"path": path, "error": "cut off"})
+        lines = "".join(json.dumps(record) + "\n" for record in own).encode()
+        files.append((Input(path, "video" if path.endswith("mp4") else "picture"), lines))
+    chosen = draw(st.lists(st.sampled_from(files), max_size=8))
+    return [each for each, _ in chosen], [lines for _, lines in chosen]
+
+
+@given(written_lines(), st.floats(0, 1))
+def test_what_is_kept_of_lines_is_some_whole_inputs(written: tuple[list[Input], list[bytes]], share: float) -> None:
+    """And all that are surely whole: all but one video, whose next picture may be missing."""
+    inputs, lines = written
+    content = b"".join(lines)
+    cut = content[: round(share * len(content))]
+    done, kept = whole_inputs(cut.splitlines(keepends=True), inputs)
+    assert len(b"".join(lines[:done])) == kept <= len(cut)
+    certain = [number for number in range(len(lines) + 1) if len(b"".join(lines[:number])) <= len(cut)][-1]
+    unsure = certain > 0 and inputs[certain - 1].kind == "video" and b"error" not in lines[certain - 1]
+    assert done in ((certain - 1, certain) if unsure else (certain,))
+
+
+@pytest.mark.parametrize("line", ["", "[]", "{}", '{"path": 1}', '{"path": "b"}', '{"path": "a", "frame": "x"}'])
+def test_lines_of_something_else_are_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="line 1"):
+        whole_inputs([f"{line}\n".encode()], [Input("a")])
+    with pytest.raises(ValueError, match="more lines than there are inputs, from line 2"):
+        whole_inputs([b'{"path": "a"}\n'] * 2, [Input("a")])
 
 
 INPUTS = st.lists(st.sampled_from(["picture", "video"]), max_size=40).map(
