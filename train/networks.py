@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.errors import ModelError
-from fer_edge.edge.expression.classifier import open_member
+from fer_edge.edge.expression.classifier import TFLiteClassifier, open_member
 from fer_edge.edge.expression.ensemble import read_temperature
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
 from fer_edge.edge.preprocess import network_input
@@ -66,10 +67,35 @@ def open_logits(spec: str, classes: tuple[str, ...], threads: int = 2) -> Logits
     Raises:
         ModelError: There is no such model, it cannot be loaded, or it has other classes.
     """
+    return open_workers(spec, classes, threads, 1)[0]
+
+
+def open_workers(spec: str, classes: tuple[str, ...], threads: int, workers: int) -> list[LogitsFunction]:
+    """A model as functions from faces to logits, each for a thread of its own.
+
+    Args:
+        spec: As `open_logits` takes it.
+        classes: (C,) names of the data's classes, in whose order the logits are.
+        threads: Threads of each TFLite interpreter.
+        workers: How often a TFLite model is opened. A float model is opened once, as Keras uses all cores by itself.
+
+    Raises:
+        ModelError: There is no such model, it cannot be loaded, or it has other classes.
+    """
     spec_of = parse_model_spec(spec, ("tflite", *FLOAT_KINDS))
-    model = open_member(spec_of.path, threads)[0] if spec_of.kind == "tflite" else open_network(spec_of.path)
-    order = class_order(model.classes, classes, spec)
-    return lambda faces: model.logits(faces)[:, order]
+    models: list[TFLiteClassifier] | list[KerasNetwork]
+    if spec_of.kind == "tflite":
+        models = [open_member(spec_of.path, threads)[0] for _ in range(workers)]
+    else:
+        models = [open_network(spec_of.path)]
+    order = class_order(models[0].classes, classes, spec)
+    return [partial(_ordered_logits, each, order) for each in models]
+
+
+def _ordered_logits(
+    model: TFLiteClassifier | KerasNetwork, order: NDArray[np.intp], faces: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    return model.logits(faces)[:, order]
 
 
 def open_network(path: Path) -> KerasNetwork:

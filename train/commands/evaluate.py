@@ -9,9 +9,11 @@ from pathlib import Path
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from numpy.typing import NDArray
 
 from fer_edge.edge.config.click_options import options_from
+from fer_edge.edge.device.capacity import usable_cores
 from fer_edge.edge.errors import ModelError
 from fer_edge.edge.expression.ensemble_config import EnsembleConfig, read_ensemble
 from fer_edge.edge.expression.model_spec import FLOAT_KINDS, parse_model_spec
@@ -27,7 +29,7 @@ from fer_edge.train.evaluation.options import EvaluationOptions
 from fer_edge.train.evaluation.predictions import collect_logits, early_exit, fuse_views
 from fer_edge.train.evaluation.report import confusion_table, metrics_table, plot_confusion, plot_reliability
 from fer_edge.train.evaluation.row_sets import row_figures, row_table, to_dicts
-from fer_edge.train.networks import open_logits, temperature
+from fer_edge.train.networks import open_workers, temperature
 from fer_edge.train.stored_classes import checked_classes
 
 _logger = logging.getLogger(__name__)
@@ -66,7 +68,8 @@ def evaluate(
         )
     if config:
         config = _in_class_order(config, split.classes, evaluation_options.ensemble)
-    opened = [open_logits(spec, split.classes, pipeline_options.threads) for spec in models]
+    workers, threads = _workers(evaluation_options, pipeline_options)
+    opened = [open_workers(spec, split.classes, threads, workers) for spec in models]
     views = []
     for spec, logits in zip(models, opened, strict=True):
         views.append(collect_logits(logits, split.faces, flip=flip, label=_stem(spec)))
@@ -79,6 +82,13 @@ def evaluate(
         scores, invocations = early_exit(views, config.weights, config.offsets, config.cascade)
         _logger.info(f"early exit: {invocations.mean():.2f} models per face")
         report.add("early exit", scores)
+
+
+def _workers(options: EvaluationOptions, pipeline_options: PipelineOptions) -> tuple[int, int]:
+    """How often each network is opened, and the threads that each of its interpreters has."""
+    chosen = click.get_current_context().get_parameter_source("threads") is not ParameterSource.DEFAULT
+    threads = pipeline_options.threads if chosen or options.workers == 1 else 1
+    return options.workers or max(1, usable_cores() // threads), threads
 
 
 def _ensemble_config(models: tuple[str, ...], options: EvaluationOptions) -> EnsembleConfig | None:

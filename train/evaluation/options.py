@@ -17,6 +17,7 @@ class EvaluationOptions:
         ensemble: The ensemble.json with weights, temperature and class offsets; equal weights where None.
         early_exit: Whether the ensemble is measured with early exit too.
         plots: Folder for the plots, or None.
+        workers: Threads, each with its own networks; None for one a core.
         json: Whether the metrics are printed as JSON lines.
     """
 
@@ -32,5 +33,15 @@ class EvaluationOptions:
     early_exit: bool = option(False, "Measure the ensemble of --ensemble with early exit too.")
     plots: Path | None = option(
         None, "Folder for plots of confusion matrix and calibration.", metavar="FOLDER", example="plots"
+    )
+    workers: int | None = option(
+        None,
+        "Threads, each with its own TFLite networks (15 MB for the shipped ones), which have one thread each unless "
+        "--threads is given; no figure depends on it.",
+        metavar="N",
+        minimum=1,
+        maximum=256,
+        show_default="one per core",
+        example=4,
     )
     json: bool = option(False, "Print one JSON object per model instead of tables.")
