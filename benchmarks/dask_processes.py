@@ -45,9 +45,9 @@ class DaskProcesses:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.disconnect()
         for process in [*self.alive, self.scheduler]:
             kill(process, with_children=True)
-        self.disconnect()
 
     @property
     def alive(self) -> list[subprocess.Popen[bytes]]:

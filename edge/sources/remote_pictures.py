@@ -213,13 +213,13 @@ def _missing(error: ImportError) -> str:
 
 def _cannot(address: str, what: str, error: Exception) -> SourceError:
     """One line for what a store or server answered."""
-    status = getattr(error, "status", None)
+    status, message = getattr(error, "status", None), str(getattr(error, "message", None) or "")
     if isinstance(error, FileNotFoundError):
         cause = "there is no such file or folder"
     elif isinstance(error, TimeoutError):
         cause = "no answer in time"
-    elif isinstance(status, int) and getattr(error, "message", ""):
-        cause = f"the server answers {status} {shortened(getattr(error, 'message', ''))}"
+    elif isinstance(status, int) and message:
+        cause = f"the server answers {status} {shortened(message)}"
     else:
         cause = shortened(redact_text(str(error) or type(error).__name__), 200)
     if isinstance(error, PermissionError) or "credentials" in str(error).lower():

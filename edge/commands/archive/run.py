@@ -161,6 +161,8 @@ def write_parts(folder: Path, plan: Plan, options: ArchiveOptions) -> Tally:
     classes = Processor(plan.settings).classes
     if options.format == "parquet":
         import pyarrow  # noqa: F401  # a missing extra is an error at the start
+    if options.dask is not None:
+        import distributed  # noqa: F401
     manifest = make_manifest(plan.settings, plan.inputs.entries, plan.chunks, classes, options.format)
     parts = PartFolder(folder, manifest, plan.chunks, plan.shard, options.resume)
     if parts.kept:
