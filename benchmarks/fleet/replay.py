@@ -80,7 +80,7 @@ class Device:
 
     def receive(self, client: Client, _: Any, message: MQTTMessage) -> None:
         """Take a message about a setting; it is applied as soon as the device's own thread would do it."""
-        self.control.receive(message.topic.removeprefix(f"{self.base}/set/"), message.payload)
+        self.control.receive(message.topic.removeprefix(f"{self.base}/set/"), bytes(message.payload))
         self.control_due = max(monotonic(), self.last_round + INTERVAL)
 
     def process_if_due(self, now: float) -> None:
@@ -127,7 +127,9 @@ class Replay:
         self._session, self._selector = session, selectors.DefaultSelector()
         self._devices = [connect(name, task) for name in task.names]
         for device in self._devices:
-            self._selector.register(device.client.socket(), selectors.EVENT_READ, device)
+            connection = device.client.socket()
+            assert connection is not None  # it has been opened just now
+            self._selector.register(connection.fileno(), selectors.EVENT_READ, device)
         places = random.Random(os.getpid())
         now = monotonic()
         self._due: list[tuple[float, int, int]] = []  # when, of which device, which message

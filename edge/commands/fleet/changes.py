@@ -13,7 +13,7 @@ from fer_edge.edge.commands.fleet.devices import MAX_BYTES, Fleet, FleetDevice, 
 from fer_edge.edge.commands.fleet.settings import SETTINGS
 from fer_edge.edge.errors import FleetError, printable, shortened
 from fer_edge.edge.files.documents import parse_json
-from fer_edge.edge.sinks.mqtt.setting import Request, Value
+from fer_edge.edge.sinks.mqtt.setting import Request, Setting, Value
 
 SWITCH_WORDS = {"on": True, "true": True, "off": False, "false": False}
 
@@ -58,7 +58,7 @@ def parse_value(key: str, text: str) -> Value:
         raise FleetError(f"{key} {shortened(repr(text))}: {expected}") from None
 
 
-def known_setting(key: str) -> Any:
+def known_setting(key: str) -> Setting:
     """The setting of this key; raises FleetError where there is none."""
     if key not in SETTINGS:
         raise FleetError(f"there is no setting {shortened(repr(key))}; expected one of {', '.join(SETTINGS)}")

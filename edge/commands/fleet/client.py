@@ -107,7 +107,8 @@ class FleetClient:
     def _on_message(self, client: Client, _: Any, message: MQTTMessage) -> None:
         levels = message.topic.removeprefix(f"{self.url.prefix}/").split("/", 1)
         if len(levels) == 2:
-            self._messages.put(Message(*levels, message.payload, message.retain))
+            device, topic = levels
+            self._messages.put(Message(device, topic, bytes(message.payload), message.retain))
 
     def _answer(self, problem: str) -> tuple[int, Sequence[ReasonCode]]:
         try:

@@ -142,7 +142,7 @@ class Connection:
 
     def _on_message(self, client: Client, _: Any, message: MQTTMessage) -> None:
         assert self._control is not None
-        self._control.receive(message.topic.removeprefix(f"{self._topic}/set/"), message.payload)
+        self._control.receive(message.topic.removeprefix(f"{self._topic}/set/"), bytes(message.payload))
 
     def _publish_control(self, topic: str, payload: str, retain: bool) -> None:
         if self._client.is_connected():
