@@ -147,30 +147,42 @@ def check_table(folder: Path, form: str, alone: str) -> None:
             assert not row["emotion"] and row["face"] in ("", None)
 
 
-def test_a_killed_run_goes_on_without_a_picture_lost_or_twice(archive: Path, alone: str, tmp_path: Path) -> None:
-    words = [archive, "--recursive", "--part-size", "1", "--workers", "2", "--output", tmp_path / "out"]
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Path]:
+    """An input that takes for ever: a pipe whose writer writes nothing."""
+    path = tmp_path / "pipe.jpg"
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)
+    yield path
+    os.close(writer)
+
+
+def test_a_killed_run_goes_on_without_a_picture_lost_or_twice(archive: Path, pipe: Path, tmp_path: Path) -> None:
+    words = [archive, pipe, archive / "00.jpg", "--part-size", "1", "--workers", "2", "--output", tmp_path / "out"]
     process = start(*words)
     until(lambda: process.poll() is not None or [*tmp_path.glob("out/part-*")])
     os.kill(process.pid, signal.SIGKILL)
     process.wait(LIMIT)
     until(lambda: not processes_of(process.pid))
     before = contents(tmp_path / "out")
-    assert 1 < len(before) < PICTURES + 2
+    assert 1 < len(before) < PICTURES + 3
     done = predict(*words)
-    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1) and "--resume" in done.stderr
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 2) and "--resume" in done.stderr
     assert contents(tmp_path / "out") == before
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/part-*.jsonl")}
+    pipe.unlink()
+    shutil.copy(archive / "01.jpg", pipe)
     done = predict(*words, "--resume")
-    assert f"{len(times)} parts are there and kept" in done.stderr
-    assert b"".join([*contents(tmp_path / "out").values()][1:]).decode() == alone
+    assert done.exit_code == 0 and f"{len(times)} parts are there and kept" in done.stderr
+    whole = predict(archive, pipe, archive / "00.jpg", "--jsonl", "-").stdout
+    assert b"".join([*contents(tmp_path / "out").values()][1:]).decode() == whole
     assert {path: path.stat().st_mtime_ns for path in times} == times
-    assert predict(*words, "--resume").exit_code == 0
 
 
-def test_a_picture_that_kills_its_workers_is_an_error_and_costs_no_other(archive: Path, tmp_path: Path) -> None:
-    """A pipe without a writer stands for it: whichever process reads it is killed."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
+def test_a_picture_that_kills_its_workers_is_an_error_and_costs_no_other(
+    archive: Path, pipe: Path, tmp_path: Path
+) -> None:
+    """Whichever process reads the pipe is killed."""
     process = start(archive / "00.jpg", pipe, archive / "01.jpg", "--output", tmp_path / "out")
     for _ in range(3):  # the chunk, the chunk again, the picture alone
         os.kill(until(lambda: reader_of(pipe, process)), signal.SIGKILL)
@@ -199,10 +211,10 @@ def reader_of(pipe: Path, process: subprocess.Popen[str], killed: set[int] = set
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_all_processes_and_leaves_whole_parts(
-    archive: Path, alone: str, tmp_path: Path, number: int
+    archive: Path, pipe: Path, alone: str, tmp_path: Path, number: int
 ) -> None:
     """A terminal sends Ctrl-C to all processes, `kill` its signal to one."""
-    words = [archive, "--recursive", "--part-size", "1", "--workers", "2", "--output", tmp_path / "out"]
+    words = [archive, pipe, "--recursive", "--part-size", "1", "--workers", "2", "--output", tmp_path / "out"]
     process = start(*words)
     until(lambda: process.poll() is not None or [*tmp_path.glob("out/part-*")])
     if number == signal.SIGINT:
