@@ -22,6 +22,7 @@ COMMANDS = {
     "page": ("fer_edge.benchmarks.page:page", "The live page with 1, 10 and 50 viewers."),
     "soak": ("fer_edge.benchmarks.soak.command:soak", "A million frames with everything on: growth and drift."),
     "archive": ("fer_edge.benchmarks.archive:archive", "Archives with 1, 2 and 4 worker processes."),
+    "evaluation": ("fer_edge.benchmarks.evaluation:evaluation", "evaluate with 1, 2 and 4 threads."),
     "fleet": ("fer_edge.benchmarks.fleet.command:fleet", "Devices at an MQTT broker: traffic, load, and settings."),
     "cluster": ("fer_edge.benchmarks.cluster:cluster", "Archives on Dask workers, against worker processes."),
     "start": ("fer_edge.benchmarks.start:start", "Whole processes from start to exit."),

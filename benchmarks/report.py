@@ -30,6 +30,7 @@ TITLES = {
     "layers": "Time per kind of layer",
     "start": "Start-up",
     "archive": "Archives",
+    "evaluation": "Evaluation on several cores",
     "cluster": "Archives on Dask",
     "pipeline": "The whole pipeline",
     "sustained": "Sustained load",

@@ -131,6 +131,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "layers": ("layers", latency.layers),
     "start": ("start", end_to_end.start),
     "archive": ("archive", end_to_end.archive),
+    "evaluation": ("evaluation", end_to_end.evaluation),
     "cluster": ("cluster", end_to_end.cluster),
     "pipeline": ("pipeline", end_to_end.pipeline),
     "sustained": ("pipeline", end_to_end.sustained),

@@ -275,3 +275,12 @@ def test_archives_are_measured_with_several_numbers_of_workers(tmp_path: Path) -
         assert row["rate"]["p50"] > 0 and 0 < memory["worker_pss"] < memory["worker_rss"] < 1000
         assert row["workers"] * 10 < memory["all_pss"]
     assert f"| 1 | {result['rows'][0]['rate']['p50']:.1f} | 1.00 | " in run("table", out).stdout
+
+
+def test_evaluation_is_measured_with_several_numbers_of_threads(tmp_path: Path) -> None:
+    out = tmp_path / "evaluation.json"
+    done = run("evaluation", "mobilenet_v2_small", "--faces", "40", "--rounds", "2", "--workers", "1,2", "--out", out)
+    assert done.exit_code == 0, done.output
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["workers"] for row in rows] == [1, 2] and rows[0]["ratio"] == 1
+    assert f"| mobilenet_v2_small | 2 | {rows[1]['rate']['p50']:.1f} |" in run("table", out).stdout

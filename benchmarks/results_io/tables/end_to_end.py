@@ -45,6 +45,13 @@ def archive(result: dict[str, Any]) -> str:
     return f"{head}\n\n{markdown((*columns, 'PSS of all'), rows)}"
 
 
+def evaluation(result: dict[str, Any]) -> str:
+    """Faces per second of `evaluate` by the number of threads."""
+    head = f"{result['faces']} faces, {result['rounds']} rounds in turns, {result['runtime']}; {machine(result)}"
+    rows = [(row["model"], str(row["workers"]), f"{row['rate']['p50']:.1f}", ratio(row)) for row in result["rows"]]
+    return f"{head}\n\n{markdown(('model', 'threads', 'faces/s', 'ratio'), rows)}"
+
+
 def cluster(result: dict[str, Any]) -> str:
     """Pictures per second of an archive on Dask workers, against local worker processes, and what it takes."""
     width, height = result["size"]
