@@ -6,10 +6,12 @@ them: environment variables, ~/.aws, ~/.netrc, ~/.config/fsspec/*.json.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -181,22 +183,30 @@ def _open_system(address: str) -> tuple[Any, str]:
     scheme = _scheme(address)
     try:
         import fsspec
-        import fsspec.config
 
         kind = fsspec.get_filesystem_class(scheme)
         options = kind._get_kwargs_from_urls(address)  # a container, a user; fsspec.core would split an address at ::
-        if scheme in SERVERS:
-            import aiohttp
-
-            times = aiohttp.ClientTimeout(total=FETCH_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=ANSWER_TIMEOUT)
-            configured = fsspec.config.conf.get(scheme, {}).get("client_kwargs", {})
-            options["client_kwargs"] = {"timeout": times, "trust_env": True, **configured}
+        return _system(scheme, tuple(sorted(options.items())), os.getpid()), kind._strip_protocol(address)
     except ImportError as error:
         raise SourceError(f"{redact(address)}: {_missing(error)}") from None
-    try:
-        return kind(**options), kind._strip_protocol(address)
     except Exception as error:
         raise _cannot(address, "opened", error) from None
+
+
+@lru_cache(maxsize=64)
+def _system(scheme: str, options: tuple[tuple[str, Any], ...], _: int) -> Any:
+    """A file system that all threads of a process share, with its connections; fsspec would open one for each."""
+    import fsspec
+    import fsspec.config
+
+    more: dict[str, Any] = {}
+    if scheme in SERVERS:
+        import aiohttp
+
+        times = aiohttp.ClientTimeout(total=FETCH_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=ANSWER_TIMEOUT)
+        configured = fsspec.config.conf.get(scheme, {}).get("client_kwargs", {})
+        more["client_kwargs"] = {"timeout": times, "trust_env": True, **configured}
+    return fsspec.get_filesystem_class(scheme)(**dict(options), **more, skip_instance_cache=True)
 
 
 def _missing(error: ImportError) -> str:

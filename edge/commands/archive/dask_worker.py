@@ -23,6 +23,9 @@ from fer_edge.edge.sources.capture import quiet_opencv
 LIBRARIES = ("numpy", "opencv-python", "opencv-python-headless", "ai-edge-litert", "tflite-runtime")
 """Packages that decode pictures and run networks: in other versions, last digits may differ."""
 
+VERSION = full_version()
+"""That of the code which this process has loaded: a worker may live longer than what it was loaded from."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -58,7 +61,7 @@ def facts_of_this_machine(settings: Settings, files: Sequence[str] = ()) -> Fact
         models, problem = tuple(sorted(model_sha256s(settings).items())), None
     except (FerEdgeError, OSError) as error:
         models, problem = (), str(error)
-    return Facts(socket.gethostname(), full_version(), models, tuple(sorted(libraries.items())), unreadable, problem)
+    return Facts(socket.gethostname(), VERSION, models, tuple(sorted(libraries.items())), unreadable, problem)
 
 
 def difference(client: Facts, worker: Facts) -> str | None:

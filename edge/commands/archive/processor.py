@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.edge.commands.archive.chunks import Chunk
+from fer_edge.edge.commands.archive.fetching import fetch_ahead
 from fer_edge.edge.commands.archive.inputs import Input
 from fer_edge.edge.commands.archive.records import Record
 from fer_edge.edge.errors import SourceError, shortage
@@ -139,7 +140,8 @@ def process_chunk(chunk: Chunk, settings: Settings) -> list[Record]:
         ModelError: A model cannot be opened.
     """
     processor = open_processor(settings)
-    return [record for each in chunk.inputs for record, _ in processor.records(each)]
+    inputs = fetch_ahead(chunk.inputs, settings.max_pixels)
+    return [record for each in inputs for record, _ in processor.records(each)]
 
 
 def open_processor(settings: Settings) -> Processor:

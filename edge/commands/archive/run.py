@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 from fer_edge.edge.commands.archive.chunks import Chunk, Shard, cut_chunks
+from fer_edge.edge.commands.archive.fetching import fetch_ahead
 from fer_edge.edge.commands.archive.inputs import Input, Inputs
 from fer_edge.edge.commands.archive.options import ArchiveOptions
 from fer_edge.edge.commands.archive.processor import Processor, Settings
@@ -84,9 +85,9 @@ def batches_in_order(plan: Plan) -> Generator[Batch]:
 
 
 def _batches_here(plan: Plan, processor: Processor) -> Generator[Batch]:
-    for chunk in plan.own_chunks:
-        for each in chunk.inputs:
-            yield 1, processor.records(each)
+    inputs = (each for chunk in plan.own_chunks for each in chunk.inputs)
+    for each in fetch_ahead(inputs, plan.settings.max_pixels):
+        yield 1, processor.records(each)
 
 
 def _batches_of_workers(plan: Plan) -> Generator[Batch]:

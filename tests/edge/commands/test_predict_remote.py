@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 from network_camera import PORTRAIT
 from scripted_server import http, scripted
+from waiting import LIMIT
 
 from fer_edge.edge.cli import main
+from fer_edge.edge.commands.archive.fetching import AHEAD
 
 
 def predict(*words: str | Path) -> Result:
@@ -75,3 +78,18 @@ def test_what_is_no_picture(words: list[str], message: str) -> None:
     result = predict(*words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_several_pictures_travel_at_once(tmp_path: Path) -> None:
+    """The first answer comes when the eighth is requested, and the records stay in their order."""
+    arrived = threading.Barrier(AHEAD, timeout=LIMIT)
+
+    def answer(_: str) -> bytes:
+        arrived.wait()
+        return http(PORTRAIT.read_bytes())
+
+    with scripted(answer) as server:
+        names = [f"http://127.0.0.1:{server.port}/{number}.jpg" for number in range(2 * AHEAD)]
+        (tmp_path / "list.txt").write_text("\n".join(names))
+        result = predict("--from-file", tmp_path / "list.txt", "--jsonl", "-")
+    assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == names

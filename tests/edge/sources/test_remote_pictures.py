@@ -138,10 +138,12 @@ def test_refused(answer: bytes, message: str, requests: int) -> None:
 
 def test_silence_and_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_pictures, "ANSWER_TIMEOUT", 0.1)
+    remote_pictures._system.cache_clear()
     with scripted(lambda _: server.silence()) as server, pytest.raises(SourceError, match="no answer in time"):
         fetch(f"http://127.0.0.1:{server.port}/slow.jpg", 1 << 20)
     with pytest.raises(SourceError, match=r"cannot be fetched: Cannot connect to host 127\.0\.0\.1"):
         fetch(f"http://127.0.0.1:{free_port()}/x.jpg", 1 << 20)
+    remote_pictures._system.cache_clear()
 
 
 WITHOUT = """
