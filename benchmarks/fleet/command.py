@@ -39,8 +39,8 @@ HOLDS = (1.5, 2.5)
 PROCESSES = 2
 """Processes of replaying devices."""
 
-BROKER = (SYS_LINE, "max_queued_messages 10000")
-"""Lines of the broker's configuration, the second as in examples/mosquitto/."""
+BROKER = (SYS_LINE, "max_queued_messages 10000", "set_tcp_nodelay true")
+"""Lines of the broker's configuration, all but the first as in examples/mosquitto/."""
 
 
 @click.command(cls=RecordedCommand)
