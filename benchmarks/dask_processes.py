@@ -76,7 +76,17 @@ class DaskProcesses:
         return self.scheduler
 
     def have_workers(self, number: int) -> None:
-        """Start or end workers until there are so many, and the scheduler knows it. Raises ResultError."""
+        """Start or end workers until there are so many, and the scheduler knows it; start one that has ended, too.
+
+        Args:
+            number: The number of workers.
+
+        Raises:
+            ResultError: They do not appear.
+        """
+        if self.scheduler.poll() is not None:
+            self.disconnect()
+            self.start_scheduler()
         for worker in self.alive[number:]:
             kill(worker, with_children=True)
         for _ in range(number - len(self.alive)):

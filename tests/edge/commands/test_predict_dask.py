@@ -211,15 +211,14 @@ def test_other_versions_and_models_are_refused(
     assert parts(tmp_path / "out", "part-*") == {}
 
 
-def test_a_lost_scheduler(inputs: list[object], held: Held, tmp_path: Path) -> None:
+def test_a_lost_scheduler(cluster: DaskProcesses, inputs: list[object], held: Held, tmp_path: Path) -> None:
+    cluster.have_workers(1)
     held.hold(1)
-    with DaskProcesses(tmp_path) as cluster:
-        cluster.have_workers(1)
-        process = start(*inputs, "--output", tmp_path / "out", "--dask", cluster.address)
-        busy(cluster, held.port)
-        cluster.disconnect()
-        kill(cluster.scheduler)
-        lines = process.communicate(timeout=LIMIT)[1].splitlines()
+    process = start(*inputs, "--output", tmp_path / "out", "--dask", cluster.address)
+    busy(cluster, held.port)
+    cluster.disconnect()
+    kill(cluster.scheduler)
+    lines = process.communicate(timeout=LIMIT)[1].splitlines()
     held.release()
     assert process.returncode == 2
     assert lines[-1] == "fer-edge: --dask: the scheduler was lost, or ended the tasks"
