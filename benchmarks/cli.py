@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluation": ("fer_edge.benchmarks.evaluation:evaluation", "evaluate with 1, 2 and 4 threads."),
     "fleet": ("fer_edge.benchmarks.fleet.command:fleet", "Devices at an MQTT broker: traffic, load, and settings."),
     "cluster": ("fer_edge.benchmarks.cluster:cluster", "Archives on Dask workers, against worker processes."),
+    "training": ("fer_edge.benchmarks.training:training", "An epoch on TensorFlow and JAX, one device and two."),
     "start": ("fer_edge.benchmarks.start:start", "Whole processes from start to exit."),
     "peers": ("fer_edge.benchmarks.peers:peers", "Other packages on the same clip and faces."),
     "detection": ("fer_edge.benchmarks.detection.command:detection", "Face detectors on scenes with known faces."),

@@ -84,7 +84,7 @@ def _processes(options: DistributionOptions) -> Iterator[ProcessGroup]:
         choose_backend()
     if launch and launch.processes > 1:
         if not is_supervised():
-            supervise(launch.process, launch.processes)
+            supervise(launch.process, launch.processes, str(launch.coordinator))
         begin_supervised()
     with open_group(launch) as group:
         yield group
@@ -110,7 +110,8 @@ def _train_all(
     from fer_edge.train.loop import fit
     from fer_edge.train.run_folder import check_run, lock_run
 
-    check_options(training_options)
+    if group.first:
+        check_options(training_options)
     for run in runs if group.first else []:  # what stops the last is reported before the hours of the first
         check_run(run, training_options.resume)
         if run.folder.is_dir():

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.edge.device.environment import TENSORFLOW, set_environment_defaults
 from fer_edge.edge.errors import ConfigError, DataError, shortened
 from fer_edge.edge.terminal import configure_logging
 from fer_edge.train.distributed.options import Launch
-from fer_edge.train.distributed.supervisor import lost
+from fer_edge.train.distributed.supervisor import lost, report_connected
 
 CONNECT_TIMEOUT = 300
 """Seconds that a process waits at its start for the others."""
@@ -88,6 +89,8 @@ def choose_backend() -> None:
     if find_spec("jax") is None:
         raise ModuleNotFoundError("No module named 'jax'", name="jax")
     os.environ["KERAS_BACKEND"] = "jax"
+    set_environment_defaults(TENSORFLOW)  # Keras imports it, where it is installed, with every backend
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Keras' advice against .h5 files
 
 
 @contextmanager
@@ -117,7 +120,7 @@ def open_group(launch: Launch | None) -> Iterator[ProcessGroup]:
         _connect(launch)
     mesh = _mesh(launch)
     hosts = f", {launch.processes} processes" if launch.processes > 1 else ""
-    _logger.info(f"distributed training on {mesh.size} {mesh.devices[0].device_kind} devices{hosts}")
+    _logger.info(f"distributed training with JAX on {mesh.size} {mesh.devices[0].device_kind} devices{hosts}")
     if launch.process:
         configure_logging(logging.ERROR)
     try:
@@ -151,11 +154,12 @@ def _connect(launch: Launch) -> None:
             initialization_timeout=CONNECT_TIMEOUT,
             heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
         )
+        report_connected()
     except RuntimeError as error:
         what = "listening" if launch.process == 0 else "connecting"
         raise ConfigError(
             f"process {launch.process} of {launch.processes}, {what} at {launch.coordinator}: "
-            f"{shortened(error, 200)}; start every process once, with the same --coordinator and --processes"
+            f"{shortened(error, 200)}; start every process once, with the same --coordinator, whose port is free"
         ) from None
 
 

@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from typing import IO, NoReturn
 
-from fer_edge.edge.errors import TrainingError, shortened
+from fer_edge.edge.errors import ConfigError, TrainingError, shortened
 from fer_edge.edge.program.standard_streams import keep_from_libraries
 
 VARIABLE = "FER_EDGE_SUPERVISED"
@@ -26,6 +26,9 @@ PATIENCE = 10
 
 LINES = 200
 """Last lines of native libraries that are kept."""
+
+CONNECTED = "fer-edge: connected"
+"""The line in the child's pipe that says that all processes have come."""
 
 LOST = ("JAX distributed service", "coordination service", "CoordinationService")
 """What native libraries say when another process is lost."""
@@ -44,16 +47,18 @@ def is_supervised() -> bool:
     return VARIABLE in os.environ
 
 
-def supervise(process: int, processes: int) -> NoReturn:
+def supervise(process: int, processes: int, coordinator: str) -> NoReturn:
     """Run this program again as a child, and end as it ends.
 
     Args:
         process: Which of the processes this is.
         processes: How many there are.
+        coordinator: Where process 0 listens.
 
     Raises:
         SystemExit: The child has ended with this code.
         TrainingError: It was ended by a signal, that of the coordination service for example.
+        ConfigError: The other processes have not come.
     """
     messages, for_messages = os.pipe()
     end_with_parent, alive = os.pipe()
@@ -65,7 +70,8 @@ def supervise(process: int, processes: int) -> NoReturn:
     os.close(for_messages)
     os.close(end_with_parent)
     lines: deque[str] = deque(maxlen=LINES)
-    reader = threading.Thread(target=_collect, args=(os.fdopen(messages, errors="replace"), lines), daemon=True)
+    connected, stream = threading.Event(), os.fdopen(messages, errors="replace")
+    reader = threading.Thread(target=_collect, args=(stream, lines, connected), daemon=True)
     reader.start()
     try:
         code = child.wait()
@@ -79,7 +85,12 @@ def supervise(process: int, processes: int) -> NoReturn:
     reader.join(1)
     reason = next((line for line in lines if any(words in line for words in LOST)), None)
     if code == -signal.SIGABRT and reason:
-        raise lost(process, processes, "no heartbeat of it")
+        if connected.is_set():
+            raise lost(process, processes, "no heartbeat of it")
+        raise ConfigError(
+            f"process {process} of {processes}: not all processes have come to {coordinator} in time; start each one "
+            "once, with the same --coordinator and --processes, where it can reach that address"
+        )
     said = f": {shortened(lines[0], 160)}" if lines and code != -signal.SIGKILL else ""
     hint = "; the system kills so where memory is short" if code == -signal.SIGKILL else ""
     raise TrainingError(
@@ -88,11 +99,13 @@ def supervise(process: int, processes: int) -> NoReturn:
     )
 
 
-def _collect(messages: IO[str], lines: deque[str]) -> None:
+def _collect(messages: IO[str], lines: deque[str], connected: threading.Event) -> None:
     with messages:
-        for line in messages:
-            if line.strip():
-                lines.append(line.strip())
+        for line in map(str.strip, messages):
+            if line == CONNECTED:
+                connected.set()
+            elif line:
+                lines.append(line)
 
 
 def _end(child: subprocess.Popen[bytes], number: int) -> None:
@@ -107,10 +120,16 @@ def _end(child: subprocess.Popen[bytes], number: int) -> None:
 
 def begin_supervised() -> None:
     """In the child: give native libraries the pipe for their messages, and end where the parent ends."""
-    messages, end_with_parent = map(int, os.environ.pop(VARIABLE).split(","))
+    messages, end_with_parent = map(int, os.environ[VARIABLE].split(","))
     keep_from_libraries(messages)
     # a daemon, so that the program ends without waiting for the others, as JAX would at exit
     threading.Thread(target=_end_with_parent, args=(end_with_parent,), daemon=True).start()
+
+
+def report_connected() -> None:
+    """Tell the parent, where there is one, that all processes have come."""
+    if is_supervised():
+        os.write(int(os.environ[VARIABLE].split(",")[0]), f"{CONNECTED}\n".encode())
 
 
 def _end_with_parent(descriptor: int) -> None:
