@@ -43,6 +43,7 @@ from fer_edge.train.frozen_features import FrozenFeatures, split_network
 from fer_edge.train.fused_batch_norm import training_keras
 from fer_edge.train.networks import dtype_policy
 from fer_edge.train.optimization import compile_model, learning_rate, update_plateau
+from fer_edge.train.phase_model import resized, seed_dropout, set_trainable
 from fer_edge.train.recipes import Phase, Recipe
 from fer_edge.train.steps import KerasSteps, Steps
 from fer_edge.train.training_run import TrainingRun
@@ -192,8 +193,8 @@ class _Trainer:
 
     def train_phase(self, phase: Phase, last: int) -> None:
         """Train until `last` epochs are finished over all phases, or until the phase stops early."""
-        self.model = _resized(self.model, self.run.network, phase.size)
-        trained = _set_trainable(self.run.network, self.model, phase, self.run.recipe)
+        self.model = resized(self.model, self.run.network, phase.size)
+        trained = set_trainable(self.run.network, self.model, phase, self.run.recipe)
         if not self.run.recipe.frozen_views or phase.name not in ("warmup", "top"):
             self._train_phase(phase, last)
             return
@@ -312,7 +313,7 @@ class _Trainer:
     def _run_steps(self, phase: Phase) -> dict[str, float]:
         """The steps of an epoch; returns the mean loss and accuracy on the augmented batches."""
         state, recipe, epoch = self.state, self.run.recipe, self.state.epoch
-        _seed_dropout(self.model, recipe.seed, epoch)
+        seed_dropout(self.model, recipe.seed, epoch)
         frozen = self._frozen
         steps = frozen.steps if frozen else steps_per_epoch(self.faces, recipe)
         batches = frozen.batches(epoch) if frozen else self._batches(phase, epoch)
@@ -352,41 +353,6 @@ def _diverged(phase: Phase, epoch: int, what: str) -> TrainingError:
         f"epoch {epoch} ({phase.name}), {what}; nothing of this epoch was saved. Start again with another --runs "
         f"folder and a lower --{phase.name}-rate (it is {phase.rate:g})"
     )
-
-
-def _seed_dropout(model: Any, seed: int, epoch: int) -> None:
-    """Seed every dropout layer by the epoch, so that a resumed run draws the same random numbers."""
-    layers = [layer for layer in model.layers if hasattr(layer, "seed_generator")]
-    for index, layer in enumerate(layers):
-        layer.seed_generator.state.assign(np.array([1000 * seed + index, epoch << 20], np.uint32))
-
-
-def _set_trainable(name: str, model: Any, phase: Phase, recipe: Recipe) -> list[Any]:
-    """Freeze all layers but those that the phase trains, which are returned.
-
-    On frozen features batch norm keeps its statistics and factors: few pictures give none better.
-    """
-    layers: list[Any] = {
-        "warmup": lambda: architectures.head_layers(model),
-        "small": lambda: model.layers,
-        "top": lambda: (architectures.last_layers if recipe.frozen_views else architectures.top_layers)(name, model),
-        "full": lambda: model.layers,
-    }[phase.name]()
-    names = {layer.name for layer in layers}
-    frozen_norms = recipe.frozen_views > 0 and phase.name == "top"
-    for layer in model.layers:
-        norm = frozen_norms and isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = layer.name in names and not norm
-    return layers
-
-
-def _resized(model: Any, name: str, size: int) -> Any:
-    """The same weights in the same network for another input size."""
-    if int(model.input_shape[1]) == size:
-        return model
-    other = architectures.build(name, training_keras(), size, classes=int(model.output_shape[1]))
-    other.set_weights(model.get_weights())
-    return other
 
 
 def _epoch_line(row: dict[str, float | str], recipe: Recipe) -> str:

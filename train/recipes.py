@@ -48,7 +48,7 @@ class Recipe:
     """How a network is trained. Rates are learning rates, sizes are pixels, fractions are 0..1."""
 
     name: str = option("best", "Name of the recipe.", cli=False)
-    # 1000 * seed has to fit into 32 bits (loop._seed_dropout)
+    # 1000 * seed has to fit into 32 bits (phase_model.seed_dropout)
     seed: int = _field(1, "Random seed of augmentation, dropout and the order of pictures.", 0, 4_000_000, metavar="N")
     batch_size: int = _field(64, "Pictures per step.", 1, 65_536, metavar="PICTURES")
     # bfloat16 is twice as fast for dense convolutions where the processor has AMX, slower for depthwise ones

@@ -19,6 +19,7 @@ from fer_edge.train.backend import keras
 from fer_edge.train.checkpoint import CHECKPOINT, TrainingState
 from fer_edge.train.data.clean_rows import rows_in_train
 from fer_edge.train.data.splits import Dataset, Split
+from fer_edge.train.distributed.group import ALONE, ProcessGroup
 from fer_edge.train.evaluation import report
 from fer_edge.train.evaluation.metrics import Metrics, measure
 from fer_edge.train.evaluation.row_sets import row_figures, to_dicts
@@ -107,7 +108,12 @@ def _check_soft_targets(folder: Path, soft_targets: SoftTargets, train: Split) -
 
 
 def write_run(
-    run: TrainingRun, model: Any, state: TrainingState, soft_targets: SoftTargets, dataset: Dataset
+    run: TrainingRun,
+    model: Any,
+    state: TrainingState,
+    soft_targets: SoftTargets,
+    dataset: Dataset,
+    group: ProcessGroup = ALONE,
 ) -> Metrics:
     """Write models, metrics, history and plots, each completely or not at all.
 
@@ -139,6 +145,7 @@ def write_run(
             **({"licence": run.origin.license} if run.origin.license else {}),
             "keras": keras.__version__,
             "backend": keras.backend.backend(),
+            **({"devices": int(group.mesh.size), "processes": group.processes} if group.mesh else {}),
             "seconds": round(sum(float(row["seconds"]) for row in history), 1),
             "date": time.strftime("%Y-%m-%d"),
         },

@@ -116,7 +116,7 @@ def train_run(
         with own_callbacks(options.callback, run) as own:
             every = [*tracked, *own, *callbacks]
             model, state = fit(run, dataset, soft_targets, resume=resume, callbacks=every, group=group)
-        metrics = write_run(run, model, state, soft_targets, dataset)
+        metrics = write_run(run, model, state, soft_targets, dataset, group)
         for tracker in tracked:
             tracker.finish()
     return model, metrics
