@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 import numpy as np
@@ -58,7 +59,8 @@ def training(network: str, pictures: int, epochs: int, setups: tuple[str, ...], 
     augmentation and the validation of an eighth as many pictures included. On a CPU two devices are simulated, which
     share its cores as two processes do. What cannot run here, for want of a package or a second GPU, is left out.
     """
-    before, rows = condition(), []
+    before = condition()
+    rows: list[dict[str, Any]] = []
     with TemporaryDirectory() as name:
         data = _write_data(Path(name) / "faces.csv", pictures)
         words = [network, "--data", data, *RECIPE, "--full-epochs", epochs]
