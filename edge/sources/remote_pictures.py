@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from fer_edge.edge.errors import SourceError, printable, redact, redact_text, shortened
+from fer_edge.edge.errors import FerEdgeError, SourceError, printable, redact, redact_text, shortened
 from fer_edge.edge.sources.picture_decoder import LoadedPicture, decode_picture
 from fer_edge.edge.sources.picture_files import SUFFIXES, describe_left_out
 from fer_edge.edge.sources.picture_header import MAX_PIXELS
@@ -80,7 +80,8 @@ def list_remote(address: str, recursive: bool = False) -> RemotePictures:
         The folder's pictures, or `address` alone.
 
     Raises:
-        SourceError: There is no such folder, it has no pictures or cannot be listed, or fsspec lacks a package for it.
+        SourceError: There is no such folder, or it has no pictures or cannot be listed.
+        FerEdgeError: A package is missing, without which no such address can be read.
     """
     system, path = _open_system(address)
     scheme = _scheme(address)
@@ -126,6 +127,7 @@ def fetch_picture(address: str, max_pixels: int = MAX_PIXELS) -> LoadedPicture:
 
     Raises:
         SourceError: It cannot be fetched, is no whole picture, or is too large.
+        FerEdgeError: A package is missing.
     """
     return decode_picture(fetch(address, max_bytes(max_pixels)), redact(address), max_pixels)
 
@@ -142,6 +144,7 @@ def fetch(address: str, limit: int) -> bytes:
 
     Raises:
         SourceError: It cannot be fetched, or is larger.
+        FerEdgeError: A package is missing.
     """
     system, path = _open_system(address)
     try:
@@ -179,7 +182,7 @@ def _request(system: Any, address: str, limit: int) -> bytes:
 
 
 def _open_system(address: str) -> tuple[Any, str]:
-    """Fsspec's file system for an address, and the path in it. Raises SourceError."""
+    """Fsspec's file system for an address, and the path in it. Raises SourceError, and FerEdgeError as `fetch`."""
     scheme = _scheme(address)
     try:
         import fsspec
@@ -188,7 +191,7 @@ def _open_system(address: str) -> tuple[Any, str]:
         options = kind._get_kwargs_from_urls(address)  # a container, a user; fsspec.core would split an address at ::
         return _system(scheme, tuple(sorted(options.items())), os.getpid()), kind._strip_protocol(address)
     except ImportError as error:
-        raise SourceError(f"{redact(address)}: {_missing(error)}") from None
+        raise FerEdgeError(f"{redact(address)}: {_missing(error)}") from None
     except Exception as error:
         raise _cannot(address, "opened", error) from None
 

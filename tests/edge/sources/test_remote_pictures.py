@@ -149,12 +149,13 @@ def test_silence_and_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 WITHOUT = """
 import sys
 sys.modules.update(dict.fromkeys(sys.argv[1].split(",")))
-from fer_edge.edge.errors import SourceError
+from fer_edge.edge.errors import FerEdgeError, SourceError
 from fer_edge.edge.sources.remote_pictures import fetch
 for address in sys.argv[2:]:
     try:
         fetch(address, 1000)
-    except SourceError as error:
+    except FerEdgeError as error:
+        assert not isinstance(error, SourceError), "it would be an error record for each picture"
         print(error)
 """
 
