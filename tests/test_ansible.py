@@ -83,15 +83,15 @@ def test_the_check_reads_the_token_that_was_written(health: ModuleType, token: s
 
 
 class Page(ThreadingHTTPServer):
-    """Answers as a live page with `frames` more frames at each look.
+    """Answers as a live page with so many more frames at each look.
 
     Attributes:
         tokens: The headers that /metrics was asked with.
     """
 
-    def __init__(self, version: str, frames: int, status: int = 200) -> None:
+    def __init__(self, version: str, *frames: int, status: int = 200) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.version, self.frames, self.status = version, frames, status
+        self.version, self.frames, self.status = version, list(frames), status
         self.count = 100
         self.tokens: list[str | None] = []
 
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         status, text = self.server.status, "waiting" if self.server.status == 503 else "running"
         if self.path == "/metrics":
             self.server.tokens.append(self.headers["Authorization"])
-            self.server.count += self.server.frames
+            self.server.count += self.server.frames.pop(0)
             status = 200
             text = f'fer_edge_build_info{{version="{self.server.version}"}} 1.0\n'
             text += f"fer_edge_frames_total {self.server.count}.0\n"
@@ -149,26 +149,27 @@ def check(health: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 def test_a_release_whose_frames_go_on_is_well(check: Callable[..., str]) -> None:
-    page = Page("0.2.0", frames=5)
+    page = Page("0.2.0", 5, 5, 1)
     assert check(page) == "version 0.2.0 is well: 25 frames/s"
-    assert page.tokens == ['Bearer a"b'] * 2
+    assert page.tokens == ['Bearer a"b'] * 3
 
 
 @pytest.mark.parametrize(
     ("page", "state", "folder", "reason"),
     [
-        (("0.2.0", 5), "activating", "0.2.0", "activating"),
-        (("0.2.0", 5), "active", "0.1.0", "and not version 0.2.0"),
-        (("0.2.0", 5, 503), "active", "0.2.0", "/healthz: 503 waiting"),
-        (("0.1.0", 5), "active", "0.2.0", "that of version 0.1.0"),
-        (("0.2.0", 0), "active", "0.2.0", "no frame was processed"),
+        (lambda: Page("0.2.0", 5), "activating", "0.2.0", "activating"),
+        (lambda: Page("0.2.0", 5), "active", "0.1.0", "and not version 0.2.0"),
+        (lambda: Page("0.2.0", 5, status=503), "active", "0.2.0", "/healthz: 503 waiting"),
+        (lambda: Page("0.1.0", 5), "active", "0.2.0", "that of version 0.1.0"),
+        (lambda: Page("0.2.0", 5, 0), "active", "0.2.0", "no frame was processed"),
+        (lambda: Page("0.2.0", 5, 5, 0), "active", "0.2.0", "no frame was processed"),
     ],
-    ids=["not active", "another version's process", "503", "another version's page", "stalled"],
+    ids=["not active", "another version's process", "503", "another version's page", "stalled", "stalled later"],
 )
 def test_a_release_is_not_well(
-    check: Callable[..., str], page: tuple[Any, ...], state: str, folder: str, reason: str
+    check: Callable[..., str], page: Callable[[], Page], state: str, folder: str, reason: str
 ) -> None:
-    line = check(Page(*page), state, f"/opt/fer-edge/versions/{folder}/bin/python")
+    line = check(page(), state, f"/opt/fer-edge/versions/{folder}/bin/python")
     assert line.startswith("not well: ") and reason in line and "\n" not in line
 
 

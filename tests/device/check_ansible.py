@@ -36,10 +36,10 @@ BAD: dict[str, tuple[str, str] | None] = {
     "1.2.0": ("source = closing", 'raise SourceError("version 1.2.0 opens nothing")\n        source = closing'),
     "1.3.0": (
         "if stats.summary_due",
-        "while stats.frames == 20:\n                pass\n            if stats.summary_due",
+        "while stats.frames == 3:\n                pass\n            if stats.summary_due",
     ),
 }
-"""Versions, and for each what is replaced in edge/commands/run.py: one ends at its start, one after 20 frames."""
+"""Versions, and for each what is replaced in edge/commands/run.py: one ends at its start, one stalls after three frames."""
 
 SSH = (
     *("ssh", "-i", str(FOLDER / "key"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
@@ -93,7 +93,7 @@ def write_inventory() -> None:
         "fer_edge_pip_arguments": "--no-index --find-links /srv/wheels",
         "fer_edge_config": {"run": SETTINGS},
         "fer_edge_environment": {"FER_EDGE_WEB_TOKEN": TOKEN},
-        "fer_edge_settle": 5,
+        "fer_edge_settle": 8,
         "fer_edge_timeout": 120,
         "fer_edge_keep": 2,
     }

@@ -166,15 +166,17 @@ def check_health(release: Release, timeout: float, settle: float) -> str:
     Raises:
         NotWellError: It is not well.
     """
-    before, first = wait_until_well(release, timeout)
-    time.sleep(settle)
-    after, second = check(release)
-    if after["MainPID"] != before["MainPID"]:
-        raise NotWellError(f"the service was restarted within {settle:g} s")
-    if first and second and second.frames <= first.frames:
-        raise NotWellError(f"no frame was processed in {settle:g} s, after {first.frames:.0f} before")
-    if "disconnected" in after["StatusText"]:
-        raise NotWellError(after["StatusText"])
+    before, last = wait_until_well(release, timeout)
+    for _ in range(2):  # it may stall after the first frames, which are none of the second half's
+        time.sleep(settle / 2)
+        after, metrics = check(release)
+        if after["MainPID"] != before["MainPID"]:
+            raise NotWellError(f"the service was restarted within {settle:g} s")
+        if last and metrics and metrics.frames <= last.frames:
+            raise NotWellError(f"no frame was processed in {settle / 2:g} s, after {last.frames:.0f} before")
+        if "disconnected" in after["StatusText"]:
+            raise NotWellError(after["StatusText"])
+        last = metrics
     return f"version {release.version} is well: {after['StatusText']}"
 
 
