@@ -39,7 +39,7 @@ BAD: dict[str, tuple[str, str] | None] = {
         "while stats.frames == 3:\n                pass\n            if stats.summary_due",
     ),
 }
-"""Versions, and for each what is replaced in edge/commands/run.py: one ends at its start, one stalls after three frames."""
+"""Versions, and what is replaced in edge/commands/run.py: one ends at its start, one stalls after three frames."""
 
 SSH = (
     *("ssh", "-i", str(FOLDER / "key"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
