@@ -8,7 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,18 @@ def connected(address: str, timeout: float) -> Iterator[Any]:
     kind = _type_of_server(address, timeout)
     if kind != "Scheduler":
         raise ClusterError(f"--dask: {printable(address)} is the address of a {kind}, expected that of the scheduler")
-    client = distributed.Client(address, timeout=timeout, name="fer-edge")
+    try:
+        client = distributed.Client(address, timeout=timeout, name="fer-edge")
+    except Exception as error:  # it has ended, or was cut off, since it was asked
+        raise ClusterError(f"--dask: the scheduler at {printable(address)} was lost: {shortened(error, 120)}") from None
     try:
         threads = client.nthreads()
         workers = f"{len(threads)} workers, {sum(threads.values())} threads"
         log.info("dask: %s at %s; dashboard at %s", workers, client.scheduler.address, client.dashboard_link)
         yield client
     finally:
-        client.close(timeout=CLOSE_TIMEOUT)
+        with suppress(Exception):  # a scheduler that does not answer any more need not know
+            client.close(timeout=CLOSE_TIMEOUT)
 
 
 def check_workers(client: Any, settings: Settings, here: Facts, files: tuple[str, ...]) -> None:
@@ -103,7 +107,7 @@ def lost_scheduler(client: Any) -> Iterator[None]:
     except Exception as error:
         gone = (CommClosedError, CancelledError, FutureCancelledError, FuturesCancelledError, OSError)
         if isinstance(error, gone) or client.status != "running":
-            raise ClusterError("--dask: the scheduler was lost, or ended the tasks") from None
+            raise ClusterError("--dask: the scheduler was lost, does not answer, or ended the tasks") from None
         raise
 
 

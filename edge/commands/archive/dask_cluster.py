@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from fer_edge.edge.commands.archive.chunks import Chunk
-from fer_edge.edge.commands.archive.dask_client import check_workers, connected, lost_scheduler
+from fer_edge.edge.commands.archive.dask_client import CONNECT_TIMEOUT, check_workers, connected, lost_scheduler
 from fer_edge.edge.commands.archive.dask_worker import facts_of_this_machine, process_on_worker
 from fer_edge.edge.commands.archive.inputs import Input
 from fer_edge.edge.commands.archive.processor import Settings
@@ -233,7 +233,8 @@ class _Tasks:
     def _look(self) -> None:
         """Count the workers' threads. Raises ClusterError where there has been none for too long."""
         with lost_scheduler(self._client):
-            threads = sum(self._client.nthreads().values())
+            scheduler, limit = self._client.scheduler, max(self._timeout, CONNECT_TIMEOUT)
+            threads = sum(self._client.sync(scheduler.ncores, callback_timeout=limit).values())  # nthreads() may hang
         if threads:
             self._threads, self._seen = threads, monotonic()
         elif monotonic() - self._seen > self._timeout:

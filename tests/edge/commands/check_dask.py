@@ -127,7 +127,7 @@ def test_a_killed_scheduler(
     started(out, local, 0.3, process)
     kill(cluster.scheduler)
     line = process.communicate(timeout=LIMIT)[1].splitlines()[-1]
-    assert line == "fer-edge: --dask: the scheduler was lost, or ended the tasks"
+    assert line == "fer-edge: --dask: the scheduler was lost, does not answer, or ended the tasks"
     before = len(parts(out, "part-*"))
     (tmp_path / "other").mkdir()
     with DaskProcesses(tmp_path / "other") as other:

@@ -221,7 +221,7 @@ def test_a_lost_scheduler(cluster: DaskProcesses, inputs: list[object], held: He
     lines = process.communicate(timeout=LIMIT)[1].splitlines()
     held.release()
     assert process.returncode == 2
-    assert lines[-1] == "fer-edge: --dask: the scheduler was lost, or ended the tasks"
+    assert lines[-1] == "fer-edge: --dask: the scheduler was lost, does not answer, or ended the tasks"
     assert "--resume goes on" in lines[-2] and len(lines) == 3
     assert 0 < len(parts(tmp_path / "out", "part-*")) < 5
 
