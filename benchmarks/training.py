@@ -18,6 +18,7 @@ from fer_edge.benchmarks.options import result_file
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, write
 from fer_edge.benchmarks.timing import summary
+from fer_edge.edge.config.click_options import Option
 from fer_edge.edge.config.click_types import IntRange
 from fer_edge.edge.expression.model_spec import MODEL_NAMES
 from fer_edge.edge.preprocess import FACE_SIZE
@@ -45,6 +46,7 @@ CLASSES = 7
 @click.option(
     "--setup",
     "setups",
+    cls=Option,
     type=click.Choice([*SETUPS]),
     multiple=True,
     default=[*SETUPS],
