@@ -30,8 +30,7 @@ def start(folder: str, threads: int, level: int) -> None:
     """
     os.chdir(folder)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which the main process ends it
     with suppress(OSError):  # rather a worker, whose picture is tried again, than the process that waits for it
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -17,6 +17,7 @@ from fer_edge.edge.commands.archive.chunks import Chunk
 from fer_edge.edge.commands.archive.processor import Settings, process_chunk
 from fer_edge.edge.commands.archive.records import Record
 from fer_edge.edge.commands.archive.worker import start
+from fer_edge.edge.errors import FerEdgeError, printable
 from fer_edge.edge.terminal import LOGGER
 
 PRELOADED = ("fer_edge.edge.commands.archive.worker",)
@@ -24,6 +25,9 @@ PRELOADED = ("fer_edge.edge.commands.archive.worker",)
 
 AHEAD = 64
 """Chunks for each worker that may be done before an earlier one is, where results come in order: they are kept."""
+
+MAX_KILLERS = 10
+"""Inputs that have killed their workers before any was processed, at which the run ends: it is not the inputs."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ def process_chunks(
 
     Raises:
         ModelError: A model cannot be opened.
+        FerEdgeError: No worker lives long enough to process anything.
     """
     if not chunks:
         return
@@ -101,7 +106,8 @@ class _Pool:
         self._lock = threading.Lock()
         self._executors: set[ProcessPoolExecutor] = set()
         self._futures: set[Future[list[Record]]] = set()
-        self._stopping = False
+        self._stopping = self._worked = False
+        self._killers = 0
 
     def __enter__(self) -> _Pool:
         _start_server()
@@ -120,18 +126,31 @@ class _Pool:
             if records is not None:
                 return records
             if not last:
-                first = chunk.inputs[0].path
+                first = printable(chunk.inputs[0].name)
                 log.warning("a worker process was killed; the chunk that begins with %s is tried again", first)
         if len(chunk.inputs) == 1:
-            return [_killed(chunk)]
+            return [self._give_up(chunk)]
         single = (replace(chunk, inputs=(each,)) for each in chunk.inputs)
-        return [record for each in single for record in self._try(each) or [_killed(each)]]
+        return [record for each in single for record in self._try(each) or [self._give_up(each)]]
+
+    def _give_up(self, chunk: Chunk) -> Record:
+        """The record of an input that has killed its workers; FerEdgeError where all workers die of something else."""
+        self._killers += 1
+        if self._killers >= MAX_KILLERS and not self._worked:
+            raise FerEdgeError(
+                f"worker processes were killed with each of the first {self._killers} inputs; is there enough memory? "
+                "Try --workers 1"
+            )
+        name = chunk.inputs[0].name
+        return Record(name, error=f"{name}: the worker process was killed twice, as by a system that is out of memory")
 
     def _try(self, chunk: Chunk) -> list[Record] | None:
         """The chunk's records; None where the worker died."""
         executor = self._executor()
         try:
-            return executor.submit(process_chunk, chunk, self._settings).result()
+            records = executor.submit(process_chunk, chunk, self._settings).result()
+            self._worked = True
+            return records
         except BrokenProcessPool:
             executor.shutdown()  # releases its semaphores
             self._own.executor = None
@@ -164,11 +183,6 @@ class _Pool:
         self._threads.shutdown()
         for executor in self._executors:
             executor.shutdown()
-
-
-def _killed(chunk: Chunk) -> Record:
-    path = chunk.inputs[0].path
-    return Record(path, error=f"{path}: the worker process was killed twice, as by a system that is out of memory")
 
 
 def _start_server() -> None:

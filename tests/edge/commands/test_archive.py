@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import cv2
@@ -25,6 +26,7 @@ from running import scene
 from waiting import LIMIT, default_signal_handlers, until
 
 from fer_edge.edge.cli import main
+from fer_edge.edge.commands.archive import workers
 from fer_edge.edge.commands.archive.chunks import Shard, cut_chunks, parse_shard
 from fer_edge.edge.commands.archive.inputs import Input
 from fer_edge.edge.commands.archive.line_prefix import whole_inputs
@@ -75,7 +77,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def processes_of(session: int) -> list[int]:
     """The processes that were started in a session and still run."""
     found = []
-    for entry in Path("/proc").iterdir():
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
             state, *fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except (OSError, ValueError):
@@ -195,10 +197,29 @@ def test_a_picture_that_kills_its_workers_is_an_error_and_costs_no_other(
     assert killed["path"] == str(pipe) and "killed" in killed["error"]
 
 
-def reader_of(pipe: Path, process: subprocess.Popen[str], killed: set[int] = set()) -> int | None:  # noqa: B006
-    """The process that has a pipe open, each once."""
-    assert process.poll() is None
-    for each in processes_of(process.pid):
+def test_workers_that_all_die_end_the_run(
+    archive: Path, pipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than every picture becoming an error; nothing is written."""
+    monkeypatch.setattr(workers, "MAX_KILLERS", 1)
+    words = [pipe, archive / "00.jpg", "--output", tmp_path / "out"]
+    results: list[Result] = []
+    Thread(target=lambda: results.append(predict(*words)), daemon=True).start()
+    for _ in range(3):
+        os.kill(until(lambda: reader_of(pipe)), signal.SIGKILL)
+    (done,) = until(lambda: results)
+    assert done.exit_code == 2 and "killed with each of the first 1 inputs" in done.stderr.splitlines()[-1]
+    assert [*contents(tmp_path / "out")] == ["_manifest.json"]
+
+
+def reader_of(
+    pipe: Path,
+    process: subprocess.Popen[str] | None = None,
+    killed: set[int] = set(),  # noqa: B006
+) -> int | None:
+    """The process that has a pipe open, each once: of another process, or of this one."""
+    assert process is None or process.poll() is None
+    for each in {*processes_of(os.getsid(0) if process is None else process.pid)} - {os.getpid()}:
         try:
             opened = [os.readlink(link) for link in Path(f"/proc/{each}/fd").iterdir()]
         except OSError:
