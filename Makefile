@@ -122,9 +122,9 @@ $(VENV)/ready: setup.cfg examples/environment.py
 	@touch $@
 
 $(VENV_TEST)/ready: setup.cfg
-	@echo "making $(VENV_TEST): TensorFlow and the tools, some minutes"
+	@echo "making $(VENV_TEST): TensorFlow, JAX and the tools, some minutes"
 	@$(PYTHON) -m venv --clear $(VENV_TEST)
-	@$(VENV_TEST)/bin/python $(PIP) -e '.[train,convert,onnx,dev]'
+	@$(VENV_TEST)/bin/python $(PIP) -e '.[train,convert,onnx,jax,sweep,cluster,dev]'
 	@touch $@
 
 $(VENV_FAST)/ready: setup.cfg
