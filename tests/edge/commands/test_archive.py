@@ -334,6 +334,17 @@ def test_what_makes_no_sense_together_is_one_line(
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_few_pictures_do_not_wait_for_what_archives_need(archive: Path) -> None:
+    code = (
+        "import sys; from fer_edge.edge.cli import main; main(sys.argv[1:], standalone_mode=False); print(*sys.modules)"
+    )
+    words = [sys.executable, "-c", code, "predict", *FAST, archive / "00.jpg"]
+    loaded = subprocess.run(words, capture_output=True, text=True, check=True, timeout=LIMIT).stdout.split()
+    assert "fer_edge.edge.commands.predict" in loaded
+    heavy = {"multiprocessing", "importlib.metadata", "csv", "subprocess", "tqdm", "pyarrow", "fsspec", "distributed"}
+    assert not heavy & {*loaded}
+
+
 def names(result: Result) -> list[str]:
     return [Path(record["path"]).name for record in records(result)]
 
