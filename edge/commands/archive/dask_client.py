@@ -131,7 +131,8 @@ def _type_of_server(address: str, timeout: float) -> str:
     from distributed.core import rpc
 
     async def ask() -> str:
-        async with asyncio.timeout(timeout), rpc(address, timeout=timeout, **_security(Security())) as server:
+        secrets = Security().get_connection_args("client")
+        async with asyncio.timeout(timeout), rpc(address, timeout=timeout, connection_args=secrets) as server:
             return str((await server.identity())["type"])
 
     try:
@@ -151,7 +152,3 @@ def _type_of_server(address: str, timeout: float) -> str:
             f"--dask: no scheduler answers at {printable(address)} within {timeout:g} s{cause}; is it running (dask "
             "scheduler), and are address and tcp:// or tls:// right?"
         ) from None
-
-
-def _security(security: Any) -> dict[str, Any]:
-    return {"connection_args": security.get_connection_args("client")}

@@ -109,7 +109,8 @@ def _process(todo: Iterator[_Task], tasks: _Tasks) -> Iterator[tuple[Chunk, list
         records = []
         for each in task.inputs:
             tasks.submit(replace(task, inputs=(each,)))
-            records += tasks.next_done()[1] or [_killed(each)]
+            _, own = tasks.next_done()
+            records += [_killed(each)] if own is None else own
         yield from _finish(task, records)
 
 
@@ -174,7 +175,8 @@ class _Tasks:
         self._run, self._submitted = uuid.uuid4().hex[:12], 0
         self._running: dict[str, tuple[Any, _Task]] = {}  # futures by their keys
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._threads, self._seen = 1, monotonic()
+        self._threads, self._looked = 1, monotonic()
+        self._missing: float | None = None  # since when there has been no worker
         self._look()
 
     def __len__(self) -> int:
@@ -207,7 +209,7 @@ class _Tasks:
         from distributed import KilledWorker
 
         while True:
-            if monotonic() - self._seen > POLL:
+            if monotonic() - self._looked > POLL:
                 self._look()
             try:
                 future = self._done.get(timeout=POLL)
@@ -235,9 +237,12 @@ class _Tasks:
         with lost_scheduler(self._client):
             scheduler, limit = self._client.scheduler, max(self._timeout, CONNECT_TIMEOUT)
             threads = sum(self._client.sync(scheduler.ncores, callback_timeout=limit).values())  # nthreads() may hang
+        self._looked = monotonic()
         if threads:
-            self._threads, self._seen = threads, monotonic()
-        elif monotonic() - self._seen > self._timeout:
+            self._threads, self._missing = threads, None
+            return
+        self._missing = self._missing or self._looked
+        if self._looked - self._missing > self._timeout:
             raise ClusterError(
                 f"--dask: the scheduler has had no worker for {self._timeout:g} s; start some with dask worker ADDRESS"
             )
