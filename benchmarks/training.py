@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -77,7 +79,15 @@ def training(network: str, pictures: int, epochs: int, setups: tuple[str, ...], 
             rows.append({**about, "epoch_seconds": summary(seconds), "seconds": seconds})
     if not rows:
         raise ResultError("nothing could be measured; install TensorFlow or JAX")
-    body = {"network": network, "pictures": pictures, "before": before, "after": condition(), "rows": rows}
+    versions = {name: version(name) for name in ("keras", "tensorflow", "jax") if find_spec(name)}
+    body = {
+        "network": network,
+        "pictures": pictures,
+        "versions": versions,
+        "before": before,
+        "after": condition(),
+        "rows": rows,
+    }
     path = write("training", body, out)
     for row in rows:
         ratio = row["epoch_seconds"]["p50"] / rows[0]["epoch_seconds"]["p50"]
