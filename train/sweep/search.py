@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from fer_edge.edge.errors import DataError, SinkError, TrainingError, shortened
 from fer_edge.edge.files.documents import write_json
 from fer_edge.edge.sinks.locks import FolderLock
-from fer_edge.train.backend import keras
+from fer_edge.train.backend import forget_networks, keras
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.run_records import OUTCOME
 from fer_edge.train.sweep.definition import Choices, Range, Sweep
@@ -62,7 +62,7 @@ class Search:
     train: Train
     after_trial: Callable[[], None]
     _number: int = field(default=-1, init=False)
-    _error: BaseException | None = field(default=None, init=False)
+    _errors: list[BaseException] = field(default_factory=list, init=False)
 
     def run(self) -> None:
         """Train trials until the sweep has all of them.
@@ -92,12 +92,13 @@ class Search:
 
     def _run_trial(self) -> None:
         """Train one trial; one that another process has taken over, as this one gave no sign of life, is left to it."""
-        self._error = None
+        self._errors.clear()
         try:
             self.study.optimize(self._objective, n_trials=1, gc_after_trial=True)
         except (UpdateFinishedTrialError, ValueError):
             taken = self.study.get_trials(deepcopy=False)[self._number].state.is_finished()
-            if not taken or not (self._error is None or isinstance(self._error, UpdateFinishedTrialError)):
+            own = self._errors and not isinstance(self._errors[-1], UpdateFinishedTrialError)
+            if own or not taken:
                 raise
             _logger.warning(
                 f"trial-{self._number:04d} was taken over by another process, as this one gave no sign of life for "
@@ -118,7 +119,7 @@ class Search:
         run = replace(self.base, recipe=recipe, folder=folder)
         self._write_outcome(trial, folder, None)
         watch = _Watch(trial, self.sweep.objective)
-        keras.utils.clear_session()  # else the networks of all trials stay in memory
+        forget_networks()  # else those of all trials stay in memory
         try:
             figures = self.train(run, resume, [watch])
         except TrialPruned:
@@ -162,7 +163,7 @@ class Search:
 
     def _break_off(self, trial: Trial, error: BaseException, limit: int | None) -> None:
         """Have a trial that this process cannot finish trained again."""
-        self._error = error
+        self._errors.append(error)
         if isinstance(error, UpdateFinishedTrialError):
             return
         _logger.info(f"{trial.user_attrs[FOLDER]} is broken off; the same command goes on with it")

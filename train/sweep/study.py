@@ -141,7 +141,8 @@ class _Storage(RDBStorage):
 
 def _storage(place: str, heartbeat: int) -> RDBStorage:
     """The database of a URL, or of a SQLite file, which is made."""
-    url, options = place, {}
+    url = place
+    options: dict[str, Any] = {}
     if "://" not in place:  # its name may hold what means something in a URL
         url = "sqlite:///sweep"
         connect = partial(sqlite3.connect, place, timeout=LOCK_TIMEOUT, check_same_thread=False)

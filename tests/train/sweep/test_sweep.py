@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import signal
 import subprocess
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
+import numpy as np
 import optuna
 import pytest
 from click.testing import CliRunner, Result
@@ -18,6 +22,7 @@ from training import command
 from waiting import until
 
 from fer_edge.edge.cli import main
+from fer_edge.train.backend import forget_networks
 from fer_edge.train.run_records import read_run
 
 pytestmark = pytest.mark.tensorflow
@@ -223,3 +228,14 @@ def test_the_folder_of_another_run_is_refused(synthetic_csv: Path, tmp_path: Pat
     (tmp_path / "runs" / "mine" / "recipe.json").write_text("{}")
     done = call(*words(tmp_path, synthetic_csv, FIELDS))
     assert done.exit_code == 2 and "is the folder of a run; rename the sweep's file" in done.stderr
+
+
+def test_networks_of_earlier_trials_are_released() -> None:
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.train_on_batch(np.zeros((4, 3)), np.zeros((4, 2)))
+    released = weakref.ref(model)
+    del model
+    forget_networks()
+    gc.collect()
+    assert released() is None
