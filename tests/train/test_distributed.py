@@ -28,6 +28,8 @@ from fer_edge.train.distributed.options import DistributionOptions, Launch, laun
 from fer_edge.train.recipes import Recipe
 from fer_edge.train.training_targets import TrainingSet, target_rows
 
+pytestmark = pytest.mark.tensorflow
+
 NETWORK = """
 NAME, SIZE, SIZES = "tiny", 24, (8, 48)
 
