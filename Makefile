@@ -2,7 +2,7 @@
 # make page         serve the live page at http://127.0.0.1:8080/ from the same, until Ctrl-C; WEB=[HOST:]PORT
 # make test         all tests, in an environment of their own
 # make test-fast    the tests that need no TensorFlow, browser, broker or systemd and are not slow; a minute
-# make test-lowest  the runtime's part of test-fast with the oldest versions that setup.cfg allows
+# make test-lowest  the runtime's part of test-fast, without faults, with the oldest versions that setup.cfg allows
 # make test-faults  the faults of docs/reliability.md with many cases each, and their results into that page; half an hour
 # make fuzz         every reader on 200,000 changed copies of real inputs; a quarter of an hour; FUZZ='--cases 1000 csv'
 # make lint         ruff, mypy and codespell
@@ -63,7 +63,7 @@ test-fast: $(VENV_FAST)/ready
 	$(VENV_FAST)/bin/python -m pytest $(WORKERS) -m '$(FAST)' $(PYTEST)
 
 test-lowest: $(VENV_LOWEST)/ready
-	$(VENV_LOWEST)/bin/python -m pytest $(WORKERS) -m '$(FAST)' tests/edge $(PYTEST)
+	$(VENV_LOWEST)/bin/python -m pytest $(WORKERS) -m '$(FAST) and not faults' tests/edge $(PYTEST)
 
 # JUnit's file is what the page's results are written from, also where a test fails
 test-faults: $(VENV_TEST)/ready
