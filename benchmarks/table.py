@@ -18,6 +18,7 @@ from fer_edge.benchmarks.results_io.tables.instructions import arm_instructions
 from fer_edge.benchmarks.results_io.tables.soak import soak
 from fer_edge.benchmarks.results_io.tables.stability import stability
 from fer_edge.benchmarks.results_io.tables.summary import summary
+from fer_edge.benchmarks.results_io.tables.training import training
 from fer_edge.edge.expression.model_spec import MODEL_NAMES, parse_model_spec
 from fer_edge.edge.files.writing import write_bytes
 from fer_edge.edge.tflite.card import read_card
@@ -140,6 +141,7 @@ _RENDER: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "peers": ("peers", end_to_end.peers),
     "soak": ("soak", soak),
     "fleet": ("fleet", fleet),
+    "training": ("training", training),
     "arm-instructions": ("arm-instructions", arm_instructions),
     "detection": ("detection", detection.overall),
     "detection-size": ("detection", detection.by_size),

@@ -294,7 +294,7 @@ def test_a_failed_write_keeps_the_old_result(tmp_path: Path, monkeypatch: pytest
     assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md", "docs/reliability.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md", "docs/reliability.md", "docs/scale.md"])
 def test_published_tables_are_what_the_result_files_give(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     rendered = table.published()
