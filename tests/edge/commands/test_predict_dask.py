@@ -256,12 +256,13 @@ def test_facts_name_what_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        (f"127.0.0.1:{free_port()}", "no scheduler answers at 127.0.0.1:"),
+        ("127.0.0.1:PORT", "no scheduler answers at 127.0.0.1:"),
         ("127.0.0.1", "is no address of a scheduler"),
         ("tls://127.0.0.1:1", "tls:// needs certificates"),
     ],
 )
 def test_no_scheduler(folder: Path, tmp_path: Path, address: str, message: str) -> None:
+    address = address.replace("PORT", str(free_port()))  # here: workers of pytest have to collect the same tests
     result = predict(folder, "--output", tmp_path / "out", "--dask", address, "--dask-timeout", 1)
     assert result.exit_code == 2 and message in result.stderr.splitlines()[-1]
 
