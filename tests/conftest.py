@@ -79,10 +79,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A module of TensorFlow's tests is not even imported where they are deselected: TensorFlow may be missing."""
-    if collection_path.suffix != ".py" or "not tensorflow" not in config.getoption("markexpr"):
+    """A module of tests that are all deselected is not even imported: a package of theirs may be missing."""
+    deselected = [name for name in ("tensorflow", "slow") if f"not {name}" in config.getoption("markexpr")]
+    if collection_path.suffix != ".py" or not deselected:
         return None
-    return True if "\npytestmark = pytest.mark.tensorflow\n" in collection_path.read_text("utf-8") else None
+    text = collection_path.read_text("utf-8")
+    return True if any(f"\npytestmark = pytest.mark.{name}\n" in text for name in deselected) else None
 
 
 @pytest.fixture
