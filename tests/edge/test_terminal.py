@@ -117,7 +117,8 @@ def test_many_pictures_are_counted(tmp_path: Path) -> None:
     (tmp_path / "c.jpg").write_text("no picture")
     output = on_terminal(tmp_path, command=["predict"], code=2)
     for done, name in enumerate("abc"):
-        assert f"\r\x1b[K{done} of 3 pictures\r\x1b[K{tmp_path / name}.jpg" in output
+        left = r", \d:\d\d:\d\d left" if done else ""
+        assert re.search(rf"\r\x1b\[K{done} of 3 pictures{left}\r\x1b\[K{tmp_path / name}\.jpg", output)
     assert " of 1 pictures" not in on_terminal(tmp_path / "a.jpg", command=["predict"])
     assert " of 3 pictures\r" not in on_terminal(tmp_path, command=["predict"], code=2, TERM="dumb")
 
