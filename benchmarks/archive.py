@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from fer_edge.benchmarks.fixtures.clips import frames, head
-from fer_edge.benchmarks.options import comma_separated, count, result_file
+from fer_edge.benchmarks.options import numbers_of_workers, result_file
 from fer_edge.benchmarks.process_memory import descendants, proportional_mib, resident_mib
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, identity, write
@@ -31,19 +31,13 @@ from fer_edge.train.evaluation.intervals import ratio_interval
 SIZE = (640, 480)
 """Pixels of a picture."""
 
-SAMPLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.05
 """Interval at which memory is read: it takes each process a millisecond."""
 
 
 @click.command(cls=RecordedCommand)
 @click.option("--pictures", type=IntRange(16), default=2000, metavar="N", help="JPEG pictures of 640x480, a face each.")
-@click.option(
-    "--workers",
-    default="1,2,4",
-    metavar="N,N",
-    callback=comma_separated(count, "whole numbers from 1"),
-    help="Numbers of worker processes to compare with the first of them.",
-)
+@numbers_of_workers("1,2,4", "worker processes")
 @click.option("--rounds", type=IntRange(1), default=5, metavar="N", help="Rounds; each has a run with every number.")
 @options_from(PipelineOptions, only=("model",))
 @result_file
@@ -116,6 +110,8 @@ def _measure_memory(command: list[str], target: Path) -> dict[str, Any]:
         if process.returncode:
             errors.seek(0)
             raise ResultError((errors.read().strip().splitlines() or ["no message"])[-1].removeprefix("fer-edge: "))
+    if "worker_pss" not in peaks:
+        raise ResultError("the run ended before a worker's memory was read; give more --pictures")
     rmtree(target)
     return {name: round(value, 1) for name, value in peaks.items()}
 

@@ -10,7 +10,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmarks.options import comma_separated, count, result_file
+from fer_edge.benchmarks.options import numbers_of_workers, result_file
 from fer_edge.benchmarks.results_io.machine import condition
 from fer_edge.benchmarks.results_io.record import RecordedCommand, ResultError, default_models, identity, write
 from fer_edge.benchmarks.timing import SEED, summary
@@ -27,13 +27,7 @@ from fer_edge.train.evaluation.predictions import LogitsFunction, collect_logits
 @click.command(cls=RecordedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--faces", type=IntRange(16), default=2000, metavar="N", help="Random faces.")
-@click.option(
-    "--workers",
-    default="1,2,4",
-    metavar="N,N",
-    callback=comma_separated(count, "whole numbers from 1"),
-    help="Numbers of threads to compare with the first of them.",
-)
+@numbers_of_workers("1,2,4", "threads")
 @click.option("--rounds", type=IntRange(1), default=5, metavar="N", help="Rounds; each has a run with every number.")
 @result_file
 def evaluation(models: tuple[str, ...], faces: int, workers: tuple[int, ...], rounds: int, out: Path | None) -> None:

@@ -116,6 +116,22 @@ def thread_count(text: str) -> int:
     return _in_range(int(text), MAX_THREADS)
 
 
+def numbers_of_workers(default: str, what: str) -> Callable[[Command], Command]:
+    """Add --workers N,N, in `workers`: whole numbers from 1, whose first the others are compared with.
+
+    Args:
+        default: The value without the option.
+        what: What they are the numbers of.
+    """
+    return click.option(
+        "--workers",
+        default=default,
+        metavar="N,N",
+        callback=comma_separated(count, "whole numbers from 1"),
+        help=f"Numbers of {what} to compare with the first of them.",
+    )
+
+
 def frame_size(text: str) -> tuple[int, int]:
     """Width and height of a frame in pixels, both from 64 to 8192, from WxH; ValueError where it is neither."""
     width, height = (_in_range(int(part), 8192) for part in text.split("x"))

@@ -265,7 +265,7 @@ def test_a_model_that_is_missing_is_one_line(mistake: Callable[..., str]) -> Non
 @pytest.mark.slow
 def test_archives_are_measured_with_several_numbers_of_workers(tmp_path: Path) -> None:
     out = tmp_path / "archive.json"
-    words = ("--pictures", "16", "--rounds", "1", "--workers", "1,2", "--model", "mobilenet_v2")
+    words = ("--pictures", "80", "--rounds", "1", "--workers", "1,2", "--model", "mobilenet_v2")
     done = run("archive", *words, "--out", out)
     assert done.exit_code == 0, done.output
     result = json.loads(out.read_text())

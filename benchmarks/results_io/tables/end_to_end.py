@@ -37,7 +37,7 @@ def archive(result: dict[str, Any]) -> str:
             str(row["workers"]),
             f"{row['rate']['p50']:.1f}",
             ratio(row),
-            *(f"{row['memory_mib'].get(name, 0):.0f} MiB" for name in figures),
+            *(f"{row['memory_mib'][name]:.0f} MiB" for name in figures),
         )
         for row in result["rows"]
     ]
