@@ -96,6 +96,8 @@ def predict(
     pipeline_options = one_acceleration(pipeline_options)
     shard = None if options.shard is None else parse_shard(options.shard)
     more = [] if options.from_file is None else read_path_list(options.from_file, options.null)
+    if not paths and not more:
+        raise SourceError(f"--from-file: {options.from_file} is empty; expected a path a line")
     if options.dask is not None and not options.send_pictures:  # workers run in other folders
         paths, more = tuple(map(absolute_path, paths)), [*map(absolute_path, more)]
     inputs = list_inputs(paths, more, recursive=source_options.recursive, videos=options.every is not None)

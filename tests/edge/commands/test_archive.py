@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -528,3 +528,9 @@ def test_there_is_one_frame_for_each_interval_that_has_any(start: float, gaps: l
         return
     slots = [int((time - start + TIME_STEP) / interval) for time in times]
     assert taken == [times[slots.index(slot)] for slot in sorted(set(slots))]
+
+
+def test_an_empty_list_is_one_line(tmp_path: Path, mistake: Callable[..., str]) -> None:
+    (tmp_path / "list.txt").write_text("\n")
+    assert "is empty" in mistake("predict", "--from-file", tmp_path / "list.txt", "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
